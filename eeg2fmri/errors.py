@@ -1,0 +1,54 @@
+"""Errors that a user can act on, and the exit status each one ends a command with.
+
+Every message is one line: what was found (with its file or key), what was expected, what to do.
+"""
+
+from __future__ import annotations
+
+
+class Eeg2FmriError(Exception):
+    """Base of every error raised on purpose; `exit_code` is the command's exit status."""
+
+    exit_code = 2
+
+
+class ConfigError(Eeg2FmriError, ValueError):
+    """A configuration, an override or a command-line value is not valid."""
+
+
+class DatasetError(Eeg2FmriError, ValueError):
+    """A dataset or one of its files cannot be used."""
+
+
+class AlignmentError(DatasetError):
+    """EEG and BOLD of a recording cannot be put on one clock."""
+
+
+class StoreError(Eeg2FmriError, ValueError):
+    """A store is missing, damaged, or was made with other settings."""
+
+
+class LeakageError(Eeg2FmriError, ValueError):
+    """Data of one subject would be used both to fit and to score a model."""
+
+
+class SpecError(Eeg2FmriError, ValueError):
+    """An architecture specification does not fit the shape of its input."""
+
+
+class ModelError(Eeg2FmriError, LookupError):
+    """A model, version, alias or checkpoint is missing or does not fit."""
+
+
+class RequestError(Eeg2FmriError, ValueError):
+    """A request to a served model is not valid."""
+
+
+class MissingExtraError(Eeg2FmriError, ImportError):
+    """An optional dependency is needed and not installed."""
+
+
+class GateRefusal(Eeg2FmriError):
+    """A model version does not pass the promotion gate."""
+
+    exit_code = 1
