@@ -36,6 +36,14 @@ class SpecError(Eeg2FmriError, ValueError):
     """An architecture specification does not fit the shape of its input."""
 
 
+class EvaluationError(Eeg2FmriError, ValueError):
+    """Recordings cannot be scored: shapes differ, or a score is not defined for them."""
+
+
+class FigureError(Eeg2FmriError, ValueError):
+    """Values cannot be drawn: shapes differ, or they are not finite."""
+
+
 class ModelError(Eeg2FmriError, LookupError):
     """A model, version, alias or checkpoint is missing or does not fit."""
 

@@ -1,0 +1,250 @@
+"""Scores of a synthesised recording against the measured one: arrays in, numbers out.
+
+measured     (n_volumes, x, y, z)  BOLD of one recording, in the reference's standard units
+synthesised  (n_volumes, x, y, z)  what the model made of the EEG, in the same units
+mean_volume  (x, y, z)             mean of the *training* volumes, in the same units
+mask         (x, y, z) bool        voxels inside the brain
+
+Sums are accumulated in float64, one volume or one sagittal plane at a time, so that a full-size
+recording is never copied as a whole. Values that are not finite are refused.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eeg2fmri.errors import EvaluationError
+from eeg2fmri.evaluation._series import (
+    Floats,
+    Mask,
+    centred_planes,
+    check_pair,
+    check_temporal,
+    differences,
+    mean_squared_error,
+)
+
+SLICE_STEP = 3
+LARGEST_WINDOW = 7
+SMALLEST_WINDOW = 3
+
+
+def rmse(measured: Floats, synthesised: Floats) -> float:
+    """Root mean squared error over all volumes and voxels: ``sqrt(mean((m - s)²))``.
+
+    Parameters
+    ----------
+    measured, synthesised
+        (n_volumes, x, y, z)
+    """
+    check_pair(measured, synthesised)
+    return float(np.sqrt(mean_squared_error(measured, synthesised)))
+
+
+def mae(measured: Floats, synthesised: Floats) -> float:
+    """Mean absolute error over all volumes and voxels: ``mean(|m - s|)``.
+
+    Parameters
+    ----------
+    measured, synthesised
+        (n_volumes, x, y, z)
+    """
+    check_pair(measured, synthesised)
+    total = sum(float(np.abs(difference).sum()) for difference in differences(measured, synthesised))
+    return total / measured.size
+
+
+def psnr(measured: Floats, synthesised: Floats) -> float:
+    """Peak signal-to-noise ratio: ``10 log10(range² / MSE)``, range = max - min of `measured`.
+
+    The range is that of the whole recording. An error below single precision's resolution of that
+    range cannot be told from none, so MSE is at least ``(2⁻²³ range)²``: the score is finite, and a
+    perfect synthesis has 138.5 dB.
+
+    Parameters
+    ----------
+    measured, synthesised
+        (n_volumes, x, y, z)
+
+    Returns
+    -------
+    float
+        In dB, at most 138.5.
+
+    Raises
+    ------
+    EvaluationError
+        If `measured` is one constant, which has no range.
+    """
+    check_pair(measured, synthesised)
+    data_range = float(measured.max()) - float(measured.min())
+    if data_range == 0:
+        raise EvaluationError("measured is one constant: PSNR needs a range; check the recording's scaling.")
+    floor = float(np.finfo(np.float32).eps) * data_range
+    error = np.sqrt(mean_squared_error(measured, synthesised))
+    return float(20 * np.log10(data_range / max(error, floor)))
+
+
+def ssim(measured: Floats, synthesised: Floats) -> float:
+    """Structural similarity as Calhas & Henriques (2022) report it.
+
+    Mean over volumes and over every third axial slice (z = 0, 3, 6, …) of the two-dimensional SSIM,
+    whose dynamic range is the larger maximum of the two slices. A slice pair whose larger maximum
+    is not positive carries no such range and is left out of the mean. The window is uniform, 7 × 7
+    voxels, or for smaller slices the largest odd size that fits.
+
+    Parameters
+    ----------
+    measured, synthesised
+        (n_volumes, x, y, z), x and y at least 3
+
+    Returns
+    -------
+    float
+        1 for a perfect synthesis.
+
+    Raises
+    ------
+    EvaluationError
+        If x or y is below 3, or no slice pair has a positive maximum.
+
+    References
+    ----------
+    Wang et al. (2004), Image quality assessment: from error visibility to structural similarity,
+    IEEE Transactions on Image Processing 13(4), with K1 = 0.01 and K2 = 0.03.
+    Calhas & Henriques (2022), arXiv 2203.03481.
+    """
+    from skimage.metrics import structural_similarity  # slow to import; nothing else here needs it
+
+    check_pair(measured, synthesised)
+    window = _window(measured.shape[1:3])
+    scores = []
+    for volume, guess in zip(measured, synthesised, strict=True):
+        for z in range(0, measured.shape[3], SLICE_STEP):
+            first, second = np.ascontiguousarray(volume[..., z]), np.ascontiguousarray(guess[..., z])
+            dynamic_range = max(float(first.max()), float(second.max()))
+            if dynamic_range > 0:
+                scores.append(structural_similarity(first, second, data_range=dynamic_range, win_size=window))
+    if not scores:
+        raise EvaluationError("no axial slice has a positive maximum: SSIM needs one; check the scaling.")
+    return float(np.mean(scores))
+
+
+def temporal_correlation(measured: Floats, synthesised: Floats, mask: Mask) -> float:
+    """Mean over the mask of Pearson's r between the two time series of each voxel.
+
+    ``r = Σ m̃ s̃ / sqrt(Σ m̃² Σ s̃²)``, m̃ and s̃ without their mean over time. A voxel whose series is
+    constant in either recording counts as 0, so the mean volume scores exactly 0.
+
+    Parameters
+    ----------
+    measured, synthesised
+        (n_volumes, x, y, z), at least two volumes
+    mask
+        (x, y, z) bool
+    """
+    check_temporal(measured, synthesised, mask)
+    total = 0.0
+    for m, s in centred_planes(measured, synthesised, mask):
+        scale = np.sqrt(np.square(m).sum(0)) * np.sqrt(np.square(s).sum(0))
+        product = (m * s).sum(0)
+        total += float(np.divide(product, scale, out=np.zeros_like(product), where=scale > 0).sum())
+    return total / int(mask.sum())
+
+
+def skill(measured: Floats, synthesised: Floats, mean_volume: Floats) -> float:
+    """Skill over the mean training volume: ``1 - MSE(synthesised) / MSE(mean_volume)``.
+
+    Parameters
+    ----------
+    measured, synthesised
+        (n_volumes, x, y, z)
+    mean_volume
+        (x, y, z)
+
+    Returns
+    -------
+    float
+        1 for a perfect synthesis, exactly 0 for the mean volume itself, negative for worse.
+
+    Raises
+    ------
+    EvaluationError
+        If the mean volume equals every measured volume.
+
+    References
+    ----------
+    Murphy (1988), Skill scores based on the mean square error, Monthly Weather Review 116(12).
+    """
+    check_pair(measured, synthesised)
+    if mean_volume.shape != measured.shape[1:]:
+        raise EvaluationError(
+            f"mean_volume has shape {mean_volume.shape}, the volumes {measured.shape[1:]}: give one volume."
+        )
+    baseline = mean_squared_error(measured, np.broadcast_to(mean_volume, measured.shape))
+    if baseline == 0:
+        raise EvaluationError("mean_volume equals every measured volume: skill needs an error to improve on.")
+    if not np.isfinite(baseline):
+        raise EvaluationError("mean_volume holds NaN or infinite values: fit it on valid volumes.")
+    return 1 - mean_squared_error(measured, synthesised) / baseline
+
+
+def r2_temporal(measured: Floats, synthesised: Floats, mask: Mask) -> float:
+    """Share of BOLD's temporal variance explained inside the mask; the deciding score.
+
+    ``1 - Σ (m̃ - s̃)² / Σ m̃²`` over the volumes and the voxels of the mask, where m̃ and s̃ are the
+    series without each voxel's mean over time. Anatomy earns nothing: what is constant in time
+    scores exactly 0, and adding any volume to the whole synthesised series changes nothing.
+
+    Parameters
+    ----------
+    measured, synthesised
+        (n_volumes, x, y, z), at least two volumes
+    mask
+        (x, y, z) bool
+
+    Returns
+    -------
+    float
+        1 for perfect dynamics, 0 for none, negative for worse than none.
+
+    Raises
+    ------
+    EvaluationError
+        If there is a single volume, or if no measured voxel of the mask varies over time.
+    """
+    check_temporal(measured, synthesised, mask)
+    unexplained = variance = 0.0
+    for m, s in centred_planes(measured, synthesised, mask):
+        unexplained += float(np.square(m - s).sum())
+        variance += float(np.square(m).sum())
+    if variance == 0:
+        raise EvaluationError("no measured voxel of the mask varies over time: r2_temporal needs one.")
+    return 1 - unexplained / variance
+
+
+def score_recording(measured: Floats, synthesised: Floats, mean_volume: Floats, mask: Mask) -> dict[str, float]:
+    """Every score of one recording by its name, the deciding `r2_temporal` among them.
+
+    Shapes as in the single scores; `measured` needs at least two volumes.
+    """
+    return {
+        "rmse": rmse(measured, synthesised),
+        "mae": mae(measured, synthesised),
+        "psnr": psnr(measured, synthesised),
+        "ssim": ssim(measured, synthesised),
+        "temporal_correlation": temporal_correlation(measured, synthesised, mask),
+        "skill": skill(measured, synthesised, mean_volume),
+        "r2_temporal": r2_temporal(measured, synthesised, mask),
+    }
+
+
+def _window(shape: tuple[int, ...]) -> int:
+    """Largest odd window, at most 7, that fits a slice."""
+    window = min(*shape, LARGEST_WINDOW)
+    window -= 1 - window % 2
+    if window < SMALLEST_WINDOW:
+        raise EvaluationError(
+            f"axial slices of {shape[0]} x {shape[1]} voxels: SSIM needs at least 3 x 3; leave it out."
+        )
+    return window

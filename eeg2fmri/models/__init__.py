@@ -1,0 +1,1 @@
+"""Model families. Keras is imported by the modules that need it, not by this package."""

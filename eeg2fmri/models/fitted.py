@@ -1,0 +1,78 @@
+"""A fitted model: a network and the scalings around it, one object for every family."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from eeg2fmri.config import Calhas2022Config, LinearConfig
+from eeg2fmri.signals import BoldStatistics, EegStatistics, restore, standardise_eeg
+
+
+class Network(Protocol):
+    """What a family fits; `predict` must be safe to call from several threads."""
+
+    def predict(self, eeg: np.ndarray) -> np.ndarray:
+        """Volumes (n, x, y, z) in the model's units from scaled EEG windows (n, C, F, T)."""
+        ...
+
+
+@dataclass(frozen=True)
+class KerasNetwork:
+    """A Keras model (B, C, F, T) → (B, x, y, z)."""
+
+    model: Any
+
+    def predict(self, eeg: np.ndarray) -> np.ndarray:
+        """See `Network`. A plain call: `keras.Model.predict` is neither quick nor thread-safe."""
+        from keras import ops
+
+        return ops.convert_to_numpy(self.model(ops.convert_to_tensor(eeg), training=False))
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A network with its scalings; all statistics come from the training subjects.
+
+    mean_volume: (x, y, z), mean training volume in standard units (each recording standardised by
+    one mean and one deviation), the null that every score stands beside.
+    """
+
+    config: Calhas2022Config | LinearConfig
+    network: Network
+    eeg_statistics: EegStatistics
+    bold_statistics: BoldStatistics
+    mean_volume: np.ndarray
+
+    @property
+    def eeg_scaling(self) -> str:
+        """How EEG windows are scaled; `linear` scales log band power itself."""
+        return self.config.eeg_scaling if isinstance(self.config, Calhas2022Config) else "none"
+
+    def synthesise(self, eeg: np.ndarray, batch: int = 32) -> np.ndarray:
+        """Volumes from EEG windows.
+
+        Parameters
+        ----------
+        eeg : (n, C, F, T) magnitudes in µV, as `signals.spectrogram` gives them.
+        batch : windows computed at once.
+
+        Returns
+        -------
+        (n, x, y, z) float32, intensities on the training recordings' average scale.
+        """
+        volumes = np.empty((len(eeg), *self.mean_volume.shape), np.float32)
+        for start in range(0, len(eeg), batch):
+            part = standardise_eeg(eeg[start : start + batch], self.eeg_scaling, self.eeg_statistics)
+            volumes[start : start + batch] = self.intensities(self.network.predict(part))
+        return volumes
+
+    def intensities(self, predicted: np.ndarray) -> np.ndarray:
+        """Undo the BOLD standardisation of what the network predicts."""
+        return restore(predicted, self.config.bold_scaling, self.bold_statistics)
+
+    def standard_units(self, volumes: np.ndarray) -> np.ndarray:
+        """Synthesised intensities in the reference's standard units, (v - mean) / sd of the training set."""
+        return (volumes - np.float32(self.bold_statistics.mean)) / np.float32(self.bold_statistics.sd)

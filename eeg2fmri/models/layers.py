@@ -1,0 +1,166 @@
+"""Layers of the published method (Calhas & Henriques 2022, arXiv 2203.03481).
+
+Symbols: B batch, C channels, F frequencies, T context, X × Y × Z grid, D latent size (product).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+PACKAGE = "eeg2fmri"
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class TopographicalAttention(keras.layers.Layer):
+    """Attention over channels: scores = sparsemax(X Aᵀ), output = scores · X.
+
+    Input (B, C, F, T); output (B, C, F, T) and scores (B, C, C), whose rows sum to 1
+    (sparsemax: Martins & Astudillo 2016). A, (C, F·T), is the only weight.
+    """
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        _, channels, frequencies, context = input_shape
+        self.keys = self.add_weight(name="keys", shape=(channels, frequencies * context), initializer="glorot_uniform")
+
+    def call(self, x: Any) -> tuple[Any, Any]:
+        _, channels, frequencies, context = x.shape
+        rows = ops.reshape(x, (-1, channels, frequencies * context))
+        scores = ops.sparsemax(ops.matmul(rows, ops.transpose(self.keys)))
+        attended = ops.matmul(scores, rows)
+        return ops.reshape(attended, (-1, channels, frequencies, context)), scores
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class ResidualBlock(keras.layers.Layer):
+    """Residual 3-D convolution block of the published encoders.
+
+    Left: conv(kernel, stride) → max-pool → batch-norm → ReLU → conv 3³ → batch-norm → ReLU.
+    Right: conv(kernel, stride) → max-pool → batch-norm. Output: ReLU(left + right), or the left
+    alone without `skip`. Input (B, x, y, z, c), output (B, x', y', z', filters).
+
+    Both branches start with the same kernel on the same input, so they are one convolution of
+    2 · filters channels: the same weights and result as two, computed in one pass.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel: tuple[int, int, int],
+        stride: tuple[int, int, int],
+        pool: tuple[int, int, int] | None,
+        pool_stride: tuple[int, int, int],
+        batch_norm: bool = True,
+        skip: bool = True,
+        weight_decay: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.settings = {
+            "filters": filters,
+            "kernel": kernel,
+            "stride": stride,
+            "pool": pool,
+            "pool_stride": pool_stride,
+            "batch_norm": batch_norm,
+            "skip": skip,
+            "weight_decay": weight_decay,
+        }
+        self.filters, self.skip = filters, skip
+        decay = l2(weight_decay)
+        self.entry = keras.layers.Conv3D(
+            filters * (2 if skip else 1),
+            tuple(kernel),
+            strides=tuple(stride),
+            kernel_regularizer=decay,
+            bias_regularizer=decay,
+            name="entry",
+        )
+        self.pool = keras.layers.MaxPooling3D(tuple(pool), strides=tuple(pool_stride)) if pool else None
+        self.entry_norm = keras.layers.BatchNormalization(name="entry_norm") if batch_norm else None
+        self.inner = keras.layers.Conv3D(
+            filters, 3, padding="same", kernel_regularizer=decay, bias_regularizer=decay, name="inner"
+        )
+        self.inner_norm = keras.layers.BatchNormalization(name="inner_norm") if batch_norm else None
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        self.entry.build(input_shape)
+        shape = self.entry.compute_output_shape(input_shape)
+        if self.pool:
+            shape = self.pool.compute_output_shape(shape)
+        branch = (*shape[:-1], self.filters)
+        self.inner.build(branch)
+        if self.entry_norm and self.inner_norm:
+            self.entry_norm.build(shape)
+            self.inner_norm.build(branch)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        x = self.entry(x)
+        if self.pool:
+            x = self.pool(x)
+        if self.entry_norm:
+            x = self.entry_norm(x, training=training)
+        left = self.inner(ops.relu(x[..., : self.filters]))
+        if self.inner_norm:
+            left = self.inner_norm(left, training=training)
+        left = ops.relu(left)
+        return ops.relu(left + x[..., self.filters :]) if self.skip else left
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **self.settings}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class RandomFourierFeatures(keras.layers.Layer):
+    """cos(LayerNorm(z·W/s + b)) of a latent (B, D); output (B, D).
+
+    W ~ N(0, 1) and b ~ U(0, 2π) stay as drawn; the scale s is trained and starts at sqrt(D/2).
+    The layer norm is not trained; its mean and gain are π/2 (Rahimi & Recht 2007; published model).
+    """
+
+    def __init__(self, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seed = seed
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        size = input_shape[-1]
+        draw = keras.initializers
+        self.directions = self.add_weight(
+            name="directions", shape=(size, size), initializer=draw.RandomNormal(0.0, 1.0, self.seed), trainable=False
+        )
+        self.phases = self.add_weight(
+            name="phases",
+            shape=(size,),
+            initializer=draw.RandomUniform(0.0, 2 * math.pi, self.seed + 1),
+            trainable=False,
+        )
+        self.scale = self.add_weight(name="scale", shape=(), initializer=draw.Constant(math.sqrt(size / 2)))
+
+    def call(self, z: Any) -> Any:
+        projected = ops.matmul(z, self.directions) / self.scale + self.phases
+        mean = ops.mean(projected, axis=-1, keepdims=True)
+        variance = ops.var(projected, axis=-1, keepdims=True)
+        normalised = (projected - mean) / ops.sqrt(variance + keras.config.epsilon())
+        return ops.cos(normalised * (math.pi / 2) + math.pi / 2)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class LearnedStyle(keras.layers.Layer):
+    """Element-wise product of the features (B, D) with a learned vector (D,), the style prior."""
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        self.prior = self.add_weight(name="prior", shape=(input_shape[-1],), initializer="ones")
+
+    def call(self, features: Any) -> Any:
+        return features * self.prior
+
+
+def l2(weight_decay: float) -> keras.regularizers.Regularizer | None:
+    """L2 penalty of the weights, or none."""
+    return keras.regularizers.L2(weight_decay) if weight_decay else None

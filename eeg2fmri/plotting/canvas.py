@@ -1,0 +1,38 @@
+"""Figures without pyplot: no display, no global state, safe in any thread."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+DPI = 100
+TITLE, LABEL, TICK = 17, 14, 12  # points; 12 are 12 pixels high in a 1400 px figure shown 1000 px wide
+
+
+def new_figure(width: float, height: float, title: str) -> Figure:
+    """Make a white figure of `width` x `height` inches with a title on top (none if empty)."""
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    if title:
+        figure.suptitle(title, fontsize=TITLE)
+    return figure
+
+
+def figure_to_rgb(figure: Figure) -> NDArray[np.uint8]:
+    """Draw a figure into pixels, as ``mlflow.log_image`` takes them.
+
+    Parameters
+    ----------
+    figure
+        Any figure; its size in inches times its dpi gives the size in pixels.
+
+    Returns
+    -------
+    ndarray of uint8, (height, width, 3)
+        Red, green, blue; the first row is the top one.
+    """
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

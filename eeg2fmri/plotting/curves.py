@@ -1,0 +1,172 @@
+"""Numbers over epochs, and scores beside their nulls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from eeg2fmri.errors import FigureError
+from eeg2fmri.plotting.canvas import LABEL, TICK, new_figure
+
+History = Mapping[str, Sequence[float]]
+Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
+
+PANELS = {
+    "loss": "loss",
+    "mae": "mean absolute error",
+    "cosine": "cosine of the latents",
+    "r2_temporal": "temporal R² (mean volume: 0)",
+}
+# Colours of Okabe & Ito (2008), told apart by colour-blind readers; markers tell them apart in grey.
+_LINES = {"train": ("#0072B2", "o", "training"), "val": ("#D55E00", "s", "validation")}
+_CONDITIONS = {"model": "#0072B2", "mean_volume": "#7F7F7F", "shuffled": "#CC79A7"}
+_NAMES = {"model": "model", "mean_volume": "mean\nvolume", "shuffled": "shuffled\nEEG"}
+_OTHER = "#009E73"
+_LOWER_IS_BETTER = {"rmse", "mae"}
+_ZERO = "0.55"
+
+
+def learning_curves(history: History, *, title: str = "", monitor: str = "val/r2_temporal") -> Figure:
+    """Draw loss, error, cosine and temporal R² over epochs, one panel each, the best epoch marked.
+
+    Parameters
+    ----------
+    history
+        One value per epoch under ``train/loss``, ``val/loss``, ``train/mae``, ``val/mae``,
+        ``train/cosine``, ``val/cosine``, ``train/r2_temporal``, ``val/r2_temporal``. Any may be
+        missing, and other keys are not drawn. NaN leaves a gap.
+    monitor
+        Key whose best epoch is marked in every panel: the highest value of an ``r2_temporal``, the
+        lowest of anything else. No epoch is marked if `history` lacks it.
+
+    Returns
+    -------
+    Figure
+        Up to 1200 x 800 pixels.
+
+    Raises
+    ------
+    FigureError
+        If none of the keys is in `history`.
+    """
+    panels = [name for name in PANELS if any(history.get(f"{split}/{name}") for split in _LINES)]
+    if not panels:
+        raise FigureError(f"history has the keys {sorted(history)}: expected train/loss, val/loss or the like.")
+    best = _best_epoch(history.get(monitor, ()), highest=monitor.endswith("r2_temporal"))
+    columns = min(2, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    figure = new_figure(6.0 * columns, 3.6 * rows + 0.8, title)
+    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1)
+    for i, name in enumerate(panels):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        _draw_panel(axes, name, history, best)
+        if i >= len(panels) - columns:
+            axes.set_xlabel("epoch", fontsize=LABEL)
+    _draw_legend(figure)
+    return figure
+
+
+def score_figure(scores: Scores, *, title: str = "") -> Figure:
+    """Draw every score of a model beside its nulls: one panel per score, one dot per subject.
+
+    A thin line joins the dots of a subject, a bar is the mean over subjects, and an arrow in the
+    panel's title says which direction is better.
+
+    Parameters
+    ----------
+    scores
+        Score -> condition (``model``, ``mean_volume``, ``shuffled``) -> subject -> value. A subject
+        missing from a condition, or NaN, has no dot there.
+
+    Returns
+    -------
+    Figure
+        Up to 1400 pixels wide, 400 per row of four panels.
+
+    Raises
+    ------
+    FigureError
+        If `scores` is empty.
+    """
+    if not scores:
+        raise FigureError("scores is empty: give at least one score.")
+    columns = min(4, len(scores))
+    rows = math.ceil(len(scores) / columns)
+    figure = new_figure(3.5 * columns, 3.7 * rows + 0.5, title)
+    figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.1)
+    for i, (name, conditions) in enumerate(scores.items()):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        _draw_score(axes, conditions)
+        arrow = "↓" if name in _LOWER_IS_BETTER else "↑"
+        axes.set_title(f"{name} {arrow}", fontsize=LABEL)
+    return figure
+
+
+def _best_epoch(values: Sequence[float], *, highest: bool) -> int | None:
+    """Epoch, counted from 1, of the best value; the first one on a tie."""
+    series = np.asarray(values, float)
+    if not np.isfinite(series).any():
+        return None
+    return 1 + int(np.nanargmax(series) if highest else np.nanargmin(series))
+
+
+def _draw_panel(axes: Axes, name: str, history: History, best: int | None) -> None:
+    if name == "r2_temporal":
+        axes.axhline(0, color=_ZERO, linewidth=1.2, linestyle=":")
+    if best is not None:
+        axes.axvline(best, color="black", linewidth=1.2, linestyle="--", label=f"best epoch: {best}")
+    for split, (colour, marker, label) in _LINES.items():
+        values = history.get(f"{split}/{name}", ())
+        if len(values):
+            epochs = np.arange(1, len(values) + 1)
+            axes.plot(epochs, values, color=colour, marker=marker, markersize=5, linewidth=2, label=label)
+    axes.set_title(PANELS[name], fontsize=LABEL)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.margins(x=0.06, y=0.12)
+    _tidy(axes)
+
+
+def _draw_legend(figure: Figure) -> None:
+    """One legend for all panels, under them."""
+    entries: dict[str, Artist] = {}
+    for axes in figure.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        entries.update(zip(labels, handles, strict=True))
+    labels = sorted(entries, key=lambda label: label.startswith("best"))
+    handles = [entries[label] for label in labels]
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=LABEL)
+
+
+def _draw_score(axes: Axes, conditions: Mapping[str, Mapping[str, float]]) -> None:
+    subjects = sorted({subject for values in conditions.values() for subject in values})
+    table = np.array([[values.get(subject, np.nan) for values in conditions.values()] for subject in subjects]).reshape(
+        len(subjects), len(conditions)
+    )
+    places = np.arange(len(conditions))
+    axes.plot(places, table.T, color="0.8", linewidth=1, zorder=1)
+    for place, condition in enumerate(conditions):
+        values = table[np.isfinite(table[:, place]), place]
+        colour = _CONDITIONS.get(condition, _OTHER)
+        axes.scatter(np.full(len(values), place), values, s=42, color=colour, edgecolors="white", zorder=3)
+        if len(values):
+            axes.hlines(values.mean(), place - 0.28, place + 0.28, color=colour, linewidth=3, zorder=2)
+    low, high = axes.get_ylim()
+    if low <= 0 <= high:
+        axes.axhline(0, color=_ZERO, linewidth=1.2, linestyle=":", zorder=0)
+    axes.set_xticks(places, [_NAMES.get(condition, condition) for condition in conditions])
+    axes.set_xlim(-0.5, len(conditions) - 0.5)
+    _tidy(axes)
+
+
+def _tidy(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=TICK)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+    axes.grid(axis="y", color="0.92", linewidth=0.8)
+    axes.set_axisbelow(True)

@@ -1,0 +1,162 @@
+"""A model as plain files: everything needed to go from raw EEG to a volume, without pickle.
+
+bundle.json      format, model configuration, signal and store settings, provenance
+statistics.npz   scalings and mean volume
+network.keras or network.npz
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eeg2fmri.config import Calhas2022Config, LinearConfig, parse
+from eeg2fmri.errors import ModelError, RequestError
+from eeg2fmri.models.fitted import FittedModel, KerasNetwork
+from eeg2fmri.models.linear import LinearNetwork
+from eeg2fmri.signals import BoldStatistics, EegStatistics, spectrogram
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A fitted model with the settings of the EEG it takes and of the volumes it gives.
+
+    signal: tr (s), sampling_rate (Hz), channels, frequencies (Hz), grid, affine (mm).
+    settings: those of the store.  provenance: split, data digest, recordings it was fitted on.
+    """
+
+    model: FittedModel
+    signal: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+    @property
+    def window_shape(self) -> tuple[int, int, int]:
+        """(channels, frequencies, context) of one EEG window."""
+        return len(self.signal["channels"]), len(self.signal["frequencies"]), int(self.settings["context"])
+
+    def windows(
+        self, eeg: np.ndarray, sampling_rate: float, channels: Sequence[str] | None = None, onset: float = 0.0
+    ) -> np.ndarray:
+        """EEG windows of a raw recording, by the spectrogram that the store was made with.
+
+        Parameters
+        ----------
+        eeg : (channels, samples) in µV.
+        sampling_rate : Hz; any rate that has the model's frequencies.
+        channels : names of the rows of `eeg`; ``None`` means the model's channels in its order.
+        onset : sample at which the first TR starts.
+
+        Returns
+        -------
+        (n, C, F, T): one window per volume that can be synthesised, the first of them the volume
+        that starts `context` TRs after `onset`.
+
+        Raises
+        ------
+        RequestError
+            If channels are missing or the EEG is shorter than the context.
+        """
+        tr, (n_channels, n_frequencies, context) = float(self.signal["tr"]), self.window_shape
+        eeg = self._ordered(eeg, channels)
+        n_windows = int(np.floor(round((eeg.shape[1] - onset) / (sampling_rate * tr), 6)))
+        if n_windows < context:
+            raise RequestError(
+                f"eeg: {eeg.shape[1] / sampling_rate:.2f} s of EEG, at least {context * tr:.2f} s are needed "
+                f"({context} windows of {tr:g} s)"
+            )
+        power = spectrogram(eeg, sampling_rate, tr, onset=onset, n_windows=n_windows, n_frequencies=n_frequencies)
+        return np.lib.stride_tricks.sliding_window_view(power, context, axis=0)
+
+    def _ordered(self, eeg: np.ndarray, channels: Sequence[str] | None) -> np.ndarray:
+        wanted = list(self.signal["channels"])
+        if channels is None:
+            if len(eeg) != len(wanted):
+                raise RequestError(
+                    f"eeg: {len(eeg)} channels, the model takes {len(wanted)} ({', '.join(wanted[:3])}, …); "
+                    f"send them in its order or name them in `channels`"
+                )
+            return eeg
+        if len(channels) != len(eeg):
+            raise RequestError(f"channels: {len(channels)} names for {len(eeg)} rows of eeg; give one name per row")
+        if missing := [name for name in wanted if name not in channels]:
+            raise RequestError(f"channels: {', '.join(missing[:4])} missing ({len(missing)} of {len(wanted)})")
+        return eeg[[list(channels).index(name) for name in wanted]]
+
+
+def save_bundle(folder: Path, bundle: Bundle) -> None:
+    """Write a bundle into an existing empty folder."""
+    model = bundle.model
+    content = {
+        "format": FORMAT,
+        "model": model.config.model_dump(mode="json"),
+        "signal": dict(bundle.signal),
+        "settings": dict(bundle.settings),
+        "provenance": dict(bundle.provenance),
+        "bold": {"mean": model.bold_statistics.mean, "sd": model.bold_statistics.sd},
+    }
+    (folder / "bundle.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    np.savez(
+        folder / "statistics.npz",
+        eeg_mean=model.eeg_statistics.mean,
+        eeg_sd=model.eeg_statistics.sd,
+        voxel_mean=model.bold_statistics.voxel_mean,
+        voxel_sd=model.bold_statistics.voxel_sd,
+        mask=model.bold_statistics.mask,
+        mean_volume=model.mean_volume,
+    )
+    if isinstance(model.network, LinearNetwork):
+        arrays = {f.name: getattr(model.network, f.name) for f in fields(LinearNetwork)}
+        np.savez(folder / "network.npz", allow_pickle=False, **arrays)
+    elif isinstance(model.network, KerasNetwork):
+        model.network.model.save(folder / "network.keras")
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle.
+
+    Raises
+    ------
+    ModelError
+        If there is none in `folder`, or it has another format.
+    """
+    path = folder / "bundle.json"
+    if not path.exists():
+        raise ModelError(f"{folder}: no eeg2fmri model there (bundle.json is missing)")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content["format"] != FORMAT:
+        raise ModelError(f"{path}: model format {content['format']}, this version reads {FORMAT}; train it again")
+    family = {"calhas2022": Calhas2022Config, "linear": LinearConfig}[content["model"]["family"]]
+    with np.load(folder / "statistics.npz", allow_pickle=False) as arrays:
+        model = FittedModel(
+            config=parse(family, content["model"], str(path)),
+            network=_load_network(folder),
+            eeg_statistics=EegStatistics(arrays["eeg_mean"], arrays["eeg_sd"]),
+            bold_statistics=BoldStatistics(
+                content["bold"]["mean"],
+                content["bold"]["sd"],
+                arrays["voxel_mean"],
+                arrays["voxel_sd"],
+                arrays["mask"],
+            ),
+            mean_volume=arrays["mean_volume"],
+        )
+    return Bundle(model, content["signal"], content["settings"], content["provenance"])
+
+
+def _load_network(folder: Path) -> LinearNetwork | KerasNetwork:
+    if (folder / "network.npz").exists():
+        with np.load(folder / "network.npz", allow_pickle=False) as arrays:
+            return LinearNetwork(**{f.name: arrays[f.name] for f in fields(LinearNetwork)})
+    import keras
+
+    import eeg2fmri.models.layers  # noqa: F401 - registers the layers that the file names
+
+    return KerasNetwork(keras.saving.load_model(folder / "network.keras", compile=False, safe_mode=True))

@@ -1,0 +1,75 @@
+"""From an EEG file to a 4-D NIfTI file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eeg2fmri.errors import ConfigError, DatasetError, RequestError
+from eeg2fmri.serving.bundle import Bundle
+
+
+def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path) -> tuple[int, ...]:
+    """Synthesise every volume that an EEG recording allows and write them as NIfTI.
+
+    The first volume starts `context` TRs after the first volume marker, or after the file's start
+    where there is no marker. A JSON sidecar beside the image says so (``StartTime``, seconds).
+
+    Parameters
+    ----------
+    bundle : the model.
+    eeg_path : EEG file that MNE reads, with a ``_channels.tsv`` beside it if it is BIDS.
+    out : ``.nii`` or ``.nii.gz``.
+
+    Returns
+    -------
+    Shape of the image, (x, y, z, volumes).
+
+    Raises
+    ------
+    ConfigError
+        If `out` is not named as a NIfTI file or its folder is missing.
+    DatasetError
+        If the EEG is missing, damaged, too short, or lacks channels.
+    """
+    import nibabel
+
+    from eeg2fmri.datasets import load_eeg
+
+    if not out.name.endswith((".nii", ".nii.gz")):
+        raise ConfigError(f"{out}: the output must end in .nii or .nii.gz")
+    if not eeg_path.exists():
+        raise DatasetError(f"{eeg_path}: no such EEG file")
+    beside = eeg_path.with_name(eeg_path.name.rsplit("_", 1)[0] + "_channels.tsv")
+    eeg = load_eeg(eeg_path, beside if beside.exists() else None, tuple(bundle.settings["channel_types"]))
+    if not len(eeg.markers):
+        logging.getLogger(__name__).warning("%s: no volume marker; the first TR starts with the file", eeg_path)
+    onset = float(eeg.markers[0]) if len(eeg.markers) else 0.0
+    try:
+        windows = bundle.windows(eeg.data, eeg.sampling_rate, eeg.channels, onset)
+    except RequestError as err:
+        raise DatasetError(f"{eeg_path}: {err}") from err
+    volumes = bundle.model.synthesise(windows)
+    image: Any = nibabel.Nifti1Image(np.moveaxis(volumes, 0, 3), np.asarray(bundle.signal["affine"]))
+    tr = float(bundle.signal["tr"])
+    image.header.set_zooms((*image.header.get_zooms()[:3], tr))
+    image.header.set_xyzt_units("mm", "sec")
+    image.header["descrip"] = b"synthesised from EEG by eeg2fmri"
+    sidecar = {
+        "RepetitionTime": tr,
+        "StartTime": bundle.window_shape[2] * tr,
+        "Description": "BOLD synthesised from EEG; times count from the first volume marker of the EEG",
+        "Sources": [eeg_path.name],
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".part-{out.name}")
+    nibabel.save(image, part)
+    os.replace(part, out)
+    name = out.name.removesuffix(".gz").removesuffix(".nii")
+    out.with_name(f"{name}.json").write_text(json.dumps(sidecar, indent=2), encoding="utf-8")
+    return image.shape

@@ -1,0 +1,58 @@
+"""The MLflow model: requests in, replies out, and nothing but clear refusals in between."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+from eeg2fmri.errors import Eeg2FmriError, RequestError
+from eeg2fmri.serving.bundle import load_bundle
+from eeg2fmri.serving.requests import answer
+
+
+class Refusal(MlflowException):
+    """A refusal whose message stays short: MLflow's server would put the whole request before it."""
+
+    @property
+    def message(self) -> str:
+        """The reason, as it was first given."""
+        return self._reason
+
+    @message.setter
+    def message(self, value: str) -> None:
+        if not hasattr(self, "_reason"):
+            self._reason = value
+
+
+class SynthesiserModel(PythonModel):
+    """Answers records of EEG with volumes; see `requests` for the fields.
+
+    One object serves all threads: `predict` changes nothing.
+    """
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Read the bundle, once, when the server starts."""
+        self.bundle = load_bundle(Path(context.artifacts["bundle"]))
+
+    def predict(self, model_input: list[dict[str, Any]], params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Answer every record.
+
+        MLflow drops parameters that the signature does not name and hands over an empty dict in
+        place of ``None``, so anything but ``None`` means that the client sent some.
+        """
+        try:
+            if params is not None:
+                raise RequestError("params: this model takes none; put options such as reply into the record")
+            if not model_input:
+                raise RequestError("inputs: an empty list; send at least one record")
+            return [answer(self.bundle, record) for record in model_input]
+        except Eeg2FmriError as err:
+            raise Refusal(str(err), error_code=INVALID_PARAMETER_VALUE) from None
+        except Exception as err:
+            logging.getLogger(__name__).exception("prediction failed")
+            raise Refusal(f"internal error: {type(err).__name__}", error_code=INTERNAL_ERROR) from None

@@ -1,0 +1,17 @@
+"""Signals as arrays: EEG spectrograms, and the regridding and scaling of BOLD volumes."""
+
+from eeg2fmri.signals.bold import BoldStatistics, recording_statistics, regrid, restore, standardise
+from eeg2fmri.signals.eeg import EegStatistics, standardise_eeg
+from eeg2fmri.signals.spectrogram import frequencies, spectrogram
+
+__all__ = [
+    "BoldStatistics",
+    "EegStatistics",
+    "frequencies",
+    "recording_statistics",
+    "regrid",
+    "restore",
+    "spectrogram",
+    "standardise",
+    "standardise_eeg",
+]

@@ -1,0 +1,76 @@
+"""EEG spectrogram on the scanner's clock.
+
+eeg: (channels, samples) in µV.  onset: sample at which the BOLD run starts (may be fractional).
+spectrogram: (windows, channels, frequencies) in µV.  Window w covers [w, w + 1) TR after `onset`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import fft
+
+from eeg2fmri.errors import AlignmentError, ConfigError
+
+
+def window_length(sampling_rate: float, tr: float) -> int:
+    """Samples in one TR; rounding first keeps 2.16 s × 250 Hz at 540 rather than 539."""
+    return int(round(sampling_rate * tr, 6))
+
+
+def frequencies(sampling_rate: float, tr: float, n_frequencies: int) -> np.ndarray:
+    """Frequencies (Hz) of the bins that `spectrogram` keeps: the first ones after DC.
+
+    Raises
+    ------
+    ConfigError
+        If one window does not have that many bins below the Nyquist frequency.
+    """
+    length = window_length(sampling_rate, tr)
+    if n_frequencies > length // 2:
+        raise ConfigError(
+            f"data.frequencies: {n_frequencies} bins asked for, but a window of one TR ({tr:g} s at "
+            f"{sampling_rate:g} Hz, {length} samples) has {length // 2}; set data.frequencies={length // 2} or less"
+        )
+    return fft.rfftfreq(length, 1 / sampling_rate)[1 : n_frequencies + 1]
+
+
+def spectrogram(
+    eeg: np.ndarray, sampling_rate: float, tr: float, *, onset: float, n_windows: int, n_frequencies: int
+) -> np.ndarray:
+    """Short-time Fourier magnitude over boxcar windows of one TR, without overlap.
+
+    Parameters
+    ----------
+    eeg : (channels, samples) in µV.
+    sampling_rate : Hz.
+    tr : seconds between volumes, and the length of a window.
+    onset : sample of the BOLD run's time zero; windows start at the sample nearest to
+        ``onset + w * tr * sampling_rate``, so that rounding never accumulates.
+    n_windows : windows to compute.
+    n_frequencies : bins kept after DC, at 1/TR, 2/TR, … Hz.
+
+    Returns
+    -------
+    (n_windows, channels, n_frequencies) float32 in µV, the magnitude of the DFT divided by the
+    window's length (`scipy.signal.stft` with ``scaling="spectrum"``).
+
+    Raises
+    ------
+    ConfigError
+        If a window has fewer bins than asked for.
+    AlignmentError
+        If the EEG does not cover every window.
+    """
+    frequencies(sampling_rate, tr, n_frequencies)
+    length = window_length(sampling_rate, tr)
+    starts = np.rint(onset + np.arange(n_windows) * tr * sampling_rate).astype(int)
+    if n_windows and (starts[0] < 0 or starts[-1] + length > eeg.shape[1]):
+        raise AlignmentError(
+            f"the EEG has samples 0 to {eeg.shape[1]}, but {n_windows} volumes need {starts[0]} to "
+            f"{starts[-1] + length}; the EEG recording is cut short or its markers are misplaced"
+        )
+    magnitude = np.empty((n_windows, eeg.shape[0], n_frequencies), np.float32)
+    for window, start in enumerate(starts):
+        spectrum = fft.rfft(eeg[:, start : start + length], axis=1)
+        magnitude[window] = np.abs(spectrum[:, 1 : n_frequencies + 1]) / length
+    return magnitude

@@ -1,0 +1,94 @@
+"""The whole dataset: subject after subject into a folder that gets its name when it is complete."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import eeg2fmri
+from eeg2fmri.config import SimulationConfig
+from eeg2fmri.errors import ConfigError, DatasetError
+
+SLOWEST_RATE_HZ = 100.0  # the highest rhythm of the networks ends at 45 Hz
+
+
+def simulate(config: SimulationConfig, out: Path, *, on_progress: Callable[[int, int], None] | None = None) -> Path:
+    """Write a BIDS dataset of simultaneous EEG-fMRI whose truth is known.
+
+    The dataset grows in a folder beside `out` called ``<out>.part`` and is renamed when complete. A later
+    call with the same configuration carries on with what such a folder holds.
+
+    Parameters
+    ----------
+    config : size, coupling and seed; the same configuration gives the same bytes.
+    out : the dataset's folder, which must be new or empty.
+    on_progress : called with the number of finished subjects and of all subjects.
+
+    Returns
+    -------
+    `out`.
+
+    Raises
+    ------
+    ConfigError
+        If the sampling rate or the grid cannot hold the signals.
+    DatasetError
+        If `out` holds something already.
+    """
+    from eeg2fmri.simulation import truth, write
+
+    if config.sampling_rate < SLOWEST_RATE_HZ:
+        raise ConfigError(
+            f"simulation.sampling_rate: {config.sampling_rate} Hz must be at least {SLOWEST_RATE_HZ:g} Hz, "
+            "for rhythms up to 45 Hz"
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DatasetError(f"{out} exists and is not empty; give another folder or remove it first")
+    part = out.absolute().with_name(f"{out.absolute().name}.part")
+    record = _open_part(part, config)
+    digits = max(2, len(str(config.subjects)))
+    labels = [f"sub-{i + 1:0{digits}d}" for i in range(config.subjects)]
+    summaries: list[dict[str, Any]] = []
+    for index, label in enumerate(labels):
+        summaries.append(_subject(part, label, config, index))
+        if on_progress is not None:
+            on_progress(index + 1, len(labels))
+    write.write_root(part, config, labels, [s["temporal_snr"] for s in summaries])
+    best = {label: s["best_r2_temporal"] for label, s in zip(labels, summaries, strict=True)}
+    record |= {"best_r2_temporal": sum(best.values()) / len(best), "best_r2_temporal_by_subject": best}
+    write.write_json(part / truth.FOLDER / "truth.json", record)
+    part.replace(out)
+    return out
+
+
+def _open_part(part: Path, config: SimulationConfig) -> dict[str, Any]:
+    """Make the folder of an unfinished dataset, or accept the one of an earlier, equal call."""
+    from eeg2fmri.simulation import truth, write
+
+    record = {"version": eeg2fmri.__version__, "config": config.model_dump(mode="json")}
+    path = part / truth.FOLDER / "truth.json"
+    if part.exists():
+        if not path.is_file():
+            raise DatasetError(f"{part} is in the way and is no unfinished simulation; remove it first")
+        if json.loads(path.read_text()) == record:
+            return record
+        shutil.rmtree(part)
+    path.parent.mkdir(parents=True)
+    write.write_json(path, record)
+    return record
+
+
+def _subject(part: Path, label: str, config: SimulationConfig, index: int) -> dict[str, Any]:
+    """Simulate and write one subject, or read the summary of one that is there already."""
+    from eeg2fmri.simulation import subject, truth, write
+
+    done = truth.summary_path(part, label)
+    if done.is_file():
+        summary: dict[str, Any] = json.loads(done.read_text())
+        return summary
+    drawn = subject.draw_subject(config, index)
+    write.write_subject(part, label, drawn, config)
+    return truth.write_truth(part, label, drawn)

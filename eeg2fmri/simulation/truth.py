@@ -1,0 +1,128 @@
+"""What is known of a simulated dataset: networks, noise-free BOLD, and the best reachable score.
+
+The noise-free, EEG-driven part of a BOLD series is kept as maps, courses and mean image; `read_truth`
+puts it together again. Symbols: T volumes, grid (x, y, z).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eeg2fmri.errors import DatasetError
+from eeg2fmri.simulation.networks import NETWORKS
+from eeg2fmri.simulation.subject import Subject
+
+FOLDER = Path("derivatives") / "simulation"
+NAMES = tuple(network.name for network in NETWORKS)
+
+
+def best_r2_temporal(measured: np.ndarray, driven: np.ndarray, mask: np.ndarray) -> float:
+    """Score that a perfect reading of the EEG would reach: 1 - SSE / SST within `mask`.
+
+    Both series lose each voxel's mean over time first, so that anatomy earns nothing.
+
+    Parameters
+    ----------
+    measured, driven : (T, x, y, z) in one unit.
+    mask : (x, y, z) bool.
+    """
+    sse = sst = 0.0
+    for i in range(mask.shape[0]):  # slab by slab: a full-size run need not fit in memory as float64
+        slab = measured[:, i][:, mask[i]].astype("float64")
+        guess = driven[:, i][:, mask[i]].astype("float64")
+        slab -= slab.mean(axis=0)
+        sse += float(((slab - (guess - guess.mean(axis=0))) ** 2).sum())
+        sst += float((slab**2).sum())
+    return 1 - sse / sst
+
+
+def driven_bold(baseline: np.ndarray, maps: np.ndarray, driven: np.ndarray) -> np.ndarray:
+    """EEG-driven BOLD in intensity units, (T, x, y, z) float32.
+
+    Parameters
+    ----------
+    baseline : (x, y, z) mean image.
+    maps : (K, x, y, z), each with a maximum of 1.
+    driven : (K, T) in % of the local mean at the maximum of the map.
+    """
+    local = (maps * (baseline / 100)).astype("float32")
+    return np.tensordot(driven.T.astype("float32"), local, axes=1)
+
+
+def read_truth(dataset: Path | str, subject: str) -> np.ndarray:
+    """Noise-free BOLD change that the EEG of a subject drives.
+
+    Parameters
+    ----------
+    dataset : root of a simulated dataset.
+    subject : label such as ``"01"`` or ``"sub-01"``.
+
+    Returns
+    -------
+    (T, x, y, z) float32, in the intensity unit of the subject's BOLD file, mean 0 over time.
+    """
+    maps = np.moveaxis(_image(dataset, subject, "desc-networks_probseg.nii.gz"), -1, 0)
+    baseline = _image(dataset, subject, "desc-noisefree_boldref.nii.gz")
+    rows = np.loadtxt(_path(dataset, subject, "desc-driven_timeseries.tsv"), delimiter="\t", skiprows=1, ndmin=2)
+    return driven_bold(baseline, maps, rows.T)
+
+
+def read_mask(dataset: Path | str, subject: str) -> np.ndarray:
+    """Brain mask (x, y, z) bool in which the best score of a subject was computed."""
+    return _image(dataset, subject, "desc-brain_mask.nii.gz") > 0
+
+
+def read_best_r2(dataset: Path | str) -> dict[str, float]:
+    """Best reachable `r2_temporal` by subject label, such as ``{"sub-01": 0.02}``."""
+    path = Path(dataset) / FOLDER / "truth.json"
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing: only a dataset made by `simulate` knows its truth")
+    return {s: float(v) for s, v in json.loads(path.read_text())["best_r2_temporal_by_subject"].items()}
+
+
+def write_truth(root: Path, label: str, subject: Subject) -> dict[str, Any]:
+    """Write a subject's truth below `root` / derivatives; the JSON that sums it up comes last."""
+    from eeg2fmri.simulation import files
+
+    base = _path(root, label, "")
+    base.parent.mkdir(parents=True, exist_ok=True)
+    prefix, anatomy, networks = str(base), subject.anatomy, subject.networks
+    files.write_nifti(f"{prefix}desc-brain_mask.nii.gz", anatomy.mask.astype("uint8"), anatomy.affine)
+    files.write_nifti(f"{prefix}desc-noisefree_boldref.nii.gz", anatomy.baseline, anatomy.affine)
+    files.write_nifti(f"{prefix}desc-networks_probseg.nii.gz", np.moveaxis(subject.maps, 0, -1), anatomy.affine)
+    files.write_json(f"{prefix}desc-networks_probseg.json", {"LabelMap": list(NAMES)})
+    tables = {"amplitude": networks.at_volumes, "network": networks.courses, "driven": networks.driven}
+    for name, table in tables.items():
+        files.write_tsv(f"{prefix}desc-{name}_timeseries.tsv", NAMES, table.T.tolist())
+    driven = driven_bold(anatomy.baseline, subject.maps, networks.driven)
+    summary = {
+        "best_r2_temporal": best_r2_temporal(np.moveaxis(subject.volumes, -1, 0), driven, anatomy.mask),
+        "temporal_snr": subject.noise.tsnr,
+        "peak_percent": dict(zip(NAMES, networks.percent.tolist(), strict=True)),
+        "eeg_seconds_before_first_volume": subject.clock.start / subject.clock.rate,
+    }
+    files.write_json(summary_path(root, label), summary)
+    return summary
+
+
+def summary_path(root: Path, label: str) -> Path:
+    """Where the summary of a subject's truth lies; it exists once the subject is complete."""
+    return root / FOLDER / label / f"{label}_truth.json"
+
+
+def _path(dataset: Path | str, subject: str, ending: str) -> Path:
+    label = subject if subject.startswith("sub-") else f"sub-{subject}"
+    return Path(dataset) / FOLDER / label / "func" / f"{label}_task-rest_{ending}"
+
+
+def _image(dataset: Path | str, subject: str, ending: str) -> np.ndarray:
+    import nibabel as nib
+
+    path = _path(dataset, subject, ending)
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing: only a dataset made by `simulate` knows its truth")
+    return np.asarray(nib.Nifti1Image.from_filename(path).dataobj)

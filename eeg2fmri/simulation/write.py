@@ -1,0 +1,161 @@
+"""BIDS files of simulated recordings: BrainVision EEG, NIfTI BOLD, sidecars and tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import eeg2fmri
+from eeg2fmri.config import SimulationConfig
+from eeg2fmri.simulation.anatomy import ECHO_TIME_S, FLIP_ANGLE_DEG
+from eeg2fmri.simulation.eeg import LINE_HZ
+from eeg2fmri.simulation.files import write_json, write_nifti, write_tsv
+from eeg2fmri.simulation.forward import CHANNELS, GROUND, REFERENCE, electrode_positions
+from eeg2fmri.simulation.networks import NETWORKS
+from eeg2fmri.simulation.subject import Subject
+from eeg2fmri.simulation.truth import FOLDER
+
+BIDS_VERSION = "1.10.0"
+MARKER = 128  # BrainVision writes a response of this code as R128, the usual volume trigger
+README = """# Simulated simultaneous EEG-fMRI
+
+Every file here was computed by `eeg2fmri simulate`: no person was recorded. The rhythms of {networks}
+networks drive both the scalp EEG and, through a haemodynamic response, the BOLD signal of grey matter
+with a coupling of {coupling}. Subjects differ in head, network positions, gains, rhythms and noise.
+
+The EEG starts some seconds before the scanner; each volume is marked by `R128` at its onset. The EEG
+stands for a recording whose gradient and pulse artefacts have been removed, with small residues. All
+slices show the networks at the onset of the volume, as after slice-timing correction. Head motion is
+not simulated.
+
+The truth (network maps, amplitudes, noise-free BOLD, and the best score any model can reach) lies in
+`derivatives/simulation`.
+
+Networks, with the reports their regions, rhythm and sign follow:
+
+{table}
+"""
+
+
+def write_subject(root: Path, label: str, subject: Subject, config: SimulationConfig) -> None:
+    """Write the EEG and the BOLD run of one subject below `root`."""
+    for modality in ("eeg", "func"):
+        (root / label / modality).mkdir(parents=True, exist_ok=True)
+    _write_eeg(root / label / "eeg", label, subject, config)
+    base = root / label / "func" / f"{label}_task-rest_bold"
+    write_nifti(f"{base}.nii.gz", subject.volumes, subject.anatomy.affine, config.tr)
+    write_json(f"{base}.json", _bold_sidecar(config))
+
+
+def _write_eeg(folder: Path, label: str, subject: Subject, config: SimulationConfig) -> None:
+    import pybv
+
+    names = [*CHANNELS[: config.channels], "ECG"]
+    base = f"{label}_task-rest"
+    pybv.write_brainvision(
+        data=subject.eeg_uv.astype("float64") * 1e-6,
+        sfreq=config.sampling_rate,
+        ch_names=names,
+        ref_ch_names=[REFERENCE] * config.channels + ["n/a"],
+        fname_base=f"{base}_eeg",
+        folder_out=folder,
+        overwrite=True,
+        events=[{"onset": int(s), "description": MARKER, "type": "Response"} for s in subject.onsets],
+        resolution=0.1,
+        fmt="binary_int16",
+    )
+    write_json(folder / f"{base}_eeg.json", _eeg_sidecar(subject, config))
+    _write_eeg_tables(folder, label, names, subject, config)
+
+
+def _write_eeg_tables(folder: Path, label: str, names: list[str], subject: Subject, config: SimulationConfig) -> None:
+    """Channels, volume markers and electrode positions of an EEG recording."""
+    base, rate = folder / f"{label}_task-rest", config.sampling_rate
+    channels = [[n, "EEG", "uV", REFERENCE, rate] for n in names[:-1]] + [["ECG", "ECG", "uV", "n/a", rate]]
+    write_tsv(f"{base}_channels.tsv", ("name", "type", "units", "reference", "sampling_frequency"), channels)
+    events = [[int(s) / rate, 0, "volume", f"R{MARKER}", int(s)] for s in subject.onsets]
+    write_tsv(f"{base}_events.tsv", ("onset", "duration", "trial_type", "value", "sample"), events)
+    write_json(f"{base}_events.json", _EVENTS)
+    places = electrode_positions()
+    electrodes = [[n, *(round(float(v), 3) for v in places[n])] for n in names[:-1]]
+    write_tsv(folder / f"{label}_electrodes.tsv", ("name", "x", "y", "z"), electrodes)
+    write_json(folder / f"{label}_coordsystem.json", _COORDINATES)
+
+
+def write_root(root: Path, config: SimulationConfig, labels: list[str], tsnrs: list[float]) -> None:
+    """Write the files that describe the dataset and its truth."""
+    made_by = {"Name": "eeg2fmri simulate", "Version": eeg2fmri.__version__}
+    common: dict[str, Any] = {"BIDSVersion": BIDS_VERSION, "GeneratedBy": [made_by], "License": "CC0"}
+    title = "Simulated simultaneous EEG-fMRI"
+    (root / FOLDER).mkdir(parents=True, exist_ok=True)
+    authors = ["eeg2fmri"]
+    write_json(root / "dataset_description.json", {"Name": title, "DatasetType": "raw", "Authors": authors, **common})
+    write_json(
+        root / FOLDER / "dataset_description.json",
+        {"Name": f"{title}: truth", "DatasetType": "derivative", "Authors": authors, **common},
+    )
+    table = "\n".join(f"- {n.name} ({'+' if n.sign > 0 else '-'}): {n.reference}" for n in NETWORKS)
+    text = README.format(networks=len(NETWORKS), coupling=config.coupling, table=table)
+    (root / "README.md").write_text(text, encoding="utf-8")
+    (root / FOLDER / "README.md").write_text(text, encoding="utf-8")
+    (root / FOLDER / ".bidsignore").write_text("*_timeseries.tsv\n*_truth.json\ntruth.json\n")
+    rows = list(zip(labels, tsnrs, strict=True))
+    write_tsv(root / "participants.tsv", ("participant_id", "temporal_snr"), rows)
+    write_json(root / "participants.json", _PARTICIPANTS)
+
+
+def _eeg_sidecar(subject: Subject, config: SimulationConfig) -> dict[str, Any]:
+    return {
+        "TaskName": "rest",
+        "TaskDescription": "Simulated rest inside a running scanner",
+        "Instructions": "n/a",
+        "InstitutionName": "n/a",
+        "Manufacturer": "n/a",
+        "SoftwareVersions": eeg2fmri.__version__,
+        "SamplingFrequency": config.sampling_rate,
+        "EEGReference": REFERENCE,
+        "EEGGround": GROUND,
+        "EEGPlacementScheme": "10-05",
+        "PowerLineFrequency": LINE_HZ,
+        "EEGChannelCount": config.channels,
+        "ECGChannelCount": 1,
+        "EOGChannelCount": 0,
+        "EMGChannelCount": 0,
+        "MISCChannelCount": 0,
+        "TriggerChannelCount": 0,
+        "RecordingType": "continuous",
+        "RecordingDuration": subject.clock.n / subject.clock.rate,
+        "SoftwareFilters": "n/a",
+        "HardwareFilters": "n/a",
+        "SubjectArtefactDescription": "Blinks; residues of corrected gradient and pulse artefacts",
+    }
+
+
+def _bold_sidecar(config: SimulationConfig) -> dict[str, Any]:
+    return {
+        "TaskName": "rest",
+        "TaskDescription": "Simulated rest",
+        "RepetitionTime": config.tr,
+        "EchoTime": ECHO_TIME_S,
+        "FlipAngle": FLIP_ANGLE_DEG,
+        "MagneticFieldStrength": 3,
+        "Manufacturer": "n/a",
+        "SoftwareVersions": eeg2fmri.__version__,
+    }
+
+
+_EVENTS = {
+    "trial_type": {"Description": "What happened", "Levels": {"volume": "Onset of a BOLD volume"}},
+    "value": {"Description": "BrainVision marker", "Levels": {f"R{MARKER}": "Volume trigger of the scanner"}},
+    "sample": {"Description": "Sample of the EEG, counted from 0"},
+}
+_COORDINATES = {
+    "EEGCoordinateSystem": "MNIColin27",
+    "EEGCoordinateUnits": "mm",
+    "EEGCoordinateSystemDescription": "Standard 10-05 positions on the Colin27 head",
+}
+_PARTICIPANTS = {
+    "temporal_snr": {
+        "Description": "Temporal signal-to-noise ratio of thermal and physiological noise in the BOLD run"
+    },
+}

@@ -1,0 +1,265 @@
+"""Building a store from recordings: each is written once, whole or not at all.
+
+The store grows under ``PATH.part`` and takes its name when every recording is in it. A build that
+was stopped goes on from the recordings that are finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eeg2fmri.config import DataConfig
+from eeg2fmri.datasets import Bold, Eeg, Recording, bold_onset, load_bold, load_eeg
+from eeg2fmri.datasets.recording import read_json
+from eeg2fmri.errors import DatasetError, StoreError
+from eeg2fmri.signals import frequencies, recording_statistics, regrid, spectrogram
+from eeg2fmri.store.store import FORMAT, Store, open_store
+
+Progress = Callable[[str, bool], None]
+
+
+def build_store(
+    recordings: Sequence[Recording], path: Path, config: DataConfig, *, on_recording: Progress | None = None
+) -> Store:
+    """Write the store of `recordings` at `path`, keeping recordings that are there already.
+
+    Parameters
+    ----------
+    recordings : what to put in; all must agree on TR, sampling rate, channels and frequencies.
+    path : folder of the store.
+    config : settings; they are part of the digest.
+    on_recording : called with a recording's name and whether it was there already.
+
+    Raises
+    ------
+    StoreError
+        If a store made with other settings lies at `path`.
+    DatasetError, AlignmentError, ConfigError
+        If a recording cannot be used; `path` is then left as it was.
+    """
+    import zarr
+
+    settings = config.model_dump(mode="json")
+    _check_settings(path, settings)
+    digests = {r.name: _digest(settings, [_sha256(f) for f in r.files]) for r in recordings}
+    whole = _digest(FORMAT, sorted(digests.items()))
+    if _finished(path, whole):
+        for recording in recordings:
+            _report(on_recording, recording.name, True)
+        return open_store(path)
+    part = _working_copy(path, settings)
+    for recording in recordings:
+        done = _recording_digest(part / recording.name) == digests[recording.name]
+        if not done:
+            _write_recording(recording, part, config, digests[recording.name])
+        _report(on_recording, recording.name, done)
+    for stale in {p.name for p in part.iterdir() if p.is_dir()} - digests.keys():
+        shutil.rmtree(part / stale)
+    root = zarr.open_group(part, mode="a")
+    root.attrs.update(
+        {"format": FORMAT, "digest": whole, "recordings": sorted(digests), "signal": _common_signal(root, digests)}
+    )
+    if path.exists():
+        shutil.rmtree(path)
+    part.rename(path)
+    return open_store(path)
+
+
+def prepare(eeg: Eeg, bold: Bold, recording: Recording, config: DataConfig) -> dict[str, Any]:
+    """Arrays and attributes of one recording, from its signals.
+
+    Raises
+    ------
+    DatasetError
+        If fewer volumes than the context needs are left after the shift.
+    """
+    n_volumes = len(bold.volumes)
+    needed = config.bold_shift + config.context + 1
+    if n_volumes < needed:
+        raise DatasetError(
+            f"{recording.bold_path}: {n_volumes} volumes, at least {needed} are needed "
+            f"(shift {config.bold_shift} + context {config.context} + 1); shorten data.context or drop the recording"
+        )
+    onset = bold_onset(eeg.markers, eeg.sampling_rate, bold.tr, n_volumes, recording.eeg_path)
+    magnitude = spectrogram(
+        eeg.data, eeg.sampling_rate, bold.tr, onset=onset, n_windows=n_volumes, n_frequencies=config.frequencies
+    )
+    volumes = regrid(bold.volumes[config.bold_shift :], config.grid)
+    mask = _brain_mask(volumes, recording)
+    statistics = recording_statistics(volumes, mask, iqr=config.iqr)
+    if statistics.sd == 0:
+        raise DatasetError(f"{recording.bold_path}: every voxel has the value {statistics.mean:g}; fetch it again")
+    signal = {
+        "tr": bold.tr,
+        "sampling_rate": eeg.sampling_rate,
+        "channels": list(eeg.channels),
+        "frequencies": frequencies(eeg.sampling_rate, bold.tr, config.frequencies).tolist(),
+        "grid": list(config.grid),
+    }
+    return {
+        "arrays": {
+            "spectrogram": magnitude[config.bold_shift :],
+            "volumes": volumes,
+            "mask": mask,
+            "voxel_mean": statistics.voxel_mean,
+            "voxel_sd": statistics.voxel_sd,
+        },
+        "attributes": {
+            "name": recording.name,
+            "subject": recording.subject,
+            "mean": statistics.mean,
+            "sd": statistics.sd,
+            "affine": _regridded_affine(bold.affine, bold.volumes.shape[1:], config.grid).tolist(),
+            "source_volumes": n_volumes,
+            "space": "native: volumes of different subjects are not registered to each other",
+            "signal": signal,
+        },
+    }
+
+
+def _write_recording(recording: Recording, part: Path, config: DataConfig, digest: str) -> None:
+    import zarr
+
+    eeg = load_eeg(recording.eeg_path, recording.channels_path, config.channel_types)
+    sidecar: dict[str, Any] = {}
+    for path in recording.sidecars:
+        sidecar.update(read_json(path))
+    content = prepare(eeg, load_bold(recording.bold_path, sidecar), recording, config)
+    unfinished = part / f".{recording.name}.part"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    group = zarr.open_group(unfinished, mode="w")
+    for name, values in content["arrays"].items():
+        chunks = (1, *values.shape[1:]) if name == "volumes" else values.shape
+        group.create_array(name, data=values, chunks=chunks, compressors=None)
+    group.attrs.update({**content["attributes"], "digest": digest, "sources": _sources(recording)})
+    shutil.rmtree(part / recording.name, ignore_errors=True)
+    unfinished.rename(part / recording.name)
+
+
+def _working_copy(path: Path, settings: dict[str, Any]) -> Path:
+    """The unfinished store at ``PATH.part``: a stopped build's, the finished store's, or a new one."""
+    import zarr
+
+    part = path.with_name(path.name + ".part")
+    if part.exists() and _settings(part) != settings:
+        shutil.rmtree(part)
+    if not part.exists():
+        if path.exists():
+            shutil.copytree(path, part, copy_function=_link)
+        else:
+            part.parent.mkdir(parents=True, exist_ok=True)
+    for unfinished in part.glob(".*.part"):
+        shutil.rmtree(unfinished)
+    zarr.open_group(part, mode="a").attrs["settings"] = settings
+    return part
+
+
+def _link(source: str, target: str) -> None:
+    """Hard links spare a copy; metadata is rewritten later and must not be shared."""
+    if source.endswith("zarr.json"):
+        shutil.copy2(source, target)
+    else:
+        Path(target).hardlink_to(source)
+
+
+def _check_settings(path: Path, settings: dict[str, Any]) -> None:
+    if not path.exists():
+        return
+    found = _settings(path)
+    if found is None:
+        if any(path.iterdir()):
+            raise StoreError(f"{path}: a folder that is not a store; give another --store")
+        path.rmdir()
+        return
+    changed = [f"{k}={found.get(k)} there, {settings[k]} asked for" for k in settings if found.get(k) != settings[k]]
+    if changed:
+        raise StoreError(f"{path}: made with other settings ({'; '.join(changed)}); give another --store or delete it")
+
+
+def _settings(path: Path) -> dict[str, Any] | None:
+    return _attributes(path).get("settings")
+
+
+def _recording_digest(path: Path) -> str | None:
+    return _attributes(path).get("digest")
+
+
+def _finished(path: Path, digest: str) -> bool:
+    return path.exists() and _attributes(path).get("digest") == digest
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    metadata = path / "zarr.json"
+    return json.loads(metadata.read_text()).get("attributes", {}) if metadata.exists() else {}
+
+
+def _common_signal(root: Any, names: dict[str, str]) -> dict[str, Any]:
+    """What every recording shares; a recording that differs from the first is refused."""
+    signals = {name: root[name].attrs["signal"] for name in sorted(names)}
+    affines = [root[name].attrs["affine"] for name in sorted(names)]
+    first, *others = signals
+    for name in others:
+        for key, value in signals[first].items():
+            if signals[name][key] != value:
+                raise DatasetError(
+                    f"{name}: {key} is {_short(signals[name][key])}, but {_short(value)} in {first}; "
+                    f"a store holds recordings of one kind, put these into separate stores"
+                )
+    return {**signals[first], "affine": affines[0]}
+
+
+def _short(value: Any) -> str:
+    return f"{len(value)} values ({', '.join(map(str, value[:3]))}, …)" if isinstance(value, list) else str(value)
+
+
+def _brain_mask(volumes: np.ndarray, recording: Recording) -> np.ndarray:
+    """EPI brain mask of the mean volume (nilearn's histogram method, as in SPM and Nipype)."""
+    import nibabel
+    from nilearn.masking import compute_epi_mask
+
+    mean = nibabel.Nifti1Image(volumes.mean(axis=0, dtype=np.float64).astype(np.float32), np.eye(4))
+    small = min(mean.shape) < 16  # morphological opening would erase a tiny grid
+    try:
+        mask = compute_epi_mask(mean, opening=0 if small else 2, connected=not small, ensure_finite=True)
+    except Exception as err:
+        raise DatasetError(f"{recording.bold_path}: no brain mask can be found in it ({err})") from err
+    found = np.asarray(mask.dataobj).astype(bool)
+    if not found.any():
+        raise DatasetError(f"{recording.bold_path}: no brain mask can be found in it; check the volumes")
+    return found
+
+
+def _regridded_affine(affine: np.ndarray, old: tuple[int, ...], new: tuple[int, int, int]) -> np.ndarray:
+    """Affine of a volume resampled over the same field of view (voxel edges stay in place)."""
+    scale = np.asarray(old) / np.asarray(new)
+    change = np.diag([*scale, 1.0])
+    change[:3, 3] = (scale - 1) / 2
+    return affine @ change
+
+
+def _sources(recording: Recording) -> list[dict[str, Any]]:
+    return [{"file": f.name, "bytes": f.stat().st_size, "sha256": _sha256(f)} for f in recording.files]
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as err:
+        raise DatasetError(f"{path}: cannot be read ({err.strerror})") from err
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _report(on_recording: Progress | None, name: str, done: bool) -> None:
+    if on_recording:
+        on_recording(name, done)

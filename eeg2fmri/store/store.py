@@ -1,0 +1,125 @@
+"""Reading a store.
+
+A store is a Zarr v3 group with one child group per recording:
+    spectrogram  (windows, channels, frequencies) float32, µV
+    volumes      (windows, x, y, z) float32, scanner intensity, one chunk per volume
+    mask, voxel_mean, voxel_sd   (x, y, z)
+Window w and volume w start together; both begin after the dropped first volumes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eeg2fmri.errors import StoreError
+from eeg2fmri.signals import BoldStatistics
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class StoredRecording:
+    """One recording of a store; arrays are read on first use."""
+
+    group: Any
+    attributes: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """BIDS entities of the recording, e.g. ``sub-01_task-rest``."""
+        return str(self.attributes["name"])
+
+    @property
+    def subject(self) -> str:
+        """Subject label, e.g. ``sub-01``."""
+        return str(self.attributes["subject"])
+
+    @property
+    def digest(self) -> str:
+        """Digest of the source files and the settings."""
+        return str(self.attributes["digest"])
+
+    @cached_property
+    def spectrogram(self) -> np.ndarray:
+        """(windows, channels, frequencies) float32 in µV, in memory (10 MB for 300 NODDI windows)."""
+        return self.group["spectrogram"][:]
+
+    @property
+    def volumes(self) -> Any:
+        """Zarr array (windows, x, y, z): volumes are read when they are indexed."""
+        return self.group["volumes"]
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """Brain mask, (x, y, z) bool."""
+        return self.group["mask"][:]
+
+    @cached_property
+    def statistics(self) -> BoldStatistics:
+        """Intensity statistics of this recording."""
+        return BoldStatistics(
+            mean=float(self.attributes["mean"]),
+            sd=float(self.attributes["sd"]),
+            voxel_mean=self.group["voxel_mean"][:],
+            voxel_sd=self.group["voxel_sd"][:],
+            mask=self.mask,
+        )
+
+
+@dataclass(frozen=True)
+class Store:
+    """A finished store.
+
+    digest: sha256 of the settings and of every source file.  settings: those that made it.
+    signal: what all recordings share (TR, sampling rate, channels, frequencies, grid, affine).
+    """
+
+    path: Path
+    digest: str
+    settings: Mapping[str, Any]
+    signal: Mapping[str, Any]
+    recordings: tuple[StoredRecording, ...]
+
+    @property
+    def subjects(self) -> list[str]:
+        """Subjects, sorted."""
+        return sorted({r.subject for r in self.recordings})
+
+    @property
+    def context(self) -> int:
+        """Windows before a volume that make its EEG context."""
+        return int(self.settings["context"])
+
+    def of(self, subjects: tuple[str, ...]) -> list[StoredRecording]:
+        """The recordings of these subjects."""
+        return [r for r in self.recordings if r.subject in subjects]
+
+
+def open_store(path: Path) -> Store:
+    """Open a finished store.
+
+    Raises
+    ------
+    StoreError
+        If there is none at `path`, or it was written by another version of the format.
+    """
+    import zarr
+
+    if not (path / "zarr.json").exists():
+        raise StoreError(f"{path}: no store there; make one with: eeg2fmri preprocess --root DATASET --store {path}")
+    root = zarr.open_group(path, mode="r")
+    found = root.attrs.get("format")
+    if found != FORMAT:
+        raise StoreError(f"{path}: store format {found}, this version reads {FORMAT}; preprocess the dataset again")
+    attributes: Any = root.attrs.asdict()
+    recordings = []
+    for name in attributes["recordings"]:
+        group: Any = root[name]
+        recordings.append(StoredRecording(group, group.attrs.asdict()))
+    return Store(path, attributes["digest"], attributes["settings"], attributes["signal"], tuple(recordings))

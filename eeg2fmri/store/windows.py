@@ -1,0 +1,86 @@
+"""Instances of a set of recordings: an EEG context and the volume that follows it.
+
+For volume v the context is windows v - context … v - 1. Contexts are views on the spectrograms;
+nothing is copied until a batch is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from eeg2fmri.errors import StoreError
+from eeg2fmri.signals import BoldStatistics, EegStatistics, standardise
+from eeg2fmri.store.store import StoredRecording
+
+
+class Windows:
+    """Instances of `recordings`, in order of recording and time.
+
+    Attributes
+    ----------
+    recordings : the recordings.
+    owner : (n,) index of each instance's recording.
+    volume : (n,) index of each instance's volume within its recording.
+    """
+
+    def __init__(self, recordings: Sequence[StoredRecording], context: int) -> None:
+        if not recordings:
+            raise StoreError("no recording in this part of the split; name its subjects in `split`")
+        self.recordings = tuple(recordings)
+        self.context = context
+        counts = [len(r.spectrogram) - context for r in self.recordings]
+        self.owner = np.repeat(np.arange(len(counts)), counts)
+        self.volume = np.concatenate([np.arange(context, context + n) for n in counts])
+        self._contexts = [
+            np.lib.stride_tricks.sliding_window_view(r.spectrogram, context, axis=0) for r in self.recordings
+        ]
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    def indices(self, recording: int) -> np.ndarray:
+        """Instances of one recording, in time order."""
+        return np.flatnonzero(self.owner == recording)
+
+    def eeg(self, indices: np.ndarray) -> np.ndarray:
+        """Contexts, (n, channels, frequencies, context) in µV."""
+        return np.stack([self._contexts[self.owner[i]][self.volume[i] - self.context] for i in indices])
+
+    def volumes(self, indices: np.ndarray) -> np.ndarray:
+        """Volumes, (n, x, y, z), scanner intensity."""
+        return np.stack([self.recordings[self.owner[i]].volumes[int(self.volume[i])] for i in indices])
+
+    def standardised(self, indices: np.ndarray, kind: str) -> np.ndarray:
+        """Volumes, (n, x, y, z), each standardised by its own recording's statistics."""
+        parts = [
+            standardise(self.volumes(np.asarray([i])), kind, self.recordings[self.owner[i]].statistics) for i in indices
+        ]
+        return np.concatenate(parts).astype(np.float32, copy=False)
+
+    def bold_statistics(self) -> BoldStatistics:
+        """Average of the recordings' statistics; the mask is where most recordings have brain."""
+        each = [r.statistics for r in self.recordings]
+        return BoldStatistics(
+            mean=float(np.mean([s.mean for s in each])),
+            sd=float(np.mean([s.sd for s in each])),
+            voxel_mean=np.mean([s.voxel_mean for s in each], axis=0, dtype=np.float32),
+            voxel_sd=np.mean([s.voxel_sd for s in each], axis=0, dtype=np.float32),
+            mask=np.mean([s.mask for s in each], axis=0) > 0.5,
+        )
+
+    def eeg_statistics(self) -> EegStatistics:
+        """Mean and deviation of the spectrograms per (channel, frequency), over all windows."""
+        windows = np.concatenate([r.spectrogram for r in self.recordings])
+        return EegStatistics(
+            mean=windows.mean(axis=0, dtype=np.float64).astype(np.float32),
+            sd=windows.std(axis=0, dtype=np.float64).astype(np.float32),
+        )
+
+    def mean_volume(self, kind: str) -> np.ndarray:
+        """Mean over the instances of the standardised volumes, (x, y, z)."""
+        total = np.zeros(self.recordings[0].mask.shape, np.float64)
+        for start in range(0, len(self), 64):
+            total += self.standardised(np.arange(start, min(start + 64, len(self))), kind).sum(axis=0, dtype=np.float64)
+        return (total / len(self)).astype(np.float32)

@@ -1,0 +1,210 @@
+"""What happens during a fit: scores on validation subjects, checkpoints, early stopping, progress."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from eeg2fmri.config import TrainingConfig
+from eeg2fmri.errors import ModelError
+from eeg2fmri.evaluation import r2_temporal
+from eeg2fmri.models.fitted import FittedModel
+from eeg2fmri.signals import standardise_eeg
+from eeg2fmri.store import Windows
+from eeg2fmri.training.losses import cosine_distance
+
+History = dict[str, list[float]]
+Example = tuple[np.ndarray, np.ndarray]
+OnEpoch = Callable[[int, dict[str, float], Example | None], None]
+VALIDATION_BATCH = 16
+
+
+@dataclass
+class Progressing:
+    """State of a fit that a checkpoint carries: scores per epoch, and the best epoch so far."""
+
+    history: History = field(default_factory=dict)
+    best_epoch: int = -1
+
+    @property
+    def epochs(self) -> int:
+        """Finished epochs."""
+        return len(next(iter(self.history.values()), []))
+
+    def add(self, metrics: dict[str, float], monitor: str) -> bool:
+        """Append an epoch's metrics; whether it is the best one."""
+        for key, value in metrics.items():
+            self.history.setdefault(key, []).append(float(value))
+        sign = 1 if monitor.endswith("r2_temporal") else -1
+        series = self.history[monitor]
+        best = self.best_epoch < 0 or sign * series[-1] > sign * series[self.best_epoch]
+        if best:
+            self.best_epoch = self.epochs - 1
+        return best
+
+
+class Checkpoints:
+    """One folder ``epoch-N`` with weights, optimiser, best weights and state; written whole, then renamed."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder, self.key = folder, key
+
+    def latest(self) -> Path | None:
+        """The newest checkpoint; one of another configuration is refused."""
+        found = sorted(self.folder.glob("epoch-[0-9]*[0-9]"), key=lambda p: int(p.name.split("-")[1]))
+        if not found:
+            return None
+        key = json.loads((found[-1] / "state.json").read_text())["key"]
+        if key != self.key:
+            raise ModelError(f"{found[-1]}: a checkpoint of another configuration; delete it or give another --workdir")
+        return found[-1]
+
+    def save(self, model: keras.Model, synthesiser: keras.Model, state: Progressing, *, best: bool) -> None:
+        """Write the state after an epoch and drop the one before it."""
+        before = self.latest()
+        final = self.folder / f"epoch-{state.epochs}"
+        part = final.with_name(f"{final.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        model.save_weights(part / "model.weights.h5")
+        if best or before is None:
+            synthesiser.save_weights(part / "best.weights.h5")
+        else:
+            (part / "best.weights.h5").hardlink_to(before / "best.weights.h5")
+        content = {"key": self.key, "history": state.history, "best_epoch": state.best_epoch}
+        (part / "state.json").write_text(json.dumps(content))
+        part.rename(final)
+        if before:
+            shutil.rmtree(before)
+
+    def restore(self, model: keras.Model) -> Progressing:
+        """Load the newest checkpoint into `model`; an empty state if there is none."""
+        latest = self.latest()
+        if latest is None:
+            return Progressing()
+        model.load_weights(latest / "model.weights.h5")
+        state = json.loads((latest / "state.json").read_text())
+        return Progressing(state["history"], state["best_epoch"])
+
+    def restore_best(self, synthesiser: keras.Model) -> None:
+        """Load the best epoch's weights into the model that is saved and served."""
+        latest = self.latest()
+        assert latest is not None  # a finished fit has written at least one
+        synthesiser.load_weights(latest / "best.weights.h5")
+
+    def clear(self) -> None:
+        """Remove the checkpoints of a finished fit."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class EpochEnd(keras.callbacks.Callback):
+    """After each epoch: validate, checkpoint, report, and stop when nothing improves any more."""
+
+    def __init__(
+        self,
+        fitted: FittedModel,
+        synthesiser: keras.Model,
+        windows: Windows,
+        config: TrainingConfig,
+        checkpoints: Checkpoints,
+        state: Progressing,
+        on_epoch: OnEpoch | None,
+    ) -> None:
+        super().__init__()
+        self.fitted, self.synthesiser, self.windows, self.config = fitted, synthesiser, windows, config
+        self.checkpoints, self.state, self.on_epoch = checkpoints, state, on_epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.samples, self.started = 0, time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.samples += self.config.batch_size
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        seconds = time.perf_counter() - self.started
+        metrics = {f"train/{key}": float(value) for key, value in (logs or {}).items()}
+        metrics["train/learning_rate"] = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        metrics["train/samples_per_second"] = self.samples / seconds
+        scores, example = validate(self.model, self.fitted, self.windows)
+        metrics.update(scores)
+        best = self.state.add(metrics, self.config.monitor)
+        self.checkpoints.save(self.model, self.synthesiser, self.state, best=best)
+        if self.on_epoch:
+            self.on_epoch(epoch, metrics, example)
+        if epoch - self.state.best_epoch >= self.config.patience:
+            self.model.stop_training = True
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """A bar per epoch with losses and samples per second; silent when not on a terminal."""
+
+    def __init__(self, epochs: int, steps: int, batch_size: int, progress: Progress) -> None:
+        super().__init__()
+        self.epochs, self.steps, self.batch_size, self.progress = epochs, steps, batch_size, progress
+        self.task = progress.add_task("training", total=steps, status="")
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.started = time.perf_counter()
+        self.progress.reset(self.task, total=self.steps, description=f"epoch {epoch + 1}/{self.epochs}", status="")
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        rate = (batch + 1) * self.batch_size / (time.perf_counter() - self.started)
+        losses = "  ".join(f"{key} {float(value):.4f}" for key, value in (logs or {}).items())
+        self.progress.update(self.task, advance=1, status=f"{losses}  {rate:.1f} samples/s")
+
+
+def progress_display(*, visible: bool) -> Progress:
+    """A rich progress display; off without a terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[status]}"),
+        disable=not visible,
+        transient=True,
+    )
+
+
+def validate(model: keras.Model, fitted: FittedModel, windows: Windows) -> tuple[dict[str, float], Example]:
+    """Losses and `r2_temporal` on validation subjects (the mean over recordings), and one example.
+
+    The example is (measured, synthesised), the middle volume of the first recording in standard units.
+    """
+    absolute, cosine, scores = 0.0, 0.0, []
+    example: Example | None = None
+    for number, recording in enumerate(windows.recordings):
+        rows = windows.indices(number)
+        predicted = []
+        for start in range(0, len(rows), VALIDATION_BATCH):
+            part = rows[start : start + VALIDATION_BATCH]
+            target = windows.standardised(part, fitted.config.bold_scaling)
+            eeg = standardise_eeg(windows.eeg(part), fitted.eeg_scaling, fitted.eeg_statistics)
+            output = model({"eeg": eeg, "fmri": target}, training=False)
+            volume = ops.convert_to_numpy(output["volume"])
+            absolute += float(np.abs(target - volume).mean()) * len(part)
+            cosine += float(ops.convert_to_numpy(cosine_distance(output["z_x"], output["z_y"]))) * len(part)
+            predicted.append(fitted.standard_units(fitted.intensities(volume)))
+        synthesised = np.concatenate(predicted)
+        measured = windows.standardised(rows, "recording")
+        scores.append(r2_temporal(measured, synthesised, recording.mask))
+        example = example or (measured[len(rows) // 2], synthesised[len(rows) // 2])
+    assert example is not None  # Windows holds at least one recording
+    mae, distance = absolute / len(windows), cosine / len(windows)
+    penalty = float(ops.convert_to_numpy(sum(model.losses))) if model.losses else 0.0
+    return {
+        "val/loss": mae + distance + penalty,
+        "val/mae": mae,
+        "val/cosine": distance,
+        "val/r2_temporal": float(np.mean(scores)),
+    }, example

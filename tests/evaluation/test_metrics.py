@@ -1,0 +1,208 @@
+"""Scores against hand-computed values, and the contracts that make them believable."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from eeg2fmri.errors import Eeg2FmriError, EvaluationError
+from eeg2fmri.evaluation import (
+    mae,
+    psnr,
+    r2_temporal,
+    rmse,
+    score_recording,
+    skill,
+    ssim,
+    temporal_correlation,
+)
+
+VOLUMES, GRID = 6, (8, 9, 5)
+NAMES = {"rmse", "mae", "psnr", "ssim", "temporal_correlation", "skill", "r2_temporal"}
+
+
+@pytest.fixture
+def recording():
+    """Measured, synthesised, mean volume and mask, all in float32 and reproducible."""
+    rng = np.random.default_rng(7)
+    anatomy = rng.uniform(0.5, 3.0, GRID)
+    dynamics = rng.standard_normal((VOLUMES, *GRID))
+    measured = (anatomy + dynamics).astype(np.float32)
+    synthesised = (anatomy + 0.5 * dynamics + 0.2 * rng.standard_normal(measured.shape)).astype(np.float32)
+    mask = np.zeros(GRID, bool)
+    mask[2:6, 1:7, 1:4] = True
+    return measured, synthesised, anatomy.astype(np.float32), mask
+
+
+def series(*rows):
+    """A recording of 1 x 1 x k voxels from k time series."""
+    return np.array(rows, np.float32).T[:, None, None, :]
+
+
+def test_errors_by_hand():
+    measured, synthesised = series([0, 2], [4, 6]), series([1, 2], [4, 3])
+    assert rmse(measured, synthesised) == pytest.approx(np.sqrt((1 + 9) / 4))
+    assert mae(measured, synthesised) == pytest.approx((1 + 3) / 4)
+    assert psnr(measured, synthesised) == pytest.approx(10 * np.log10(6**2 / 2.5))
+
+
+def test_temporal_scores_by_hand():
+    measured = series([0, 1, 2], [1, 1, 4], [3, 0, 3])
+    synthesised = series([5, 6, 7], [2, 4, 3], [9, 9, 9])  # in step; unrelated; constant
+    mask = np.ones((1, 1, 3), bool)
+    assert temporal_correlation(measured, synthesised, mask) == pytest.approx((1 + 0.0 + 0) / 3)
+    # centred: [-1 0 1], [-1 -1 2], [1 -2 1] against [-1 0 1], [-1 1 0], [0 0 0]
+    assert r2_temporal(measured, synthesised, mask) == pytest.approx(1 - (0 + (0 + 4 + 4) + 6) / (2 + 6 + 6))
+
+
+def test_skill_by_hand():
+    measured, synthesised = series([0, 2], [4, 6]), series([1, 2], [4, 3])
+    mean_volume = np.array([[[1, 5]]], np.float32)  # squared errors 1, 1, 1, 1
+    assert skill(measured, synthesised, mean_volume) == pytest.approx(1 - (10 / 4) / 1)
+
+
+def test_temporal_correlation_is_the_mean_of_pearsons_r(recording):
+    measured, synthesised, _, mask = recording
+    pairs = zip(measured[:, mask].T, synthesised[:, mask].T, strict=True)
+    expected = np.mean([stats.pearsonr(a, b).statistic for a, b in pairs])
+    assert temporal_correlation(measured, synthesised, mask) == pytest.approx(expected, abs=1e-6)
+
+
+def test_r2_temporal_by_an_independent_formula(recording):
+    measured, synthesised, _, mask = recording
+    m, s = (np.float64(a[:, mask]) for a in (measured, synthesised))
+    expected = 1 - (m - s).var(axis=0).sum() / m.var(axis=0).sum()
+    assert r2_temporal(measured, synthesised, mask) == pytest.approx(expected)
+
+
+def test_scores_are_named_finite_and_the_single_ones(recording):
+    measured, synthesised, mean_volume, mask = recording
+    scores = score_recording(*recording)
+    assert scores.keys() == NAMES
+    assert np.isfinite(list(scores.values())).all()
+    assert all(type(value) is float for value in scores.values())
+    assert scores["skill"] == skill(measured, synthesised, mean_volume)
+    assert scores["r2_temporal"] == r2_temporal(measured, synthesised, mask)
+
+
+def test_a_perfect_synthesis_scores_best_and_finite(recording):
+    measured, _, mean_volume, mask = recording
+    scores = score_recording(measured, measured, mean_volume, mask)
+    cap = 20 * np.log10(2**23)
+    best = {"rmse": 0, "mae": 0, "psnr": cap, "ssim": 1, "temporal_correlation": 1, "skill": 1}
+    assert scores == pytest.approx({**best, "r2_temporal": 1})
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_mean_volume_earns_exactly_nothing(recording, dtype):
+    measured, _, mean_volume, mask = (a.astype(a.dtype if a.dtype == bool else dtype) for a in recording)
+    mean_volume = mean_volume + dtype(0.1)  # 0.1 + 0.1 + 0.1 is not 3 × 0.1 in binary
+    constant = np.broadcast_to(mean_volume, measured.shape)
+    scores = score_recording(measured, constant, mean_volume, mask)
+    assert scores["r2_temporal"] == scores["temporal_correlation"] == scores["skill"] == 0.0
+
+
+def test_anatomy_does_not_change_r2_temporal(recording):
+    measured, synthesised, _, mask = recording
+    other = np.random.default_rng(8).uniform(-5, 5, GRID).astype(np.float32)
+    moved = r2_temporal(measured, synthesised + other, mask)
+    assert moved == pytest.approx(r2_temporal(measured, synthesised, mask), abs=1e-5)
+
+
+@pytest.mark.parametrize("score", [r2_temporal, temporal_correlation])
+def test_temporal_scores_do_not_see_outside_the_mask(recording, score):
+    measured, synthesised, _, mask = recording
+    changed = np.where(mask, synthesised, np.float32(99))
+    assert score(measured, changed, mask) == score(measured, synthesised, mask)
+
+
+def test_doubled_dynamics_correlate_and_explain_nothing():
+    measured, mask = series([0, 1, 2], [5, 4, 6]), np.ones((1, 1, 2), bool)
+    assert temporal_correlation(measured, 2 * measured, mask) == pytest.approx(1)
+    assert r2_temporal(measured, 2 * measured, mask) == pytest.approx(0)
+    assert r2_temporal(measured, -measured, mask) == pytest.approx(-3)
+
+
+def global_ssim(a, b, dynamic_range):
+    """Wang et al. (2004), equation 13, over one window: both 3 x 3 slices as a whole."""
+    c1, c2 = (0.01 * dynamic_range) ** 2, (0.03 * dynamic_range) ** 2
+    covariance = np.cov(a.ravel(), b.ravel())
+    luminance = (2 * a.mean() * b.mean() + c1) / (a.mean() ** 2 + b.mean() ** 2 + c1)
+    return luminance * (2 * covariance[0, 1] + c2) / (covariance[0, 0] + covariance[1, 1] + c2)
+
+
+def test_ssim_takes_every_third_slice_with_the_larger_maximum_as_range():
+    a, b = np.random.default_rng(3).uniform(0.1, 2.0, (2, 1, 3, 3, 5))
+    expected = [global_ssim(a[0, ..., z], b[0, ..., z], max(a[..., z].max(), b[..., z].max())) for z in (0, 3)]
+    assert ssim(a, b) == pytest.approx(np.mean(expected))
+    skipped = b.copy()
+    skipped[..., [1, 2, 4]] = 9.0
+    assert ssim(a, skipped) == ssim(a, b)
+
+
+def test_ssim_leaves_out_slices_without_a_positive_maximum():
+    a, b = np.random.default_rng(4).uniform(0.1, 2.0, (2, 1, 4, 3, 5))
+    only_first = ssim(a[..., :1], b[..., :1])
+    for recording in (a, b):
+        recording[..., 3] *= -1
+    assert ssim(a, b) == only_first
+
+
+@pytest.mark.parametrize("grid", [(3, 4, 1), (5, 6, 2), (9, 8, 4)])
+def test_ssim_window_fits_the_slice(grid):
+    a = np.random.default_rng(5).uniform(0.1, 2.0, (2, *grid)).astype(np.float32)
+    assert ssim(a, a) == pytest.approx(1)
+    assert ssim(a, a[::-1]) < 0.9
+
+
+def nan_in(array):
+    spoilt = array.copy()
+    spoilt.flat[11] = np.nan
+    return spoilt
+
+
+@pytest.mark.parametrize(
+    ("which", "spoil", "message"),
+    [
+        (0, lambda a: a[0], "measured has shape"),
+        (0, lambda a: a[:0], "measured has shape"),
+        (0, nan_in, "measured holds NaN"),
+        (1, lambda a: a[:-1], "synthesised has shape"),
+        (1, nan_in, "synthesised holds NaN"),
+        (2, lambda a: a[..., 0], "mean_volume has shape"),
+        (2, nan_in, "mean_volume holds NaN"),
+        (3, lambda a: a[1:], "mask is bool of shape"),
+        (3, lambda a: a.astype(int), "mask is int64"),
+        (3, np.zeros_like, "mask is empty"),
+    ],
+)
+def test_score_recording_refuses(recording, which, spoil, message):
+    arguments = list(recording)
+    arguments[which] = spoil(arguments[which])
+    with pytest.raises(EvaluationError, match=message):
+        score_recording(*arguments)
+
+
+@pytest.mark.parametrize("score", [r2_temporal, temporal_correlation])
+def test_a_single_volume_has_no_temporal_score(recording, score):
+    measured, synthesised, _, mask = recording
+    with pytest.raises(EvaluationError, match="single volume"):
+        score(measured[:1], synthesised[:1], mask)
+
+
+def test_undefined_scores_are_refused():
+    constant, mask = np.full((4, 5, 6, 3), 2.0, np.float32), np.ones((5, 6, 3), bool)
+    with pytest.raises(EvaluationError, match="varies over time"):
+        r2_temporal(constant, constant, mask)
+    with pytest.raises(EvaluationError, match="PSNR"):
+        psnr(constant, constant)
+    with pytest.raises(EvaluationError, match="mean_volume equals"):
+        skill(constant, constant, constant[0])
+    with pytest.raises(EvaluationError, match="positive maximum"):
+        ssim(-constant, -constant)
+    with pytest.raises(EvaluationError, match="2 x 6"):
+        ssim(constant[:, :2], constant[:, :2])
+
+
+def test_evaluation_errors_are_the_packages_and_value_errors():
+    assert issubclass(EvaluationError, Eeg2FmriError)
+    assert issubclass(EvaluationError, ValueError)
