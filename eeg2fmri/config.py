@@ -82,9 +82,7 @@ class BlockSpec(Section):
     @model_validator(mode="after")
     def _same_depth(self) -> Self:
         if len(self.kernels) != len(self.strides):
-            raise ValueError(
-                f"{len(self.kernels)} kernels but {len(self.strides)} strides: give one of each per block"
-            )
+            raise ValueError(f"{len(self.kernels)} kernels but {len(self.strides)} strides: give one of each per block")
         if any(n < 1 for t in (*self.kernels, *self.strides, self.pool, self.pool_stride) for n in t):
             raise ValueError("kernels, strides and pools must be at least 1 on every axis")
         return self
@@ -159,6 +157,8 @@ class SearchConfig(Section):
     fmri_target: Triple = (7, 7, 7)
     eeg_blocks: tuple[int, int] = (2, 3)
     fmri_blocks: tuple[int, int] = (2, 3)
+    # Both encoders, one window; the published pair needs 3.8e8. Dearer draws are pruned untrained.
+    max_multiply_adds: Annotated[int, Field(gt=0)] = 1_200_000_000
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -258,15 +258,11 @@ def load_config(path: Path | str | None, overrides: Mapping[str, Any] | None = N
         try:
             tree = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
         except OSError as err:
-            raise ConfigError(
-                f"configuration {path} cannot be read ({err.strerror}); give a YAML file"
-            ) from err
+            raise ConfigError(f"configuration {path} cannot be read ({err.strerror}); give a YAML file") from err
         except (yaml.YAMLError, UnicodeDecodeError) as err:
             raise ConfigError(f"configuration {path} is not YAML: {' '.join(str(err).split())}") from err
         if not isinstance(tree, dict):
-            raise ConfigError(
-                f"configuration {path} must be a mapping of sections, found {type(tree).__name__}"
-            )
+            raise ConfigError(f"configuration {path} must be a mapping of sections, found {type(tree).__name__}")
     for key, value in (overrides or {}).items():
         _set(tree, key, value)
     return parse(Config, tree, source)

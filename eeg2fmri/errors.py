@@ -48,6 +48,12 @@ class ModelError(Eeg2FmriError, LookupError):
     """A model, version, alias or checkpoint is missing or does not fit."""
 
 
+class DivergenceError(Eeg2FmriError, ArithmeticError):
+    """A fit gave no usable model."""
+
+    exit_code = 1
+
+
 class RequestError(Eeg2FmriError, ValueError):
     """A request to a served model is not valid."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from eeg2fmri.config import Calhas2022Config, LinearConfig, parse
+from eeg2fmri.config import Config, parse
 from eeg2fmri.errors import ModelError, RequestError
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
 from eeg2fmri.models.linear import LinearNetwork
@@ -64,7 +64,8 @@ class Bundle:
         RequestError
             If channels are missing or the EEG is shorter than the context.
         """
-        tr, (n_channels, n_frequencies, context) = float(self.signal["tr"]), self.window_shape
+        tr = float(self.signal["tr"])
+        _, n_frequencies, context = self.window_shape
         eeg = self._ordered(eeg, channels)
         n_windows = int(np.floor(round((eeg.shape[1] - onset) / (sampling_rate * tr), 6)))
         if n_windows < context:
@@ -133,10 +134,9 @@ def load_bundle(folder: Path) -> Bundle:
     content = json.loads(path.read_text(encoding="utf-8"))
     if content["format"] != FORMAT:
         raise ModelError(f"{path}: model format {content['format']}, this version reads {FORMAT}; train it again")
-    family = {"calhas2022": Calhas2022Config, "linear": LinearConfig}[content["model"]["family"]]
     with np.load(folder / "statistics.npz", allow_pickle=False) as arrays:
         model = FittedModel(
-            config=parse(family, content["model"], str(path)),
+            config=parse(Config, {"models": [content["model"]]}, str(path)).models[0],
             network=_load_network(folder),
             eeg_statistics=EegStatistics(arrays["eeg_mean"], arrays["eeg_sd"]),
             bold_statistics=BoldStatistics(

@@ -39,7 +39,9 @@ class SynthesiserModel(PythonModel):
         """Read the bundle, once, when the server starts."""
         self.bundle = load_bundle(Path(context.artifacts["bundle"]))
 
-    def predict(self, model_input: list[dict[str, Any]], params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    def predict(  # type: ignore[override]  # MLflow reads this very signature as the request's schema
+        self, model_input: list[dict[str, Any]], params: dict[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         """Answer every record.
 
         MLflow drops parameters that the signature does not name and hands over an empty dict in

@@ -1,11 +1,13 @@
 """Networks that tie a rhythm of the EEG to BOLD: where, at which frequency and with which sign.
 
-Positions are MNI mm of regions published by Dosenbach et al. 2010 (Science 329:1358, the 160 regions
-that nilearn ships); each network says where its pairing of rhythm, region and sign was reported.
+Positions are MNI mm of the 160 regions published by Dosenbach et al. 2010 (Science 329:1358), which
+nilearn ships. A network's BOLD lies in all of those regions that carry the names it lists; each
+network says where its pairing of rhythm, regions and sign was reported.
 """
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,20 +38,19 @@ class Rhythm:
 
 @dataclass(frozen=True)
 class Network:
-    """EEG `sources` and BOLD `regions` (MNI mm), the rhythms, and the sign of their relation."""
+    """EEG `sources` (MNI mm), the rhythms, their BOLD regions, and the sign of the relation.
+
+    The regions are those called one of `region_names` within the published network `region_network`.
+    """
 
     name: str
     rhythms: tuple[Rhythm, ...]
     sign: int
     sources: tuple[Point, ...]
-    regions: tuple[Point, ...]
+    region_network: str
+    region_names: frozenset[str]
     reference: str
 
-
-_OCCIPITAL = ((-4, -94, 12), (13, -91, 2), (-29, -88, 8), (27, -91, 2), (-5, -80, 9), (9, -76, 14))
-_HANDS = ((-47, -18, 50), (-38, -27, 60), (46, -20, 45), (41, -23, 55))
-_DEFAULT = ((-6, -56, 29), (5, -50, 33), (-48, -63, 35), (51, -59, 34), (-11, 45, 17), (9, 39, 20))
-_ATTENTION = ((-32, -58, 46), (32, -59, 41), (-41, -40, 42), (54, -44, 43), (-42, 7, 36), (44, 8, 34))
 
 # Amplitudes: alpha 10-30 uV over the occiput, mu below it, beta and frontal theta of some uV, gamma about
 # 1 uV at the scalp (Niedermeyer & Lopes da Silva 2005, Electroencephalography, ch. 9).
@@ -58,16 +59,18 @@ NETWORKS = (
         "visual",
         (Rhythm(8, 12, 20.0),),
         -1,
-        _OCCIPITAL[:4],
-        _OCCIPITAL,
+        ((-4, -94, 12), (13, -91, 2), (-29, -88, 8), (27, -91, 2)),
+        "occipital",
+        frozenset({"occipital", "post occipital"}),
         "Goldman et al. 2002, NeuroReport 13:2487; Moosmann et al. 2003, NeuroImage 20:145",
     ),
     Network(
         "sensorimotor",
         (Rhythm(9, 13, 8.0), Rhythm(17, 25, 4.0)),
         -1,
-        (_HANDS[0], _HANDS[2]),
-        (*_HANDS, (0, -1, 52)),
+        ((-47, -18, 50), (46, -20, 45)),
+        "sensorimotor",
+        frozenset({"precentral gyrus", "parietal", "SMA", "pre-SMA", "sup parietal", "post parietal"}),
         "Ritter et al. 2009, Hum. Brain Mapp. 30:1168",
     ),
     Network(
@@ -75,34 +78,53 @@ NETWORKS = (
         (Rhythm(4, 7, 6.0),),
         -1,
         ((-1, 28, 40), (0, 15, 45)),
-        ((0, 51, 32), (-6, 50, -1), (8, 42, -5), (-25, 51, 27), (23, 33, 47), (-16, 29, 54)),
+        "default",
+        frozenset({"mPFC", "aPFC", "ACC", "sup frontal"}),
         "Scheeringa et al. 2008, Int. J. Psychophysiol. 67:242",
     ),
     Network(
         "default-mode",
         (Rhythm(17, 23, 4.0),),
         1,
-        _DEFAULT[:4],
-        _DEFAULT,
+        ((-6, -56, 29), (5, -50, 33), (-48, -63, 35), (51, -59, 34)),
+        "default",
+        frozenset({"post cingulate", "precuneus", "angular gyrus", "IPS", "occipital", "inf temporal", "mPFC"}),
         "Laufs et al. 2003, PNAS 100:11053; Mantini et al. 2007, PNAS 104:13170",
     ),
     Network(
         "attention",
         (Rhythm(13, 17, 4.0),),
         -1,
-        _ATTENTION,
-        _ATTENTION,
-        "Laufs et al. 2003, NeuroImage 19:1463; Mantini et al. 2007, PNAS 104:13170",
+        ((-32, -58, 46), (32, -59, 41), (-41, -40, 42), (54, -44, 43), (-42, 7, 36), (44, 8, 34)),
+        "fronto-parietal",
+        frozenset({"IPS", "IPL", "post parietal", "dFC", "dlPFC", "vPFC"}),
+        "Mantini et al. 2007, PNAS 104:13170 (alpha and beta); Laufs et al. 2003, NeuroImage 19:1463",
     ),
     Network(
         "frontal-gamma",
         (Rhythm(30, 45, 1.2),),
         1,
-        ((-43, 47, 2), (42, 48, -3), (29, 57, 18)),
-        ((-43, 47, 2), (42, 48, -3), (29, 57, 18), (-29, 57, 10), (39, 42, 16)),
+        ((6, 64, 3), (-6, 50, -1), (9, 51, 16)),
+        "default",
+        frozenset({"vmPFC"}),
         "Mantini et al. 2007, PNAS 104:13170",
     ),
 )
+
+
+@functools.lru_cache(maxsize=len(NETWORKS))
+def regions(network: Network) -> np.ndarray:
+    """Published centres of a network's BOLD regions, (regions, 3) in MNI mm."""
+    from nilearn import datasets
+
+    published = datasets.fetch_coords_dosenbach_2010(ordered_regions=False)
+    centres = np.array([published.rois[axis] for axis in "xyz"], dtype="float64").T
+    names = [str(label).rsplit(" ", 1)[0] for label in published.labels]  # a label ends with its number
+    chosen = [
+        within == network.region_network and name in network.region_names
+        for within, name in zip(published.networks, names, strict=True)
+    ]
+    return centres[chosen]
 
 
 @dataclass(frozen=True)
@@ -119,26 +141,28 @@ class Placement:
 
 def place(network: Network, anatomy: Anatomy, rng: np.random.Generator) -> Placement:
     """Draw where a network lies in a head."""
-    regions = np.array(network.regions) + POSITION_SD_MM * rng.standard_normal((len(network.regions), 3))
-    weights = np.exp(REGION_WEIGHT_SD * rng.standard_normal(len(regions)))
+    centres = regions(network)
+    centres = centres + POSITION_SD_MM * rng.standard_normal(centres.shape)
+    weights = np.exp(REGION_WEIGHT_SD * rng.standard_normal(len(centres)))
     sources = np.array(network.sources) + POSITION_SD_MM * rng.standard_normal((len(network.sources), 3))
     patches = [_patch(centre, rng) for centre in sources]
     return Placement(
-        _bold_map(regions, weights, anatomy),
+        _bold_map(centres, weights, anatomy),
         np.stack([p for p, _ in patches]),
         np.stack([m for _, m in patches]),
     )
 
 
-def _bold_map(regions: np.ndarray, weights: np.ndarray, anatomy: Anatomy) -> np.ndarray:
+def _bold_map(centres: np.ndarray, weights: np.ndarray, anatomy: Anatomy) -> np.ndarray:
     """Gaussian regions within grey matter, (x, y, z), the largest value 1."""
     positions = anatomy.positions()
     zooms = np.diag(anatomy.affine)[:3]
     variance = REGION_SD_MM**2 + zooms**2 / 12  # a voxel averages over its own width
     total = np.zeros(anatomy.mask.shape)
-    for centre, weight in zip(regions, weights, strict=True):
+    for centre, weight in zip(centres, weights, strict=True):
         here = anatomy.warp[:3, :3] @ centre + anatomy.warp[:3, 3]
-        total += weight * np.exp(-((positions - here) ** 2 / (2 * variance)).sum(axis=-1))
+        blob = weight * np.exp(-((positions - here) ** 2 / (2 * variance)).sum(axis=-1))
+        np.maximum(total, blob, out=total)  # neighbouring regions merge, they do not add up
     total *= anatomy.grey * anatomy.mask
     return (total / total.max()).astype("float32")
 

@@ -98,7 +98,9 @@ def write_root(root: Path, config: SimulationConfig, labels: list[str], tsnrs: l
     text = README.format(networks=len(NETWORKS), coupling=config.coupling, table=table)
     (root / "README.md").write_text(text, encoding="utf-8")
     (root / FOLDER / "README.md").write_text(text, encoding="utf-8")
-    (root / FOLDER / ".bidsignore").write_text("*_timeseries.tsv\n*_truth.json\ntruth.json\n")
+    (root / FOLDER / ".bidsignore").write_text(
+        "**/*_timeseries.tsv\n**/*_boldref.nii.gz\n**/*truth.json\n/truth.json\n"
+    )
     rows = list(zip(labels, tsnrs, strict=True))
     write_tsv(root / "participants.tsv", ("participant_id", "temporal_snr"), rows)
     write_json(root / "participants.json", _PARTICIPANTS)

@@ -65,8 +65,8 @@ class Windows:
         return BoldStatistics(
             mean=float(np.mean([s.mean for s in each])),
             sd=float(np.mean([s.sd for s in each])),
-            voxel_mean=np.mean([s.voxel_mean for s in each], axis=0, dtype=np.float32),
-            voxel_sd=np.mean([s.voxel_sd for s in each], axis=0, dtype=np.float32),
+            voxel_mean=np.stack([s.voxel_mean for s in each]).mean(axis=0),
+            voxel_sd=np.stack([s.voxel_sd for s in each]).mean(axis=0),
             mask=np.mean([s.mask for s in each], axis=0) > 0.5,
         )
 

@@ -13,10 +13,10 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from eeg2fmri.config import TrainingConfig
-from eeg2fmri.errors import ModelError
+from eeg2fmri.errors import DivergenceError, ModelError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.signals import standardise_eeg
@@ -102,10 +102,6 @@ class Checkpoints:
         assert latest is not None  # a finished fit has written at least one
         synthesiser.load_weights(latest / "best.weights.h5")
 
-    def clear(self) -> None:
-        """Remove the checkpoints of a finished fit."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
 
 class EpochEnd(keras.callbacks.Callback):
     """After each epoch: validate, checkpoint, report, and stop when nothing improves any more."""
@@ -163,19 +159,6 @@ class ProgressBar(keras.callbacks.Callback):
         self.progress.update(self.task, advance=1, status=f"{losses}  {rate:.1f} samples/s")
 
 
-def progress_display(*, visible: bool) -> Progress:
-    """A rich progress display; off without a terminal."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[status]}"),
-        disable=not visible,
-        transient=True,
-    )
-
-
 def validate(model: keras.Model, fitted: FittedModel, windows: Windows) -> tuple[dict[str, float], Example]:
     """Losses and `r2_temporal` on validation subjects (the mean over recordings), and one example.
 
@@ -192,6 +175,8 @@ def validate(model: keras.Model, fitted: FittedModel, windows: Windows) -> tuple
             eeg = standardise_eeg(windows.eeg(part), fitted.eeg_scaling, fitted.eeg_statistics)
             output = model({"eeg": eeg, "fmri": target}, training=False)
             volume = ops.convert_to_numpy(output["volume"])
+            if not np.isfinite(volume).all():
+                raise DivergenceError("the model synthesises NaN or infinities; lower training.learning_rate")
             absolute += float(np.abs(target - volume).mean()) * len(part)
             cosine += float(ops.convert_to_numpy(cosine_distance(output["z_x"], output["z_y"]))) * len(part)
             predicted.append(fitted.standard_units(fitted.intensities(volume)))

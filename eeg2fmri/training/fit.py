@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,10 +15,9 @@ from eeg2fmri.errors import ConfigError, LeakageError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.models.fitted import FittedModel, Network
 from eeg2fmri.models.linear import fit_path, log_band_power
-from eeg2fmri.signals import EegStatistics
+from eeg2fmri.progress import progress_display
 from eeg2fmri.store import Windows
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from eeg2fmri.training.callbacks import Example, History, OnEpoch
 
@@ -44,7 +45,7 @@ class FitResult:
     model: FittedModel
     history: History
     best_epoch: int
-    facts: dict[str, str | int | float] = field(default_factory=dict)
+    facts: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
 def fit(
@@ -84,13 +85,7 @@ def fit(
 
 
 def _fitted(config: Calhas2022Config | LinearConfig, network: Network, train: Windows) -> FittedModel:
-    return FittedModel(
-        config, network, _eeg_statistics(config, train), train.bold_statistics(), train.mean_volume("recording")
-    )
-
-
-def _eeg_statistics(config: Calhas2022Config | LinearConfig, train: Windows) -> EegStatistics:
-    return train.eeg_statistics()
+    return FittedModel(config, network, train.eeg_statistics(), train.bold_statistics(), train.mean_volume("recording"))
 
 
 def _fit_linear(
@@ -146,7 +141,7 @@ def _fit_deep(
     from eeg2fmri.models.calhas2022 import build
     from eeg2fmri.models.fitted import KerasNetwork
     from eeg2fmri.training import backend
-    from eeg2fmri.training.callbacks import Checkpoints, EpochEnd, ProgressBar, progress_display
+    from eeg2fmri.training.callbacks import Checkpoints, EpochEnd, ProgressBar
     from eeg2fmri.training.pairs import PairData, pair_model
 
     options = config.training
@@ -191,7 +186,7 @@ def _fit_deep(
                     callbacks=[bar, end],
                 )
         checkpoints.restore_best(synthesiser)
-    facts: dict[str, str | int | float] = {
+    facts = {
         "parameters": int(model.count_params()),
         "device": device,
         "backend": keras.backend.backend(),

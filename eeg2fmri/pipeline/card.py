@@ -1,0 +1,38 @@
+"""The model card: what a model is, what it was fitted on, and what it must not be used for."""
+
+from __future__ import annotations
+
+from eeg2fmri.serving import Bundle
+from eeg2fmri.training import FitResult
+
+
+def model_card(bundle: Bundle, result: FitResult) -> str:
+    """Markdown card of a trained model; test scores are added to its run by `evaluate`."""
+    config, signal, provenance = bundle.model.config, bundle.signal, bundle.provenance
+    channels, frequencies, context = bundle.window_shape
+    rows = [
+        ("family, variant", f"{config.family}, {config.variant}"),
+        ("EEG window", f"{channels} channels × {frequencies} frequencies × {context} TRs"),
+        ("frequencies", f"{signal['frequencies'][0]:.3g} to {signal['frequencies'][-1]:.3g} Hz"),
+        ("volume", f"{' × '.join(map(str, signal['grid']))}, TR {signal['tr']:g} s"),
+        ("BOLD scaling", f"{config.bold_scaling}, undone on output with training statistics"),
+        ("training subjects", ", ".join(provenance["subjects"]["train"])),
+        ("validation subjects", ", ".join(provenance["subjects"]["validation"])),
+        ("data digest", provenance["data_digest"]),
+        *((key, str(value)) for key, value in result.facts.items()),
+        ("best validation r2_temporal", f"{max(result.history['val/r2_temporal']):.4f}"),
+    ]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    return f"""# {config.variant}
+
+Synthesises the BOLD volume of one TR from the EEG of the {context} TRs before it.
+
+| | |
+|---|---|
+{table}
+
+**Limits.** The model sees EEG alone: its anatomy is that of the training subjects, in their native
+spaces, which are not registered to each other. What counts is `r2_temporal` on unseen subjects beside
+its nulls (metrics `test/…` and `null/…` of the training run), not how brain-like a volume looks.
+Research use only; not for diagnosis.
+"""

@@ -1,0 +1,193 @@
+"""The evaluation step: scores of a model on unseen subjects, each beside its nulls, and figures."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.entities import Metric
+
+from eeg2fmri import plotting
+from eeg2fmri.config import Config, EvaluationConfig
+from eeg2fmri.errors import ConfigError, LeakageError, ModelError
+from eeg2fmri.evaluation import score_recording, shuffled_order
+from eeg2fmri.models.fitted import FittedModel
+from eeg2fmri.pipeline.data import say_skipped
+from eeg2fmri.serving import Bundle
+from eeg2fmri.store import Store, StoredRecording, Windows, split_subjects
+from eeg2fmri.tracking import RunLog, Scores, finished_run, load_model, tracked_run
+from eeg2fmri.tracking.registry import store_scores
+from eeg2fmri.tracking.runs import STEP_KEY, step_key
+
+logger = logging.getLogger(__name__)
+EVALUATE_CODE = ("signals", "store", "models", "evaluation", "serving")
+CONDITIONS = ("model", "mean_volume", "shuffled")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Overall scores per condition (the mean over subjects), and the run that holds them."""
+
+    run_id: str
+    overall: Mapping[str, Mapping[str, float]]
+    skipped: bool
+
+
+def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str) -> Evaluation:
+    """Score a model on one part of a store, beside the mean volume and the same model on shuffled EEG.
+
+    Scores on the test split also go to the training run and to the tags of the registered version,
+    where the gate reads them.
+
+    Raises
+    ------
+    LeakageError
+        If a test recording was used to train or validate the model.
+    ModelError
+        If the model does not fit the store.
+    """
+    subjects = split_subjects(store.subjects, config.split).part(split_name)
+    if not subjects:
+        raise ConfigError(f"split.{split_name}: no subject in it; name some to evaluate on")
+    bundle, version = load_model(model_uri)
+    _check_fits(bundle, store)
+    recordings = store.of(subjects)
+    if split_name == "test":
+        _check_unseen(bundle, recordings)
+    identity = f"{version.name}/{version.version}/{version.run_id}" if version else model_uri
+    settings = [identity, split_name, subjects, config.evaluation.model_dump(mode="json")]
+    key = step_key("evaluate", EVALUATE_CODE, settings, store.digest)
+    if run := finished_run(key, config.run.experiment):
+        say_skipped(f"evaluate {bundle.model.config.variant}", run.info.run_id)
+        return Evaluation(run.info.run_id, _overall_of(run.data.metrics, split_name), skipped=True)
+    variant = bundle.model.config.variant
+    params = {
+        "evaluation.model": identity,
+        "evaluation.split": split_name,
+        "evaluation.subjects": subjects,
+        "evaluation.shuffles": config.evaluation.shuffles,
+        "data.digest": store.digest,
+    }
+    with tracked_run("evaluate", experiment=config.run.experiment, name=f"evaluate-{variant}", params=params,
+                     tags={"variant": variant, "dataset": store.path.name}) as log:  # fmt: skip
+        windows = Windows(recordings, store.context)
+        table, example = score_windows(bundle.model, windows, config.evaluation)
+        overall = summarise(table)
+        metrics = metric_names(overall, split_name)
+        log.metrics(metrics)
+        _log_figures(log, table, example, variant)
+        log.table(table, "scores.json")
+        if split_name == "test" and version:
+            _publish(version, metrics, overall, store)
+        log.tags({STEP_KEY: key})
+        logger.info("evaluate %s on %s: %s", variant, split_name, sentence(overall))
+        return Evaluation(log.run_id, overall, skipped=False)
+
+
+def score_windows(
+    model: FittedModel, windows: Windows, config: EvaluationConfig
+) -> tuple[pd.DataFrame, tuple[np.ndarray, np.ndarray]]:
+    """Scores of every recording under the three conditions, and one (measured, synthesised) example.
+
+    Returns
+    -------
+    A table with the columns subject, recording, condition and one per score; and the middle volume
+    of the first recording in standard units.
+    """
+    rows: list[dict[str, Any]] = []
+    examples = []
+    for number, recording in enumerate(windows.recordings):
+        indices = windows.indices(number)
+        measured = windows.standardised(indices, "recording")
+        synthesised = model.standard_units(model.synthesise(windows.eeg(indices)))
+        rng = np.random.default_rng((config.seed, number))
+        constant = np.broadcast_to(model.mean_volume, measured.shape)
+        # A model maps each window on its own, so permuting its windows permutes its volumes.
+        shuffled = [synthesised[shuffled_order(len(indices), rng)] for _ in range(config.shuffles)]
+        series = {"model": [synthesised], "mean_volume": [constant], "shuffled": shuffled}
+        for condition, volumes in series.items():
+            each = [score_recording(measured, v, model.mean_volume, recording.mask) for v in volumes]
+            scores = {key: float(np.mean([s[key] for s in each])) for key in each[0]}
+            rows.append({"subject": recording.subject, "recording": recording.name, "condition": condition, **scores})
+        middle = len(indices) // 2
+        examples.append((measured[middle], synthesised[middle]))
+    return pd.DataFrame(rows), examples[0]
+
+
+def summarise(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Overall scores per condition: the mean over subjects of the mean over their recordings."""
+    per_subject = table.drop(columns="recording").groupby(["condition", "subject"]).mean()
+    overall = per_subject.groupby("condition").mean()
+    return {
+        condition: {str(name): float(overall.at[condition, name]) for name in overall.columns}
+        for condition in CONDITIONS
+    }
+
+
+def metric_names(overall: Mapping[str, Mapping[str, float]], split: str) -> dict[str, float]:
+    """``test/<score>`` and beside each ``null/<score>_mean_volume`` and ``null/<score>_shuffled``."""
+    names = {f"{split}/{score}": value for score, value in overall["model"].items()}
+    for condition in CONDITIONS[1:]:
+        names.update({f"null/{score}_{condition}": value for score, value in overall[condition].items()})
+    return names
+
+
+def sentence(overall: Mapping[str, Mapping[str, float]]) -> str:
+    """The deciding score beside its nulls, in words."""
+    score = {condition: overall[condition]["r2_temporal"] for condition in CONDITIONS}
+    return (
+        f"r2_temporal {score['model']:+.4f} (mean volume {score['mean_volume']:+.4f}, "
+        f"shuffled EEG {score['shuffled']:+.4f}), skill {overall['model']['skill']:+.4f}"
+    )
+
+
+def _overall_of(metrics: Mapping[str, float], split: str) -> dict[str, dict[str, float]]:
+    """The inverse of `metric_names`, from a finished run."""
+    scores = [name.removeprefix(f"{split}/") for name in metrics if name.startswith(f"{split}/")]
+    overall = {condition: {s: metrics[f"null/{s}_{condition}"] for s in scores} for condition in CONDITIONS[1:]}
+    return {"model": {s: metrics[f"{split}/{s}"] for s in scores}, **overall}
+
+
+def _check_fits(bundle: Bundle, store: Store) -> None:
+    for key in ("channels", "frequencies", "grid", "tr"):
+        if bundle.signal[key] != store.signal[key]:
+            found, expected = str(store.signal[key])[:60], str(bundle.signal[key])[:60]
+            raise ModelError(f"{store.path}: its {key} {found} differ from the model's {expected}; use its own store")
+    if bundle.settings != store.settings:
+        changed = [k for k in store.settings if bundle.settings.get(k) != store.settings[k]]
+        raise ModelError(f"{store.path}: made with other settings ({', '.join(changed)}) than the model's store")
+
+
+def _check_unseen(bundle: Bundle, recordings: list[StoredRecording]) -> None:
+    seen = {digest for digests in bundle.provenance["recordings"].values() for digest in digests}
+    if known := sorted(r.name for r in recordings if r.digest in seen):
+        raise LeakageError(
+            f"{', '.join(known)}: used to train or validate this model; evaluate on the split it was trained with"
+        )
+
+
+def _log_figures(log: RunLog, table: pd.DataFrame, example: tuple[np.ndarray, np.ndarray], variant: str) -> None:
+    measured, synthesised = example
+    limits = (float(measured.min()), float(measured.max()))
+    log.figure(plotting.slice_figure(synthesised, title=f"{variant}: synthesised"), "figures/synthesised.png")
+    log.figure(plotting.slice_figure(measured, title="measured", limits=limits), "figures/measured.png")
+    residual = plotting.slice_figure(measured - synthesised, title=f"{variant}: residual", signed=True, threshold=0.1)
+    log.figure(residual, "figures/residual.png")
+    scores = [c for c in table.columns if c not in ("subject", "recording", "condition")]
+    by_subject = table.groupby(["condition", "subject"])[scores].mean()
+    nested = {s: {c: dict(by_subject.loc[c][s].items()) for c in CONDITIONS} for s in scores}
+    log.figure(plotting.score_figure(nested, title=f"{variant}, unseen subjects"), "figures/scores.png")
+
+
+def _publish(version: Any, metrics: dict[str, float], overall: dict[str, dict[str, float]], store: Store) -> None:
+    """Put the scores where people look: on the training run, and on the registered version."""
+    client = mlflow.MlflowClient()
+    now = int(pd.Timestamp.now().timestamp() * 1000)
+    client.log_batch(version.run_id, metrics=[Metric(k, v, now, 0) for k, v in metrics.items()])
+    r2 = {condition: overall[condition]["r2_temporal"] for condition in CONDITIONS}
+    store_scores(version, Scores(str(version.version), r2["model"], r2["shuffled"], store.digest))

@@ -1,0 +1,115 @@
+"""The whole job as one parent run with a child run per step."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import numpy as np
+
+from eeg2fmri.config import Config
+from eeg2fmri.errors import ConfigError, GateRefusal
+from eeg2fmri.pipeline.data import preprocess_step, simulate_step
+from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step
+from eeg2fmri.pipeline.promote import promote_step
+from eeg2fmri.pipeline.train import train_step
+from eeg2fmri.search.study import search_step
+from eeg2fmri.simulation import read_best_r2
+from eeg2fmri.store import Store, split_subjects
+from eeg2fmri.tracking import tracked_run, version_scores
+from eeg2fmri.tracking.registry import champion
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What the job ends with: scores per model and version, the champion, or why there is no new one."""
+
+    models: dict[str, tuple[str, Evaluation]]
+    champion: str | None
+    refusal: str | None
+    best_reachable: float | None
+
+
+def main_job(config: Config, workdir: Path, root: Path | None, trials: int) -> JobResult:
+    """Simulate (if asked), preprocess, search (if trials > 0), train and evaluate each model, promote the best.
+
+    Parameters
+    ----------
+    config : the configuration; without a section `simulation`, `root` is needed.
+    workdir : where dataset, store, studies and checkpoints go.
+    root : a BIDS dataset to use instead of a simulated one.
+    trials : search trials before training; 0 for none.
+    """
+    if root is None and config.simulation is None:
+        raise ConfigError("no dataset: give --root DATASET, or a configuration with a section simulation")
+    with tracked_run("main", experiment=config.run.experiment, params={"main.workdir": str(workdir)}) as log:
+        best: dict[str, float] = {}
+        if root is None and config.simulation is not None:
+            root = workdir / "dataset"
+            simulate_step(config.simulation, root, config.run.experiment)
+            best = read_best_r2(root)
+        assert root is not None  # checked above
+        store, _ = preprocess_step(config, "bids", root, workdir / "store")
+        if trials:
+            storage = f"sqlite:///{(workdir / 'optuna.db').resolve()}"
+            config = search_step(config, store, study="main", storage=storage, trials=trials, timeout=None,
+                                 out=workdir / "best.yaml")  # fmt: skip
+        _score_old_champion(config, store)
+        models: dict[str, tuple[str, Evaluation]] = {}
+        for model in config.models:
+            trained = train_step(config, model.variant, store, workdir)
+            uri = f"models:/{config.registry.name}/{trained.version}"
+            models[model.variant] = (trained.version, evaluate_step(config, uri, store, "test"))
+        test = split_subjects(store.subjects, config.split).test
+        reachable = float(np.mean([best[subject] for subject in test])) if best else None
+        result = _promote_best(config, models, reachable)
+        log.metrics({f"test/r2_temporal_{n}": e.overall["model"]["r2_temporal"] for n, (_, e) in models.items()})
+        log.text(summary(result, config), "summary.md")
+        return result
+
+
+def _promote_best(config: Config, models: dict[str, tuple[str, Evaluation]], best: float | None) -> JobResult:
+    winner = max(models, key=lambda name: models[name][1].overall["model"]["r2_temporal"])
+    try:
+        promoted = promote_step(config, models[winner][0])
+    except GateRefusal as refusal:
+        present = champion(config.registry.name, config.registry.alias)
+        return JobResult(models, str(present.version) if present else None, str(refusal), best)
+    return JobResult(models, promoted, None, best)
+
+
+def _score_old_champion(config: Config, store: Store) -> None:
+    """Score the present champion on this store, if it has not been: the gate compares like with like."""
+    present = champion(config.registry.name, config.registry.alias)
+    if present is None:
+        return
+    scores = version_scores(present)
+    if scores is None or scores.data_digest != store.digest:
+        evaluate_step(config, f"models:/{config.registry.name}/{present.version}", store, "test")
+
+
+def summary(result: JobResult, config: Config) -> str:
+    """Markdown: every model's scores beside its nulls, the champion, and where to look next."""
+    name, alias = config.registry.name, config.registry.alias
+    lines = ["| model | version | r2_temporal | mean volume | shuffled EEG | skill | rmse | ssim |", "|---" * 8 + "|"]
+    for variant, (version, evaluation) in result.models.items():
+        model, mean, shuffled = (evaluation.overall[c] for c in ("model", "mean_volume", "shuffled"))
+        lines.append(
+            f"| {variant} | {version} | {model['r2_temporal']:+.4f} | {mean['r2_temporal']:+.4f} | "
+            f"{shuffled['r2_temporal']:+.4f} | {model['skill']:+.4f} | {model['rmse']:.4f} | {model['ssim']:.4f} |"
+        )
+    lines.append("")
+    if result.best_reachable is not None:
+        lines.append(f"Best reachable r2_temporal on these subjects (the simulator knows): {result.best_reachable:.4f}")
+    lines.append(f"Champion: {name}@{alias} is version {result.champion}" if result.champion else "No champion.")
+    if result.refusal:
+        lines.append(f"Gate: {result.refusal}")
+    uri = mlflow.get_tracking_uri()
+    lines.append(f"Look at the runs:  mlflow ui --backend-store-uri {uri}")
+    if result.champion:
+        lines.append(f"Serve it:          mlflow models serve -m models:/{name}@{alias} --env-manager local -p 5001")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,152 @@
+"""The training step: fit one model, log everything about it, register it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+
+from eeg2fmri import plotting
+from eeg2fmri.config import Calhas2022Config, Config, LinearConfig, flatten
+from eeg2fmri.pipeline.card import model_card
+from eeg2fmri.pipeline.data import say_skipped
+from eeg2fmri.serving import Bundle
+from eeg2fmri.store import Split, Store, Windows, split_subjects
+from eeg2fmri.tracking import RunLog, finished_run, log_bundle, tracked_run
+from eeg2fmri.tracking.registry import version_exists
+from eeg2fmri.tracking.runs import STEP_KEY, step_key
+from eeg2fmri.training import FitResult, FitSettings, fit
+
+logger = logging.getLogger(__name__)
+TRAIN_CODE = ("signals", "store", "models", "evaluation", "training", "serving")
+VERSION_TAG = "eeg2fmri.model_version"
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """The registered version of a trained model, and the run that trained it."""
+
+    run_id: str
+    version: str
+    skipped: bool
+
+
+def train_step(config: Config, variant: str | None, store: Store, workdir: Path) -> TrainResult:
+    """Train the configured model called `variant` and register it.
+
+    A finished run with the same inputs, settings and code is used again. An interrupted one goes
+    on from its last checkpoint under ``workdir/checkpoints``.
+    """
+    model = config.model(variant)
+    split = split_subjects(store.subjects, config.split)
+    settings = {
+        "model": model.model_dump(mode="json"),
+        "split": [split.train, split.validation],
+        "seed": config.run.seed,
+    }
+    key = step_key("train", TRAIN_CODE, settings, store.digest)
+    run = finished_run(step_key("register", (), key, config.registry.name), config.run.experiment)
+    if run and version_exists(config.registry.name, run.data.tags[VERSION_TAG]):
+        say_skipped(f"train {model.variant}", run.info.run_id)
+        return TrainResult(run.info.run_id, run.data.tags[VERSION_TAG], skipped=True)
+    name = f"train-{model.variant}"
+    tags = {"variant": model.variant, "family": model.family, "dataset": store.path.name}
+    with tracked_run("train", experiment=config.run.experiment, name=name, params=_params(config, model, store, split),
+                     tags=tags) as log:  # fmt: skip
+        train = Windows(store.of(split.train), store.context)
+        validation = Windows(store.of(split.validation), store.context)
+        _log_data(log, store, train, validation)
+        checkpoints = workdir / "checkpoints" / key[:16]
+        fit_settings = FitSettings(
+            seed=config.run.seed,
+            device=config.run.device,
+            gpu_memory_limit=config.run.gpu_memory_limit,
+            checkpoints=checkpoints,
+            key=key,
+            progress=sys.stderr.isatty(),
+        )
+        frequencies = np.asarray(store.signal["frequencies"])
+        result = fit(model, train, validation, frequencies, fit_settings, on_epoch=_epoch_logger(log, model))
+        version = _register(log, config, model, store, split, train, result)
+        log.tags({STEP_KEY: step_key("register", (), key, config.registry.name), VERSION_TAG: version})
+        # Only now is the model safe in the registry, and the way there no longer needed.
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        logger.info("train %s: registered %s version %s", model.variant, config.registry.name, version)
+        return TrainResult(log.run_id, version, skipped=False)
+
+
+def _params(config: Config, model: Calhas2022Config | LinearConfig, store: Store, split: Split) -> dict[str, Any]:
+    return {
+        **flatten(model, "model."),
+        **flatten(config.data, "data."),
+        **flatten(config.run, "run."),
+        "data.digest": store.digest,
+        "data.store": str(store.path),
+        "split.train": split.train,
+        "split.validation": split.validation,
+        "split.test": split.test,
+        "registry.name": config.registry.name,
+    }
+
+
+def _log_data(log: RunLog, store: Store, train: Windows, validation: Windows) -> None:
+    for context, windows in (("training", train), ("validation", validation)):
+        log.dataset(store.digest, str(store.path), store.path.name, context, windows.eeg(np.arange(1)))
+    made_by = mlflow.search_runs(
+        experiment_ids=[mlflow.get_run(log.run_id).info.experiment_id],
+        filter_string=f"tags.`eeg2fmri.data_digest` = '{store.digest}'",
+        output_format="list",
+        max_results=1,
+    )
+    if made_by:
+        log.tags({"eeg2fmri.preprocess_run": made_by[0].info.run_id})
+
+
+def _epoch_logger(log: RunLog, model: Calhas2022Config | LinearConfig) -> Any:
+    unit = "epoch" if isinstance(model, Calhas2022Config) else "penalty"
+
+    def on_epoch(epoch: int, metrics: dict[str, float], example: Any) -> None:
+        log.metrics(metrics, step=epoch)
+        shown = "  ".join(f"{key} {metrics[key]:.4g}" for key in sorted(metrics) if not key.endswith("rate"))
+        logger.info("%s, %s %d: %s", model.variant, unit, epoch + 1, shown)
+        if example is not None and all(np.isfinite(volume).all() for volume in example):
+            title = f"{model.variant}, validation subject, {unit} {epoch + 1}"
+            log.image(plotting.comparison_figure(*example, title=title), "validation_volume", epoch)
+
+    return on_epoch
+
+
+def _register(
+    log: RunLog,
+    config: Config,
+    model: Calhas2022Config | LinearConfig,
+    store: Store,
+    split: Split,
+    train: Windows,
+    result: FitResult,
+) -> str:
+    digests = {part: [r.digest for r in store.of(split.part(part))] for part in ("train", "validation")}
+    bundle = Bundle(
+        model=result.model,
+        signal=store.signal,
+        settings=store.settings,
+        provenance={
+            "data_digest": store.digest,
+            "subjects": {"train": split.train, "validation": split.validation},
+            "recordings": digests,
+            "run_id": log.run_id,
+        },
+    )
+    best = {key: values[result.best_epoch] for key, values in result.history.items()}
+    log.params({f"result.{key}": value for key, value in result.facts.items()})
+    log.metrics({f"best/{key.replace('/', '_')}": value for key, value in best.items() if key.startswith("val/")})
+    log.figure(plotting.learning_curves(result.history, title=model.variant), "figures/learning_curves.png")
+    log.text(model_card(bundle, result), "model_card.md")
+    facts = {"data_digest": store.digest, "variant": model.variant}
+    return log_bundle(bundle, config.registry.name, example=train.eeg(np.arange(1))[0], metadata_=facts)

@@ -1,0 +1,277 @@
+"""Bayesian search over hyper-parameters and architectures of the published family.
+
+Optuna's own storage is the truth: a study goes on from it after a kill, and any number of
+processes may share it. MLflow mirrors each trial as a child run.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import numpy as np
+import yaml
+
+from eeg2fmri.config import Calhas2022Config, Config, SearchConfig, flatten
+from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError, SpecError
+from eeg2fmri.models.spec import block_macs
+from eeg2fmri.search.architectures import block_parameters, suggest_blocks
+from eeg2fmri.store import Store, Windows, split_subjects
+from eeg2fmri.tracking import RunLog, tracked_run
+from eeg2fmri.training import FitSettings, fit
+
+if TYPE_CHECKING:
+    import optuna
+
+logger = logging.getLogger(__name__)
+MONITOR = "val/r2_temporal"
+RUN_ATTRIBUTE = "mlflow_run_id"
+NO_POOL = (1, 1, 1)
+
+
+def search_step(
+    config: Config, store: Store, *, study: str, storage: str, trials: int, timeout: float | None, out: Path
+) -> Config:
+    """Search until the study has `trials` finished trials, and write the best configuration.
+
+    Parameters
+    ----------
+    config : its first `calhas2022` model is the base of every trial, and the first trial.
+    store : trials train on its training subjects and are judged on its validation subjects.
+    study, storage : name and Optuna URL; an existing study goes on.
+    trials : finished trials (complete or pruned) that the study shall have.
+    timeout : seconds after which no new trial starts; ``None`` for no limit.
+    out : YAML file of the best configuration, which `train` takes.
+
+    Returns
+    -------
+    `config` with the best model in the place of its base.
+    """
+    base = _base(config)
+    _check_sampler(config.search)
+    params = {**flatten(config.search, "search."), "search.study": study, "search.trials": trials,
+              "data.digest": store.digest}  # fmt: skip
+    with tracked_run("search", experiment=config.run.experiment, params=params) as log:
+        found = open_study(config, base, store, study, storage)
+        left = trials - _finished(found)
+        logger.info("search: study %s has %d finished trials, %d to go", study, _finished(found), max(left, 0))
+        if left > 0:
+            found.optimize(_Objective(config, base, store), n_trials=left, timeout=timeout, callbacks=[_say])
+        best = _best_model(found, base, config.search)
+        tuned = _with_model(config, base, best)
+        _write(tuned, out)
+        _log_study(log, found, out)
+        return tuned
+
+
+def open_study(config: Config, base: Calhas2022Config, store: Store, name: str, storage: str) -> optuna.Study:
+    """Create or continue a study; the base configuration is its first trial."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    seed, startup = config.run.seed, config.search.startup_trials
+    samplers: dict[str, Any] = {
+        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=startup),
+        "gp": lambda: optuna.samplers.GPSampler(seed=seed, n_startup_trials=startup),
+        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
+    }
+    try:
+        study = optuna.create_study(
+            study_name=name,
+            storage=storage,
+            direction="maximize",
+            load_if_exists=True,
+            sampler=samplers[config.search.sampler](),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=0),
+        )
+    except Exception as err:  # SQLAlchemy and its drivers raise their own
+        raise ConfigError(f"storage {storage}: cannot be opened ({' '.join(str(err).split())[:160]})") from err
+    if not study.trials:
+        try:
+            study.enqueue_trial(_parameters_of(base, config.search, store))
+        except SpecError as err:
+            logger.info("search: the configured model is not in the search space (%s)", err)
+    return study
+
+
+class _Objective:
+    """One trial: draw a model, train it for the search's epochs, report every epoch."""
+
+    def __init__(self, config: Config, base: Calhas2022Config, store: Store) -> None:
+        self.config, self.base, self.store = config, base, store
+        split = split_subjects(store.subjects, config.split)
+        self.train = Windows(store.of(split.train), store.context)
+        self.validation = Windows(store.of(split.validation), store.context)
+        self.eeg_shape = (*self.train.recordings[0].spectrogram.shape[1:], store.context)
+
+    def __call__(self, trial: optuna.Trial) -> float:
+        import optuna
+
+        model = suggest_model(trial, self.base, self.config.search, self.eeg_shape, self.config.data.grid)
+        params = {**flatten(model, "model."), "search.trial": trial.number, "data.digest": self.store.digest}
+        pruned, score = "", float("-inf")
+        with tracked_run("trial", experiment="", name=f"trial-{trial.number}", params=params) as log:
+            trial.set_user_attr(RUN_ATTRIBUTE, log.run_id)
+            try:
+                score = self._train(trial, model, log)
+            except (optuna.TrialPruned, DivergenceError) as err:
+                pruned = str(err)
+                log.tags({"eeg2fmri.pruned": pruned})
+        if pruned:
+            mlflow.MlflowClient().set_terminated(log.run_id, "KILLED")
+            raise optuna.TrialPruned(pruned)
+        return score
+
+    def _train(self, trial: optuna.Trial, model: Calhas2022Config, log: RunLog) -> float:
+        import keras
+        import optuna
+
+        cost = sum(
+            block_macs(shape, spec, model.filters, max_pool=model.max_pool)
+            for shape, spec in ((self.eeg_shape, model.eeg), (self.config.data.grid, model.fmri))
+        )
+        log.params({"search.multiply_adds": cost})
+        if cost > self.config.search.max_multiply_adds:
+            raise optuna.TrialPruned(f"{cost:.2e} multiply-adds a window, more than search.max_multiply_adds")
+        keras.backend.clear_session()
+        gc.collect()
+
+        def on_epoch(epoch: int, metrics: dict[str, float], example: Any) -> None:
+            log.metrics(metrics, step=epoch)
+            trial.report(metrics[MONITOR], epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned(f"below the median after epoch {epoch + 1}")
+
+        run = self.config.run
+        settings = FitSettings(seed=run.seed, device=run.device, gpu_memory_limit=run.gpu_memory_limit)
+        frequencies = np.asarray(self.store.signal["frequencies"])
+        result = fit(model, self.train, self.validation, frequencies, settings, on_epoch)
+        return max(result.history[MONITOR])
+
+
+def suggest_model(
+    trial: optuna.Trial,
+    base: Calhas2022Config,
+    search: SearchConfig,
+    eeg_shape: tuple[int, int, int],
+    grid: tuple[int, int, int],
+) -> Calhas2022Config:
+    """Draw a model; what the search does not vary stays as in `base`."""
+    learning_rate = trial.suggest_float("learning_rate", *search.learning_rate, log=True)
+    batch_size = trial.suggest_categorical("batch_size", search.batch_size)
+    side = trial.suggest_categorical("latent_side", search.latent_side)
+    changes: dict[str, Any] = {
+        "training": base.training.model_copy(
+            update={"learning_rate": learning_rate, "batch_size": batch_size, "epochs": search.epochs}
+        ),
+        "latent": (side, side, side),
+        "weight_decay": trial.suggest_float("weight_decay", *search.weight_decay, log=True),
+        "filters": trial.suggest_categorical("filters", search.filters),
+        "dropout": trial.suggest_float("dropout", *search.dropout),
+    }
+    for switch in ("max_pool", "batch_norm", "skip", "output_conv"):
+        changes[switch] = trial.suggest_categorical(switch, (True, False))
+    if search.architectures:
+        for name, spec, shape, target, depths in (
+            ("eeg", base.eeg, eeg_shape, search.eeg_target, search.eeg_blocks),
+            ("fmri", base.fmri, grid, search.fmri_target, search.fmri_blocks),
+        ):
+            pool = (spec.pool, spec.pool_stride) if changes["max_pool"] else (NO_POOL, NO_POOL)
+            changes[name] = suggest_blocks(trial, name, shape, target, depths, *pool)
+    return base.model_copy(update=changes)
+
+
+def _parameters_of(base: Calhas2022Config, search: SearchConfig, store: Store) -> dict[str, Any]:
+    """The inverse of `suggest_model` for the base; values outside a range are left to the sampler."""
+    signal = store.signal
+    wanted: dict[str, Any] = {
+        "learning_rate": base.training.learning_rate,
+        "weight_decay": max(base.weight_decay, search.weight_decay[0]),
+        "batch_size": base.training.batch_size,
+        "latent_side": base.latent[0],
+        "filters": base.filters,
+        "dropout": base.dropout,
+    }
+    for switch in ("max_pool", "batch_norm", "skip", "output_conv"):
+        wanted[switch] = getattr(base, switch)
+    for name in ("batch_size", "latent_side", "filters"):
+        if wanted[name] not in getattr(search, name):
+            del wanted[name]
+    if search.architectures:
+        eeg_shape = (len(signal["channels"]), len(signal["frequencies"]), store.context)
+        wanted.update(block_parameters(base.eeg, "eeg", eeg_shape, search.eeg_target))
+        wanted.update(block_parameters(base.fmri, "fmri", tuple(signal["grid"]), search.fmri_target))
+    return wanted
+
+
+def _best_model(study: optuna.Study, base: Calhas2022Config, search: SearchConfig) -> Calhas2022Config:
+    """The best trial's model, with the base's number of epochs."""
+    import optuna
+
+    complete = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
+    if not complete:
+        raise DivergenceError(
+            f"study {study.study_name}: no trial was completed ({len(study.trials)} pruned or failed); run more trials"
+        )
+    flat = _run_params(study.best_trial.user_attrs[RUN_ATTRIBUTE])
+    best = Calhas2022Config.model_validate(flat)
+    return best.model_copy(update={"training": best.training.model_copy(update={"epochs": base.training.epochs})})
+
+
+def _run_params(run_id: str) -> dict[str, Any]:
+    """The model section that a trial's run holds, as it was logged."""
+    tree: dict[str, Any] = {}
+    for key, value in mlflow.get_run(run_id).data.params.items():
+        if key.startswith("model."):
+            *parents, last = key.removeprefix("model.").split(".")
+            node = tree
+            for part in parents:
+                node = node.setdefault(part, {})
+            node[last] = yaml.safe_load(value)
+    return tree
+
+
+def _with_model(config: Config, base: Calhas2022Config, best: Calhas2022Config) -> Config:
+    models = tuple(best if m == base else m for m in config.models)
+    return config.model_copy(update={"models": models})
+
+
+def _write(config: Config, out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f"{out.name}.part")
+    part.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    os.replace(part, out)
+
+
+def _log_study(log: RunLog, study: optuna.Study, out: Path) -> None:
+    log.metrics({"search/best_r2_temporal": study.best_value, "search/trials": len(study.trials)})
+    log.table(study.trials_dataframe(attrs=("number", "state", "value", "params")), "trials.json")
+    log.text(out.read_text(encoding="utf-8"), "best.yaml")
+    logger.info("search: best %s %+.4f in trial %d; configuration in %s", MONITOR, study.best_value,
+                study.best_trial.number, out)  # fmt: skip
+
+
+def _base(config: Config) -> Calhas2022Config:
+    for model in config.models:
+        if isinstance(model, Calhas2022Config):
+            return model
+    raise ConfigError("models: no model of family calhas2022 to search around; add one")
+
+
+def _check_sampler(search: SearchConfig) -> None:
+    if search.sampler == "gp" and importlib.util.find_spec("torch") is None:
+        raise MissingExtraError("search.sampler=gp needs PyTorch: pip install 'eeg2fmri[gp]', or choose tpe")
+
+
+def _finished(study: optuna.Study) -> int:
+    return sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in study.trials)
+
+
+def _say(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+    value = "pruned" if trial.value is None else f"{trial.value:+.4f}"
+    logger.info("search: trial %d %s", trial.number, value)

@@ -1,0 +1,176 @@
+"""Models in MLflow: logging and registering bundles, loading them, moving the champion's alias."""
+
+from __future__ import annotations
+
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+import eeg2fmri
+from eeg2fmri.errors import GateRefusal, ModelError
+from eeg2fmri.serving import Bundle, save_bundle
+from eeg2fmri.serving.requests import encode
+from eeg2fmri.tracking.gate import Scores, check_gate
+
+# What a served model imports; TensorFlow and Keras only where the network is a Keras model.
+SERVING_PACKAGES = ("mlflow", "numpy", "scipy", "pandas", "pydantic", "pyyaml")
+KERAS_PACKAGES = ("keras", "tensorflow")
+SCORE_TAG, SHUFFLED_TAG, DIGEST_TAG = "test.r2_temporal", "test.r2_temporal_shuffled", "test.data_digest"
+
+
+def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadata_: dict[str, Any]) -> str:
+    """Log a model in the active run and register it.
+
+    Parameters
+    ----------
+    bundle : the model and its settings.
+    register_as : name in the registry.
+    example : (C, F, T), an EEG window for the input example.
+    metadata_ : facts stored with the model.
+
+    Returns
+    -------
+    The new version, e.g. ``"3"``.
+    """
+    packages = SERVING_PACKAGES if bundle.model.config.family == "linear" else (*SERVING_PACKAGES, *KERAS_PACKAGES)
+    package = Path(eeg2fmri.__file__).parent
+    with tempfile.TemporaryDirectory() as folder:
+        save_bundle(Path(folder), bundle)
+        info = mlflow.pyfunc.log_model(
+            name=bundle.model.config.variant,
+            python_model=str(package / "serving" / "model_code.py"),
+            artifacts={"bundle": folder},
+            code_paths=[str(package)],
+            pip_requirements=[f"{name}=={metadata.version(name)}" for name in packages],
+            input_example=[{"windows_npy": encode(example), "reply": "npz"}],
+            registered_model_name=register_as,
+            metadata=metadata_,
+        )
+    return str(info.registered_model_version)
+
+
+def load_model(model_uri: str) -> tuple[Bundle, ModelVersion | None]:
+    """A logged model, and its registered version if `model_uri` names one.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, version or alias, or it is not one of this package's.
+    """
+    version = resolve_version(model_uri) if model_uri.startswith("models:/") else None
+    source = f"models:/{version.name}/{version.version}" if version else model_uri
+    try:
+        loaded: Any = mlflow.pyfunc.load_model(source).unwrap_python_model()
+    except (MlflowException, OSError) as err:
+        raise ModelError(f"{model_uri}: no such model ({_line(err)})") from err
+    if not isinstance(getattr(loaded, "bundle", None), Bundle):
+        raise ModelError(f"{model_uri}: not a model of eeg2fmri; give one that `train` has registered")
+    return loaded.bundle, version
+
+
+def resolve_version(model_uri: str) -> ModelVersion | None:
+    """The version behind ``models:/NAME/VERSION``, ``models:/NAME/latest`` or ``models:/NAME@ALIAS``.
+
+    ``None`` for ``models:/m-…``, a logged model that need not be registered.
+    """
+    client = mlflow.MlflowClient()
+    target = model_uri.removeprefix("models:/")
+    if target.startswith("m-") and "/" not in target and "@" not in target:
+        return None
+    try:
+        if "@" in target:
+            name, alias = target.split("@", 1)
+            return client.get_model_version_by_alias(name, alias)
+        name, _, number = target.partition("/")
+        if number in ("", "latest"):
+            return latest_version(name)
+        return client.get_model_version(name, number)
+    except MlflowException as err:
+        raise ModelError(f"{model_uri}: {_line(err)}; list what there is with: mlflow ui") from err
+
+
+def latest_version(name: str) -> ModelVersion:
+    """The newest version of a registered model."""
+    versions = mlflow.MlflowClient().search_model_versions(f"name = '{name}'")
+    if not versions:
+        raise ModelError(f"no registered model {name!r}; train one with: eeg2fmri train --register-as {name}")
+    return max(versions, key=lambda v: int(v.version))
+
+
+def version_exists(name: str, version: str) -> bool:
+    """Whether a registered version is still there."""
+    try:
+        mlflow.MlflowClient().get_model_version(name, version)
+    except MlflowException:
+        return False
+    return True
+
+
+def store_scores(version: ModelVersion, scores: Scores) -> None:
+    """Write a version's scores as its tags, where the gate and the UI find them."""
+    client = mlflow.MlflowClient()
+    values = {SCORE_TAG: scores.r2_temporal, SHUFFLED_TAG: scores.shuffled, DIGEST_TAG: scores.data_digest}
+    for key, value in values.items():
+        client.set_model_version_tag(version.name, version.version, key, str(value))
+
+
+def version_scores(version: ModelVersion) -> Scores | None:
+    """Scores that `evaluate` has written, or ``None``."""
+    tags = version.tags
+    if not {SCORE_TAG, SHUFFLED_TAG, DIGEST_TAG} <= tags.keys():
+        return None
+    return Scores(str(version.version), float(tags[SCORE_TAG]), float(tags[SHUFFLED_TAG]), tags[DIGEST_TAG])
+
+
+def champion(name: str, alias: str) -> ModelVersion | None:
+    """The version that carries the alias, or ``None``."""
+    try:
+        return mlflow.MlflowClient().get_model_version_by_alias(name, alias)
+    except MlflowException:
+        return None
+
+
+def promote(name: str, version: str | None, alias: str) -> tuple[Scores, Scores | None]:
+    """Move the alias to a version that passes the gate.
+
+    Parameters
+    ----------
+    name : registered model.
+    version : its number; ``None`` for the newest.
+    alias : e.g. ``champion``.
+
+    Returns
+    -------
+    Scores of the promoted version, and of the champion before it.
+
+    Raises
+    ------
+    ModelError
+        If there is no such version, or it has not been evaluated.
+    GateRefusal
+        If it does not pass; the message names the numbers.
+    """
+    candidate = resolve_version(f"models:/{name}/{version or 'latest'}")
+    assert candidate is not None  # a NAME/VERSION address always names a registered version
+    scores = version_scores(candidate)
+    if scores is None:
+        raise ModelError(
+            f"{name} version {candidate.version} has no scores; "
+            f"run: eeg2fmri evaluate --model-uri models:/{name}/{candidate.version}"
+        )
+    present = champion(name, alias)
+    before = version_scores(present) if present else None
+    if reasons := check_gate(scores, before):
+        raise GateRefusal(f"{name} version {candidate.version} stays unpromoted: {'; '.join(reasons)}")
+    mlflow.MlflowClient().set_registered_model_alias(name, alias, candidate.version)
+    return scores, before
+
+
+def _line(err: Exception) -> str:
+    return " ".join(str(err).split())[:200]

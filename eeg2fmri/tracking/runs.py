@@ -1,0 +1,152 @@
+"""MLflow runs: opening them, what each of them holds, and finding finished ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import mlflow.data.numpy_dataset
+
+import eeg2fmri
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from mlflow.entities import Run
+
+STEP_KEY = "eeg2fmri.step_key"
+ENTRY_POINT = "eeg2fmri.entry_point"
+PACKAGES = ("eeg2fmri", "mlflow", "keras", "tensorflow", "numpy", "scipy", "optuna", "mne", "nibabel", "zarr")
+PARAMS_AT_ONCE = 100
+DIGEST_LENGTH = 36
+
+
+class RunLog:
+    """What a step may write into its run."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Log parameters (dotted names, so they never meet those of `mlflow run`)."""
+        items = [(key, json.dumps(v) if isinstance(v, (list, tuple)) else v) for key, v in values.items()]
+        for start in range(0, len(items), PARAMS_AT_ONCE):
+            mlflow.log_params(dict(items[start : start + PARAMS_AT_ONCE]))
+
+    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """Log metrics; the name's part before ``/`` groups them in the UI."""
+        mlflow.log_metrics(dict(values), step=step)
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Set tags."""
+        mlflow.set_tags(dict(values))
+
+    def figure(self, figure: Figure, path: str) -> None:
+        """Log a figure as a PNG artifact."""
+        mlflow.log_figure(figure, path)
+
+    def image(self, figure: Figure, key: str, step: int) -> None:
+        """Log a figure as the image of an epoch; the UI shows one panel per key with a step slider."""
+        from eeg2fmri.plotting import figure_to_rgb
+
+        mlflow.log_image(figure_to_rgb(figure), key=key, step=step)
+
+    def table(self, table: pd.DataFrame, path: str) -> None:
+        """Log a table that the UI shows and compares."""
+        mlflow.log_table(table, path)
+
+    def text(self, text: str, path: str) -> None:
+        """Log a text artifact."""
+        mlflow.log_text(text, path)
+
+    def dataset(self, digest: str, location: str, name: str, context: str, sample: Any) -> None:
+        """Log the data a step used, by the store's own digest (MLflow's own only samples the array)."""
+        data = mlflow.data.numpy_dataset.from_numpy(sample, source=location, name=name, digest=digest[:DIGEST_LENGTH])
+        mlflow.log_input(data, context=context)
+
+
+@contextmanager
+def tracked_run(
+    entry_point: str,
+    *,
+    experiment: str,
+    name: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Iterator[RunLog]:
+    """Open the run of a step; an error closes it as failed.
+
+    Within another run the new one is its child. A run that `mlflow run` has opened is adopted.
+    """
+    nested = mlflow.active_run() is not None
+    adopted = not nested and bool(os.environ.get("MLFLOW_RUN_ID"))
+    if not nested and not adopted:
+        mlflow.set_experiment(experiment)
+    with mlflow.start_run(run_name=None if adopted else name or entry_point, nested=nested) as run:
+        log = RunLog(run.info.run_id)
+        log.tags({ENTRY_POINT: entry_point, "git_commit": git_commit(), **(tags or {})})
+        if adopted and name:
+            log.tags({"mlflow.runName": name})
+        log.params({**(params or {}), **versions()})
+        yield log
+
+
+def finished_run(step_key: str, experiment: str) -> Run | None:
+    """The newest finished run of a step with this key in the current experiment."""
+    active = mlflow.active_run()
+    if active is not None:
+        experiment_ids = [active.info.experiment_id]
+    else:
+        found = mlflow.get_experiment_by_name(experiment)
+        experiment_ids = [found.experiment_id] if found else []
+    if not experiment_ids:
+        return None
+    runs: Sequence[Run] = mlflow.search_runs(
+        experiment_ids=experiment_ids,
+        filter_string=f"tags.`{STEP_KEY}` = '{step_key}' and attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+        output_format="list",
+    )
+    return runs[0] if runs else None
+
+
+def step_key(entry_point: str, parts: Sequence[str], *inputs: Any) -> str:
+    """Key of a step: its inputs and settings, and the code of the parts of the package it runs."""
+    folder = Path(eeg2fmri.__file__).parent
+    files = sorted(path for part in parts for path in (folder / part).rglob("*.py"))
+    digest = hashlib.sha256(json.dumps([entry_point, *inputs], sort_keys=True, default=str).encode())
+    for path in files:
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that shape a result, as dotted parameters."""
+    found = {"version.python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[f"version.{package}"] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            if package == "eeg2fmri":  # run from a checkout, as `mlflow run` does
+                found["version.eeg2fmri"] = eeg2fmri.__version__
+    return found
+
+
+def git_commit() -> str:
+    """Commit of the checkout the package runs from, with ``-dirty`` for uncommitted changes, or unknown."""
+    folder = Path(eeg2fmri.__file__).parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
