@@ -1,7 +1,8 @@
 """Networks that tie a rhythm of the EEG to BOLD: where, at which frequency and with which sign.
 
 Positions are MNI mm of the 160 regions published by Dosenbach et al. 2010 (Science 329:1358), which
-nilearn ships. A network's BOLD lies in all of those regions that carry the names it lists; each
+nilearn ships. A network's BOLD lies in the cortex around all of those regions that carry the names it
+lists, for resting-state networks tile the cortex (Yeo et al. 2011, J. Neurophysiol. 106:1125); each
 network says where its pairing of rhythm, regions and sign was reported.
 """
 
@@ -16,6 +17,7 @@ from eeg2fmri.simulation.anatomy import Anatomy, grey_points
 
 Point = tuple[float, float, float]
 
+REACH_MM = 25.0  # the regions are some 2 cm apart; farther grey matter is subcortical
 REGION_SD_MM = 8.0  # an active region is about 2 cm wide (full width at half maximum)
 # Functional areas lie some millimetres apart between subjects after alignment of the brains
 # (Frost & Goebel 2012, NeuroImage 59:1369).
@@ -112,19 +114,26 @@ NETWORKS = (
 )
 
 
-@functools.lru_cache(maxsize=len(NETWORKS))
-def regions(network: Network) -> np.ndarray:
-    """Published centres of a network's BOLD regions, (regions, 3) in MNI mm."""
+@functools.lru_cache(maxsize=1)
+def _published_regions() -> tuple[np.ndarray, tuple[tuple[str, str], ...]]:
+    """Centres of all published regions, (160, 3) in MNI mm, and the network and name of each."""
     from nilearn import datasets
 
     published = datasets.fetch_coords_dosenbach_2010(ordered_regions=False)
     centres = np.array([published.rois[axis] for axis in "xyz"], dtype="float64").T
     names = [str(label).rsplit(" ", 1)[0] for label in published.labels]  # a label ends with its number
-    chosen = [
-        within == network.region_network and name in network.region_names
-        for within, name in zip(published.networks, names, strict=True)
-    ]
-    return centres[chosen]
+    return centres, tuple(zip(map(str, published.networks), names, strict=True))
+
+
+def _belongs(network: Network) -> np.ndarray:
+    """Which of the published regions are a network's, (160,) bool."""
+    _, labels = _published_regions()
+    return np.array([w == network.region_network and name in network.region_names for w, name in labels])
+
+
+def regions(network: Network) -> np.ndarray:
+    """Published centres of a network's BOLD regions, (regions, 3) in MNI mm."""
+    return _published_regions()[0][_belongs(network)]
 
 
 @dataclass(frozen=True)
@@ -141,9 +150,10 @@ class Placement:
 
 def place(network: Network, anatomy: Anatomy, rng: np.random.Generator) -> Placement:
     """Draw where a network lies in a head."""
-    centres = regions(network)
-    centres = centres + POSITION_SD_MM * rng.standard_normal(centres.shape)
-    weights = np.exp(REGION_WEIGHT_SD * rng.standard_normal(len(centres)))
+    own = _belongs(network)
+    centres, weights = _published_regions()[0].copy(), own.astype(float)
+    centres[own] += POSITION_SD_MM * rng.standard_normal((own.sum(), 3))
+    weights[own] *= np.exp(REGION_WEIGHT_SD * rng.standard_normal(own.sum()))
     sources = np.array(network.sources) + POSITION_SD_MM * rng.standard_normal((len(network.sources), 3))
     patches = [_patch(centre, rng) for centre in sources]
     return Placement(
@@ -154,16 +164,24 @@ def place(network: Network, anatomy: Anatomy, rng: np.random.Generator) -> Place
 
 
 def _bold_map(centres: np.ndarray, weights: np.ndarray, anatomy: Anatomy) -> np.ndarray:
-    """Gaussian regions within grey matter, (x, y, z), the largest value 1."""
-    positions = anatomy.positions()
+    """A network's share of the cortex, (x, y, z), the largest value 1.
+
+    Networks tile the cortex, so every grey voxel belongs to the regions nearest to it, with soft borders;
+    `weights` (regions,) are 0 for the regions of other networks. Grey matter farther than REACH_MM from
+    every region belongs to none.
+    """
+    here = centres @ anatomy.warp[:3, :3].T + anatomy.warp[:3, 3]
+    inside = anatomy.mask & (anatomy.grey > 0)
+    positions = anatomy.positions()[inside]
     zooms = np.diag(anatomy.affine)[:3]
     variance = REGION_SD_MM**2 + zooms**2 / 12  # a voxel averages over its own width
+    own, all_ = np.zeros(len(positions)), np.full(len(positions), np.exp(-(REACH_MM**2) / (2 * REGION_SD_MM**2)))
+    for centre, weight in zip(here, weights, strict=True):
+        near = np.exp(-((positions - centre) ** 2 / (2 * variance)).sum(axis=-1))
+        own += weight * near
+        all_ += near
     total = np.zeros(anatomy.mask.shape)
-    for centre, weight in zip(centres, weights, strict=True):
-        here = anatomy.warp[:3, :3] @ centre + anatomy.warp[:3, 3]
-        blob = weight * np.exp(-((positions - here) ** 2 / (2 * variance)).sum(axis=-1))
-        np.maximum(total, blob, out=total)  # neighbouring regions merge, they do not add up
-    total *= anatomy.grey * anatomy.mask
+    total[inside] = own / all_ * anatomy.grey[inside]
     return (total / total.max()).astype("float32")
 
 
