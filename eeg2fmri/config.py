@@ -126,13 +126,20 @@ class Calhas2022Config(Section):
 
 
 class LinearConfig(Section):
-    """Distributed-lag ridge regression from log band power to principal components of BOLD."""
+    """Distributed-lag ridge regression from log band power to principal components of BOLD.
+
+    `lags`: ``haemodynamic`` lets a channel and band act through the canonical response and its
+    latency derivative over all lags of the context, ``free`` gives every lag its own coefficient.
+    `drift_cutoff`: slower changes (s) are left out of the fit (SPM's 128 s).
+    """
 
     family: Literal["linear"] = "linear"
     variant: Literal["linear"] = "linear"
     components: Positive = 64
+    lags: Literal["haemodynamic", "free"] = "haemodynamic"
+    drift_cutoff: Annotated[float, Field(gt=0)] = 128.0
     penalties: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
-        1e1, 3e1, 1e2, 3e2, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6,
+        0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300,
     )  # fmt: skip
     bold_scaling: Literal["recording", "volume", "voxel", "psc"] = "recording"
 
@@ -170,9 +177,10 @@ class SearchConfig(Section):
 
 
 class EvaluationConfig(Section):
-    """Settings of the scores' null: how many permutations of the EEG windows are averaged."""
+    """The shuffled-EEG control: how many shuffles every score averages, and how many give the p-value."""
 
     shuffles: Positive = 5
+    permutations: Annotated[int, Field(ge=19)] = 999
     seed: Annotated[int, Field(ge=0)] = 0
 
 
@@ -263,7 +271,10 @@ def load_config(path: Path | str | None, overrides: Mapping[str, Any] | None = N
             raise ConfigError(f"configuration {path} is not YAML: {' '.join(str(err).split())}") from err
         if not isinstance(tree, dict):
             raise ConfigError(f"configuration {path} must be a mapping of sections, found {type(tree).__name__}")
-    for key, value in (overrides or {}).items():
+    overrides = overrides or {}
+    if "models" not in tree and any(key.startswith("models.") for key in overrides):
+        tree["models"] = Config().model_dump(mode="json")["models"]
+    for key, value in overrides.items():
         _set(tree, key, value)
     return parse(Config, tree, source)
 

@@ -86,4 +86,4 @@ def _sidecars(root: Path, bold: Path) -> tuple[Path, ...]:
     own = entities(bold)
     folders = [folder for folder in reversed(bold.parents) if folder == root or root in folder.parents]
     found = [path for folder in folders for path in sorted(folder.glob("*bold.json"))]
-    return tuple(path for path in found if entities(path).items() <= own.items())
+    return tuple(p for p in found if not p.name.startswith("._") and entities(p).items() <= own.items())

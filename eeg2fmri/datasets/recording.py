@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from eeg2fmri.errors import AlignmentError, DatasetError
 
 TR_TOLERANCE_S = 1e-3
+MARKER_TOLERANCE = 2 + 1e-6  # samples
 VOLUME_MARKER = "R128"
 
 
@@ -29,7 +31,7 @@ class Recording:
     @property
     def files(self) -> tuple[Path, ...]:
         """Every file that the signals are read from."""
-        companions = [self.eeg_path.with_suffix(s) for s in (".vmrk", ".eeg")]
+        companions = [self.eeg_path.with_suffix(s) for s in (".vmrk", ".eeg", ".fdt")]
         channels = [self.channels_path] if self.channels_path else []
         return (
             self.eeg_path,
@@ -94,7 +96,9 @@ def load_eeg(path: Path, channels_path: Path | None, channel_types: tuple[str, .
     if not np.isfinite(data).all():
         bad = [name for name, row in zip(kept, data, strict=True) if not np.isfinite(row).all()]
         raise DatasetError(f"{path}: NaN or infinite samples in {', '.join(bad[:4])}; repair or drop these channels")
-    onsets = [a["onset"] for a in raw.annotations if VOLUME_MARKER in str(a["description"])]
+    # MNE counts from the measurement date where there is one, and a cropped file starts later.
+    start = 0.0 if raw.annotations.orig_time is None else raw.first_time
+    onsets = [a["onset"] - start for a in raw.annotations if VOLUME_MARKER in str(a["description"])]
     markers = np.asarray(onsets, float) * raw.info["sfreq"]
     return Eeg(data.astype(np.float32), float(raw.info["sfreq"]), tuple(kept), markers)
 
@@ -111,6 +115,7 @@ def load_bold(path: Path, sidecar: dict[str, Any]) -> Bold:
     import nibabel
 
     try:
+        _check_gzip(path)
         image: Any = nibabel.load(path)
         values = np.asanyarray(image.dataobj, dtype=np.float32)
     except Exception as err:  # nibabel, gzip and zlib each raise their own for a damaged file
@@ -129,9 +134,13 @@ def repetition_time(path: Path, header: Any, sidecar: dict[str, Any]) -> float:
     in_sidecar = sidecar.get("RepetitionTime")
     if in_sidecar is None:
         raise DatasetError(f"{path}: its sidecar has no RepetitionTime; add it (seconds) to the _bold.json")
-    if abs(in_header - float(in_sidecar)) > TR_TOLERANCE_S:
+    if isinstance(in_sidecar, bool) or not isinstance(in_sidecar, (int, float)) or not 0 < in_sidecar < np.inf:
         raise DatasetError(
-            f"{path}: TR is {in_header:g} s in the header and {float(in_sidecar):g} s in the sidecar; correct one"
+            f"{path}: RepetitionTime is {in_sidecar!r} in its sidecar, a positive number of seconds is expected; correct it"
+        )
+    if not abs(in_header - in_sidecar) <= TR_TOLERANCE_S:
+        raise DatasetError(
+            f"{path}: TR is {in_header:g} s in the header and {in_sidecar:g} s in the sidecar; correct one"
         )
     return float(in_sidecar)
 
@@ -154,8 +163,9 @@ def bold_onset(markers: np.ndarray, sampling_rate: float, tr: float, n_volumes: 
         )
     steps = np.diff(markers) / (tr * sampling_rate)
     off = np.abs(steps - np.rint(steps)) * tr * sampling_rate
-    if len(steps) and (off.max() > 2 or steps.min() < 0.5):
-        worst = int(np.argmax(off))
+    wrong = (off > MARKER_TOLERANCE) | (steps < 0.5)
+    if wrong.any():
+        worst = int(np.argmax(np.where(steps < 0.5, np.inf, off)))
         raise AlignmentError(
             f"{path}: {VOLUME_MARKER} markers {worst + 1} and {worst + 2} are "
             f"{steps[worst] * tr:.3f} s apart, expected a multiple of the TR {tr:g} s; check the TR and markers"
@@ -180,12 +190,23 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def _check_gzip(path: Path) -> None:
+    """Read a compressed file to its checksum, which nibabel does not reach."""
+    if path.suffix == ".gz":
+        with gzip.open(path) as file:
+            while file.read(1 << 22):
+                pass
+
+
 def _channel_types(raw: Any, channels_path: Path | None) -> dict[str, str]:
     if channels_path is None:
         return dict(zip(raw.ch_names, raw.get_channel_types(), strict=True))
     import pandas as pd
 
-    table = pd.read_csv(channels_path, sep="\t", dtype=str)
+    try:
+        table = pd.read_csv(channels_path, sep="\t", dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as err:
+        raise DatasetError(f"{channels_path}: not a readable table ({_line(err)}); fetch it again") from err
     if not {"name", "type"} <= set(table.columns):
         raise DatasetError(f"{channels_path}: columns name and type are expected, found {list(table.columns)}")
     unknown = set(table["name"]) - set(raw.ch_names)

@@ -10,15 +10,17 @@ from eeg2fmri.evaluation.metrics import (
     ssim,
     temporal_correlation,
 )
-from eeg2fmri.evaluation.nulls import shuffled_order
+from eeg2fmri.evaluation.nulls import r2_of_shifts, shuffled_order, shuffled_p_value
 
 __all__ = [
     "mae",
     "psnr",
+    "r2_of_shifts",
     "r2_temporal",
     "rmse",
     "score_recording",
     "shuffled_order",
+    "shuffled_p_value",
     "skill",
     "ssim",
     "temporal_correlation",

@@ -1,51 +1,96 @@
-"""Nulls that a model has to beat besides the mean training volume."""
+"""The shuffled-EEG control: what a model scores when its EEG is real but of the wrong time.
+
+measured, synthesised: (n, x, y, z).  mask: (x, y, z) bool.  n windows of one recording, in time order.
+
+The windows of a recording are permuted by a circular shift. Rhythms and BOLD both change slowly, so a
+free permutation, which turns a slow prediction into a fast one, is too easy a null: at no coupling a
+slow prediction beats it half of the time. A shift keeps how slow the prediction is and takes only its
+timing away (Theiler et al. 1992, Physica D 58:77, on surrogates that keep the autocorrelation).
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eeg2fmri.errors import EvaluationError
+from eeg2fmri.evaluation._series import Floats, Mask, centred_planes, check_temporal
 
 
-def shuffled_order(n: int, rng: np.random.Generator) -> NDArray[np.signedinteger[Any]]:
-    """Draw an order for the EEG windows of one recording in which none keeps its place.
-
-    The same model fed ``windows[shuffled_order(n, rng)]`` sees real EEG of the same subject at the
-    wrong time. What it still scores does not come from the EEG's moment-to-moment content.
-
-    The order is one cycle through all windows, drawn uniformly from the (n - 1)! there are (the
-    distribution of Sattolo's algorithm). Neighbouring windows overlap in nearly all of their
-    context, so a window moved by few places keeps some information: with the hundred and more
-    windows of a recording this is rare.
+def shuffled_order(n: int, margin: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw a circular shift of the windows of one recording.
 
     Parameters
     ----------
-    n
-        Windows of the recording, at least 2.
-    rng
-        Seeded by the caller; the same state gives the same order.
+    n : windows of the recording.
+    margin : every window moves by at least this many places either way; with the context's length,
+        a window shares no EEG with the one it replaces.
+    rng : seeded by the caller.
 
     Returns
     -------
-    ndarray of int, (n,)
-        A permutation of 0 … n - 1 without fixed points.
+    (n,) int, the window that takes each place.
 
     Raises
     ------
     EvaluationError
-        If ``n < 2``: a single window has nowhere to go.
-
-    References
-    ----------
-    Sattolo (1986), An algorithm to generate a random cyclic permutation, Information Processing
-    Letters 22(6).
+        If the recording is too short for such a shift.
     """
-    if n < 2:
-        raise EvaluationError(f"n={n} windows cannot be shuffled: a recording needs at least 2.")
-    cycle = rng.permutation(n)
-    order = np.empty_like(cycle)
-    order[cycle] = np.roll(cycle, -1)
-    return order
+    _check_length(n, margin)
+    return np.roll(np.arange(n), int(rng.integers(margin, n - margin, endpoint=True)))
+
+
+def r2_of_shifts(measured: Floats, synthesised: Floats, mask: Mask) -> np.ndarray:
+    """`r2_temporal` of the synthesised series under every circular shift, (n,).
+
+    Element s is the score after ``np.roll(synthesised, s, axis=0)``; element 0 the model's own. All
+    come from one (n, n) matrix of inner products between volumes.
+    """
+    check_temporal(measured, synthesised, mask)
+    n = len(measured)
+    products, variance, predicted = np.zeros((n, n)), 0.0, 0.0
+    for m, s in centred_planes(measured, synthesised, mask):
+        products += m @ s.T
+        variance += float(np.square(m).sum())
+        predicted += float(np.square(s).sum())
+    if variance == 0:
+        raise EvaluationError("no measured voxel of the mask varies over time: r2_temporal needs one.")
+    places = np.arange(n)
+    covariance = np.array([products[places, (places - shift) % n].sum() for shift in places])
+    return (2 * covariance - predicted) / variance
+
+
+def shuffled_p_value(
+    shifts: Sequence[np.ndarray], groups: Sequence[str], margin: int, permutations: int, rng: np.random.Generator
+) -> float:
+    """Chance that shuffled EEG scores at least what the model scores.
+
+    Parameters
+    ----------
+    shifts : `r2_of_shifts` of every recording.
+    groups : the subject of every recording; the score is the mean over subjects.
+    margin : smallest shift, see `shuffled_order`.
+    permutations : draws; each shifts every recording on its own.
+    rng : seeded by the caller.
+
+    Returns
+    -------
+    (1 + draws that score at least as much) / (1 + draws), Phipson & Smyth 2010, Stat. Appl. Genet.
+    Mol. Biol. 9:39.
+    """
+    weights = np.array([1 / (groups.count(g) * len(set(groups))) for g in groups])
+    null = np.zeros(permutations)
+    for values, weight in zip(shifts, weights, strict=True):
+        _check_length(len(values), margin)
+        null += weight * values[rng.integers(margin, len(values) - margin, permutations, endpoint=True)]
+    observed = sum(float(values[0]) * weight for values, weight in zip(shifts, weights, strict=True))
+    return float((1 + np.count_nonzero(null >= observed)) / (1 + permutations))
+
+
+def _check_length(n: int, margin: int) -> None:
+    if n < 2 * margin + 1:
+        raise EvaluationError(
+            f"n={n} windows cannot be shifted by {margin} or more: at least {2 * margin + 1} are needed; "
+            f"use longer recordings or a shorter context."
+        )

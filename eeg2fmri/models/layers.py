@@ -29,7 +29,7 @@ class TopographicalAttention(keras.layers.Layer):
     def call(self, x: Any) -> tuple[Any, Any]:
         _, channels, frequencies, context = x.shape
         rows = ops.reshape(x, (-1, channels, frequencies * context))
-        scores = ops.sparsemax(ops.matmul(rows, ops.transpose(self.keys)))
+        scores = sparsemax(ops.matmul(rows, ops.transpose(self.keys)))
         attended = ops.matmul(scores, rows)
         return ops.reshape(attended, (-1, channels, frequencies, context)), scores
 
@@ -159,6 +159,21 @@ class LearnedStyle(keras.layers.Layer):
 
     def call(self, features: Any) -> Any:
         return features * self.prior
+
+
+def sparsemax(z: Any) -> Any:
+    """Nearest point of the probability simplex, over the last axis (Martins & Astudillo 2016, algorithm 1).
+
+    `keras.ops.sparsemax` is not used: up to Keras 3.15.1 its output does not sum to 1 as soon as
+    two entries are positive (keras issue 23425).
+    """
+    z = z - ops.max(z, axis=-1, keepdims=True)
+    descending = ops.flip(ops.sort(z, axis=-1), axis=-1)
+    rank = ops.arange(1, z.shape[-1] + 1, dtype=z.dtype)
+    support = ops.cast(1 + rank * descending > ops.cumsum(descending, axis=-1), z.dtype)
+    size = ops.sum(support, axis=-1, keepdims=True)
+    threshold = (ops.sum(support * descending, axis=-1, keepdims=True) - 1) / size
+    return ops.relu(z - threshold)
 
 
 def l2(weight_decay: float) -> keras.regularizers.Regularizer | None:

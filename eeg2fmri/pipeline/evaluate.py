@@ -15,7 +15,7 @@ from mlflow.entities import Metric
 from eeg2fmri import plotting
 from eeg2fmri.config import Config, EvaluationConfig
 from eeg2fmri.errors import ConfigError, LeakageError, ModelError
-from eeg2fmri.evaluation import score_recording, shuffled_order
+from eeg2fmri.evaluation import r2_of_shifts, score_recording, shuffled_order, shuffled_p_value
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.pipeline.data import say_skipped
 from eeg2fmri.serving import Bundle
@@ -27,14 +27,19 @@ from eeg2fmri.tracking.runs import STEP_KEY, step_key
 logger = logging.getLogger(__name__)
 EVALUATE_CODE = ("signals", "store", "models", "evaluation", "serving")
 CONDITIONS = ("model", "mean_volume", "shuffled")
+P_VALUE = "null/r2_temporal_p_value"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Overall scores per condition (the mean over subjects), and the run that holds them."""
+    """Overall scores per condition (the mean over subjects), and the run that holds them.
+
+    p_value: chance that the same model scores its `r2_temporal` with shuffled EEG.
+    """
 
     run_id: str
     overall: Mapping[str, Mapping[str, float]]
+    p_value: float
     skipped: bool
 
 
@@ -64,7 +69,8 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
     key = step_key("evaluate", EVALUATE_CODE, settings, store.digest)
     if run := finished_run(key, config.run.experiment):
         say_skipped(f"evaluate {bundle.model.config.variant}", run.info.run_id)
-        return Evaluation(run.info.run_id, _overall_of(run.data.metrics, split_name), skipped=True)
+        return Evaluation(run.info.run_id, _overall_of(run.data.metrics, split_name), run.data.metrics[P_VALUE],
+                          skipped=True)  # fmt: skip
     variant = bundle.model.config.variant
     params = {
         "evaluation.model": identity,
@@ -76,31 +82,32 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
     with tracked_run("evaluate", experiment=config.run.experiment, name=f"evaluate-{variant}", params=params,
                      tags={"variant": variant, "dataset": store.path.name}) as log:  # fmt: skip
         windows = Windows(recordings, store.context)
-        table, example = score_windows(bundle.model, windows, config.evaluation)
+        table, p_value, example = score_windows(bundle.model, windows, config.evaluation)
         overall = summarise(table)
-        metrics = metric_names(overall, split_name)
+        metrics = {**metric_names(overall, split_name), P_VALUE: p_value}
         log.metrics(metrics)
         _log_figures(log, table, example, variant)
         log.table(table, "scores.json")
         if split_name == "test" and version:
             _publish(version, metrics, overall, store)
         log.tags({STEP_KEY: key})
-        logger.info("evaluate %s on %s: %s", variant, split_name, sentence(overall))
-        return Evaluation(log.run_id, overall, skipped=False)
+        logger.info("evaluate %s on %s: %s", variant, split_name, sentence(overall, p_value))
+        return Evaluation(log.run_id, overall, p_value, skipped=False)
 
 
 def score_windows(
     model: FittedModel, windows: Windows, config: EvaluationConfig
-) -> tuple[pd.DataFrame, tuple[np.ndarray, np.ndarray]]:
-    """Scores of every recording under the three conditions, and one (measured, synthesised) example.
+) -> tuple[pd.DataFrame, float, tuple[np.ndarray, np.ndarray]]:
+    """Scores of every recording under the three conditions.
 
     Returns
     -------
-    A table with the columns subject, recording, condition and one per score; and the middle volume
-    of the first recording in standard units.
+    A table with the columns subject, recording, condition and one per score; the p-value of
+    `r2_temporal`; and (measured, synthesised), the middle volume of the first recording in standard units.
     """
     rows: list[dict[str, Any]] = []
-    examples = []
+    shifts, examples = [], []
+    margin = windows.context
     for number, recording in enumerate(windows.recordings):
         indices = windows.indices(number)
         measured = windows.standardised(indices, "recording")
@@ -108,25 +115,25 @@ def score_windows(
         rng = np.random.default_rng((config.seed, number))
         constant = np.broadcast_to(model.mean_volume, measured.shape)
         # A model maps each window on its own, so permuting its windows permutes its volumes.
-        shuffled = [synthesised[shuffled_order(len(indices), rng)] for _ in range(config.shuffles)]
+        shuffled = [synthesised[shuffled_order(len(indices), margin, rng)] for _ in range(config.shuffles)]
         series = {"model": [synthesised], "mean_volume": [constant], "shuffled": shuffled}
         for condition, volumes in series.items():
             each = [score_recording(measured, v, model.mean_volume, recording.mask) for v in volumes]
             scores = {key: float(np.mean([s[key] for s in each])) for key in each[0]}
             rows.append({"subject": recording.subject, "recording": recording.name, "condition": condition, **scores})
+        shifts.append(r2_of_shifts(measured, synthesised, recording.mask))
         middle = len(indices) // 2
         examples.append((measured[middle], synthesised[middle]))
-    return pd.DataFrame(rows), examples[0]
+    rng = np.random.default_rng(config.seed)
+    subjects = [recording.subject for recording in windows.recordings]
+    return pd.DataFrame(rows), shuffled_p_value(shifts, subjects, margin, config.permutations, rng), examples[0]
 
 
 def summarise(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Overall scores per condition: the mean over subjects of the mean over their recordings."""
-    per_subject = table.drop(columns="recording").groupby(["condition", "subject"]).mean()
-    overall = per_subject.groupby("condition").mean()
-    return {
-        condition: {str(name): float(overall.at[condition, name]) for name in overall.columns}
-        for condition in CONDITIONS
-    }
+    scores = [name for name in table.columns if name not in ("subject", "recording", "condition")]
+    means = table.groupby(["condition", "subject"])[scores].mean().groupby(level="condition").mean()
+    return {c: dict(zip(scores, means.loc[c].to_numpy(dtype=float).tolist(), strict=True)) for c in CONDITIONS}
 
 
 def metric_names(overall: Mapping[str, Mapping[str, float]], split: str) -> dict[str, float]:
@@ -137,12 +144,12 @@ def metric_names(overall: Mapping[str, Mapping[str, float]], split: str) -> dict
     return names
 
 
-def sentence(overall: Mapping[str, Mapping[str, float]]) -> str:
+def sentence(overall: Mapping[str, Mapping[str, float]], p_value: float) -> str:
     """The deciding score beside its nulls, in words."""
     score = {condition: overall[condition]["r2_temporal"] for condition in CONDITIONS}
     return (
         f"r2_temporal {score['model']:+.4f} (mean volume {score['mean_volume']:+.4f}, "
-        f"shuffled EEG {score['shuffled']:+.4f}), skill {overall['model']['skill']:+.4f}"
+        f"shuffled EEG {score['shuffled']:+.4f}, p = {p_value:.3f}), skill {overall['model']['skill']:+.4f}"
     )
 
 
@@ -190,4 +197,4 @@ def _publish(version: Any, metrics: dict[str, float], overall: dict[str, dict[st
     now = int(pd.Timestamp.now().timestamp() * 1000)
     client.log_batch(version.run_id, metrics=[Metric(k, v, now, 0) for k, v in metrics.items()])
     r2 = {condition: overall[condition]["r2_temporal"] for condition in CONDITIONS}
-    store_scores(version, Scores(str(version.version), r2["model"], r2["shuffled"], store.digest))
+    store_scores(version, Scores(str(version.version), r2["model"], r2["shuffled"], metrics[P_VALUE], store.digest))

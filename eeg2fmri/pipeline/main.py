@@ -95,12 +95,15 @@ def _score_old_champion(config: Config, store: Store) -> None:
 def summary(result: JobResult, config: Config) -> str:
     """Markdown: every model's scores beside its nulls, the champion, and where to look next."""
     name, alias = config.registry.name, config.registry.alias
-    lines = ["| model | version | r2_temporal | mean volume | shuffled EEG | skill | rmse | ssim |", "|---" * 8 + "|"]
+    lines = [
+        "| model | version | r2_temporal | mean volume | shuffled EEG | p | skill | rmse | ssim |",
+        "|---" * 9 + "|",
+    ]
     for variant, (version, evaluation) in result.models.items():
         model, mean, shuffled = (evaluation.overall[c] for c in ("model", "mean_volume", "shuffled"))
         lines.append(
             f"| {variant} | {version} | {model['r2_temporal']:+.4f} | {mean['r2_temporal']:+.4f} | "
-            f"{shuffled['r2_temporal']:+.4f} | {model['skill']:+.4f} | {model['rmse']:.4f} | {model['ssim']:.4f} |"
+            f"{shuffled['r2_temporal']:+.4f} | {evaluation.p_value:.3f} | {model['skill']:+.4f} | {model['rmse']:.4f} | {model['ssim']:.4f} |"
         )
     lines.append("")
     if result.best_reachable is not None:

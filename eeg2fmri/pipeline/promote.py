@@ -24,7 +24,13 @@ def promote_step(config: Config, version: str | None) -> str:
     params = {"registry.name": name, "registry.alias": alias, "registry.version": version or "latest"}
     with tracked_run("promote", experiment=config.run.experiment, params=params) as log:
         scores, before = promote(name, version, alias)
-        log.metrics({"gate/r2_temporal": scores.r2_temporal, "gate/r2_temporal_shuffled": scores.shuffled})
+        log.metrics(
+            {
+                "gate/r2_temporal": scores.r2_temporal,
+                "gate/r2_temporal_shuffled": scores.shuffled,
+                "gate/p_value": scores.p_value,
+            }
+        )
         log.tags({"eeg2fmri.promoted": f"{name}/{scores.version}"})
         instead = f" instead of version {before.version}" if before and before.version != scores.version else ""
         logger.info("promote: %s@%s is version %s%s (r2_temporal %+.4f)", name, alias, scores.version, instead,

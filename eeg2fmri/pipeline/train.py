@@ -109,14 +109,12 @@ def _log_data(log: RunLog, store: Store, train: Windows, validation: Windows) ->
 
 
 def _epoch_logger(log: RunLog, model: Calhas2022Config | LinearConfig) -> Any:
-    unit = "epoch" if isinstance(model, Calhas2022Config) else "penalty"
-
     def on_epoch(epoch: int, metrics: dict[str, float], example: Any) -> None:
         log.metrics(metrics, step=epoch)
         shown = "  ".join(f"{key} {metrics[key]:.4g}" for key in sorted(metrics) if not key.endswith("rate"))
-        logger.info("%s, %s %d: %s", model.variant, unit, epoch + 1, shown)
+        logger.info("%s, epoch %d: %s", model.variant, epoch + 1, shown)
         if example is not None and all(np.isfinite(volume).all() for volume in example):
-            title = f"{model.variant}, validation subject, {unit} {epoch + 1}"
+            title = f"{model.variant}, validation subject, epoch {epoch + 1}"
             log.image(plotting.comparison_figure(*example, title=title), "validation_volume", epoch)
 
     return on_epoch

@@ -48,6 +48,7 @@ def build_store(
 
     settings = config.model_dump(mode="json")
     _check_settings(path, settings)
+    shutil.rmtree(_beside(path, "replaced"), ignore_errors=True)
     digests = {r.name: _digest(settings, [_sha256(f) for f in r.files]) for r in recordings}
     whole = _digest(FORMAT, sorted(digests.items()))
     if _finished(path, whole):
@@ -66,9 +67,7 @@ def build_store(
     root.attrs.update(
         {"format": FORMAT, "digest": whole, "recordings": sorted(digests), "signal": _common_signal(root, digests)}
     )
-    if path.exists():
-        shutil.rmtree(path)
-    part.rename(path)
+    _replace(path, part)
     return open_store(path)
 
 
@@ -152,7 +151,10 @@ def _working_copy(path: Path, settings: dict[str, Any]) -> Path:
         shutil.rmtree(part)
     if not part.exists():
         if path.exists():
-            shutil.copytree(path, part, copy_function=_link)
+            copy = _beside(path, "copy")  # it takes its name when it is whole
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(path, copy, copy_function=_link)
+            copy.rename(part)
         else:
             part.parent.mkdir(parents=True, exist_ok=True)
     for unfinished in part.glob(".*.part"):
@@ -169,9 +171,24 @@ def _link(source: str, target: str) -> None:
         Path(target).hardlink_to(source)
 
 
+def _replace(path: Path, part: Path) -> None:
+    """Give the finished `part` the name `path`, which never holds half a store."""
+    old = _beside(path, "replaced")
+    if path.exists():
+        path.rename(old)
+    part.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(path: Path, what: str) -> Path:
+    return path.with_name(f".{path.name}.{what}")
+
+
 def _check_settings(path: Path, settings: dict[str, Any]) -> None:
     if not path.exists():
         return
+    if not path.is_dir():
+        raise StoreError(f"{path}: a file, not a folder; give another --store")
     found = _settings(path)
     if found is None:
         if any(path.iterdir()):
@@ -196,8 +213,10 @@ def _finished(path: Path, digest: str) -> bool:
 
 
 def _attributes(path: Path) -> dict[str, Any]:
-    metadata = path / "zarr.json"
-    return json.loads(metadata.read_text()).get("attributes", {}) if metadata.exists() else {}
+    try:
+        return dict(json.loads((path / "zarr.json").read_text())["attributes"])
+    except (OSError, ValueError, KeyError, TypeError):  # absent, or damaged: nothing of it can be used
+        return {}
 
 
 def _common_signal(root: Any, names: dict[str, str]) -> dict[str, Any]:

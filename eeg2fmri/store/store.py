@@ -107,13 +107,21 @@ def open_store(path: Path) -> Store:
     Raises
     ------
     StoreError
-        If there is none at `path`, or it was written by another version of the format.
+        If there is none at `path`, it is damaged, or it was written by another version of the format.
     """
     import zarr
 
     if not (path / "zarr.json").exists():
         raise StoreError(f"{path}: no store there; make one with: eeg2fmri preprocess --root DATASET --store {path}")
-    root = zarr.open_group(path, mode="r")
+    try:
+        return _read(path, zarr.open_group(path, mode="r"))
+    except StoreError:
+        raise
+    except (ValueError, KeyError, OSError) as err:
+        raise StoreError(f"{path}: damaged ({type(err).__name__}); delete it and preprocess the dataset again") from err
+
+
+def _read(path: Path, root: Any) -> Store:
     found = root.attrs.get("format")
     if found != FORMAT:
         raise StoreError(f"{path}: store format {found}, this version reads {FORMAT}; preprocess the dataset again")

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SIGNIFICANCE = 0.05
+
 
 @dataclass(frozen=True)
 class Scores:
-    """`r2_temporal` of a version on the test subjects of the store with this digest."""
+    """`r2_temporal` of a version on the test subjects of the store with this digest.
+
+    shuffled: its mean with shuffled EEG.  p_value: chance of scoring this much with shuffled EEG.
+    """
 
     version: str
     r2_temporal: float
     shuffled: float
+    p_value: float
     data_digest: str
 
 
 def check_gate(candidate: Scores, champion: Scores | None) -> list[str]:
     """Reasons why `candidate` may not become champion; an empty list lets it pass.
 
-    The mean volume scores exactly 0; the shuffled control is the same model fed permuted EEG; a
-    champion must not be better on the same data.
+    The mean volume scores exactly 0; the shuffled control is the same model fed EEG of the wrong
+    time, which it must beat by more than chance; a champion must not be better on the same data.
     """
     reasons = []
     score = candidate.r2_temporal
@@ -27,6 +33,11 @@ def check_gate(candidate: Scores, champion: Scores | None) -> list[str]:
         reasons.append(f"r2_temporal {score:.4f} is not above 0, the mean volume's score")
     if not score > candidate.shuffled:
         reasons.append(f"r2_temporal {score:.4f} is not above {candidate.shuffled:.4f}, its own with shuffled EEG")
+    elif not candidate.p_value < SIGNIFICANCE:
+        reasons.append(
+            f"r2_temporal {score:.4f} is no more than shuffled EEG scores by chance "
+            f"(p = {candidate.p_value:.3f}, below {SIGNIFICANCE} is needed)"
+        )
     if champion and champion.version != candidate.version:
         if champion.data_digest != candidate.data_digest:
             reasons.append(

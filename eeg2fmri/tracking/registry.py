@@ -21,7 +21,8 @@ from eeg2fmri.tracking.gate import Scores, check_gate
 # What a served model imports; TensorFlow and Keras only where the network is a Keras model.
 SERVING_PACKAGES = ("mlflow", "numpy", "scipy", "pandas", "pydantic", "pyyaml")
 KERAS_PACKAGES = ("keras", "tensorflow")
-SCORE_TAG, SHUFFLED_TAG, DIGEST_TAG = "test.r2_temporal", "test.r2_temporal_shuffled", "test.data_digest"
+SCORE_TAG, SHUFFLED_TAG = "test.r2_temporal", "test.r2_temporal_shuffled"
+P_VALUE_TAG, DIGEST_TAG = "test.p_value", "test.data_digest"
 
 
 def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadata_: dict[str, Any]) -> str:
@@ -115,7 +116,12 @@ def version_exists(name: str, version: str) -> bool:
 def store_scores(version: ModelVersion, scores: Scores) -> None:
     """Write a version's scores as its tags, where the gate and the UI find them."""
     client = mlflow.MlflowClient()
-    values = {SCORE_TAG: scores.r2_temporal, SHUFFLED_TAG: scores.shuffled, DIGEST_TAG: scores.data_digest}
+    values = {
+        SCORE_TAG: scores.r2_temporal,
+        SHUFFLED_TAG: scores.shuffled,
+        P_VALUE_TAG: scores.p_value,
+        DIGEST_TAG: scores.data_digest,
+    }
     for key, value in values.items():
         client.set_model_version_tag(version.name, version.version, key, str(value))
 
@@ -123,9 +129,10 @@ def store_scores(version: ModelVersion, scores: Scores) -> None:
 def version_scores(version: ModelVersion) -> Scores | None:
     """Scores that `evaluate` has written, or ``None``."""
     tags = version.tags
-    if not {SCORE_TAG, SHUFFLED_TAG, DIGEST_TAG} <= tags.keys():
+    if not {SCORE_TAG, SHUFFLED_TAG, P_VALUE_TAG, DIGEST_TAG} <= tags.keys():
         return None
-    return Scores(str(version.version), float(tags[SCORE_TAG]), float(tags[SHUFFLED_TAG]), tags[DIGEST_TAG])
+    score, shuffled, p_value = (float(tags[tag]) for tag in (SCORE_TAG, SHUFFLED_TAG, P_VALUE_TAG))
+    return Scores(str(version.version), score, shuffled, p_value, tags[DIGEST_TAG])
 
 
 def champion(name: str, alias: str) -> ModelVersion | None:

@@ -61,7 +61,8 @@ class Checkpoints:
 
     def latest(self) -> Path | None:
         """The newest checkpoint; one of another configuration is refused."""
-        found = sorted(self.folder.glob("epoch-[0-9]*[0-9]"), key=lambda p: int(p.name.split("-")[1]))
+        whole = [p for p in self.folder.glob("epoch-*") if p.suffix != ".part"]
+        found = sorted(whole, key=lambda p: int(p.name.split("-")[1]))
         if not found:
             return None
         key = json.loads((found[-1] / "state.json").read_text())["key"]

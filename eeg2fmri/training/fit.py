@@ -12,9 +12,9 @@ import numpy as np
 
 from eeg2fmri.config import Calhas2022Config, LinearConfig
 from eeg2fmri.errors import ConfigError, LeakageError
-from eeg2fmri.evaluation import r2_temporal
+from eeg2fmri.evaluation import mae, r2_temporal
 from eeg2fmri.models.fitted import FittedModel, Network
-from eeg2fmri.models.linear import fit_path, log_band_power
+from eeg2fmri.models.linear import fit_linear, log_band_power
 from eeg2fmri.progress import progress_display
 from eeg2fmri.store import Windows
 
@@ -40,7 +40,7 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class FitResult:
-    """A fitted model, its scores per epoch (or per penalty) and what was chosen by them."""
+    """A fitted model, its scores per epoch (a closed form has one) and the epoch that was kept."""
 
     model: FittedModel
     history: History
@@ -64,7 +64,7 @@ def fit(
     train, validation : windows of disjoint subjects.
     frequencies : (F,) Hz of the spectrogram.
     settings : seed, device, checkpoints.
-    on_epoch : called after each epoch (or penalty) with its number, metrics and an example of a
+    on_epoch : called after each epoch with its number, metrics and an example of a
         measured and a synthesised validation volume (``None`` for epochs restored from a checkpoint).
 
     Raises
@@ -91,45 +91,48 @@ def _fitted(config: Calhas2022Config | LinearConfig, network: Network, train: Wi
 def _fit_linear(
     config: LinearConfig, train: Windows, validation: Windows, frequencies: np.ndarray, on_epoch: OnEpoch | None
 ) -> FitResult:
-    rows = np.arange(len(train))
-    power = np.concatenate([log_band_power(train.eeg(part), frequencies) for part in np.array_split(rows, 16)])
-    targets = train.standardised(rows, config.bold_scaling)
-    grid = targets.shape[1:]
-    networks = fit_path(
+    both = Windows([*train.recordings, *validation.recordings], train.context)
+    rows = np.arange(len(both))
+    subjects = sorted({r.subject for r in both.recordings})
+    subject = np.array([subjects.index(r.subject) for r in both.recordings])[both.owner]
+    power = np.concatenate([log_band_power(both.eeg(part), frequencies) for part in np.array_split(rows, 16)])
+    targets = both.standardised(rows, config.bold_scaling)
+    fitted = fit_linear(
         power,
         targets.reshape(len(rows), -1),
-        train.owner,
-        frequencies.astype(np.float32),
-        grid=grid,
-        components=config.components,
-        penalties=config.penalties,
+        both.owner,
+        subject,
+        both.owner >= len(train.recordings),
+        frequencies,
+        config,
+        grid=targets.shape[1:],
     )
     del targets
-    base = _fitted(config, networks[0], train)
-    history: History = {}
-    for number, (penalty, network) in enumerate(zip(config.penalties, networks, strict=True)):
-        model = FittedModel(config, network, base.eeg_statistics, base.bold_statistics, base.mean_volume)
-        score, example = _validation_score(model, validation)
-        metrics = {"val/r2_temporal": score, "train/penalty": penalty}
-        for key, value in metrics.items():
-            history.setdefault(key, []).append(value)
-        if on_epoch:
-            on_epoch(number, metrics, example)
-    best = int(np.argmax(history["val/r2_temporal"]))
-    chosen = FittedModel(config, networks[best], base.eeg_statistics, base.bold_statistics, base.mean_volume)
-    facts = {"penalty": config.penalties[best], "parameters": int(networks[best].coefficients.size)}
-    return FitResult(chosen, history, best, facts)
+    model = _fitted(config, fitted.network, train)
+    metrics, example = _validation_scores(model, validation)
+    if on_epoch:
+        on_epoch(0, metrics, example)
+    predicted = np.isfinite(fitted.chosen)
+    facts = {
+        "parameters": int(fitted.network.coefficients.size),
+        "components_predicted": int(predicted.sum()),
+        "median_penalty": float(np.median(fitted.chosen[predicted])) if predicted.any() else "none",
+        "held_out_gain": float(np.maximum(fitted.gains.max(axis=0), 0).mean()),
+    }
+    return FitResult(model, {key: [value] for key, value in metrics.items()}, 0, facts)
 
 
-def _validation_score(model: FittedModel, windows: Windows) -> tuple[float, Example]:
-    scores, examples = [], []
+def _validation_scores(model: FittedModel, windows: Windows) -> tuple[dict[str, float], Example]:
+    """MAE and `r2_temporal` in standard units, the mean over recordings, and one example."""
+    absolute, scores, examples = [], [], []
     for number, recording in enumerate(windows.recordings):
         rows = windows.indices(number)
         synthesised = model.standard_units(model.synthesise(windows.eeg(rows)))
         measured = windows.standardised(rows, "recording")
+        absolute.append(mae(measured, synthesised))
         scores.append(r2_temporal(measured, synthesised, recording.mask))
         examples.append((measured[len(rows) // 2], synthesised[len(rows) // 2]))
-    return float(np.mean(scores)), examples[0]
+    return {"val/mae": float(np.mean(absolute)), "val/r2_temporal": float(np.mean(scores))}, examples[0]
 
 
 def _fit_deep(

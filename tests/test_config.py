@@ -1,0 +1,233 @@
+import pytest
+import yaml
+
+from eeg2fmri.config import Calhas2022Config, Config, LinearConfig, flatten, load_config, parse_overrides
+from eeg2fmri.errors import ConfigError
+
+# Calhas & Henriques 2022 and its public code, as domain.md §1 and §2 give them.
+PUBLISHED = {
+    "frequencies": 134,
+    "context": 10,
+    "bold_shift": 3,
+    "grid": (64, 64, 30),
+    "iqr": False,
+    "eeg": {"kernels": ((7, 37, 2), (7, 7, 2)), "strides": ((3, 5, 1), (2, 2, 1)), "pool": (2, 2, 1)},
+    "fmri": {
+        "kernels": ((14, 6, 12), (6, 4, 6), (12, 47, 5)),
+        "strides": ((2, 1, 1), (1, 1, 1), (1, 1, 1)),
+        "pool": (2, 2, 2),
+    },
+    "variant": "tafp-style",
+    "latent": (7, 7, 7),
+    "filters": 4,
+    "dropout": 0.5,
+    "weight_decay": 0.0,
+    "max_pool": True,
+    "batch_norm": True,
+    "skip": True,
+    "eeg_scaling": "channels",
+    "bold_scaling": "recording",
+    "learning_rate": 0.002980911194116198,
+    "batch_size": 4,
+    "epochs": 10,
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_yaml(tree):
+        path = tmp_path / "c.yaml"
+        path.write_text(tree if isinstance(tree, str) else yaml.safe_dump(tree))
+        return path
+
+    return write_yaml
+
+
+def test_defaults_are_the_published_settings():
+    config = Config()
+    model = config.model(None)
+    assert isinstance(model, Calhas2022Config)
+    found = {**config.data.model_dump(), **model.model_dump(), **model.training.model_dump()}
+    for side in ("eeg", "fmri"):
+        assert found[side].pop("pool_stride") == (1, 1, 1)
+    assert {key: found[key] for key in PUBLISHED} == PUBLISHED
+
+
+def test_an_empty_file_gives_the_defaults(write):
+    assert load_config(write("")) == load_config(None) == Config()
+
+
+def test_a_file_changes_only_what_it_names(write):
+    config = load_config(write({"data": {"context": 8}, "models": [{"family": "linear", "components": 5}]}))
+    assert config.data.context == 8
+    assert config.data.frequencies == 134
+    assert config.models == (LinearConfig(components=5),)
+
+
+@pytest.mark.parametrize(
+    ("tree", "where", "nearest"),
+    [
+        ({"dat": {}}, "dat", "data"),
+        ({"data": {"frequencys": 4}}, "data.frequencys", "frequencies"),
+        ({"models": [{"family": "linear"}, {"family": "calhas2022", "filter": 2}]}, "models.1.filter", "filters"),
+        (
+            {"models": [{"family": "calhas2022", "training": {"learningrate": 1}}]},
+            "models.0.training.learningrate",
+            "learning_rate",
+        ),
+        ({"models": [{"family": "calhas2022", "eeg": {"kernel": 1}}]}, "models.0.eeg.kernel", "kernels"),
+        ({"simulation": {"subject": 1}}, "simulation.subject", "subjects"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(tree, where, nearest, write, refuses):
+    tree = {**tree, **({"models": [_complete(m) for m in tree["models"]]} if "models" in tree else {})}
+    with refuses(ConfigError, rf"c\.yaml: unknown key '{where}'; did you mean '{nearest}'\?$"):
+        load_config(write(tree))
+
+
+def _complete(model):
+    """A block needs kernels and strides; give them, so that the unknown key is the only fault."""
+    eeg = model.get("eeg")
+    return model if eeg is None else {**model, "eeg": {"kernels": [[1, 1, 1]], "strides": [[1, 1, 1]], **eeg}}
+
+
+def test_an_unknown_key_like_no_other_lists_the_valid_ones(refuses):
+    with refuses(ConfigError, r"unknown key 'data\.zzz'; valid keys: frequencies, context, bold_shift"):
+        load_config(None, {"data.zzz": 1})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("data.context", "many", "valid integer"),
+        ("data.context", 2.5, "valid integer"),
+        ("data.context", 0, "greater than or equal to 1"),
+        ("data.bold_shift", -1, "greater than or equal to 0"),
+        ("data.grid", [64, 64], "Field required"),
+        ("data.iqr", "perhaps", "valid boolean"),
+        ("data", 3, "valid dictionary"),
+        ("simulation", {"tr": float("nan")}, "finite number"),
+        ("simulation", {"coupling": 1.5}, "less than or equal to 1"),
+        ("split.test", -1, "greater than or equal to 0"),
+        ("run.device", "tpu", "'auto', 'cpu' or 'gpu'"),
+        ("search", {"dropout": [0.5, 0.1]}, r"dropout must be \(low, high\)"),
+        ("registry.alias", "no spaces", "match pattern"),
+        ("models", [], "at least 1 item"),
+        ("models", [{"family": "linear"}, {"family": "linear"}], "every variant may appear once"),
+        ("models", [{"family": "lineal"}], "'calhas2022', 'linear'"),
+        ("models", [{"family": "linear", "bold_scaling": "volumes"}], "'volume'"),
+        ("models", [{"family": "calhas2022", "dropout": 1.0}], "less than 1"),
+        (
+            "models",
+            [{"family": "calhas2022", "eeg": {"kernels": [[1, 1, 1]] * 2, "strides": [[1, 1, 1]]}}],
+            "2 kernels but 1 strides",
+        ),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_key(key, value, reason, refuses):
+    with refuses(ConfigError, rf"^the defaults: .*{key}.*{reason}.*\(found "):
+        load_config(None, {key: value})
+
+
+def test_overrides_reach_into_sections_and_lists(write):
+    path = write({"models": [{"family": "linear"}, {"family": "calhas2022", "training": {"epochs": 3}}]})
+    config = load_config(
+        path, {"data.context": 6, "models.1.training.batch_size": 2, "models.0.penalties": [1.0], "split.test": ["02"]}
+    )
+    assert config.data.context == 6
+    assert config.models[0].penalties == (1.0,)
+    assert (config.models[1].training.epochs, config.models[1].training.batch_size) == (3, 2)
+    assert config.split.test == ("02",)
+
+
+def test_a_whole_model_of_the_list_can_be_replaced(write):
+    path = write({"models": [{"family": "calhas2022"}, {"family": "calhas2022", "variant": "lp"}]})
+    assert load_config(path, {"models.1": {"family": "linear"}}).models == (Calhas2022Config(), LinearConfig())
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("models.2.filters", "'2' must be a number from 0 to 0"),
+        ("models.first.filters", "'first' must be a number"),
+        ("data.context.more", "'context' is a value, not a section"),
+        ("data.context.more.still", "'more' lies inside a value"),
+    ],
+)
+def test_an_override_that_leads_nowhere_is_refused(key, reason, write, refuses):
+    path = write({"data": {"context": 3}, "models": [{"family": "calhas2022"}]})
+    with refuses(ConfigError, f"override '{key}': {reason}"):
+        load_config(path, {key: 1})
+
+
+def test_an_override_reaches_the_default_models():
+    config = load_config(None, {"models.0.training.epochs": 2})
+    assert config.models[0].training.epochs == 2
+    assert config.models[1] == LinearConfig()
+
+
+def test_overrides_are_read_from_text():
+    text = "run.seed=3; data.iqr = true;models.0.latent=[3, 4, 5];run.experiment=a=b; "
+    found = parse_overrides(text)
+    assert found == {"run.seed": 3, "data.iqr": True, "models.0.latent": [3, 4, 5], "run.experiment": "a=b"}
+    assert parse_overrides(None) == parse_overrides("") == {}
+
+
+@pytest.mark.parametrize(("text", "reason"), [("run.seed", "KEY=VALUE"), ("=3", "KEY=VALUE"), ("a=[1", "not YAML")])
+def test_overrides_that_do_not_read_are_refused(text, reason, refuses):
+    with refuses(ConfigError, reason):
+        parse_overrides(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("data: [1", "is not YAML"), ("- 1", "mapping of sections, found list"), ("3", "found int")]
+)
+def test_a_file_that_is_no_configuration_is_refused(text, reason, write, refuses):
+    with refuses(ConfigError, rf"c\.yaml.*{reason}"):
+        load_config(write(text))
+
+
+def test_a_missing_file_is_refused(tmp_path, refuses):
+    with refuses(ConfigError, r"absent\.yaml cannot be read \(No such file or directory\)"):
+        load_config(tmp_path / "absent.yaml")
+
+
+def test_flatten_gives_dotted_keys_and_keeps_lists():
+    tree = {"a": 1, "b": {"c": {"d": [1, 2]}, "e": None}, "models": [{"f": 1}]}
+    assert flatten(tree) == {"a": 1, "b.c.d": [1, 2], "b.e": None, "models": [{"f": 1}]}
+    assert flatten(tree["b"], "x.") == {"x.c.d": [1, 2], "x.e": None}
+
+
+def test_flatten_resolves_every_default():
+    flat = flatten(Config())
+    assert flat["data.frequencies"] == 134
+    assert flat["data.grid"] == [64, 64, 30]
+    assert flat["run.gpu_memory_limit"] is None
+    assert flatten(Calhas2022Config())["training.learning_rate"] == 0.002980911194116198
+
+
+def test_a_configuration_survives_yaml(write):
+    config = load_config(None, {"data.context": 5, "simulation": {"subjects": 3}})
+    assert load_config(write(config.model_dump(mode="json"))) == config
+
+
+def test_a_configuration_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        Config().data.context = 3
+
+
+@pytest.mark.parametrize("variant", ["lp", "tafp-style-prior"])
+def test_an_unlisted_variant_is_derived_from_the_listed_model(variant):
+    config = Config(models=(LinearConfig(), Calhas2022Config(filters=2)))
+    assert config.model(variant) == Calhas2022Config(filters=2, variant=variant)
+
+
+def test_the_named_model_is_given_and_the_first_without_a_name():
+    config = Config(models=(Calhas2022Config(), LinearConfig(components=3)))
+    assert config.model(None).variant == "tafp-style"
+    assert config.model("linear") == LinearConfig(components=3)
+
+
+def test_an_unknown_variant_names_the_nearest(refuses):
+    with refuses(ConfigError, r"variant 'tafp-stile' is not known.*did you mean 'tafp-style'\?"):
+        Config().model("tafp-stile")
