@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -134,12 +136,23 @@ def _storage(text: str) -> str:
 
 
 def _set_up_logging(args: argparse.Namespace) -> None:
+    if not args.verbose:
+        _quiet_dependencies()
     level = logging.DEBUG if args.verbose else logging.WARNING if args.quiet else logging.INFO
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logger.addHandler(handler)
     logger.setLevel(level)
     logger.propagate = False
+
+
+def _quiet_dependencies() -> None:
+    """Keep what TensorFlow and MLflow say about themselves off the terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
+    warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType")
+    warnings.filterwarnings("ignore", message=".*can be interpreted in multiple ways")
 
 
 def _optional(kind: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -136,7 +136,8 @@ def repetition_time(path: Path, header: Any, sidecar: dict[str, Any]) -> float:
         raise DatasetError(f"{path}: its sidecar has no RepetitionTime; add it (seconds) to the _bold.json")
     if isinstance(in_sidecar, bool) or not isinstance(in_sidecar, (int, float)) or not 0 < in_sidecar < np.inf:
         raise DatasetError(
-            f"{path}: RepetitionTime is {in_sidecar!r} in its sidecar, a positive number of seconds is expected; correct it"
+            f"{path}: RepetitionTime is {in_sidecar!r} in its sidecar, a positive number of seconds is expected; "
+            f"correct it"
         )
     if not abs(in_header - in_sidecar) <= TR_TOLERANCE_S:
         raise DatasetError(

@@ -133,7 +133,8 @@ def summarise(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Overall scores per condition: the mean over subjects of the mean over their recordings."""
     scores = [name for name in table.columns if name not in ("subject", "recording", "condition")]
     means = table.groupby(["condition", "subject"])[scores].mean().groupby(level="condition").mean()
-    return {c: dict(zip(scores, means.loc[c].to_numpy(dtype=float).tolist(), strict=True)) for c in CONDITIONS}
+    values = means.loc[list(CONDITIONS)].to_numpy(dtype=float)
+    return {c: dict(zip(scores, map(float, row), strict=True)) for c, row in zip(CONDITIONS, values, strict=True)}
 
 
 def metric_names(overall: Mapping[str, Mapping[str, float]], split: str) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,16 +96,13 @@ def _score_old_champion(config: Config, store: Store) -> None:
 def summary(result: JobResult, config: Config) -> str:
     """Markdown: every model's scores beside its nulls, the champion, and where to look next."""
     name, alias = config.registry.name, config.registry.alias
-    lines = [
-        "| model | version | r2_temporal | mean volume | shuffled EEG | p | skill | rmse | ssim |",
-        "|---" * 9 + "|",
-    ]
+    columns = ("model", "version", "r2_temporal", "mean volume", "shuffled EEG", "p", "skill", "rmse", "ssim")
+    lines = [_row(columns), "|" + "---|" * len(columns)]
     for variant, (version, evaluation) in result.models.items():
         model, mean, shuffled = (evaluation.overall[c] for c in ("model", "mean_volume", "shuffled"))
-        lines.append(
-            f"| {variant} | {version} | {model['r2_temporal']:+.4f} | {mean['r2_temporal']:+.4f} | "
-            f"{shuffled['r2_temporal']:+.4f} | {evaluation.p_value:.3f} | {model['skill']:+.4f} | {model['rmse']:.4f} | {model['ssim']:.4f} |"
-        )
+        signed = [f"{scores['r2_temporal']:+.4f}" for scores in (model, mean, shuffled)]
+        others = [f"{model['skill']:+.4f}", f"{model['rmse']:.4f}", f"{model['ssim']:.4f}"]
+        lines.append(_row([variant, version, *signed, f"{evaluation.p_value:.3f}", *others]))
     lines.append("")
     if result.best_reachable is not None:
         lines.append(f"Best reachable r2_temporal on these subjects (the simulator knows): {result.best_reachable:.4f}")
@@ -116,3 +114,7 @@ def summary(result: JobResult, config: Config) -> str:
     if result.champion:
         lines.append(f"Serve it:          mlflow models serve -m models:/{name}@{alias} --env-manager local -p 5001")
     return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -18,7 +18,7 @@ import numpy as np
 from eeg2fmri.config import DataConfig
 from eeg2fmri.datasets import Bold, Eeg, Recording, bold_onset, load_bold, load_eeg
 from eeg2fmri.datasets.recording import read_json
-from eeg2fmri.errors import DatasetError, StoreError
+from eeg2fmri.errors import AlignmentError, DatasetError, StoreError
 from eeg2fmri.signals import frequencies, recording_statistics, regrid, spectrogram
 from eeg2fmri.store.store import FORMAT, Store, open_store
 
@@ -87,9 +87,12 @@ def prepare(eeg: Eeg, bold: Bold, recording: Recording, config: DataConfig) -> d
             f"(shift {config.bold_shift} + context {config.context} + 1); shorten data.context or drop the recording"
         )
     onset = bold_onset(eeg.markers, eeg.sampling_rate, bold.tr, n_volumes, recording.eeg_path)
-    magnitude = spectrogram(
-        eeg.data, eeg.sampling_rate, bold.tr, onset=onset, n_windows=n_volumes, n_frequencies=config.frequencies
-    )
+    try:
+        magnitude = spectrogram(
+            eeg.data, eeg.sampling_rate, bold.tr, onset=onset, n_windows=n_volumes, n_frequencies=config.frequencies
+        )
+    except AlignmentError as err:
+        raise AlignmentError(f"{recording.eeg_path}: {err}") from err
     volumes = regrid(bold.volumes[config.bold_shift :], config.grid)
     mask = _brain_mask(volumes, recording)
     statistics = recording_statistics(volumes, mask, iqr=config.iqr)

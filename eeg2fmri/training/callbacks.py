@@ -54,7 +54,7 @@ class Progressing:
 
 
 class Checkpoints:
-    """One folder ``epoch-N`` with weights, optimiser, best weights and state; written whole, then renamed."""
+    """One folder ``epoch-N`` with weights, optimiser, best weights, state; written whole, then renamed."""
 
     def __init__(self, folder: Path, key: str) -> None:
         self.folder, self.key = folder, key
@@ -82,7 +82,12 @@ class Checkpoints:
             synthesiser.save_weights(part / "best.weights.h5")
         else:
             (part / "best.weights.h5").hardlink_to(before / "best.weights.h5")
-        content = {"key": self.key, "history": state.history, "best_epoch": state.best_epoch}
+        content = {
+            "key": self.key,
+            "history": state.history,
+            "best_epoch": state.best_epoch,
+            "random": [ops.convert_to_numpy(v).tolist() for v in _random_states(model)],
+        }
         (part / "state.json").write_text(json.dumps(content))
         part.rename(final)
         if before:
@@ -95,6 +100,8 @@ class Checkpoints:
             return Progressing()
         model.load_weights(latest / "model.weights.h5")
         state = json.loads((latest / "state.json").read_text())
+        for variable, value in zip(_random_states(model), state["random"], strict=True):
+            variable.assign(value)
         return Progressing(state["history"], state["best_epoch"])
 
     def restore_best(self, synthesiser: keras.Model) -> None:
@@ -102,6 +109,11 @@ class Checkpoints:
         latest = self.latest()
         assert latest is not None  # a finished fit has written at least one
         synthesiser.load_weights(latest / "best.weights.h5")
+
+
+def _random_states(model: keras.Model) -> list[Any]:
+    """State of the dropout's generators, which Keras leaves out of a model's weights."""
+    return [v for v in model.non_trainable_variables if "seed_generator" in v.path]
 
 
 class EpochEnd(keras.callbacks.Callback):
