@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as err:
         if args.debug:
             raise
-        message = " ".join(f"{type(err).__name__}: {err}".split())
+        message = " ".join(f"{type(err).__name__}: {err}"[:400].split())
         print(f"eeg2fmri {args.verb}: failed: {message} (--debug shows where)", file=sys.stderr)
         return 1
     return 0

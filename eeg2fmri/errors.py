@@ -5,6 +5,9 @@ Every message is one line: what was found (with its file or key), what was expec
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class Eeg2FmriError(Exception):
     """Base of every error raised on purpose; `exit_code` is the command's exit status."""
@@ -66,3 +69,9 @@ class GateRefusal(Eeg2FmriError):
     """A model version does not pass the promotion gate."""
 
     exit_code = 1
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """A hint naming the choice closest to `word`, or an empty string."""
+    match = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""

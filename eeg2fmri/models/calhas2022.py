@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
 
 from eeg2fmri.config import BlockSpec, Calhas2022Config
 from eeg2fmri.models.layers import LearnedStyle, RandomFourierFeatures, ResidualBlock, TopographicalAttention, l2
@@ -102,14 +102,16 @@ def _decoder(config: Calhas2022Config, channels: int, grid: Shape, seed: int, me
         features = layers.Multiply(name="styled")([features, style])
     elif config.variant == "tafp-style-prior":
         features = LearnedStyle(name="styled")(features)
-    start = keras.initializers.Zeros() if mean is None else _constant(mean.reshape(-1))
-    volume = layers.Dense(math.prod(grid), bias_initializer=start, name="volume", **_decay(config))(features)
+    volume = layers.Dense(math.prod(grid), name="volume", **_decay(config))(features)
     volume = layers.Reshape((*grid, 1))(volume)
     if config.output_conv:
         # Starting as the identity keeps the bias of the layer before it at the mean volume.
         kernel = "glorot_uniform" if mean is None else "ones"
         volume = layers.Conv3D(1, 1, kernel_initializer=kernel, name="output", **_decay(config))(volume)
-    return keras.Model(inputs, layers.Reshape(grid)(volume), name="decoder")
+    decoder = keras.Model(inputs, layers.Reshape(grid)(volume), name="decoder")
+    if mean is not None:
+        decoder.get_layer("volume").bias.assign(mean.reshape(-1))
+    return decoder
 
 
 def _blocks(config: Calhas2022Config, spec: BlockSpec, x: Any) -> Any:
@@ -134,8 +136,3 @@ def _attends(config: Calhas2022Config) -> bool:
 
 def _decay(config: Calhas2022Config) -> dict[str, Any]:
     return {"kernel_regularizer": l2(config.weight_decay), "bias_regularizer": l2(config.weight_decay)}
-
-
-def _constant(values: np.ndarray) -> Any:
-    """Initialiser with given values; a function, as they belong in the weights and not in the config."""
-    return lambda shape, dtype=None: ops.convert_to_tensor(values.reshape(shape), dtype=dtype)

@@ -62,11 +62,17 @@ class Bundle:
         Raises
         ------
         RequestError
-            If channels are missing or the EEG is shorter than the context.
+            If channels are missing or named twice, the EEG is shorter than the context, or its sampling
+        rate too low.
         """
         tr = float(self.signal["tr"])
         _, n_frequencies, context = self.window_shape
         eeg = self._ordered(eeg, channels)
+        if round(sampling_rate * tr, 6) < 2 * n_frequencies:
+            raise RequestError(
+                f"sampling_rate: {sampling_rate:g} Hz is too low for the model's frequencies up to "
+                f"{self.signal['frequencies'][-1]:g} Hz; send EEG of at least {2 * n_frequencies / tr:g} Hz"
+            )
         n_windows = int(np.floor(round((eeg.shape[1] - onset) / (sampling_rate * tr), 6)))
         if n_windows < context:
             raise RequestError(
@@ -89,6 +95,8 @@ class Bundle:
             raise RequestError(f"channels: {len(channels)} names for {len(eeg)} rows of eeg; give one name per row")
         if missing := [name for name in wanted if name not in channels]:
             raise RequestError(f"channels: {', '.join(missing[:4])} missing ({len(missing)} of {len(wanted)})")
+        if double := [name for name in wanted if list(channels).count(name) > 1]:
+            raise RequestError(f"channels: {', '.join(double[:4])} named twice; name every row of eeg once")
         return eeg[[list(channels).index(name) for name in wanted]]
 
 

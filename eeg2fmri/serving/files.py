@@ -33,7 +33,7 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path) -> tuple[int, ...
     Raises
     ------
     ConfigError
-        If `out` is not named as a NIfTI file or its folder is missing.
+        If `out` is not named as a NIfTI file.
     DatasetError
         If the EEG is missing, damaged, too short, or lacks channels.
     """
@@ -68,8 +68,11 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path) -> tuple[int, ...
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".part-{out.name}")
-    nibabel.save(image, part)
-    os.replace(part, out)
+    try:
+        nibabel.save(image, part)
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
     name = out.name.removesuffix(".gz").removesuffix(".nii")
     out.with_name(f"{name}.json").write_text(json.dumps(sidecar, indent=2), encoding="utf-8")
     return image.shape

@@ -9,15 +9,13 @@ A record holds either EEG windows or raw EEG, each as JSON arrays or as base64 o
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from eeg2fmri.config import nearest
-from eeg2fmri.errors import RequestError
+from eeg2fmri.errors import RequestError, nearest
 from eeg2fmri.serving.bundle import Bundle
 
 
@@ -111,7 +109,7 @@ def _windows(bundle: Bundle, request: Record) -> np.ndarray:
 def _array(name: str, value: Any) -> np.ndarray:
     try:
         array = _decode(value) if isinstance(value, str) else np.asarray(value)
-    except (ValueError, TypeError, EOFError, OSError, KeyError, binascii.Error) as err:
+    except Exception as err:  # NumPy, zipfile and zlib each raise their own for damaged bytes
         expected = "base64 of a .npy or .npz file" if isinstance(value, str) else "a rectangular array of numbers"
         raise RequestError(f"{name}: not {expected}") from err
     if array.dtype.kind not in "fiu":

@@ -1,0 +1,52 @@
+"""The whole configuration: typed, frozen, read from YAML, overridable key by key.
+
+An unknown key is an error that names the nearest valid one. `flatten` gives the fully resolved
+configuration as dotted keys, which is what a run logs.
+"""
+
+from eeg2fmri.config.load import flatten, load_config, parse, parse_overrides
+from eeg2fmri.config.sections import (
+    PUBLISHED_EEG,
+    PUBLISHED_FMRI,
+    VARIANTS,
+    BlockSpec,
+    Calhas2022Config,
+    Config,
+    DataConfig,
+    EvaluationConfig,
+    LinearConfig,
+    ModelConfig,
+    RegistryConfig,
+    RunConfig,
+    SearchConfig,
+    Section,
+    SimulationConfig,
+    SplitConfig,
+    TrainingConfig,
+    Triple,
+)
+
+__all__ = [
+    "PUBLISHED_EEG",
+    "PUBLISHED_FMRI",
+    "VARIANTS",
+    "BlockSpec",
+    "Calhas2022Config",
+    "Config",
+    "DataConfig",
+    "EvaluationConfig",
+    "LinearConfig",
+    "ModelConfig",
+    "RegistryConfig",
+    "RunConfig",
+    "SearchConfig",
+    "Section",
+    "SimulationConfig",
+    "SplitConfig",
+    "TrainingConfig",
+    "Triple",
+    "flatten",
+    "load_config",
+    "parse",
+    "parse_overrides",
+]
