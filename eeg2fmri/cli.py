@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from eeg2fmri import __version__
 from eeg2fmri.config import Config, SimulationConfig, load_config, parse_overrides
@@ -161,40 +161,39 @@ def _optional(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     def convert(text: str) -> Any:
         return kind(text) if text.strip("'\"") else None
 
-    convert.__name__ = kind.__name__
     return convert
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
-    return number
+def _number(kind: type, rule: str, allowed: Callable[[Any], bool]) -> Callable[[str], Any]:
+    """A number that keeps a rule; the refusal says which."""
+
+    def convert(text: str) -> Any:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = None
+        if number is None or not allowed(number):
+            raise argparse.ArgumentTypeError(f"{text!r} must be {rule}")
+        return number
+
+    return convert
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text} must be at least 0")
-    return number
+_positive = _number(int, "a whole number of at least 1", lambda n: n >= 1)
+_count = _number(int, "a whole number of at least 0", lambda n: n >= 0)
+_rate = _number(float, "a positive number", lambda x: 0 < x < float("inf"))
+_fraction = _number(float, "a number between 0 and 1", lambda x: 0 <= x <= 1)
 
 
-def _rate(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} must be a positive number")
-    return number
+class _Parser(argparse.ArgumentParser):
+    """A parser whose refusals are one line, like every other error."""
 
-
-def _fraction(text: str) -> float:
-    number = float(text)
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"{text} must lie between 0 and 1")
-    return number
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="eeg2fmri", description="Synthesise fMRI volumes from simultaneous EEG.")
+    parser = _Parser(prog="eeg2fmri", description="Synthesise fMRI volumes from simultaneous EEG.")
     parser.add_argument("--version", action="version", version=f"eeg2fmri {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 

@@ -155,6 +155,8 @@ class SearchConfig(Section):
     fmri_blocks: tuple[int, int] = (2, 3)
     # Both encoders, one window; the published pair needs 3.8e8. Dearer draws are pruned untrained.
     max_multiply_adds: Annotated[int, Field(gt=0)] = 1_200_000_000
+    # Weights of the decoder, published 43.8 million; training holds 16 bytes for each.
+    max_weights: Annotated[int, Field(gt=0)] = 150_000_000
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -69,8 +69,10 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
     key = step_key("evaluate", EVALUATE_CODE, settings, store.digest)
     if run := finished_run(key, config.run.experiment):
         say_skipped(f"evaluate {bundle.model.config.variant}", run.info.run_id)
-        return Evaluation(run.info.run_id, _overall_of(run.data.metrics, split_name), run.data.metrics[P_VALUE],
-                          skipped=True)  # fmt: skip
+        overall, p_value = _overall_of(run.data.metrics, split_name), run.data.metrics[P_VALUE]
+        if split_name == "test" and version:  # another store may have been scored since
+            _tag_version(version, overall, p_value, store)
+        return Evaluation(run.info.run_id, overall, p_value, skipped=True)
     variant = bundle.model.config.variant
     params = {
         "evaluation.model": identity,
@@ -197,5 +199,9 @@ def _publish(version: Any, metrics: dict[str, float], overall: dict[str, dict[st
     client = mlflow.MlflowClient()
     now = int(pd.Timestamp.now().timestamp() * 1000)
     client.log_batch(version.run_id, metrics=[Metric(k, v, now, 0) for k, v in metrics.items()])
-    r2 = {condition: overall[condition]["r2_temporal"] for condition in CONDITIONS}
-    store_scores(version, Scores(str(version.version), r2["model"], r2["shuffled"], metrics[P_VALUE], store.digest))
+    _tag_version(version, overall, metrics[P_VALUE], store)
+
+
+def _tag_version(version: Any, overall: Mapping[str, Mapping[str, float]], p_value: float, store: Store) -> None:
+    model, shuffled = (overall[condition]["r2_temporal"] for condition in ("model", "shuffled"))
+    store_scores(version, Scores(str(version.version), model, shuffled, p_value, store.digest))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import logging
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,7 +136,10 @@ class _Objective:
             block_macs(shape, spec, model.filters, max_pool=model.max_pool)
             for shape, spec in ((self.eeg_shape, model.eeg), (self.config.data.grid, model.fmri))
         )
-        log.params({"search.multiply_adds": cost})
+        weights = _decoder_weights(model, self.eeg_shape[0], self.config.data.grid)
+        log.params({"search.multiply_adds": cost, "search.decoder_weights": weights})
+        if weights > self.config.search.max_weights:
+            raise optuna.TrialPruned(f"{weights:.2e} decoder weights, more than search.max_weights")
         if cost > self.config.search.max_multiply_adds:
             raise optuna.TrialPruned(f"{cost:.2e} multiply-adds a window, more than search.max_multiply_adds")
         keras.backend.clear_session()
@@ -184,6 +188,12 @@ def suggest_model(
             pool = (spec.pool, spec.pool_stride) if changes["max_pool"] else (NO_POOL, NO_POOL)
             changes[name] = suggest_blocks(trial, name, shape, target, depths, *pool)
     return base.model_copy(update=changes)
+
+
+def _decoder_weights(model: Calhas2022Config, channels: int, grid: tuple[int, int, int]) -> int:
+    """Weights of the dense layers and the Fourier features between the latent and the volume."""
+    latent = math.prod(model.latent)
+    return latent * (math.prod(grid) + latent + (channels**2 if model.variant == "tafp-style" else 0))
 
 
 def _parameters_of(base: Calhas2022Config, search: SearchConfig, store: Store) -> dict[str, Any]:
