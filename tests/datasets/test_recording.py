@@ -60,7 +60,8 @@ def test_a_channel_of_unstated_type_is_left_out(paths):
 
 def test_no_wanted_channel_is_refused(paths, refuses):
     header, channels, _ = paths
-    with refuses(DatasetError, r"no channel of type meg or ref among \['ecg', 'eeg'\]; set data\.channel_types"):
+    channels.write_text(channels.read_text().replace("Oz\tEEG", "Oz\tn/a"))
+    with refuses(DatasetError, r"no channel of type meg or ref among \['ecg', 'eeg', 'n/a'\]; set data\.channel_types"):
         load_eeg(header, channels, ("meg", "ref"))
 
 
@@ -242,7 +243,9 @@ def test_eeg_without_markers_is_refused(tmp_path, refuses):
 def test_a_spacing_that_is_no_multiple_of_the_tr_is_refused(tmp_path, refuses):
     markers = MARKERS.copy()
     markers[5:] += 20
-    with refuses(AlignmentError, r"x\.vhdr: R128 markers 5 and 6 are 0\.700 s apart, expected a multiple of the TR 0\.5"):
+    with refuses(
+        AlignmentError, r"x\.vhdr: R128 markers 5 and 6 are 0\.700 s apart, expected a multiple of the TR 0\.5"
+    ):
         bold_onset(markers, 100, 0.5, 14, tmp_path / "x.vhdr")
 
 

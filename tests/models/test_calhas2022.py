@@ -5,12 +5,12 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from fakes import EEG_SHAPE, EEG_SPEC, FMRI_SPEC, GRID, deep_config
 
 from eeg2fmri.config import VARIANTS, BlockSpec, Calhas2022Config
 from eeg2fmri.errors import SpecError
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.training.pairs import pair_model
+from tests.fakes import EEG_SHAPE, EEG_SPEC, FMRI_SPEC, GRID, deep_config
 
 N = 3
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from fakes import CONTEXT, EEG_SHAPE, GRID, deep_config, recording
 
 from eeg2fmri.config import LinearConfig
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
 from eeg2fmri.signals import restore, standardise_eeg
 from eeg2fmri.store import Windows
+from tests.fakes import CONTEXT, EEG_SHAPE, GRID, deep_config, recording
 
 
 @dataclass

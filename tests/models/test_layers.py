@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from keras import layers
 
-from eeg2fmri.models.layers import LearnedStyle, RandomFourierFeatures, ResidualBlock, TopographicalAttention, l2, sparsemax
+from eeg2fmri.models.layers import (
+    LearnedStyle,
+    RandomFourierFeatures,
+    ResidualBlock,
+    TopographicalAttention,
+    l2,
+    sparsemax,
+)
 
 B, C, F, T = 2, 5, 7, 3
 

@@ -28,8 +28,11 @@ def test_a_sine_shows_half_its_amplitude_at_its_frequency():
     assert frequencies(250, 2.16, 134)[11] == pytest.approx(12 / 2.16)
 
 
-def test_a_window_of_the_published_dataset_has_540_samples():
-    assert window_length(250, 2.16) == 540
+@pytest.mark.parametrize(
+    ("rate", "tr", "length"), [(250, 2.16, 540), (100, 0.29, 29), (5000, 1.28, 6400), (100, 0.5047, 50)]
+)
+def test_a_window_has_the_whole_samples_of_one_tr(rate, tr, length):
+    assert window_length(rate, tr) == length
 
 
 def test_frequencies_start_after_dc_and_are_multiples_of_1_over_tr():

@@ -31,7 +31,9 @@ def test_every_subject_is_in_exactly_one_part():
     assert sorted(split.train + split.validation + split.test) == sorted(SUBJECTS)
 
 
-@pytest.mark.parametrize("config", [SplitConfig(validation=("04",), test=2), SplitConfig(validation=("1",), test=("1",))])
+@pytest.mark.parametrize(
+    "config", [SplitConfig(validation=("04",), test=2), SplitConfig(validation=("1",), test=("1",))]
+)
 def test_a_subject_in_two_parts_is_leakage(config, refuses):
     subjects = [*SUBJECTS, "sub-1"] if config.test != 2 else SUBJECTS
     with refuses(LeakageError, r"split: sub-0?[14] in validation and in test; split by subject"):

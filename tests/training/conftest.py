@@ -1,9 +1,9 @@
 """Windows of three tiny training subjects and one validation subject with two recordings."""
 
 import pytest
-from fakes import CONTEXT, recording
 
 from eeg2fmri.store import Windows
+from tests.fakes import CONTEXT, recording
 
 
 @pytest.fixture(scope="session")

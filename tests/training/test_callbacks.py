@@ -5,7 +5,6 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from fakes import CONTEXT, EEG_SHAPE, GRID, deep_config, recording
 from rich.progress import Progress, TextColumn
 
 from eeg2fmri.errors import DivergenceError, ModelError
@@ -15,6 +14,7 @@ from eeg2fmri.models.fitted import FittedModel, KerasNetwork
 from eeg2fmri.store import Windows
 from eeg2fmri.training.callbacks import Checkpoints, ProgressBar, Progressing, validate
 from eeg2fmri.training.pairs import pair_model
+from tests.fakes import CONTEXT, EEG_SHAPE, GRID, deep_config, recording
 
 
 class TestProgressing:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fakes import EEG_SHAPE, GRID, deep_config
 
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.training.losses import cosine_distance, mean_absolute_error
 from eeg2fmri.training.pairs import pair_model
+from tests.fakes import EEG_SHAPE, GRID, deep_config
 
 
 def array(values):

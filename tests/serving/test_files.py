@@ -1,0 +1,169 @@
+"""From an EEG file to a NIfTI file: what is in it, and that a failure leaves none."""
+
+from __future__ import annotations
+
+import json
+
+import nibabel
+import numpy as np
+import pybv
+import pytest
+
+from eeg2fmri.errors import ConfigError, DatasetError
+from eeg2fmri.serving import synthesise_file
+from tests.fakes import CHANNELS, CONTEXT, GRID, SAMPLING_RATE, TR
+
+STEP = round(TR * SAMPLING_RATE)
+LEAD = 20  # samples before the first volume marker
+TRS = 7
+
+
+@pytest.fixture
+def signal(rng):
+    return rng.normal(0, 20, (len(CHANNELS), LEAD + TRS * STEP + 5))
+
+
+@pytest.fixture
+def write(tmp_path, signal):
+    """Write a BrainVision recording and its channels.tsv; what is not given is the valid one."""
+
+    def written(data=None, names=CHANNELS, markers=True, rate=SAMPLING_RATE):
+        data = signal if data is None else data
+        events = [{"onset": LEAD + n * STEP, "description": 128, "type": "Response"} for n in range(3)]
+        pybv.write_brainvision(
+            data=data * 1e-6,
+            sfreq=rate,
+            ch_names=list(names),
+            fname_base="sub-01_task-rest_eeg",
+            folder_out=tmp_path / "eeg",
+            events=events if markers else None,
+            fmt="binary_float32",
+        )
+        rows = "".join(f"{name}\t{'ECG' if name == 'ECG' else 'EEG'}\n" for name in names)
+        (tmp_path / "eeg" / "sub-01_task-rest_channels.tsv").write_text("name\ttype\n" + rows)
+        return tmp_path / "eeg" / "sub-01_task-rest_eeg.vhdr"
+
+    return written
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out" / "bold.nii.gz"
+
+
+def test_volumes_are_those_of_the_windows_after_the_first_marker(bundle, write, signal, out):
+    shape = synthesise_file(bundle, write(), out)
+    assert shape == (*GRID, TRS - CONTEXT + 1)
+    windows = bundle.windows(signal.astype(np.float32), SAMPLING_RATE, onset=LEAD)
+    expected = np.moveaxis(bundle.model.synthesise(windows), 0, 3)
+    np.testing.assert_allclose(nibabel.load(out).get_fdata(), expected, rtol=1e-4)
+
+
+def test_header_and_sidecar(bundles, write, out):
+    synthesise_file(bundles["linear"], write(), out)
+    image = nibabel.load(out)
+    np.testing.assert_array_equal(image.affine, np.diag([2, 3, 4, 1]))
+    assert image.header.get_zooms() == pytest.approx((2, 3, 4, TR))
+    assert image.header.get_xyzt_units() == ("mm", "sec")
+    assert image.get_data_dtype() == np.float32
+    assert b"eeg2fmri" in bytes(image.header["descrip"])
+    sidecar = json.loads((out.parent / "bold.json").read_text())
+    assert sidecar["RepetitionTime"] == TR
+    assert sidecar["StartTime"] == CONTEXT * TR
+    assert sidecar["Sources"] == ["sub-01_task-rest_eeg.vhdr"]
+
+
+def test_nilearn_opens_it(bundles, write, out):
+    from nilearn.image import load_img, mean_img
+
+    synthesise_file(bundles["linear"], write(), out)
+    assert load_img(out).shape == (*GRID, 5)
+    assert mean_img(out, copy_header=True).shape == GRID
+
+
+def test_without_markers_the_file_starts_the_run(bundles, write, signal, out, caplog):
+    bundle = bundles["linear"]
+    synthesise_file(bundle, write(markers=False), out)
+    assert "no volume marker" in caplog.text
+    expected = bundle.model.synthesise(bundle.windows(signal.astype(np.float32), SAMPLING_RATE))
+    np.testing.assert_allclose(nibabel.load(out).get_fdata(), np.moveaxis(expected, 0, 3), rtol=1e-4)
+
+
+def test_channels_are_found_by_name(bundles, write, signal, out, tmp_path):
+    order = [3, 5, 0, 2, 1, 4]
+    synthesise_file(bundles["linear"], write(), out)
+    straight = nibabel.load(out).get_fdata()
+    for path in (tmp_path / "eeg").iterdir():
+        path.unlink()
+    synthesise_file(bundles["linear"], write(signal[order], [CHANNELS[i] for i in order]), out)
+    np.testing.assert_allclose(nibabel.load(out).get_fdata(), straight, rtol=1e-5)
+
+
+def test_uncompressed(bundles, write, tmp_path):
+    synthesise_file(bundles["linear"], write(), tmp_path / "bold.nii")
+    assert nibabel.load(tmp_path / "bold.nii").shape == (*GRID, 5)
+    assert (tmp_path / "bold.json").exists()
+
+
+def test_nothing_but_the_image_and_its_sidecar_is_left(bundles, write, out):
+    synthesise_file(bundles["linear"], write(), out)
+    assert sorted(p.name for p in out.parent.iterdir()) == ["bold.json", "bold.nii.gz"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_part(bundles, write, out, monkeypatch):
+    out.parent.mkdir()
+    out.write_bytes(b"old")
+
+    def full(image, path):
+        path.write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(nibabel, "save", full)
+    with pytest.raises(OSError, match="no space"):
+        synthesise_file(bundles["linear"], write(), out)
+    assert [p.name for p in out.parent.iterdir()] == ["bold.nii.gz"]
+    assert out.read_bytes() == b"old"
+
+
+def corrupt(path):
+    path.write_text("not a header")
+    return path
+
+
+def cut(path):
+    path.with_suffix(".eeg").unlink()
+    return path
+
+
+def untyped(path):
+    table = path.with_name("sub-01_task-rest_channels.tsv")
+    table.write_text(table.read_text().replace("EEG", "MISC").replace("\tECG", "\tMISC"))
+    return path
+
+
+FAULTS = {
+    "missing": (lambda write, signal: write().with_name("none_eeg.vhdr"), "none_eeg.vhdr: no such EEG file"),
+    "corrupt header": (lambda write, signal: corrupt(write()), "not a readable EEG recording"),
+    "signals gone": (lambda write, signal: cut(write()), "not a readable EEG recording"),
+    "too short": (lambda write, signal: write(signal[:, : LEAD + 3 * STEP - 1]), "eeg: .* at least 1.50 s"),
+    "channel missing": (lambda write, signal: write(signal[:5], CHANNELS[:5]), "channels: ECG missing"),
+    "no channel of the types": (lambda write, signal: untyped(write()), "no channel of type eeg or ecg"),
+    "rate too low": (lambda write, signal: write(rate=40.0), "sampling_rate: 40 Hz is too low"),
+    "NaN": (lambda write, signal: write(np.where(signal == signal[0, 9], np.nan, signal)), "NaN .* in Fp1"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_unusable_eeg_is_refused_and_nothing_written(bundles, write, signal, out, fault):
+    make, words = FAULTS[fault]
+    with pytest.raises(DatasetError, match=words) as caught:
+        synthesise_file(bundles["linear"], make(write, signal), out)
+    assert "\n" not in str(caught.value)
+    assert not out.parent.exists()
+
+
+@pytest.mark.parametrize("name", ["bold.mgz", "bold", "bold.nii.zip"])
+def test_output_of_another_kind_is_refused(bundles, write, tmp_path, name):
+    with pytest.raises(ConfigError, match=r"must end in \.nii or \.nii\.gz"):
+        synthesise_file(bundles["linear"], write(), tmp_path / name)
+    assert not (tmp_path / name).exists()

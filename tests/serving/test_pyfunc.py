@@ -1,0 +1,120 @@
+"""The MLflow model: refusals that MLflow's server can pass on, nothing leaked, many threads at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from mlflow.exceptions import MlflowException
+
+from eeg2fmri.serving import pyfunc
+from eeg2fmri.serving.pyfunc import SynthesiserModel
+from eeg2fmri.serving.requests import encode
+from tests.fakes import GRID, SAMPLING_RATE
+from tests.serving.test_requests import FAULTS, W, volumes_of
+
+
+@pytest.fixture(scope="module")
+def models(folders):
+    served = {}
+    for family, folder in folders.items():
+        served[family] = SynthesiserModel()
+        served[family].load_context(SimpleNamespace(artifacts={"bundle": str(folder)}))
+    return served
+
+
+@pytest.fixture
+def model(models):
+    return models["linear"]
+
+
+def refusal(model, *args, **kwargs):
+    with pytest.raises(MlflowException) as caught:
+        model.predict(*args, **kwargs)
+    return caught.value
+
+
+def check_short(message):
+    assert len(message) < 300
+    assert "\n" not in message
+    assert "Traceback" not in message
+    assert "site-packages" not in message
+
+
+@pytest.mark.parametrize("family", ["deep", "linear"])
+def test_answers_every_record_in_order(models, bundles, family, windows, eeg):
+    records = [
+        {"windows_npy": encode(windows)},
+        {"eeg": eeg.astype(float).tolist(), "sampling_rate": SAMPLING_RATE, "reply": "json"},
+        {"windows": windows[:1].astype(float).tolist(), "reply": "npy"},
+    ]
+    replies = models[family].predict(records)
+    assert [reply["shape"] for reply in replies] == [[2, *GRID], [3, *GRID], [1, *GRID]]
+    np.testing.assert_array_equal(volumes_of(replies[0]), bundles[family].model.synthesise(windows))
+    np.testing.assert_allclose(volumes_of(replies[2]), volumes_of(replies[0])[:1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_refuses_with_the_reason_and_nothing_else(model, fault):
+    err = refusal(model, [FAULTS[fault][0]])
+    assert err.error_code == "INVALID_PARAMETER_VALUE"
+    assert err.get_http_status_code() == 400
+    check_short(err.message)
+    check_short(str(err))
+
+
+def test_one_bad_record_among_good_ones(model):
+    err = refusal(model, [{"windows": W.tolist()}, {"windows": W.tolist(), "reply": "gif"}])
+    assert err.error_code == "INVALID_PARAMETER_VALUE"
+    assert "reply" in err.message
+
+
+def test_no_records(model):
+    err = refusal(model, [])
+    assert err.error_code == "INVALID_PARAMETER_VALUE"
+    assert "inputs: an empty list" in err.message
+
+
+@pytest.mark.parametrize("params", [{}, {"reply": "npy"}])
+def test_parameters_are_refused(model, params):
+    err = refusal(model, [{"windows": W.tolist()}], params=params)
+    assert err.error_code == "INVALID_PARAMETER_VALUE"
+    assert "params: this model takes none" in err.message
+
+
+def test_data_is_not_echoed(model):
+    secret = "c2VjcmV0" * 40
+    for record in ({"windows_npy": secret}, {"eeg_npy": secret, "sampling_rate": 1}, {secret: 1}, {"reply": secret}):
+        message = refusal(model, [record]).message
+        assert secret not in message
+        check_short(message)
+
+
+def test_message_survives_the_servers_prefix():
+    err = pyfunc.Refusal("the reason", error_code=1000)
+    err.message = f"Failed to predict data '{'9' * 5000}'. \nError: the reason"
+    assert err.message == "the reason"
+    assert "999" not in err.serialize_as_json()
+
+
+def test_internal_error_is_caught_and_logged(model, monkeypatch, caplog):
+    def broken(*_):
+        raise KeyError("/home/someone/private")
+
+    monkeypatch.setattr(pyfunc, "answer", broken)
+    err = refusal(model, [{"windows": W.tolist()}])
+    assert err.error_code == "INTERNAL_ERROR"
+    assert err.message == "internal error: KeyError"
+    assert "private" in caplog.text
+
+
+@pytest.mark.parametrize("family", ["deep", "linear"])
+def test_eight_threads_give_what_one_gives(models, family, rng):
+    records = [{"windows_npy": encode(rng.gamma(2, 1, (1 + n % 3, *W.shape[1:])))} for n in range(32)]
+    serial = [volumes_of(models[family].predict([record])[0]) for record in records]
+    with ThreadPoolExecutor(8) as pool:
+        parallel = list(pool.map(lambda record: volumes_of(models[family].predict([record])[0]), records))
+    for one, other in zip(serial, parallel, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-6)

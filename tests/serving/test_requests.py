@@ -1,0 +1,204 @@
+"""Served records: what they may hold, what is refused, and how volumes come back."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+
+from eeg2fmri.errors import RequestError
+from eeg2fmri.serving.requests import answer, encode
+from tests.fakes import CHANNELS, EEG_SHAPE, GRID, SAMPLING_RATE, TR
+
+
+def as_npz(**arrays):
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def as_text(content: bytes):
+    return base64.b64encode(content).decode()
+
+
+def volumes_of(reply):
+    """Decode a reply the way a client does."""
+    if "volumes" in reply:
+        return np.asarray(reply["volumes"], np.float32)
+    if "volumes_npy" in reply:
+        return np.load(io.BytesIO(base64.b64decode(reply["volumes_npy"])))
+    return np.load(io.BytesIO(base64.b64decode(reply["volumes_npz"])))["volumes"]
+
+
+class TestInputs:
+    @pytest.mark.parametrize(
+        "record",
+        [
+            lambda w: {"windows": w.astype(float).tolist()},
+            lambda w: {"windows_npy": encode(w)},
+            lambda w: {"windows_npy": encode(w.astype(np.float64))},
+            lambda w: {"windows_npy": as_npz(any_name=w)},
+            lambda w: {"windows_npy": encode(np.asfortranarray(w))},
+            lambda w: {"windows_npy": encode(w.astype(">f4"))},
+        ],
+        ids=["json", "npy", "float64", "npz", "fortran", "big-endian"],
+    )
+    def test_windows_in_every_form(self, bundle, windows, record):
+        volumes = volumes_of(answer(bundle, record(windows)))
+        np.testing.assert_array_equal(volumes, bundle.model.synthesise(windows))
+
+    def test_one_window_without_its_first_axis(self, bundle, windows):
+        reply = answer(bundle, {"windows": windows[1].tolist()})
+        assert reply["shape"] == [1, *GRID]
+        np.testing.assert_array_equal(volumes_of(reply), bundle.model.synthesise(windows[1:]))
+
+    def test_integers_are_numbers(self, bundle):
+        record = {"windows": np.arange(np.prod(EEG_SHAPE)).reshape(EEG_SHAPE).tolist()}
+        assert answer(bundle, record)["shape"] == [1, *GRID]
+
+    @pytest.mark.parametrize("record", [lambda e: {"eeg": e.tolist()}, lambda e: {"eeg_npy": encode(e)}])
+    def test_raw_eeg_in_both_forms(self, bundle, eeg, record):
+        reply = answer(bundle, {**record(eeg), "sampling_rate": SAMPLING_RATE})
+        assert reply["shape"] == [3, *GRID]
+        expected = bundle.model.synthesise(bundle.windows(eeg, SAMPLING_RATE))
+        np.testing.assert_array_equal(volumes_of(reply), expected)
+
+    def test_channels_in_any_order_by_name(self, bundle, eeg):
+        names = ["T8", "ECG", "Fp1", "Oz", "Cz", "T7"]
+        mixed = eeg[[CHANNELS.index(name) for name in names]]
+        record = {"eeg": mixed.tolist(), "sampling_rate": SAMPLING_RATE, "channels": names}
+        expected = answer(bundle, {"eeg": eeg.tolist(), "sampling_rate": SAMPLING_RATE})
+        np.testing.assert_array_equal(volumes_of(answer(bundle, record)), volumes_of(expected))
+
+    def test_other_scalings(self, other_scalings, windows):
+        volumes = volumes_of(answer(other_scalings, {"windows": windows.tolist()}))
+        np.testing.assert_array_equal(volumes, other_scalings.model.synthesise(windows))
+
+
+class TestReplies:
+    @pytest.mark.parametrize("reply", ["npz", "npy", "json"])
+    def test_all_decode_to_the_same_volumes(self, bundle, windows, reply):
+        answered = answer(bundle, {"windows": windows.tolist(), "reply": reply})
+        field = {"npz": "volumes_npz", "npy": "volumes_npy", "json": "volumes"}[reply]
+        assert set(answered) == {"shape", field}
+        volumes = volumes_of(answered)
+        assert answered["shape"] == list(volumes.shape) == [2, *GRID]
+        assert volumes.dtype == np.float32
+        np.testing.assert_array_equal(volumes, bundle.model.synthesise(windows))
+
+    def test_npz_unless_asked_otherwise(self, bundle, windows):
+        assert "volumes_npz" in answer(bundle, {"windows": windows.tolist()})
+
+
+def changed(array, value):
+    """The array as lists, with one of its values replaced."""
+    lists = array.tolist()
+    cell = lists
+    while isinstance(cell[0], list):
+        cell = cell[0]
+    cell[0] = value
+    return lists
+
+
+def damaged(text):
+    """Base64 of a file whose compressed data lost a few bytes in the middle."""
+    content = base64.b64decode(text)
+    return as_text(content[:70] + bytes(20) + content[90:])
+
+
+PICKLED = io.BytesIO()
+np.save(PICKLED, np.array([{"an": "object"}], dtype=object), allow_pickle=True)
+
+# A header that claims petabytes, and no data.
+HUGE = (
+    b"\x93NUMPY\x01\x00F\x00"
+    + b"{'descr': '<f4', 'fortran_order': False, 'shape': (999999999999999,)}".ljust(69)
+    + b"\n"
+)
+
+W, E = np.ones((1, *EEG_SHAPE), np.float32), np.ones((len(CHANNELS), 160), np.float32)
+RATE = {"sampling_rate": SAMPLING_RATE}
+FAULTS = {
+    "not an object": ([1, 2], "must be an object with fields, found list"),
+    "record is null": (None, "found NoneType"),
+    "no input": ({"reply": "npy"}, "exactly one of .* found none"),
+    "empty record": ({}, "exactly one of .* found none"),
+    "two inputs": ({"windows": W.tolist(), "eeg": E.tolist(), **RATE}, "exactly one of .* found windows, eeg"),
+    "unknown field": ({"windowss": W.tolist()}, "unknown field 'windowss'; did you mean 'windows'"),
+    "unknown field, none near": ({"windows": W.tolist(), "qqqq": 1}, "unknown field 'qqqq'; known are windows"),
+    "unknown reply": ({"windows": W.tolist(), "reply": "nifti"}, "reply: .*'npz', 'npy' or 'json'"),
+    "null windows": ({"windows": None}, "exactly one"),
+    "windows a number": ({"windows": 3}, "windows: .*list"),
+    "windows text": ({"windows": encode(W)}, "windows: .*list"),
+    "windows empty": ({"windows": []}, r"windows: shape \(0,\)"),
+    "windows NaN": ({"windows": changed(W, float("nan"))}, "windows: 1 NaN or infinite"),
+    "windows infinite": ({"windows": changed(W, float("-inf"))}, "windows: 1 NaN or infinite"),
+    "windows beyond float32": ({"windows": changed(W, 1e300)}, "windows: 1 NaN or infinite"),
+    "windows negative": ({"windows": changed(W, -0.5)}, "windows: negative"),
+    "windows with text": ({"windows": changed(W, "0.5")}, "windows: numbers are expected"),
+    "windows with null": ({"windows": changed(W, None)}, "windows: numbers are expected"),
+    "windows of flags": ({"windows": (W > 0).tolist()}, "windows: numbers are expected, found values of type bool"),
+    "windows ragged": ({"windows": changed(W, [1.0, 2.0])}, "windows: not a rectangular array"),
+    "windows of another shape": ({"windows": W[:, :, 1:].tolist()}, r"shape \(1, 6, 12, 3\), expected \(6, 13, 3\)"),
+    "windows swapped": ({"windows": W.swapaxes(1, 2).tolist()}, r"windows: shape \(1, 13, 6, 3\)"),
+    "windows of rank 2": ({"windows": W[0, 0].tolist()}, r"windows: shape \(13, 3\)"),
+    "windows of rank 5": ({"windows": W[None].tolist()}, r"windows: shape \(1, 1, 6, 13, 3\)"),
+    "no windows": ({"windows_npy": encode(W[:0])}, r"windows_npy: shape \(0, 6, 13, 3\)"),
+    "npy NaN": ({"windows_npy": encode(W * np.nan)}, "windows_npy: 234 NaN"),
+    "npy complex": ({"windows_npy": encode(W * 1j)}, "windows_npy: numbers are expected, found values of type complex"),
+    "npy not base64": ({"windows_npy": "@@@not base64@@@"}, "windows_npy: not base64"),
+    "npy not ASCII": ({"windows_npy": "µµµµ"}, "windows_npy: not base64"),
+    "npy empty": ({"windows_npy": ""}, "windows_npy: not base64"),
+    "npy of another file": ({"windows_npy": as_text(b"GIF89a and so on")}, "windows_npy: not base64 of a .npy"),
+    "npy cut short": ({"windows_npy": encode(W)[:400]}, "windows_npy: not base64 of a .npy"),
+    "npy header damaged": (
+        {"windows_npy": as_text(b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4(")}, "windows_npy: not base64 of a .npy"
+    ),
+    "npy claims a huge array": (
+        {"windows_npy": as_text(HUGE)},
+        "windows_npy: not base64 of a .npy",
+    ),
+    "npy pickled": ({"windows_npy": as_text(PICKLED.getvalue())}, "windows_npy: not base64 of a .npy"),
+    "npz cut short": ({"windows_npy": as_text(base64.b64decode(as_npz(a=W))[:60])}, "windows_npy: not base64 of a"),
+    "npz damaged": (
+        {"windows_npy": damaged(as_npz(a=W))}, "windows_npy: not base64"
+    ),
+    "npz of two arrays": ({"windows_npy": as_npz(a=W, b=W)}, "windows_npy: not base64 of a"),
+    "npz pickled": ({"windows_npy": as_npz(a=np.array([{}], dtype=object))}, "windows_npy: not base64 of a"),
+    "npy a list": ({"windows_npy": [1, 2]}, "windows_npy: .*string"),
+    "eeg without rate": ({"eeg": E.tolist()}, "sampling_rate"),
+    "rate zero": ({"eeg": E.tolist(), "sampling_rate": 0}, "sampling_rate: .*greater than 0"),
+    "rate NaN": ({"eeg": E.tolist(), "sampling_rate": float("nan")}, "sampling_rate"),
+    "rate text": ({"eeg": E.tolist(), "sampling_rate": "fast"}, "sampling_rate: .*number"),
+    "rate below the frequencies": ({"eeg": E.tolist(), "sampling_rate": 50}, "sampling_rate: 50 Hz"),
+    "eeg too short": ({"eeg": E[:, :90].tolist(), **RATE}, "eeg: 1.41 s of EEG, at least 1.50 s"),
+    "eeg empty": ({"eeg": [], **RATE}, r"eeg: shape \(0,\)"),
+    "eeg NaN": ({"eeg": changed(E, float("nan")), **RATE}, "eeg: 1 NaN"),
+    "eeg of rank 1": ({"eeg": E[0].tolist(), **RATE}, r"eeg: shape \(160,\), expected \(channels, samples\)"),
+    "eeg of rank 3": ({"eeg_npy": encode(E[None]), **RATE}, r"eeg_npy: shape \(1, 6, 160\)"),
+    "eeg ragged": ({"eeg": [*E[:5].tolist(), [1.0]], **RATE}, "eeg: not a rectangular array"),
+    "eeg of 5 channels": ({"eeg": E[:5].tolist(), **RATE}, "eeg: 5 channels, the model takes 6"),
+    "channel missing": ({"eeg": E.tolist(), **RATE, "channels": [*CHANNELS[:5], "EOG"]}, "channels: ECG missing"),
+    "channels too few": ({"eeg": E.tolist(), **RATE, "channels": list(CHANNELS[:5])}, "channels: 5 names for 6 rows"),
+    "channels twice": (
+        {"eeg": np.ones((7, 160)).tolist(), **RATE, "channels": [*CHANNELS, "Cz"]}, "channels: Cz .*twice"
+    ),
+    "channels of numbers": ({"eeg": E.tolist(), **RATE, "channels": [1, 2, 3, 4, 5, 6]}, "channels: .*string"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_refuses(bundles, fault):
+    record, words = FAULTS[fault]
+    with pytest.raises(RequestError, match=words) as caught:
+        answer(bundles["linear"], record)
+    assert len(str(caught.value)) < 300
+    assert "\n" not in str(caught.value)
+
+
+def test_what_the_faults_start_from_is_valid(bundles):
+    for record in ({"windows": W.tolist()}, {"windows_npy": encode(W)}, {"eeg": E.tolist(), **RATE}):
+        assert answer(bundles["linear"], record)["shape"][1:] == list(GRID)
+    assert E.shape[1] > 3 * TR * SAMPLING_RATE

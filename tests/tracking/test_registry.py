@@ -1,0 +1,197 @@
+"""The registry, with real models in a real database: loading, promoting, and what lies on disk."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+
+from eeg2fmri.errors import GateRefusal, ModelError
+from eeg2fmri.tracking import Scores, load_model, log_bundle, promote, resolve_version, tracked_run, version_scores
+from eeg2fmri.tracking.registry import SERVING_PACKAGES, champion, latest_version, store_scores, version_exists
+from tests.fakes import EEG_SHAPE
+from tests.mlflow_store import linear_bundle, use_tracking
+
+NAME = "eeg2fmri"
+REPOSITORY = Path(__file__).parents[2]
+GOOD = {"r2_temporal": 0.05, "shuffled": -0.01, "p_value": 0.001, "data_digest": "d" * 64}
+
+
+@pytest.fixture(scope="module")
+def bundles():
+    return {"1": linear_bundle(0), "2": linear_bundle(20)}
+
+
+@pytest.fixture(scope="module")
+def registry(bundles, tmp_path_factory):
+    """Two versions of a model, made once: the tests below change tags and aliases alone."""
+    folder = tmp_path_factory.mktemp("registry")
+    with pytest.MonkeyPatch.context() as patch:
+        use_tracking(folder, patch)
+        for version, bundle in bundles.items():
+            with tracked_run("train", experiment="tests"):
+                example = np.ones(EEG_SHAPE, np.float32)
+                assert log_bundle(bundle, NAME, example=example, metadata_={"variant": "linear"}) == version
+        yield folder
+
+
+@pytest.fixture
+def client(registry):
+    client = mlflow.MlflowClient()
+    yield client
+    if champion(NAME, "champion"):
+        client.delete_registered_model_alias(NAME, "champion")
+    for version in ("1", "2"):
+        for tag in client.get_model_version(NAME, version).tags:
+            client.delete_model_version_tag(NAME, version, tag)
+
+
+def score(version: str, **changes: object) -> None:
+    store_scores(resolve_version(f"models:/{NAME}/{version}"), Scores(version, **(GOOD | changes)))
+
+
+def model_folder(version: str) -> Path:
+    return Path(mlflow.artifacts.download_artifacts(f"models:/{NAME}/{version}"))
+
+
+@pytest.mark.parametrize(("address", "version"), [("/1", "1"), ("/2", "2"), ("/latest", "2"), ("@champion", "1")])
+def test_loads_by_version_latest_and_alias(client, bundles, rng, address, version):
+    client.set_registered_model_alias(NAME, "champion", "1")
+    bundle, found = load_model(f"models:/{NAME}{address}")
+    assert str(found.version) == version
+    windows = rng.gamma(2, 1, (3, *EEG_SHAPE)).astype(np.float32)
+    np.testing.assert_array_equal(bundle.model.synthesise(windows), bundles[version].model.synthesise(windows))
+    other = bundles["2" if version == "1" else "1"].model.synthesise(windows)
+    assert not np.allclose(bundle.model.synthesise(windows), other)
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize(
+    ("uri", "named"),
+    [
+        (f"models:/{NAME}@champion", "champion"),
+        (f"models:/{NAME}/9", "9"),
+        (f"models:/{NAME}/one", "one"),
+        ("models:/absent/1", "absent"),
+        ("models:/absent/latest", "absent"),
+        ("models:/absent@champion", "absent"),
+        ("models:/m-0123456789abcdef0123456789abcdef", "m-0123"),
+        ("runs:/0123456789abcdef0123456789abcdef/model", "0123"),
+        ("/no/such/folder", "/no/such/folder"),
+        ("nonsense://x", "nonsense"),
+    ],
+)
+def test_what_is_not_there_is_named(refuses, uri, named):
+    with refuses(ModelError, named):
+        load_model(uri)
+
+
+@pytest.mark.usefixtures("client")
+def test_a_model_of_another_kind_is_refused(refuses, tmp_path):
+    code = tmp_path / "other.py"
+    code.write_text(
+        "from mlflow.models import set_model\n"
+        "from mlflow.pyfunc import PythonModel\n"
+        "class Other(PythonModel):\n"
+        "    def predict(self, model_input):\n"
+        "        return model_input\n"
+        "set_model(Other())\n"
+    )
+    mlflow.pyfunc.save_model(tmp_path / "other", python_model=str(code), pip_requirements=["mlflow"])
+    with refuses(ModelError, "not a model of eeg2fmri"):
+        load_model(str(tmp_path / "other"))
+
+
+@pytest.mark.usefixtures("client")
+def test_scores_come_back_as_they_were_written():
+    assert version_scores(resolve_version(f"models:/{NAME}/2")) is None
+    score("2", r2_temporal=0.1 + 0.2)
+    assert version_scores(latest_version(NAME)) == Scores("2", **(GOOD | {"r2_temporal": 0.1 + 0.2}))
+
+
+@pytest.mark.parametrize(("asked", "promoted"), [(None, "2"), ("1", "1"), ("2", "2")])
+def test_promote_sets_the_alias(client, asked, promoted):
+    score("1")
+    score("2")
+    scores, before = promote(NAME, asked, "champion")
+    assert (scores.version, before) == (promoted, None)
+    assert str(champion(NAME, "champion").version) == promoted
+
+
+def test_promote_moves_the_alias(client):
+    score("1")
+    score("2", r2_temporal=GOOD["r2_temporal"])
+    promote(NAME, "1", "champion")
+    scores, before = promote(NAME, "2", "champion")
+    assert (scores.version, before.version) == ("2", "1")
+    assert str(client.get_model_version_by_alias(NAME, "champion").version) == "2"
+
+
+@pytest.mark.parametrize(
+    ("fault", "named"),
+    [
+        ({"r2_temporal": -0.004, "shuffled": -0.1}, "-0.0040"),
+        ({"shuffled": 0.07}, "0.0700"),
+        ({"p_value": 0.2}, "p = 0.200"),
+        ({"data_digest": "e" * 64}, "other data"),
+        ({"r2_temporal": 0.04}, "0.0400 is below 0.0500"),
+    ],
+)
+def test_a_refusal_leaves_the_alias(client, refuses, fault, named):
+    score("1")
+    promote(NAME, "1", "champion")
+    score("2", **fault)
+    with refuses(GateRefusal, f"{NAME} version 2 stays unpromoted: .*{named}"):
+        promote(NAME, None, "champion")
+    assert str(champion(NAME, "champion").version) == "1"
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize(
+    ("name", "version", "named"),
+    [(NAME, "1", "no scores; run: eeg2fmri evaluate"), (NAME, "9", "9"), ("absent", None, "absent")],
+)
+def test_promote_needs_a_version_with_scores(refuses, name, version, named):
+    with refuses(ModelError, named):
+        promote(name, version, "champion")
+    assert champion(NAME, "champion") is None
+
+
+@pytest.mark.usefixtures("client")
+def test_version_exists():
+    assert version_exists(NAME, "2")
+    assert not version_exists(NAME, "3")
+    assert not version_exists("absent", "1")
+
+
+@pytest.mark.usefixtures("client")
+def test_no_file_of_a_model_is_a_pickle():
+    files = [path for path in model_folder("1").rglob("*") if path.is_file()]
+    assert {"bundle.json", "network.npz", "statistics.npz", "model_code.py", "MLmodel"} <= {p.name for p in files}
+    for path in files:
+        assert path.suffix not in (".pkl", ".pickle", ".joblib", ".pt", ".h5")
+        assert not path.read_bytes().startswith(b"\x80"), path  # how every pickle since protocol 2 begins
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                assert all(arrays[name].dtype != object for name in arrays.files)
+
+
+@pytest.mark.usefixtures("client")
+def test_a_model_carries_pinned_requirements_and_its_own_code():
+    folder = model_folder("1")
+    wanted = (folder / "requirements.txt").read_text().split()
+    pinned = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert {line.split("==")[0] for line in wanted} == set(SERVING_PACKAGES)
+    assert set(wanted) <= set(pinned)
+    assert (folder / "code" / "eeg2fmri" / "serving" / "pyfunc.py").exists()
+
+
+@pytest.mark.usefixtures("client")
+def test_a_model_states_its_request():
+    model = mlflow.models.get_model_info(f"models:/{NAME}/1")
+    assert model.metadata == {"variant": "linear"}
+    assert model.signature is not None
+    assert model.saved_input_example_info is not None

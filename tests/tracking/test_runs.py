@@ -1,0 +1,193 @@
+"""Runs in a real tracking database: what they hold, how they nest, how they end, how they are found."""
+
+from __future__ import annotations
+
+import subprocess
+
+import mlflow
+import pandas as pd
+import pytest
+
+from eeg2fmri.tracking import RunLog, finished_run, runs, tracked_run
+from eeg2fmri.tracking.runs import DIGEST_LENGTH, ENTRY_POINT, STEP_KEY, git_commit, step_key
+
+EXPERIMENT = "tests"
+pytestmark = pytest.mark.usefixtures("tracking")
+
+
+def status(run_id: str) -> str:
+    return mlflow.get_run(run_id).info.status
+
+
+def step(key: str, experiment: str = EXPERIMENT) -> str:
+    with tracked_run("train", experiment=experiment) as log:
+        log.tags({STEP_KEY: key})
+    return log.run_id
+
+
+def test_a_run_holds_parameters_tags_and_versions():
+    params = {"model.latent": (2, 3, 4), "data.iqr": False, "run.seed": 3}
+    with tracked_run("train", experiment=EXPERIMENT, name="train-x", params=params, tags={"variant": "x"}) as log:
+        log.metrics({"val/mae": 0.5}, step=2)
+        log.table(pd.DataFrame({"subject": ["sub-01"], "mae": [0.5]}), "scores.json")
+    run = mlflow.get_run(log.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "train-x"
+    assert mlflow.get_experiment(run.info.experiment_id).name == EXPERIMENT
+    assert run.data.params["model.latent"] == "[2, 3, 4]"
+    assert run.data.params["run.seed"] == "3"
+    assert {"version.python", "version.eeg2fmri", "version.mlflow", "version.numpy"} <= run.data.params.keys()
+    assert run.data.tags["variant"] == "x"
+    assert run.data.tags[ENTRY_POINT] == "train"
+    assert run.data.tags["git_commit"] == git_commit()
+    assert run.data.metrics == {"val/mae": 0.5}
+    assert mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/scores.json")["data"] == [["sub-01", 0.5]]
+
+
+def test_more_parameters_than_one_request_takes():
+    many = {f"model.p{n:03d}": n for n in range(2 * runs.PARAMS_AT_ONCE + 1)}
+    with tracked_run("train", experiment=EXPERIMENT, params=many) as log:
+        pass
+    assert many.keys() <= mlflow.get_run(log.run_id).data.params.keys()
+
+
+def test_a_project_run_is_adopted_and_its_parameters_are_not_met(monkeypatch):
+    # As `mlflow run` does: its own parameters first, in its own spelling, then the command.
+    mlflow.set_experiment(EXPERIMENT)
+    client = mlflow.MlflowClient()
+    project = client.create_run(mlflow.get_experiment_by_name(EXPERIMENT).experiment_id).info.run_id
+    for key, value in {"subjects": "''", "seed": "03", "out": "work/x"}.items():
+        client.log_param(project, key, value)
+    monkeypatch.setenv("MLFLOW_RUN_ID", project)
+    params = {"simulation.subjects": 6, "simulation.seed": 3, "simulation.out": "work/x"}
+    with tracked_run("simulate", experiment="elsewhere", name="simulate-x", params=params) as log:
+        assert log.run_id == project
+        with tracked_run("trial", experiment="elsewhere") as child:
+            pass
+    run = mlflow.get_run(project)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["seed"] == "03"
+    assert run.data.params["simulation.seed"] == "3"
+    assert run.data.tags["mlflow.runName"] == "simulate-x"
+    assert mlflow.get_run(child.run_id).data.tags["mlflow.parentRunId"] == project
+    assert mlflow.get_experiment_by_name("elsewhere") is None
+
+
+def test_runs_nest():
+    with tracked_run("main", experiment=EXPERIMENT) as parent:
+        with tracked_run("train", experiment="not used") as child, tracked_run("trial", experiment="") as grandchild:
+            pass
+        with tracked_run("evaluate", experiment="not used") as sibling:
+            pass
+    for inner, outer in ((child, parent), (grandchild, child), (sibling, parent)):
+        run = mlflow.get_run(inner.run_id)
+        assert run.data.tags["mlflow.parentRunId"] == outer.run_id
+        assert run.info.experiment_id == mlflow.get_run(parent.run_id).info.experiment_id
+    assert "mlflow.parentRunId" not in mlflow.get_run(parent.run_id).data.tags
+    assert mlflow.active_run() is None
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failure_closes_every_open_run_as_failed(error):
+    opened: list[RunLog] = []
+
+    def work():
+        with tracked_run("main", experiment=EXPERIMENT) as parent:
+            opened.append(parent)
+            with tracked_run("simulate", experiment=EXPERIMENT) as done:
+                opened.append(done)
+            with tracked_run("train", experiment=EXPERIMENT) as child:
+                opened.append(child)
+                raise error("disk full")
+
+    with pytest.raises(error, match="disk full"):
+        work()
+    assert [status(log.run_id) for log in opened] == ["FAILED", "FINISHED", "FAILED"]
+    assert mlflow.active_run() is None
+
+
+def test_finished_run_finds_the_newest_with_the_same_key():
+    step("a")
+    newest, other = step("a"), step("b")
+    assert finished_run("a", EXPERIMENT).info.run_id == newest
+    assert finished_run("b", EXPERIMENT).info.run_id == other
+    assert finished_run("c", EXPERIMENT) is None
+
+
+def test_finished_run_looks_in_the_experiment_of_the_open_run():
+    step("a")
+    assert finished_run("a", "absent") is None
+    with tracked_run("main", experiment="other"):
+        assert finished_run("a", EXPERIMENT) is None
+    with tracked_run("main", experiment=EXPERIMENT):
+        assert finished_run("a", EXPERIMENT) is not None
+
+
+@pytest.mark.parametrize("ending", ["FAILED", "KILLED", "RUNNING"])
+def test_a_run_that_did_not_finish_is_not_found(ending):
+    run_id = step("a")
+    if ending == "RUNNING":
+        mlflow.MlflowClient().update_run(run_id, status="RUNNING")
+    else:
+        mlflow.MlflowClient().set_terminated(run_id, ending)
+    assert status(run_id) == ending
+    assert finished_run("a", EXPERIMENT) is None
+
+
+def test_a_deleted_run_is_not_found():
+    run_id = step("a")
+    mlflow.delete_run(run_id)
+    assert finished_run("a", EXPERIMENT) is None
+
+
+def test_the_dataset_of_a_run_has_the_digest_of_the_store():
+    digest = "0123456789abcdef" * 4
+    with tracked_run("train", experiment=EXPERIMENT) as log:
+        log.dataset(digest, "/some/store", "store", "training", pd.DataFrame({"a": [1.0]}).to_numpy())
+    (used,) = mlflow.get_run(log.run_id).inputs.dataset_inputs
+    assert used.dataset.digest == digest[:DIGEST_LENGTH]
+    assert used.dataset.name == "store"
+    assert {tag.key: tag.value for tag in used.tags}["mlflow.data.context"] == "training"
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of two parts, in the place of the real one."""
+    for name in ("models/linear.py", "models/deep/layers.py", "signals/bold.py", "__init__.py"):
+        path = tmp_path / "package" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a = 1\n")
+    monkeypatch.setattr(runs.eeg2fmri, "__file__", str(tmp_path / "package" / "__init__.py"))
+    return tmp_path / "package"
+
+
+def test_step_key_is_that_of_the_inputs(package):
+    key = step_key("train", ("models",), {"a": 1, "b": [1, 2]}, "digest")
+    assert key == step_key("train", ("models",), {"b": [1, 2], "a": 1}, "digest")
+    assert len(key) == 64
+    others = [
+        step_key("evaluate", ("models",), {"a": 1, "b": [1, 2]}, "digest"),
+        step_key("train", ("signals",), {"a": 1, "b": [1, 2]}, "digest"),
+        step_key("train", ("models",), {"a": 1, "b": [2, 1]}, "digest"),
+        step_key("train", ("models",), {"a": 1, "b": [1, 2]}, "other digest"),
+    ]
+    assert len({key, *others}) == 5
+
+
+@pytest.mark.parametrize("name", ["models/linear.py", "models/deep/layers.py", "models/new.py"])
+def test_step_key_changes_with_the_code_it_runs(package, name):
+    key, other = (step_key("train", (part,), 1) for part in ("models", "signals"))
+    (package / name).write_text("a = 2\n")
+    assert step_key("train", ("models",), 1) != key
+    assert step_key("train", ("signals",), 1) == other
+
+
+def test_git_commit_is_that_of_the_checkout(package):
+    assert git_commit() == "unknown"
+    git = ["git", "-C", str(package), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *command], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    assert git_commit() == head
+    (package / "models" / "linear.py").write_text("a = 2\n")
+    assert git_commit() == f"{head}-dirty"
