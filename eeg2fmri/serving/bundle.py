@@ -139,9 +139,12 @@ def load_bundle(folder: Path) -> Bundle:
     path = folder / "bundle.json"
     if not path.exists():
         raise ModelError(f"{folder}: no eeg2fmri model there (bundle.json is missing)")
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if content["format"] != FORMAT:
-        raise ModelError(f"{path}: model format {content['format']}, this version reads {FORMAT}; train it again")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as err:
+        raise ModelError(f"{path}: not readable as JSON; fetch the model again") from err
+    if content.get("format") != FORMAT:
+        raise ModelError(f"{path}: model format {content.get('format')}, this version reads {FORMAT}; train it again")
     with np.load(folder / "statistics.npz", allow_pickle=False) as arrays:
         model = FittedModel(
             config=parse(Config, {"models": [content["model"]]}, str(path)).models[0],

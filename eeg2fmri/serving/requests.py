@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import io
+import zipfile
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eeg2fmri.errors import RequestError, nearest
 from eeg2fmri.serving.bundle import Bundle
+
+MAX_INFLATED_BYTES = 2**30  # an hour of 64 channels at 1 kHz in float32
 
 
 class Record(BaseModel):
@@ -122,7 +125,14 @@ def _array(name: str, value: Any) -> np.ndarray:
 
 
 def _decode(text: str) -> np.ndarray:
-    loaded = np.load(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False)
+    """The only array of a base64 .npy or .npz; an archive is measured before it is inflated."""
+    content = io.BytesIO(base64.b64decode(text, validate=True))
+    if zipfile.is_zipfile(content):
+        size = sum(member.file_size for member in zipfile.ZipFile(content).infolist())
+        if size > MAX_INFLATED_BYTES:
+            raise ValueError(f"{size} bytes when inflated")
+    content.seek(0)
+    loaded = np.load(content, allow_pickle=False)
     if isinstance(loaded, np.lib.npyio.NpzFile):
         (only,) = loaded.files
         return loaded[only]

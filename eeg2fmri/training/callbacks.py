@@ -146,6 +146,8 @@ class EpochEnd(keras.callbacks.Callback):
         metrics["train/samples_per_second"] = self.samples / seconds
         scores, example = validate(self.model, self.fitted, self.windows)
         metrics.update(scores)
+        if bad := [key for key, value in metrics.items() if not np.isfinite(value)]:
+            raise DivergenceError(f"{', '.join(bad)} not finite after epoch {epoch + 1}; lower training.learning_rate")
         best = self.state.add(metrics, self.config.monitor)
         self.checkpoints.save(self.model, self.synthesiser, self.state, best=best)
         if self.on_epoch:

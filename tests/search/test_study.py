@@ -1,0 +1,343 @@
+"""The search: trials as nested runs, pruning, resuming after an end and after a kill, and what it refuses.
+
+Most tests put a quick stand-in in the place of `fit`; one search trains for real.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import optuna
+import pytest
+
+from eeg2fmri.config import Calhas2022Config, Config, LinearConfig, load_config
+from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError
+from eeg2fmri.models.spec import block_macs
+from eeg2fmri.search import study as module
+from eeg2fmri.search.study import search_step
+from eeg2fmri.store import Windows
+from eeg2fmri.training import FitResult, FitSettings, fit
+from tests.fakes import EEG_SHAPE, FREQUENCIES, GRID, LATENT, deep_config
+from tests.mlflow_store import LINEAR, SETTINGS, memory_store, use_tracking
+
+ROOT = Path(__file__).parents[2]
+STORAGE = "sqlite:///optuna.db"
+BASE = deep_config(epochs=3, patience=2, batch_size=5, learning_rate=0.003)
+COST = block_macs(EEG_SHAPE, BASE.eeg, BASE.filters) + block_macs(GRID, BASE.fmri, BASE.filters)
+
+
+def settings(**search: object) -> Config:
+    """Targets that the base reaches: it is the first trial, and nothing dearer is trained."""
+    space = {
+        "epochs": 1,
+        "startup_trials": 2,
+        "batch_size": (5, 8),
+        "latent_side": (2, 3),
+        "filters": (2, 3),
+        "learning_rate": (1e-4, 1e-2),
+        "eeg_target": (4, 5, 2),
+        "fmri_target": (6, 3, 3),
+        "eeg_blocks": (1, 1),
+        "fmri_blocks": (1, 1),
+        "max_multiply_adds": COST,
+    }
+    tree = {
+        "data": {"context": SETTINGS["context"], "grid": GRID},
+        "models": [BASE.model_dump(), LINEAR],
+        "search": space | search,
+        "run": {"experiment": "search-tests"},
+    }
+    return Config.model_validate(tree)
+
+
+def search(config: Config, trials: int, **changes: object) -> Config:
+    given = {"study": "s", "storage": STORAGE, "timeout": None, "out": Path("best.yaml")} | changes
+    return search_step(config, memory_store(4, windows=20), trials=trials, **given)
+
+
+def trials() -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name="s", storage=STORAGE).trials
+
+
+def states() -> list[str]:
+    return [trial.state.name for trial in trials()]
+
+
+def search_runs() -> list:
+    """The runs of searches, oldest first."""
+    runs = mlflow.search_runs(experiment_names=["search-tests"], output_format="list")
+    found = [run for run in runs if run.data.tags["eeg2fmri.entry_point"] == "search"]
+    return sorted(found, key=lambda run: run.info.start_time)
+
+
+def quick_fit(config, train, validation, frequencies, fit_settings, on_epoch):
+    """A fit without training whose score grows with the learning rate."""
+    history = {"val/r2_temporal": []}
+    for epoch in range(config.training.epochs):
+        score = math.log10(config.training.learning_rate) + epoch
+        on_epoch(epoch, {"val/r2_temporal": score}, None)
+        history["val/r2_temporal"].append(score)
+    return FitResult(None, history, config.training.epochs - 1)
+
+
+@pytest.fixture
+def quick(tracking, monkeypatch):
+    monkeypatch.setattr(module, "fit", quick_fit)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A real search of five trials in two parts, two and then three more."""
+    folder = tmp_path_factory.mktemp("search")
+    with pytest.MonkeyPatch.context() as patch:
+        use_tracking(folder, patch)
+        search(settings(sampler="random"), 2)
+        first = len(trials())
+        best = search(settings(sampler="random"), 5)
+        yield folder, first, best
+
+
+@pytest.mark.slow
+def test_a_study_goes_on_where_it_stopped(searched):
+    _, first, _ = searched
+    assert first == 2
+    assert len(trials()) == 5
+    runs = search_runs()
+    assert len(runs) == 2
+    assert [run.data.params["search.trials"] for run in runs] == ["2", "5"]
+    assert [run.data.metrics["search/trials"] for run in runs] == [2, 5]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("searched")
+def test_every_trial_is_a_nested_run_with_its_state():
+    assert {"COMPLETE", "PRUNED"} == set(states())  # the draws of this seed have both
+    parents = [run.info.run_id for run in search_runs()]
+    for trial in trials():
+        run = mlflow.get_run(trial.user_attrs[module.RUN_ATTRIBUTE])
+        assert run.data.tags["mlflow.parentRunId"] == parents[0 if trial.number < 2 else 1]
+        assert run.info.run_name == f"trial-{trial.number}"
+        assert run.data.params["search.trial"] == str(trial.number)
+        assert run.data.params["model.filters"] == str(trial.params["filters"])
+        assert run.data.params["model.training.epochs"] == "1"
+        if trial.state.name == "COMPLETE":
+            assert run.info.status == "FINISHED"
+            assert run.data.metrics["val/r2_temporal"] == pytest.approx(trial.value)
+        else:
+            assert run.info.status == "KILLED"
+            assert "multiply-adds" in run.data.tags["eeg2fmri.pruned"]
+            assert int(run.data.params["search.multiply_adds"]) > COST
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("searched")
+def test_the_first_trial_is_the_configured_model():
+    first = trials()[0]
+    assert first.state.name == "COMPLETE"
+    run = mlflow.get_run(first.user_attrs[module.RUN_ATTRIBUTE])
+    for side in ("eeg", "fmri"):
+        for key in ("kernels", "strides"):
+            wanted = [list(axis) for axis in getattr(getattr(BASE, side), key)]
+            assert json.loads(run.data.params[f"model.{side}.{key}"]) == wanted
+    assert first.params["learning_rate"] == pytest.approx(BASE.training.learning_rate)
+    assert first.params["batch_size"] == BASE.training.batch_size
+
+
+@pytest.mark.slow
+def test_the_best_configuration_is_read_back_and_trains(searched):
+    folder, _, best = searched
+    read = load_config(folder / "best.yaml")
+    assert read == best
+    model = read.models[0]
+    study = optuna.load_study(study_name="s", storage=STORAGE)
+    assert model.training.learning_rate == pytest.approx(study.best_params["learning_rate"])
+    assert model.latent == (study.best_params["latent_side"],) * 3
+    assert model.training.epochs == BASE.training.epochs  # the search's single epoch is not passed on
+    assert isinstance(read.models[1], LinearConfig)
+    store = memory_store(3, windows=20)
+    parts = [Windows(store.of((f"sub-0{n}",)), store.context) for n in (1, 2)]
+    result = fit(model, *parts, FREQUENCIES, FitSettings())
+    assert len(result.history["val/r2_temporal"]) == BASE.training.epochs
+    with mlflow.start_run(search_runs()[1].info.run_id):
+        assert mlflow.artifacts.load_text(mlflow.get_artifact_uri("best.yaml")) == (folder / "best.yaml").read_text()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.search import test_study as t
+calls = []
+
+def killed_fit(*args):
+    calls.append(1)
+    if len(calls) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return t.quick_fit(*args)
+
+t.module.fit = killed_fit
+t.search(t.settings(max_multiply_adds=10**12), 3)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_search_goes_on(quick):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", KILLED], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert states() == ["COMPLETE", "RUNNING"]
+    assert not Path("best.yaml").exists()
+    kept = trials()[0].value
+    best = search(settings(max_multiply_adds=10**12), 3)
+    assert states() == ["COMPLETE", "RUNNING", "COMPLETE", "COMPLETE"]  # at most the trial in flight is lost
+    assert trials()[0].value == kept
+    assert load_config("best.yaml") == best
+
+
+@pytest.mark.usefixtures("quick")
+def test_one_more_than_before():
+    config = settings(max_multiply_adds=10**12)
+    search(config, 2)
+    search(config, 3)
+    assert len(trials()) == 3
+    search(config, 3)
+    assert len(trials()) == 3
+    assert len({trial.params["learning_rate"] for trial in trials()}) == 3
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_best_of_all_trials_is_written():
+    best = search(settings(max_multiply_adds=10**12), 5)
+    rates = [trial.params["learning_rate"] for trial in trials()]
+    assert best.models[0].training.learning_rate == max(rates)
+    assert rates.index(max(rates)) != 0  # not the configured model, which would prove little
+
+
+@pytest.mark.usefixtures("quick")
+def test_architectures_can_be_left_alone():
+    best = search(settings(architectures=False, max_multiply_adds=10**12), 4)
+    assert (best.models[0].eeg, best.models[0].fmri) == (BASE.eeg, BASE.fmri)
+    assert not any(name.startswith(("eeg.", "fmri.")) for name in trials()[1].params)
+
+
+def test_a_trial_below_the_median_is_pruned_after_its_epoch(quick, monkeypatch):
+    scores = iter([[1.0, 2.0], [0.9, 3.0], [0.1, 9.0], [0.95, 2.5]])
+
+    def scripted(config, train, validation, frequencies, fit_settings, on_epoch):
+        values = next(scores)
+        for epoch, value in enumerate(values):
+            on_epoch(epoch, {"val/r2_temporal": value}, None)
+        return FitResult(None, {"val/r2_temporal": values}, 1)
+
+    monkeypatch.setattr(module, "fit", scripted)
+    search(settings(epochs=2, startup_trials=2, max_multiply_adds=10**12), 4)
+    assert states() == ["COMPLETE", "COMPLETE", "PRUNED", "COMPLETE"]
+    assert trials()[1].value == 3.0  # the best epoch of a trial is its value
+    run = mlflow.get_run(trials()[2].user_attrs[module.RUN_ATTRIBUTE])
+    assert run.info.status == "KILLED"
+    assert "after epoch 1" in run.data.tags["eeg2fmri.pruned"]
+    assert run.data.metrics["val/r2_temporal"] == 0.1
+
+
+def test_a_trial_that_diverges_is_pruned(quick, monkeypatch):
+    def diverging(config, *args):
+        if config.training.learning_rate != BASE.training.learning_rate:
+            raise DivergenceError("loss is not finite after epoch 1")
+        return quick_fit(config, *args)
+
+    monkeypatch.setattr(module, "fit", diverging)
+    best = search(settings(max_multiply_adds=10**12), 3)
+    assert states() == ["COMPLETE", "PRUNED", "PRUNED"]
+    assert best.models[0].training.learning_rate == BASE.training.learning_rate
+
+
+def test_a_failure_fails_its_trial_and_its_runs(quick, monkeypatch):
+    def broken(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(module, "fit", broken)
+    with pytest.raises(OSError, match="disk full"):
+        search(settings(max_multiply_adds=10**12), 2)
+    assert states() == ["FAIL"]
+    (run,) = search_runs()
+    assert run.info.status == "FAILED"
+    assert mlflow.get_run(trials()[0].user_attrs[module.RUN_ATTRIBUTE]).info.status == "FAILED"
+    monkeypatch.setattr(module, "fit", quick_fit)
+    search(settings(max_multiply_adds=10**12), 2)
+    assert states() == ["FAIL", "COMPLETE", "COMPLETE"]  # a failed trial does not count
+
+
+@pytest.mark.usefixtures("quick")
+def test_nothing_completed_is_an_error(refuses):
+    with refuses(DivergenceError, "no trial was completed .*run more trials"):
+        search(settings(max_multiply_adds=1), 2)
+    assert states() == ["PRUNED", "PRUNED"]
+    assert not Path("best.yaml").exists()
+
+
+def test_no_trial_starts_after_the_timeout(quick, monkeypatch):
+    def slow(*args):
+        time.sleep(0.3)
+        return quick_fit(*args)
+
+    monkeypatch.setattr(module, "fit", slow)
+    search(settings(max_multiply_adds=10**12), 50, timeout=0.2)
+    assert states() == ["COMPLETE"]
+    assert Path("best.yaml").exists()
+
+
+@pytest.mark.usefixtures("tracking")
+@pytest.mark.parametrize(
+    "storage",
+    ["sqlite:///no/such/folder/optuna.db", "nonsense", "postgresql://nobody@127.0.0.1:1/optuna", "mystery://x"],
+)
+def test_a_storage_that_cannot_be_opened_is_named(refuses, storage):
+    with refuses(ConfigError, f"storage {storage}: cannot be opened"):
+        search(settings(), 1, storage=storage)
+    assert not Path("best.yaml").exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_gaussian_process_needs_its_extra_before_anything_starts(refuses, monkeypatch):
+    find = module.importlib.util.find_spec
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None if name == "torch" else find(name))
+    with refuses(MissingExtraError, r"pip install 'eeg2fmri\[gp\]'"):
+        search(settings(sampler="gp"), 1)
+    assert not Path("optuna.db").exists()
+    assert mlflow.get_experiment_by_name("search-tests") is None
+
+
+@pytest.mark.usefixtures("tracking")
+def test_a_search_needs_a_deep_model(refuses):
+    config = settings().model_copy(update={"models": (LinearConfig(),)})
+    with refuses(ConfigError, "calhas2022"):
+        search(config, 1)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_base_outside_the_space_is_left_out(caplog):
+    model = deep_config(latent=(4, 4, 4), filters=5)
+    config = settings(eeg_target=(3, 4, 2), max_multiply_adds=10**12)
+    config = config.model_copy(update={"models": (model,)})
+    with caplog.at_level("INFO", logger="eeg2fmri"):
+        best = search(config, 2)
+    assert "not in the search space" in caplog.text
+    assert best.models[0].filters in (2, 3)
+    assert best.models[0].latent != LATENT
+
+
+def test_what_is_not_searched_stays(quick):
+    model = Calhas2022Config.model_validate(BASE.model_dump() | {"eeg_scaling": "training", "variant": "lp"})
+    config = settings(max_multiply_adds=10**12).model_copy(update={"models": (LinearConfig(), model)})
+    best = search(config, 2)
+    assert best.models[0] == LinearConfig()
+    assert (best.models[1].eeg_scaling, best.models[1].variant) == ("training", "lp")
+    assert best.models[1].training.patience == BASE.training.patience
+    assert best.search == config.search

@@ -1,0 +1,228 @@
+"""The command line: exit status, one line on stderr, nothing half-written."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import eeg2fmri.pipeline
+from eeg2fmri import cli
+from eeg2fmri.errors import ConfigError, GateRefusal
+from tests.mlflow_store import use_tracking
+
+ROOT = Path(__file__).parents[1]
+DEMO = str(ROOT / "experiments" / "demo.yaml")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run a command in an empty folder with an empty tracking database: (exit status, lines on stderr)."""
+    use_tracking(tmp_path, monkeypatch)
+    logger = logging.getLogger("eeg2fmri")
+    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
+    # MLflow's own handler is not set up in a process that starts with the command line.
+    monkeypatch.setattr(logging.getLogger("mlflow"), "handlers", [])
+
+    def command(*arguments: str) -> tuple[int, list[str]]:
+        capsys.readouterr()
+        try:
+            status = cli.main(arguments)
+        except SystemExit as end:  # argparse's own refusals
+            status = end.code
+        return status, capsys.readouterr().err.splitlines()
+
+    yield command
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+    logger.propagate = propagate
+
+
+def written() -> set[str]:
+    """What lies in the working directory, without MLflow's own."""
+    return {path.name for path in Path.cwd().iterdir()} - {"mlflow.db", "mlruns"}
+
+
+def config(text: str) -> str:
+    Path("c.yaml").write_text(text)
+    return "c.yaml"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["train", "--config", "nothing.yaml"], ["nothing.yaml", "cannot be read", "No such file"]),
+        (["simulate", "--set", "run.sede=3"], ["run.sede", "did you mean 'seed'?"]),
+        (["train", "--set", "modells.0.variant=lp"], ["modells", "did you mean 'models'?"]),
+        (["simulate", "--set", "run.seed"], ["'run.seed'", "KEY=VALUE"]),
+        (["simulate", "--set", "run.seed=-1"], ["run.seed", "greater than or equal to 0", "-1"]),
+        (["simulate", "--set", "models.7.variant=lp"], ["models.7.variant", "from 0 to 1"]),
+        (["train", "--set", "run.device=tpu"], ["run.device", "'auto', 'cpu' or 'gpu'", "tpu"]),
+        (["main"], ["experiments/demo.yaml", "cannot be read"]),
+        (["main", "--config", ""], ["no dataset", "--root"]),
+        (["preprocess", "--root", "absent"], ["absent"]),
+        (["preprocess", "--dataset", "nifti"], ["'nifti'", "bids"]),
+        (["train", "--store", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
+        (["evaluate", "--store", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
+        (["search", "--store", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
+        (["promote"], ["'eeg2fmri'", "eeg2fmri train"]),
+        (["promote", "--name", "other", "--version", "2"], ["models:/other/2"]),
+        (["promote", "--name", "a/b"], ["registry.name"]),
+        (["synthesize", "--eeg", "x.vhdr", "--out", "x.nii"], ["models:/eeg2fmri@champion", "mlflow ui"]),
+        (["synthesize", "--model-uri", "models:/eeg2fmri@winner", "--eeg", "x.vhdr", "--out", "x.nii"], ["@winner"]),
+    ],
+)
+def test_bad_input_ends_with_2_and_one_line(run, arguments, named):
+    status, lines = run(*arguments)
+    assert status == 2
+    assert len(lines) == 1
+    assert lines[0].startswith(f"eeg2fmri {arguments[0]}: ")
+    for text in named:
+        assert text in lines[0]
+    assert written() == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], ["VERB"]),
+        (["trian"], ["'trian'", "train"]),
+        (["simulate", "--bogus"], ["--bogus"]),
+        (["simulate", "--subjects", "0"], ["--subjects", "'0'", "at least 1"]),
+        (["simulate", "--subjects", "six"], ["--subjects", "'six'", "whole number"]),
+        (["simulate", "--volumes", "1.5"], ["--volumes", "'1.5'", "whole number"]),
+        (["simulate", "--coupling", "1.01"], ["--coupling", "'1.01'", "between 0 and 1"]),
+        (["simulate", "--coupling", "nan"], ["--coupling", "'nan'", "between 0 and 1"]),
+        (["simulate", "--seed", "-1"], ["--seed", "'-1'", "at least 0"]),
+        (["main", "--trials", "-1"], ["--trials", "'-1'", "at least 0"]),
+        (["search", "--trials", "0"], ["--trials", "'0'", "at least 1"]),
+        (["search", "--timeout", "0"], ["--timeout", "'0'", "positive"]),
+        (["train", "--epochs", "0"], ["--epochs", "'0'", "at least 1"]),
+        (["train", "--batch-size", "-4"], ["--batch-size", "'-4'", "at least 1"]),
+        (["train", "--learning-rate", "inf"], ["--learning-rate", "'inf'", "positive"]),
+        (["train", "--gpu-memory-limit", "0"], ["--gpu-memory-limit", "'0'", "at least 1"]),
+        (["evaluate", "--split", "all"], ["--split", "'all'", "validation"]),
+        (["synthesize", "--out", "x.nii"], ["--eeg"]),
+        (["train", "--quiet", "--verbose"], ["--verbose", "not allowed with"]),
+    ],
+)
+def test_bad_arguments_end_with_2_and_one_line(run, arguments, named):
+    status, lines = run(*arguments)
+    assert status == 2
+    assert len(lines) == 1
+    for text in named:
+        assert text in lines[0]
+    assert written() == set()
+
+
+def test_unknown_key_in_a_file(run):
+    status, lines = run("train", "--config", config("data:\n  contxt: 8\n"))
+    assert status == 2
+    assert lines == ["eeg2fmri train: c.yaml: unknown key 'data.contxt'; did you mean 'context'?"]
+
+
+@pytest.fixture
+def stored(monkeypatch):
+    """Stands in for a store and for training: what the command would train is returned."""
+    asked: list = []
+    monkeypatch.setattr("eeg2fmri.store.open_store", lambda path: path)
+    monkeypatch.setattr(
+        eeg2fmri.pipeline, "train_step", lambda config, variant, *_: asked.append(config.model(variant))
+    )
+    return asked
+
+
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--variant", "tafp-stile"], ["'tafp-stile'", "did you mean 'tafp-style'?"]),
+        (["--variant", "linear", "--epochs", "3"], ["epochs", "linear", "no training loop"]),
+    ],
+)
+def test_train_refuses(run, arguments, named):
+    status, lines = run("train", "--config", DEMO, *arguments)
+    assert status == 2
+    assert len(lines) == 1
+    for text in named:
+        assert text in lines[0]
+
+
+@pytest.mark.parametrize("variant", ["tafp-style", "lp", None])
+def test_train_options_reach_the_model_that_is_trained(run, stored, variant):
+    options = ["--variant", variant] if variant else []
+    settings = "models=[{family: calhas2022, filters: 3}, {family: linear}]"
+    given = ["--epochs", "7", "--batch-size", "5", "--learning-rate", "1e-3", "--seed", "9", "--set", settings]
+    status, lines = run("train", *given, *options)
+    assert (status, lines) == (0, [])
+    (model,) = stored
+    assert model.variant == (variant or "tafp-style")
+    assert model.filters == 3
+    assert (model.training.epochs, model.training.batch_size, model.training.learning_rate) == (7, 5, 1e-3)
+
+
+def fails(monkeypatch, error):
+    def step(*_):
+        raise error
+
+    monkeypatch.setattr(eeg2fmri.pipeline, "promote_step", step)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (GateRefusal("version 2: 0.01 is below 0.02"), 1, "eeg2fmri promote: version 2: 0.01 is below 0.02"),
+        (ConfigError("two\n  lines"), 2, "eeg2fmri promote: two lines"),
+        (KeyboardInterrupt(), 130, "eeg2fmri promote: stopped; the same command goes on from here"),
+        (OSError(28, "No space\nleft"), 1,
+         "eeg2fmri promote: failed: OSError: [Errno 28] No space left (--debug shows where)"),
+    ],
+)  # fmt: skip
+def test_a_failure_ends_with_its_status_and_one_line(run, monkeypatch, error, status, line):
+    fails(monkeypatch, error)
+    assert run("promote") == (status, [line])
+
+
+@pytest.mark.parametrize("error", [ConfigError("bad"), GateRefusal("no"), OSError("full")])
+def test_debug_shows_where(run, monkeypatch, error):
+    fails(monkeypatch, error)
+    with pytest.raises(type(error)) as caught:
+        run("promote", "--debug")
+    assert caught.value is error
+
+
+def test_success_ends_with_0(run, monkeypatch):
+    seen = []
+    monkeypatch.setattr(eeg2fmri.pipeline, "promote_step", lambda config, version: seen.append((config, version)))
+    assert run("promote", "--name", "other", "--alias", "best", "--version", "4") == (0, [])
+    ((settings, version),) = seen
+    assert (settings.registry.name, settings.registry.alias, version) == ("other", "best", "4")
+    assert run("promote", "--version", "latest") == (0, [])
+    assert seen[1][1] is None
+
+
+@pytest.mark.parametrize(("options", "shown"), [([], ["hello"]), (["--quiet"], []), (["--verbose"], ["hello", "more"])])
+def test_how_much_is_said(run, monkeypatch, options, shown):
+    def step(*_):
+        logging.getLogger("eeg2fmri.pipeline").info("hello")
+        logging.getLogger("eeg2fmri.pipeline").debug("more")
+
+    monkeypatch.setattr(eeg2fmri.pipeline, "promote_step", step)
+    status, lines = run("promote", *options)
+    assert status == 0
+    assert [line.split()[-1] for line in lines] == shown
+
+
+@pytest.mark.parametrize(("options", "status"), [([], 2), (["--debug"], 1)])
+def test_as_a_process(tmp_path, options, status):
+    command = [sys.executable, "-m", "eeg2fmri", "simulate", "--set", "run.sede=1", *options]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin", "MPLCONFIGDIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert "unknown key 'run.sede'" in done.stderr
+    assert ("Traceback" in done.stderr) == bool(options)
+    if not options:
+        assert len(done.stderr.splitlines()) == 1

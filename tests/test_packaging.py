@@ -1,0 +1,166 @@
+"""Packaging: one set of pinned versions, and project entry points that the command line understands."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+
+from eeg2fmri.cli import _parser
+from eeg2fmri.tracking.registry import KERAS_PACKAGES, SERVING_PACKAGES
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+CONDA = yaml.safe_load((ROOT / "conda.yaml").read_text())
+PROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
+PINNED = re.compile(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*")
+
+# design.md §3: the parameters an entry point must have, and the defaults that it names.
+CONTRACT = {
+    "main": {"config": "experiments/demo.yaml", "workdir": "work", "trials": 0},
+    "simulate": {"out": None, "subjects": None, "volumes": None, "coupling": None, "seed": None},
+    "preprocess": {"dataset": "bids", "root": None, "store": None, "config": None},
+    "search": {"config": None, "store": None, "study": None, "storage": None, "trials": None, "timeout": None},
+    "train": {"config": None, "store": None, "epochs": None, "batch_size": None, "learning_rate": None,
+              "variant": None, "seed": None, "register_as": None},
+    "evaluate": {"model_uri": None, "store": None, "split": "test"},
+    "promote": {"name": None, "version": "latest", "alias": "champion"},
+    "synthesize": {"model_uri": "models:/eeg2fmri@champion", "eeg": None, "out": None},
+}  # fmt: skip
+
+
+def pip_requirements() -> list[str]:
+    (pip,) = [entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict)]
+    return pip
+
+
+def arguments(name: str, **given: object) -> list[str]:
+    """The command line that MLflow makes of an entry point: every value quoted for the shell."""
+    entry = PROJECT["entry_points"][name]
+    values = {key: spec.get("default", "") for key, spec in entry["parameters"].items()} | given
+    command = shlex.split(entry["command"].format(**{key: shlex.quote(str(v)) for key, v in values.items()}))
+    assert command[:4] == ["python", "-m", "eeg2fmri", name]
+    return command[3:]
+
+
+def test_conda_and_pyproject_agree():
+    assert sorted(pip_requirements()) == sorted(PYPROJECT["project"]["dependencies"])
+
+
+def test_nothing_is_unpinned():
+    groups = PYPROJECT["project"]["optional-dependencies"].values()
+    requirements = [
+        *pip_requirements(),
+        *PYPROJECT["project"]["dependencies"],
+        *(line for group in groups for line in group),
+        *PYPROJECT["build-system"]["requires"],
+    ]
+    assert [line for line in requirements if not PINNED.fullmatch(line)] == []
+
+
+def test_the_python_of_conda_is_one_that_the_package_takes():
+    (python,) = [entry for entry in CONDA["dependencies"] if str(entry).startswith("python=")]
+    oldest = PYPROJECT["project"]["requires-python"].removeprefix(">=")
+    version = python.removeprefix("python=")
+    assert tuple(map(int, version.split("."))) >= tuple(map(int, oldest.split(".")))
+
+
+def test_what_is_imported_is_required():
+    owners = metadata.packages_distributions()
+    required = {line.split("==")[0].lower() for line in PYPROJECT["project"]["dependencies"]}
+    for path in sorted((ROOT / "eeg2fmri").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"eeg2fmri"}:
+                assert {owner.lower() for owner in owners.get(name, [name])} & required, f"{path} imports {name}"
+
+
+def test_a_served_model_requires_what_the_package_pins():
+    required = {line.split("==")[0] for line in PYPROJECT["project"]["dependencies"]}
+    assert {*SERVING_PACKAGES, *KERAS_PACKAGES} <= required
+
+
+def test_the_project_uses_the_environment():
+    assert PROJECT["name"] == "eeg2fmri"
+    assert (ROOT / PROJECT["conda_env"]).is_file()
+    assert PYPROJECT["project"]["scripts"] == {"eeg2fmri": "eeg2fmri.cli:main"}
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_an_entry_point_has_its_parameters_and_defaults(name):
+    parameters = PROJECT["entry_points"][name]["parameters"]
+    assert CONTRACT[name].keys() <= parameters.keys()
+    for key, default in CONTRACT[name].items():
+        assert "default" in parameters[key], "every entry point runs with `mlflow run . -e NAME` alone"
+        if default is not None:
+            assert parameters[key]["default"] == default
+
+
+def test_there_is_no_entry_point_without_a_contract():
+    assert PROJECT["entry_points"].keys() == CONTRACT.keys()
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_an_entry_point_uses_every_parameter(name):
+    entry = PROJECT["entry_points"][name]
+    assert set(re.findall(r"{(\w+)}", entry["command"])) == entry["parameters"].keys()
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_the_command_line_understands_an_entry_point(name):
+    args = _parser().parse_args(arguments(name))
+    assert args.verb == name
+    for key, spec in PROJECT["entry_points"][name]["parameters"].items():
+        found = getattr(args, key)
+        # An empty default leaves the value to the configuration.
+        assert str(found) == str(spec["default"]) if spec["default"] != "" else not found, key
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_the_project_and_the_command_line_have_the_same_defaults(name):
+    required = ["--eeg", "work/dataset/sub-06/eeg/sub-06_task-rest_eeg.vhdr", "--out", "work/synthesised_bold.nii.gz"]
+    ours = vars(_parser().parse_args([name, *(required if name == "synthesize" else [])]))
+    theirs = vars(_parser().parse_args(arguments(name)))
+    # The demo's configuration, and what the configuration gives anyway.
+    known = {"config", "device", "set", "name", "alias", "run"}
+    assert {k: v for k, v in ours.items() if k not in known} == {k: v for k, v in theirs.items() if k not in known}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "key", "value"),
+    [
+        ("main", {"trials": 3}, "trials", 3),
+        ("main", {"set": "run.seed=3; data.iqr=true"}, "set", "run.seed=3; data.iqr=true"),
+        ("simulate", {"coupling": 0}, "coupling", 0.0),
+        ("simulate", {"out": "a folder/with spaces"}, "out", "a folder/with spaces"),
+        ("search", {"timeout": 1.5}, "timeout", 1.5),
+        ("train", {"learning_rate": "1e-3", "batch_size": 8}, "learning_rate", 0.001),
+        ("evaluate", {"split": "validation"}, "split", "validation"),
+    ],
+)
+def test_given_parameters_arrive(name, given, key, value):
+    assert getattr(_parser().parse_args(arguments(name, **given)), key) == value
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from eeg2fmri.cli import main\n"
+        "try:\n"
+        "    main(['--help'])\n"
+        "finally:\n"
+        "    print(sorted({'keras', 'tensorflow', 'mlflow', 'optuna', 'torch', 'mne', 'scipy'} & sys.modules.keys()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "usage: eeg2fmri" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
