@@ -21,6 +21,8 @@ from eeg2fmri.store import Windows
 if TYPE_CHECKING:
     from eeg2fmri.training.callbacks import Example, History, OnEpoch
 
+POWER_BATCH = 64  # windows whose spectra are copied at once
+
 
 @dataclass(frozen=True)
 class FitSettings:
@@ -95,7 +97,8 @@ def _fit_linear(
     rows = np.arange(len(both))
     subjects = sorted({r.subject for r in both.recordings})
     subject = np.array([subjects.index(r.subject) for r in both.recordings])[both.owner]
-    power = np.concatenate([log_band_power(both.eeg(part), frequencies) for part in np.array_split(rows, 16)])
+    parts = [rows[start : start + POWER_BATCH] for start in range(0, len(rows), POWER_BATCH)]
+    power = np.concatenate([log_band_power(both.eeg(part), frequencies) for part in parts])
     targets = both.standardised(rows, config.bold_scaling)
     fitted = fit_linear(
         power,
