@@ -168,10 +168,15 @@ class SearchConfig(Section):
 
 
 class EvaluationConfig(Section):
-    """The shuffled-EEG control: how many shuffles every score averages, and how many give the p-value."""
+    """The shuffled-EEG control: how many shuffles every score averages, and how many give the p-value.
+
+    The p-value is that of the series without drifts slower than `drift_cutoff` (s): a shift cuts a
+    drift in two, so a chance agreement of drifts would look like more than chance.
+    """
 
     shuffles: Positive = 5
     permutations: Annotated[int, Field(ge=19)] = 999
+    drift_cutoff: Annotated[float, Field(gt=0)] = 128.0
     seed: Annotated[int, Field(ge=0)] = 0
 
 

@@ -20,10 +20,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft, linalg, stats
+from scipy import linalg, stats
 
 from eeg2fmri.config import LinearConfig
 from eeg2fmri.errors import SpecError
+from eeg2fmri.signals import without_drift
 
 # Hz, lower edge included: the clinical bands (IFCN; Babiloni et al. 2020).
 BANDS = {"delta": (0.1, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0), "gamma": (30.0, 80.0)}
@@ -197,10 +198,8 @@ def _principal_components(targets: np.ndarray, count: int) -> np.ndarray:
 
 
 def _without_drift(values: np.ndarray, owner: np.ndarray, tr: float, cutoff: float) -> np.ndarray:
-    """Take each recording's mean and cosines slower than `cutoff` seconds out, in place."""
+    """Take each recording's mean and drifts out, in place."""
     for recording in np.unique(owner):
-        rows = np.flatnonzero(owner == recording)
-        n = len(rows)
-        waves = fft.idct(np.eye(n, int(2 * n * tr / cutoff) + 1), axis=0, norm="ortho").astype(values.dtype)
-        values[rows] -= waves @ (waves.T @ values[rows])
+        rows = owner == recording
+        values[rows] = without_drift(values[rows], tr, cutoff)
     return values

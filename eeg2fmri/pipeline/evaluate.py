@@ -19,6 +19,7 @@ from eeg2fmri.evaluation import r2_of_shifts, score_recording, shuffled_order, s
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.pipeline.data import say_skipped
 from eeg2fmri.serving import Bundle
+from eeg2fmri.signals import without_drift
 from eeg2fmri.store import Store, StoredRecording, Windows, split_subjects
 from eeg2fmri.tracking import RunLog, Scores, finished_run, load_model, tracked_run
 from eeg2fmri.tracking.registry import store_scores
@@ -84,7 +85,7 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
     with tracked_run("evaluate", experiment=config.run.experiment, name=f"evaluate-{variant}", params=params,
                      tags={"variant": variant, "dataset": store.path.name}) as log:  # fmt: skip
         windows = Windows(recordings, store.context)
-        table, p_value, example = score_windows(bundle.model, windows, config.evaluation)
+        table, p_value, example = score_windows(bundle.model, windows, config.evaluation, float(bundle.signal["tr"]))
         overall = summarise(table)
         metrics = {**metric_names(overall, split_name), P_VALUE: p_value}
         log.metrics(metrics)
@@ -98,7 +99,7 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
 
 
 def score_windows(
-    model: FittedModel, windows: Windows, config: EvaluationConfig
+    model: FittedModel, windows: Windows, config: EvaluationConfig, tr: float
 ) -> tuple[pd.DataFrame, float, tuple[np.ndarray, np.ndarray]]:
     """Scores of every recording under the three conditions.
 
@@ -123,7 +124,8 @@ def score_windows(
             each = [score_recording(measured, v, model.mean_volume, recording.mask) for v in volumes]
             scores = {key: float(np.mean([s[key] for s in each])) for key in each[0]}
             rows.append({"subject": recording.subject, "recording": recording.name, "condition": condition, **scores})
-        shifts.append(r2_of_shifts(measured, synthesised, recording.mask))
+        steady, follows = (without_drift(series, tr, config.drift_cutoff) for series in (measured, synthesised))
+        shifts.append(r2_of_shifts(steady, follows, recording.mask))
         middle = len(indices) // 2
         examples.append((measured[middle], synthesised[middle]))
     rng = np.random.default_rng(config.seed)

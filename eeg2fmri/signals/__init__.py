@@ -1,6 +1,6 @@
 """Signals as arrays: EEG spectrograms, and the regridding and scaling of BOLD volumes."""
 
-from eeg2fmri.signals.bold import BoldStatistics, recording_statistics, regrid, restore, standardise
+from eeg2fmri.signals.bold import BoldStatistics, recording_statistics, regrid, restore, standardise, without_drift
 from eeg2fmri.signals.eeg import EegStatistics, standardise_eeg
 from eeg2fmri.signals.spectrogram import frequencies, spectrogram
 
@@ -14,4 +14,5 @@ __all__ = [
     "spectrogram",
     "standardise",
     "standardise_eeg",
+    "without_drift",
 ]

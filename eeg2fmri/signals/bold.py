@@ -55,6 +55,25 @@ def regrid(volumes: np.ndarray, grid: tuple[int, int, int]) -> np.ndarray:
     return out
 
 
+def without_drift(series: np.ndarray, tr: float, cutoff: float) -> np.ndarray:
+    """Take the mean and the cosines slower than `cutoff` out of series over time.
+
+    Parameters
+    ----------
+    series : (time, ...) of one recording.
+    tr : seconds between its elements.
+    cutoff : seconds; the discrete cosine set of Friston et al. 2000, NeuroImage 12:196.
+
+    Returns
+    -------
+    A new array of the same shape and type.
+    """
+    waves = fft.idct(np.eye(len(series), int(2 * len(series) * tr / cutoff) + 1), axis=0, norm="ortho")
+    flat = series.reshape(len(series), -1)
+    waves = waves.astype(flat.dtype)
+    return (flat - waves @ (waves.T @ flat)).reshape(series.shape)
+
+
 def recording_statistics(volumes: np.ndarray, mask: np.ndarray, *, iqr: bool) -> BoldStatistics:
     """Statistics of one recording.
 

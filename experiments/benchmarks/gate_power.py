@@ -18,7 +18,8 @@ import numpy as np
 
 from eeg2fmri.config import Config, DataConfig, EvaluationConfig, LinearConfig, SimulationConfig
 from eeg2fmri.datasets import find_recordings
-from eeg2fmri.evaluation import r2_of_shifts, shuffled_p_value
+from eeg2fmri.evaluation import r2_of_shifts, r2_temporal, shuffled_p_value
+from eeg2fmri.signals import without_drift
 from eeg2fmri.simulation import read_best_r2, simulate
 from eeg2fmri.store import Windows, build_store, split_subjects
 from eeg2fmri.tracking.gate import Scores, check_gate
@@ -34,14 +35,18 @@ def one_dataset(coupling: float, seed: int, folder: Path) -> dict[str, float | b
     split = split_subjects(store.subjects, Config().split)
     train, validation, test = (Windows(store.of(split.part(p)), store.context) for p in ("train", "validation", "test"))
     model = fit(LinearConfig(), train, validation, np.asarray(store.signal["frequencies"]), FitSettings()).model
-    shifts = []
+    shifts, scores, config = [], [], EvaluationConfig()
     for number, recording in enumerate(test.recordings):
         rows = test.indices(number)
         synthesised = model.standard_units(model.synthesise(test.eeg(rows)))
-        shifts.append(r2_of_shifts(test.standardised(rows, "recording"), synthesised, recording.mask))
-    subjects, config = [r.subject for r in test.recordings], EvaluationConfig()
+        measured = test.standardised(rows, "recording")
+        shifted = [r2_temporal(measured, np.roll(synthesised, s, axis=0), recording.mask) for s in (30, 50, 70)]
+        scores.append((r2_temporal(measured, synthesised, recording.mask), np.mean(shifted)))
+        steady = [without_drift(series, store.signal["tr"], config.drift_cutoff) for series in (measured, synthesised)]
+        shifts.append(r2_of_shifts(*steady, recording.mask))
+    subjects = [r.subject for r in test.recordings]
     p_value = shuffled_p_value(shifts, subjects, test.context, config.permutations, np.random.default_rng(config.seed))
-    score, shuffled = float(np.mean([s[0] for s in shifts])), float(np.mean([s[1:].mean() for s in shifts]))
+    score, shuffled = (float(value) for value in np.mean(scores, axis=0))
     best = read_best_r2(folder / "dataset")
     return {
         "r2_temporal": round(score, 4),

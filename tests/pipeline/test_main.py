@@ -1,0 +1,252 @@
+"""The whole job on a tiny simulated dataset, in this process, with the linear family."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+
+import mlflow
+import pytest
+
+import eeg2fmri.pipeline
+from eeg2fmri.config import Config
+from eeg2fmri.errors import ConfigError, GateRefusal, StoreError
+from eeg2fmri.pipeline import data, evaluate, main, main_job, train
+from eeg2fmri.pipeline.evaluate import Evaluation
+from eeg2fmri.pipeline.main import JobResult, summary
+from eeg2fmri.tracking.gate import Scores
+from eeg2fmri.tracking.registry import champion, latest_version, store_scores
+from tests.mlflow_store import use_tracking
+
+GRID = (12, 13, 8)
+CONFIG = {
+    "simulation": {"subjects": 4, "volumes": 40, "grid": GRID, "channels": 5, "sampling_rate": 100},
+    "data": {"grid": GRID, "frequencies": 30, "context": 5},
+    "split": {"validation": 1, "test": 1},
+    "models": [{"family": "linear", "components": 5}],
+    "evaluation": {"shuffles": 2, "permutations": 19},
+    "run": {"experiment": "main-tests"},
+}
+STEPS = ("simulate", "preprocess", "train linear", "evaluate linear")
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    """Run the job in one working directory; gives its result, its runs and what it said it skipped."""
+    folder = tmp_path_factory.mktemp("main")
+    with pytest.MonkeyPatch.context() as patch:
+        use_tracking(folder, patch)
+
+        def run(workdir="work", **changes):
+            said: list[str] = []
+            handler = logging.Handler()
+            handler.emit = lambda record: said.append(record.getMessage())
+            logger = logging.getLogger("eeg2fmri")
+            level = logger.level
+            logger.addHandler(handler)
+            logger.setLevel(logging.INFO)
+            known = {r.info.run_id for r in all_runs()}
+            try:
+                result = main_job(Config.model_validate(CONFIG | changes), folder / workdir, None, 0)
+            finally:
+                logger.removeHandler(handler)
+                logger.setLevel(level)
+            skipped = [text.split(": skipped, run ")[0] for text in said if ": skipped, run " in text]
+            return result, [r for r in all_runs() if r.info.run_id not in known], skipped
+
+        yield run
+
+
+def all_runs() -> list:
+    experiment = mlflow.get_experiment_by_name("main-tests")
+    return mlflow.search_runs([experiment.experiment_id], output_format="list") if experiment else []
+
+
+@pytest.fixture(scope="module")
+def first(job):
+    return job()
+
+
+def steps(runs) -> list[str]:
+    """Names of the runs, in order of their start."""
+    return [r.info.run_name for r in sorted(runs, key=lambda r: r.info.start_time)]
+
+
+def test_one_parent_with_a_child_per_step(first):
+    _, runs, skipped = first
+    assert skipped == []
+    assert steps(runs) == ["main", "simulate", "preprocess", "train-linear", "evaluate-linear", "promote"]
+    (parent,) = [r for r in runs if r.info.run_name == "main"]
+    assert parent.info.status == "FINISHED"
+    for run in runs:
+        assert run.data.tags["eeg2fmri.entry_point"] == run.info.run_name.split("-")[0]
+        if run is not parent:
+            assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+
+
+def test_the_runs_hold_what_the_design_says(first):
+    result, runs, _ = first
+    run = {r.info.run_name: r.data for r in runs}
+    digest = run["preprocess"].params["data.digest"]
+    assert run["train-linear"].params["data.digest"] == run["evaluate-linear"].params["data.digest"] == digest
+    assert json.loads(run["train-linear"].params["split.train"]) == ["sub-01", "sub-02"]
+    assert json.loads(run["train-linear"].params["split.test"]) == ["sub-04"]
+    assert {"model.components", "data.context", "run.seed", "version.mlflow"} <= run["train-linear"].params.keys()
+    made_by = next(r for r in runs if r.info.run_name == "preprocess").info.run_id
+    assert run["train-linear"].tags["eeg2fmri.preprocess_run"] == made_by
+    score = result.models["linear"][1].overall["model"]["r2_temporal"]
+    assert run["main"].metrics == {"test/r2_temporal_linear": score}
+    assert run["train-linear"].metrics["test/r2_temporal"] == score
+    assert run["simulate"].metrics["truth/best_r2_temporal"] > 0
+    assert 0 < result.best_reachable < 1
+
+
+def test_the_parent_keeps_the_summary(first):
+    result, runs, _ = first
+    (parent,) = [r for r in runs if r.info.run_name == "main"]
+    text = mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/summary.md")
+    assert text == summary(result, Config.model_validate(CONFIG))
+
+
+@pytest.mark.usefixtures("first")
+def test_nothing_is_done_twice(first, job):
+    result, runs, skipped = job()
+    assert skipped == list(STEPS)
+    assert steps(runs) == ["main", "promote"]
+    assert latest_version("eeg2fmri").version == 1
+    assert result.models["linear"][0] == first[0].models["linear"][0]
+    assert result.models["linear"][1] == dataclasses.replace(first[0].models["linear"][1], skipped=True)
+    assert result.champion == first[0].champion
+
+
+@pytest.mark.usefixtures("first")
+@pytest.mark.parametrize(
+    ("changes", "redone"),
+    [
+        ({"evaluation": {"shuffles": 3, "permutations": 19}}, {"evaluate linear"}),
+        ({"models": [{"family": "linear", "components": 4}]}, {"train linear", "evaluate linear"}),
+        ({"split": {"validation": ["01"], "test": 1}}, {"train linear", "evaluate linear"}),
+        ({"registry": {"name": "other"}}, {"train linear", "evaluate linear"}),
+    ],
+)
+def test_a_changed_setting_redoes_what_depends_on_it(job, changes, redone):
+    _, runs, skipped = job(**changes)
+    assert set(STEPS) - set(skipped) == redone
+    assert {r.info.run_name.replace("-", " ") for r in runs} - {"main", "promote"} == redone
+
+
+@pytest.mark.usefixtures("first")
+def test_a_changed_dataset_redoes_everything_elsewhere(job):
+    _, _, skipped = job(workdir="other", simulation=CONFIG["simulation"] | {"seed": 1})
+    assert skipped == []
+
+
+@pytest.mark.usefixtures("first")
+def test_a_store_with_other_settings_is_not_overwritten(job, refuses):
+    with refuses(StoreError, "made with other settings .*context"):
+        job(data=CONFIG["data"] | {"context": 4})
+    assert champion_runs_failed()
+
+
+def champion_runs_failed() -> bool:
+    """Whether the newest parent run and its last child are closed as failed."""
+    newest = sorted(all_runs(), key=lambda r: r.info.start_time)[-2:]
+    return [r.info.status for r in newest] == ["FAILED", "FAILED"]
+
+
+def test_without_a_dataset_nothing_starts(tmp_path, tracking, refuses):
+    with refuses(ConfigError, "no dataset: give --root"):
+        main_job(Config.model_validate({"run": {"experiment": "none"}}), tmp_path / "work", None, 0)
+    assert mlflow.get_experiment_by_name("none") is None
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("module", [data, evaluate, train])
+def test_the_code_that_a_step_depends_on_is_there(module):
+    package = eeg2fmri.pipeline.__path__[0].removesuffix("/pipeline")
+    names = [name for name in vars(module) if name.endswith("_CODE")]
+    assert names
+    for name in names:
+        for part in getattr(module, name):
+            assert (data.Path(package) / part / "__init__.py").is_file(), f"{name}: {part}"
+
+
+def evaluation(score: float) -> Evaluation:
+    scores = {"r2_temporal": score, "skill": 0.012345, "rmse": 0.5, "ssim": 0.9}
+    zero = dict.fromkeys(scores, 0.0)
+    shuffled = zero | {"r2_temporal": -0.02}
+    return Evaluation("run", {"model": scores, "mean_volume": zero, "shuffled": shuffled}, 0.004, skipped=False)
+
+
+def test_the_summary_tells_what_there_is(tracking):
+    result = JobResult({"linear": ("3", evaluation(0.0314)), "lp": ("4", evaluation(-0.2))}, "3", None, 0.0777)
+    lines = summary(result, Config()).splitlines()
+    assert [line.split(" | ")[:5] for line in lines[2:4]] == [
+        ["| linear", "3", "+0.0314", "+0.0000", "-0.0200"],
+        ["| lp", "4", "-0.2000", "+0.0000", "-0.0200"],
+    ]
+    text = "\n".join(lines)
+    assert "0.004 | +0.0123 | 0.5000 | 0.9000 |" in lines[2]
+    assert "0.0777" in text
+    assert "eeg2fmri@champion is version 3" in text
+    assert f"mlflow ui --backend-store-uri {tracking}" in text
+    assert "mlflow models serve -m models:/eeg2fmri@champion" in text
+    assert "Gate:" not in text
+
+
+@pytest.mark.usefixtures("tracking")
+def test_the_summary_tells_of_a_refusal():
+    result = JobResult({"linear": ("3", evaluation(-0.01))}, None, "version 3 stays unpromoted: because", None)
+    text = summary(result, Config())
+    assert "No champion." in text
+    assert "Gate: version 3 stays unpromoted: because" in text
+    assert "models serve" not in text
+    assert "reachable" not in text
+
+
+@pytest.fixture
+def registered(tracking, monkeypatch):
+    """Four versions without models behind them, whose scores the gate reads."""
+    client = mlflow.MlflowClient()
+    client.create_registered_model("eeg2fmri")
+    asked: list[str] = []
+
+    def version(score: float, digest: str = "d") -> str:
+        made = client.create_model_version("eeg2fmri", "file:///nowhere")
+        store_scores(made, Scores(str(made.version), score, -0.1, 0.001, digest))
+        return str(made.version)
+
+    monkeypatch.setattr(main, "evaluate_step", lambda config, uri, *_: asked.append(uri))
+    return version, asked
+
+
+def test_the_better_model_is_promoted(registered):
+    version, _ = registered
+    models = {name: (version(score), evaluation(score)) for name, score in (("a", 0.1), ("b", 0.3), ("c", 0.2))}
+    result = main._promote_best(Config(), models, 0.5)
+    assert (result.champion, result.refusal, result.best_reachable) == ("2", None, 0.5)
+    assert str(champion("eeg2fmri", "champion").version) == "2"
+
+
+def test_a_refusal_is_told_and_the_champion_stays(registered):
+    version, _ = registered
+    main._promote_best(Config(), {"a": (version(0.3), evaluation(0.3))}, None)
+    result = main._promote_best(Config(), {"b": (version(0.2), evaluation(0.2))}, None)
+    assert result.champion == "1"
+    assert "0.2000 is below 0.3000" in result.refusal
+    with pytest.raises(GateRefusal):
+        eeg2fmri.pipeline.promote_step(Config(), "2")
+
+
+@pytest.mark.parametrize(("digest", "scored_again"), [("d", []), ("other", ["models:/eeg2fmri/1"])])
+def test_an_old_champion_is_scored_on_new_data(registered, digest, scored_again):
+    version, asked = registered
+    main._promote_best(Config(), {"a": (version(0.3), evaluation(0.3))}, None)
+
+    @dataclasses.dataclass
+    class FakeStore:
+        digest: str
+
+    main._score_old_champion(Config(), FakeStore(digest))
+    assert asked == scored_again
