@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from eeg2fmri.signals import BoldStatistics, recording_statistics, regrid, restore, standardise
+from eeg2fmri.signals import BoldStatistics, recording_statistics, regrid, restore, standardise, without_drift
 
 
 @pytest.fixture
@@ -175,3 +175,13 @@ def test_iqr_of_a_full_recording_is_vectorised(rng):
     volumes = rng.standard_normal((20, 64, 64, 30), dtype=np.float32)
     volumes[3, 4, 5, 6] = 1e9
     assert recording_statistics(volumes, np.ones((64, 64, 30), bool), iqr=True).sd == pytest.approx(0.98, abs=0.02)
+
+
+def test_drifts_and_the_mean_are_taken_out_and_faster_changes_kept():
+    times = np.arange(60) + 0.5
+    slow = 3 + np.cos(np.pi * times * 2 / 60)  # period 60 volumes = 120 s
+    fast = np.cos(np.pi * times * 10 / 60)  # period 24 s
+    series = np.stack([slow + fast, 5 * slow], axis=1).reshape(60, 2, 1)
+    left = without_drift(series, tr=2.0, cutoff=100.0)
+    np.testing.assert_allclose(left[:, 0, 0], fast, atol=1e-9)
+    np.testing.assert_allclose(left[:, 1, 0], 0, atol=1e-9)
