@@ -151,7 +151,6 @@ def _quiet_dependencies() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
-    warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType")
     warnings.filterwarnings("ignore", message=".*can be interpreted in multiple ways")
 
 

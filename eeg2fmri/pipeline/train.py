@@ -97,7 +97,9 @@ def _params(config: Config, model: Calhas2022Config | LinearConfig, store: Store
 
 def _log_data(log: RunLog, store: Store, train: Windows, validation: Windows) -> None:
     for context, windows in (("training", train), ("validation", validation)):
-        log.dataset(store.digest, str(store.path), store.path.name, context, windows.eeg(np.arange(1)))
+        # A name of its own: MLflow keeps one input of each name and digest.
+        name = f"{store.path.name}-{context}"
+        log.dataset(store.digest, str(store.path), name, context, windows.eeg(np.arange(1)))
     made_by = mlflow.search_runs(
         experiment_ids=[mlflow.get_run(log.run_id).info.experiment_id],
         filter_string=f"tags.`eeg2fmri.data_digest` = '{store.digest}'",
