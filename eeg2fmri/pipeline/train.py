@@ -143,9 +143,7 @@ def _register(
             "run_id": log.run_id,
         },
     )
-    best = {key: values[result.best_epoch] for key, values in result.history.items()}
     log.params({f"result.{key}": value for key, value in result.facts.items()})
-    log.metrics({f"best/{key.replace('/', '_')}": value for key, value in best.items() if key.startswith("val/")})
     log.figure(plotting.learning_curves(result.history, title=model.variant), "figures/learning_curves.png")
     log.text(model_card(bundle, result), "model_card.md")
     facts = {"data_digest": store.digest, "variant": model.variant}

@@ -94,8 +94,8 @@ def tracked_run(
     with mlflow.start_run(run_name=None if adopted else name or entry_point, nested=nested) as run:
         log = RunLog(run.info.run_id)
         log.tags({ENTRY_POINT: entry_point, "git_commit": git_commit(), **(tags or {})})
-        if adopted and name:
-            log.tags({"mlflow.runName": name})
+        if adopted:  # `mlflow run` has given it a name at random
+            log.tags({"mlflow.runName": name or entry_point})
         log.params({**(params or {}), **versions()})
         yield log
 
