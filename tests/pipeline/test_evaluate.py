@@ -16,10 +16,11 @@ from eeg2fmri.pipeline import evaluate_step, train_step
 from eeg2fmri.pipeline.evaluate import CONDITIONS, P_VALUE, metric_names, score_windows, summarise
 from eeg2fmri.store import Store, Windows
 from eeg2fmri.tracking import load_model, resolve_version, tracked_run, version_scores
+from tests.fakes import TR
 from tests.mlflow_store import LINEAR, SETTINGS, SIGNAL, memory_store, use_tracking
 
 URI = "models:/eeg2fmri/1"
-SCORES = {"rmse", "mae", "psnr", "ssim", "correlation", "skill", "r2_temporal"}
+SCORES = {"rmse", "mae", "psnr", "ssim", "temporal_correlation", "skill", "r2_temporal"}
 TEST = ("sub-05", "sub-06")
 
 
@@ -74,7 +75,7 @@ def test_a_model_of_coupled_data_beats_its_nulls(run):
 def test_a_model_of_uncoupled_data_does_not(evaluated, store):
     bundle, _ = load_model(URI)
     windows = Windows(memory_store(coupling=0).of(TEST), store.context)
-    table, p_value, _ = score_windows(bundle.model, windows, settings().evaluation)
+    table, p_value, _ = score_windows(bundle.model, windows, settings().evaluation, TR)
     assert summarise(table)["model"]["r2_temporal"] < 0
     assert p_value > 0.05
 
@@ -114,9 +115,8 @@ def test_the_control_averages_its_shuffles(evaluated, store):
     bundle, _ = load_model(URI)
     windows = Windows(store.of(TEST), store.context)
     options = [EvaluationConfig(shuffles=n, permutations=19, seed=s) for n, s in ((1, 0), (1, 1), (40, 0), (40, 1))]
-    found = [
-        summarise(score_windows(bundle.model, windows, o)[0])["shuffled"]["r2_temporal"] for o in options
-    ]  # one shuffle depends on its seed, the mean of many hardly
+    found = [summarise(score_windows(bundle.model, windows, o, TR)[0])["shuffled"]["r2_temporal"] for o in options]
+    # One shuffle depends on its seed, the mean of many hardly.
     assert found[0] != found[1]
     assert abs(found[2] - found[3]) < abs(found[0] - found[1])
 

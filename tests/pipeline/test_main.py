@@ -93,6 +93,9 @@ def test_the_runs_hold_what_the_design_says(first):
     assert json.loads(run["train-linear"].params["split.train"]) == ["sub-01", "sub-02"]
     assert json.loads(run["train-linear"].params["split.test"]) == ["sub-04"]
     assert {"model.components", "data.context", "run.seed", "version.mlflow"} <= run["train-linear"].params.keys()
+    (trained,) = [r for r in runs if r.info.run_name == "train-linear"]
+    used = {(tag.value, used.dataset.digest) for used in trained.inputs.dataset_inputs for tag in used.tags}
+    assert used == {("training", digest[:36]), ("validation", digest[:36])}
     made_by = next(r for r in runs if r.info.run_name == "preprocess").info.run_id
     assert run["train-linear"].tags["eeg2fmri.preprocess_run"] == made_by
     score = result.models["linear"][1].overall["model"]["r2_temporal"]
@@ -146,10 +149,10 @@ def test_a_changed_dataset_redoes_everything_elsewhere(job):
 def test_a_store_with_other_settings_is_not_overwritten(job, refuses):
     with refuses(StoreError, "made with other settings .*context"):
         job(data=CONFIG["data"] | {"context": 4})
-    assert champion_runs_failed()
+    assert newest_runs_failed()
 
 
-def champion_runs_failed() -> bool:
+def newest_runs_failed() -> bool:
     """Whether the newest parent run and its last child are closed as failed."""
     newest = sorted(all_runs(), key=lambda r: r.info.start_time)[-2:]
     return [r.info.status for r in newest] == ["FAILED", "FAILED"]
