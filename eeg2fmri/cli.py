@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args.run(args)
     except Eeg2FmriError as err:
         if args.debug:
-            raise
+            traceback.print_exc()
         print(f"eeg2fmri {args.verb}: {' '.join(str(err).split())}", file=sys.stderr)
         return err.exit_code
     except KeyboardInterrupt:
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except Exception as err:
         if args.debug:
-            raise
+            traceback.print_exc()
         message = " ".join(f"{type(err).__name__}: {err}"[:400].split())
         print(f"eeg2fmri {args.verb}: failed: {message} (--debug shows where)", file=sys.stderr)
         return 1

@@ -20,7 +20,7 @@ from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.pipeline.data import say_skipped
 from eeg2fmri.serving import Bundle
 from eeg2fmri.signals import without_drift
-from eeg2fmri.store import Store, StoredRecording, Windows, split_subjects
+from eeg2fmri.store import Store, StoredRecording, Windows, recordings_digest, split_subjects
 from eeg2fmri.tracking import RunLog, Scores, finished_run, load_model, tracked_run
 from eeg2fmri.tracking.registry import store_scores
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
@@ -67,12 +67,13 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
         _check_unseen(bundle, recordings)
     identity = f"{version.name}/{version.version}/{version.run_id}" if version else model_uri
     settings = [identity, split_name, subjects, config.evaluation.model_dump(mode="json")]
-    key = step_key("evaluate", EVALUATE_CODE, settings, store.digest)
+    digest = recordings_digest(recordings)
+    key = step_key("evaluate", EVALUATE_CODE, settings, digest)
     if run := finished_run(key, config.run.experiment):
         say_skipped(f"evaluate {bundle.model.config.variant}", run.info.run_id)
         overall, p_value = _overall_of(run.data.metrics, split_name), run.data.metrics[P_VALUE]
         if split_name == "test" and version:  # another store may have been scored since
-            _tag_version(version, overall, p_value, store)
+            _tag_version(version, overall, p_value, digest)
         return Evaluation(run.info.run_id, overall, p_value, skipped=True)
     variant = bundle.model.config.variant
     params = {
@@ -81,6 +82,7 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
         "evaluation.subjects": subjects,
         "evaluation.shuffles": config.evaluation.shuffles,
         "data.digest": store.digest,
+        "evaluation.data_digest": digest,
     }
     with tracked_run("evaluate", experiment=config.run.experiment, name=f"evaluate-{variant}", params=params,
                      tags={"variant": variant, "dataset": store.path.name}) as log:  # fmt: skip
@@ -92,7 +94,7 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
         _log_figures(log, table, example, variant)
         log.table(table, "scores.json")
         if split_name == "test" and version:
-            _publish(version, metrics, overall, store)
+            _publish(version, metrics, overall, digest)
         log.tags({STEP_KEY: key})
         logger.info("evaluate %s on %s: %s", variant, split_name, sentence(overall, p_value))
         return Evaluation(log.run_id, overall, p_value, skipped=False)
@@ -196,14 +198,14 @@ def _log_figures(log: RunLog, table: pd.DataFrame, example: tuple[np.ndarray, np
     log.figure(plotting.score_figure(nested, title=f"{variant}, unseen subjects"), "figures/scores.png")
 
 
-def _publish(version: Any, metrics: dict[str, float], overall: dict[str, dict[str, float]], store: Store) -> None:
+def _publish(version: Any, metrics: dict[str, float], overall: dict[str, dict[str, float]], digest: str) -> None:
     """Put the scores where people look: on the training run, and on the registered version."""
     client = mlflow.MlflowClient()
     now = int(pd.Timestamp.now().timestamp() * 1000)
     client.log_batch(version.run_id, metrics=[Metric(k, v, now, 0) for k, v in metrics.items()])
-    _tag_version(version, overall, metrics[P_VALUE], store)
+    _tag_version(version, overall, metrics[P_VALUE], digest)
 
 
-def _tag_version(version: Any, overall: Mapping[str, Mapping[str, float]], p_value: float, store: Store) -> None:
+def _tag_version(version: Any, overall: Mapping[str, Mapping[str, float]], p_value: float, digest: str) -> None:
     model, shuffled = (overall[condition]["r2_temporal"] for condition in ("model", "shuffled"))
-    store_scores(version, Scores(str(version.version), model, shuffled, p_value, store.digest))
+    store_scores(version, Scores(str(version.version), model, shuffled, p_value, digest))

@@ -11,14 +11,14 @@ import mlflow
 import numpy as np
 
 from eeg2fmri.config import Config
-from eeg2fmri.errors import ConfigError, GateRefusal
+from eeg2fmri.errors import ConfigError, GateRefusal, LeakageError, ModelError
 from eeg2fmri.pipeline.data import preprocess_step, simulate_step
 from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step
 from eeg2fmri.pipeline.promote import promote_step
 from eeg2fmri.pipeline.train import train_step
 from eeg2fmri.search.study import search_step
 from eeg2fmri.simulation import read_best_r2
-from eeg2fmri.store import Store, split_subjects
+from eeg2fmri.store import Store, recordings_digest, split_subjects
 from eeg2fmri.tracking import tracked_run, version_scores
 from eeg2fmri.tracking.registry import champion
 
@@ -36,7 +36,9 @@ class JobResult:
 
 
 def main_job(config: Config, workdir: Path, root: Path | None, trials: int) -> JobResult:
-    """Simulate (if asked), preprocess, search (if trials > 0), train and evaluate each model, promote the best.
+    """Simulate (if asked), preprocess, search (if trials > 0), train and evaluate each model, promote the better.
+
+    The better model is the one that explains more on *validation* subjects.
 
     Parameters
     ----------
@@ -61,20 +63,22 @@ def main_job(config: Config, workdir: Path, root: Path | None, trials: int) -> J
                                  out=workdir / "best.yaml")  # fmt: skip
         _score_old_champion(config, store)
         models: dict[str, tuple[str, Evaluation]] = {}
+        validation: dict[str, float] = {}
         for model in config.models:
             trained = train_step(config, model.variant, store, workdir)
             uri = f"models:/{config.registry.name}/{trained.version}"
             models[model.variant] = (trained.version, evaluate_step(config, uri, store, "test"))
+            validation[model.variant] = trained.validation
         test = split_subjects(store.subjects, config.split).test
         reachable = float(np.mean([best[subject] for subject in test])) if best else None
-        result = _promote_best(config, models, reachable)
+        # Test subjects judge the winner; they do not choose it.
+        result = _promote(config, models, max(validation, key=validation.__getitem__), reachable)
         log.metrics({f"test/r2_temporal_{n}": e.overall["model"]["r2_temporal"] for n, (_, e) in models.items()})
         log.text(summary(result, config), "summary.md")
         return result
 
 
-def _promote_best(config: Config, models: dict[str, tuple[str, Evaluation]], best: float | None) -> JobResult:
-    winner = max(models, key=lambda name: models[name][1].overall["model"]["r2_temporal"])
+def _promote(config: Config, models: dict[str, tuple[str, Evaluation]], winner: str, best: float | None) -> JobResult:
     try:
         promoted = promote_step(config, models[winner][0])
     except GateRefusal as refusal:
@@ -89,8 +93,13 @@ def _score_old_champion(config: Config, store: Store) -> None:
     if present is None:
         return
     scores = version_scores(present)
-    if scores is None or scores.data_digest != store.digest:
+    digest = recordings_digest(store.of(split_subjects(store.subjects, config.split).test))
+    if scores is not None and scores.data_digest == digest:
+        return
+    try:
         evaluate_step(config, f"models:/{config.registry.name}/{present.version}", store, "test")
+    except (LeakageError, ModelError) as err:
+        logger.warning("the champion, version %s, cannot be compared on this data: %s", present.version, err)
 
 
 def summary(result: JobResult, config: Config) -> str:

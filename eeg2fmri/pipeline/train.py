@@ -26,14 +26,16 @@ from eeg2fmri.training import FitResult, FitSettings, fit
 logger = logging.getLogger(__name__)
 TRAIN_CODE = ("signals", "store", "models", "evaluation", "training", "serving")
 VERSION_TAG = "eeg2fmri.model_version"
+BEST = "val/best_r2_temporal"
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """The registered version of a trained model, and the run that trained it."""
+    """The registered version of a trained model, its score on validation subjects, and its run."""
 
     run_id: str
     version: str
+    validation: float
     skipped: bool
 
 
@@ -54,7 +56,7 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
     run = finished_run(step_key("register", (), key, config.registry.name), config.run.experiment)
     if run and version_exists(config.registry.name, run.data.tags[VERSION_TAG]):
         say_skipped(f"train {model.variant}", run.info.run_id)
-        return TrainResult(run.info.run_id, run.data.tags[VERSION_TAG], skipped=True)
+        return TrainResult(run.info.run_id, run.data.tags[VERSION_TAG], run.data.metrics[BEST], skipped=True)
     name = f"train-{model.variant}"
     tags = {"variant": model.variant, "family": model.family, "dataset": store.path.name}
     with tracked_run("train", experiment=config.run.experiment, name=name, params=_params(config, model, store, split),
@@ -73,12 +75,14 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
         )
         frequencies = np.asarray(store.signal["frequencies"])
         result = fit(model, train, validation, frequencies, fit_settings, on_epoch=_epoch_logger(log, model))
+        best = result.history["val/r2_temporal"][result.best_epoch]
+        log.metrics({BEST: best})
         version = _register(log, config, model, store, split, train, result)
         log.tags({STEP_KEY: step_key("register", (), key, config.registry.name), VERSION_TAG: version})
         # Only now is the model safe in the registry, and the way there no longer needed.
         shutil.rmtree(checkpoints, ignore_errors=True)
         logger.info("train %s: registered %s version %s", model.variant, config.registry.name, version)
-        return TrainResult(log.run_id, version, skipped=False)
+        return TrainResult(log.run_id, version, best, skipped=False)
 
 
 def _params(config: Config, model: Calhas2022Config | LinearConfig, store: Store, split: Split) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import importlib.util
 import logging
-import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ import yaml
 from eeg2fmri.config import Calhas2022Config, Config, SearchConfig, flatten
 from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError, SpecError
 from eeg2fmri.models.spec import block_macs
-from eeg2fmri.search.architectures import block_parameters, suggest_blocks
+from eeg2fmri.search.space import decoder_weights, parameters_of, suggest_model
 from eeg2fmri.store import Store, Windows, split_subjects
 from eeg2fmri.tracking import RunLog, tracked_run
 from eeg2fmri.training import FitSettings, fit
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 MONITOR = "val/r2_temporal"
 RUN_ATTRIBUTE = "mlflow_run_id"
-NO_POOL = (1, 1, 1)
 
 
 def search_step(
@@ -62,7 +60,7 @@ def search_step(
         left = trials - _finished(found)
         logger.info("search: study %s has %d finished trials, %d to go", study, _finished(found), max(left, 0))
         if left > 0:
-            found.optimize(_Objective(config, base, store), n_trials=left, timeout=timeout, callbacks=[_say])
+            _optimize(found, _Objective(config, base, store), left, timeout)
         best = _best_model(found, base, config.search)
         tuned = _with_model(config, base, best)
         _write(tuned, out)
@@ -94,10 +92,21 @@ def open_study(config: Config, base: Calhas2022Config, store: Store, name: str, 
         raise ConfigError(f"storage {storage}: cannot be opened ({' '.join(str(err).split())[:160]})") from err
     if not study.trials:
         try:
-            study.enqueue_trial(_parameters_of(base, config.search, store))
+            study.enqueue_trial(parameters_of(base, config.search, store))
         except SpecError as err:
             logger.info("search: the configured model is not in the search space (%s)", err)
     return study
+
+
+def _optimize(study: optuna.Study, objective: _Objective, trials: int, timeout: float | None) -> None:
+    try:
+        study.optimize(objective, n_trials=trials, timeout=timeout, callbacks=[_say])
+    except ValueError as err:
+        if "dynamic value space" not in str(err):
+            raise
+        raise ConfigError(
+            f"study {study.study_name} was made with other ranges ({' '.join(str(err).split())}); give another --study"
+        ) from err
 
 
 class _Objective:
@@ -136,7 +145,7 @@ class _Objective:
             block_macs(shape, spec, model.filters, max_pool=model.max_pool)
             for shape, spec in ((self.eeg_shape, model.eeg), (self.config.data.grid, model.fmri))
         )
-        weights = _decoder_weights(model, self.eeg_shape[0], self.config.data.grid)
+        weights = decoder_weights(model, self.eeg_shape[0], self.config.data.grid)
         log.params({"search.multiply_adds": cost, "search.decoder_weights": weights})
         if weights > self.config.search.max_weights:
             raise optuna.TrialPruned(f"{weights:.2e} decoder weights, more than search.max_weights")
@@ -156,67 +165,6 @@ class _Objective:
         frequencies = np.asarray(self.store.signal["frequencies"])
         result = fit(model, self.train, self.validation, frequencies, settings, on_epoch)
         return max(result.history[MONITOR])
-
-
-def suggest_model(
-    trial: optuna.Trial,
-    base: Calhas2022Config,
-    search: SearchConfig,
-    eeg_shape: tuple[int, int, int],
-    grid: tuple[int, int, int],
-) -> Calhas2022Config:
-    """Draw a model; what the search does not vary stays as in `base`."""
-    learning_rate = trial.suggest_float("learning_rate", *search.learning_rate, log=True)
-    batch_size = trial.suggest_categorical("batch_size", search.batch_size)
-    side = trial.suggest_categorical("latent_side", search.latent_side)
-    changes: dict[str, Any] = {
-        "training": base.training.model_copy(
-            update={"learning_rate": learning_rate, "batch_size": batch_size, "epochs": search.epochs}
-        ),
-        "latent": (side, side, side),
-        "weight_decay": trial.suggest_float("weight_decay", *search.weight_decay, log=True),
-        "filters": trial.suggest_categorical("filters", search.filters),
-        "dropout": trial.suggest_float("dropout", *search.dropout),
-    }
-    for switch in ("max_pool", "batch_norm", "skip", "output_conv"):
-        changes[switch] = trial.suggest_categorical(switch, (True, False))
-    if search.architectures:
-        for name, spec, shape, target, depths in (
-            ("eeg", base.eeg, eeg_shape, search.eeg_target, search.eeg_blocks),
-            ("fmri", base.fmri, grid, search.fmri_target, search.fmri_blocks),
-        ):
-            pool = (spec.pool, spec.pool_stride) if changes["max_pool"] else (NO_POOL, NO_POOL)
-            changes[name] = suggest_blocks(trial, name, shape, target, depths, *pool)
-    return base.model_copy(update=changes)
-
-
-def _decoder_weights(model: Calhas2022Config, channels: int, grid: tuple[int, int, int]) -> int:
-    """Weights of the dense layers and the Fourier features between the latent and the volume."""
-    latent = math.prod(model.latent)
-    return latent * (math.prod(grid) + latent + (channels**2 if model.variant == "tafp-style" else 0))
-
-
-def _parameters_of(base: Calhas2022Config, search: SearchConfig, store: Store) -> dict[str, Any]:
-    """The inverse of `suggest_model` for the base; values outside a range are left to the sampler."""
-    signal = store.signal
-    wanted: dict[str, Any] = {
-        "learning_rate": base.training.learning_rate,
-        "weight_decay": max(base.weight_decay, search.weight_decay[0]),
-        "batch_size": base.training.batch_size,
-        "latent_side": base.latent[0],
-        "filters": base.filters,
-        "dropout": base.dropout,
-    }
-    for switch in ("max_pool", "batch_norm", "skip", "output_conv"):
-        wanted[switch] = getattr(base, switch)
-    for name in ("batch_size", "latent_side", "filters"):
-        if wanted[name] not in getattr(search, name):
-            del wanted[name]
-    if search.architectures:
-        eeg_shape = (len(signal["channels"]), len(signal["frequencies"]), store.context)
-        wanted.update(block_parameters(base.eeg, "eeg", eeg_shape, search.eeg_target))
-        wanted.update(block_parameters(base.fmri, "fmri", tuple(signal["grid"]), search.fmri_target))
-    return wanted
 
 
 def _best_model(study: optuna.Study, base: Calhas2022Config, search: SearchConfig) -> Calhas2022Config:

@@ -2,7 +2,16 @@
 
 from eeg2fmri.store.build import build_store
 from eeg2fmri.store.splits import Split, split_subjects
-from eeg2fmri.store.store import Store, StoredRecording, open_store
+from eeg2fmri.store.store import Store, StoredRecording, open_store, recordings_digest
 from eeg2fmri.store.windows import Windows
 
-__all__ = ["Split", "Store", "StoredRecording", "Windows", "build_store", "open_store", "split_subjects"]
+__all__ = [
+    "Split",
+    "Store",
+    "StoredRecording",
+    "Windows",
+    "build_store",
+    "open_store",
+    "recordings_digest",
+    "split_subjects",
+]

@@ -9,7 +9,8 @@ Window w and volume w start together; both begin after the dropped first volumes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -99,6 +100,11 @@ class Store:
     def of(self, subjects: tuple[str, ...]) -> list[StoredRecording]:
         """The recordings of these subjects."""
         return [r for r in self.recordings if r.subject in subjects]
+
+
+def recordings_digest(recordings: Sequence[StoredRecording]) -> str:
+    """Digest of what some recordings hold; equal for equal recordings, whatever else is in their store."""
+    return hashlib.sha256("".join(sorted(r.digest for r in recordings)).encode()).hexdigest()
 
 
 def open_store(path: Path) -> Store:

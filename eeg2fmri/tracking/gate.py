@@ -9,7 +9,7 @@ SIGNIFICANCE = 0.05
 
 @dataclass(frozen=True)
 class Scores:
-    """`r2_temporal` of a version on the test subjects of the store with this digest.
+    """`r2_temporal` of a version on the test recordings with this digest.
 
     shuffled: its mean with shuffled EEG.  p_value: chance of scoring this much with shuffled EEG.
     """

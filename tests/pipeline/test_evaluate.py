@@ -14,7 +14,7 @@ from eeg2fmri.errors import ConfigError, LeakageError, ModelError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.pipeline import evaluate_step, train_step
 from eeg2fmri.pipeline.evaluate import CONDITIONS, P_VALUE, metric_names, score_windows, summarise
-from eeg2fmri.store import Store, Windows
+from eeg2fmri.store import Store, Windows, recordings_digest
 from eeg2fmri.tracking import load_model, resolve_version, tracked_run, version_scores
 from tests.fakes import TR
 from tests.mlflow_store import LINEAR, SETTINGS, SIGNAL, memory_store, use_tracking
@@ -136,7 +136,7 @@ def test_scores_go_to_the_version_and_to_the_training_run(evaluated, run, store)
     assert scores.r2_temporal == evaluation.overall["model"]["r2_temporal"]
     assert scores.shuffled == evaluation.overall["shuffled"]["r2_temporal"]
     assert scores.p_value == evaluation.p_value
-    assert scores.data_digest == store.digest
+    assert scores.data_digest == digest_of_tested(store)
     training = mlflow.get_run(trained.run_id).data.metrics
     assert {key: training[key] for key in run.data.metrics} == run.data.metrics
 
@@ -148,6 +148,18 @@ def test_the_same_evaluation_is_not_done_twice(evaluated, store, caplog):
     assert f"skipped, run {evaluated[1].run_id}" in caplog.text
 
 
+def renewed(store, letter):
+    """The same store, as if its files had changed."""
+    recordings = [
+        dataclasses.replace(r, attributes={**r.attributes, "digest": letter + r.digest}) for r in store.recordings
+    ]
+    return dataclasses.replace(store, recordings=tuple(recordings))
+
+
+def digest_of_tested(store):
+    return recordings_digest(store.of(("sub-05", "sub-06")))
+
+
 @pytest.mark.parametrize("change", ["split", "evaluation", "digest"])
 def test_another_evaluation_is_done(evaluated, store, change):
     changes = {
@@ -155,16 +167,17 @@ def test_another_evaluation_is_done(evaluated, store, change):
         "evaluation": {"evaluation": {"shuffles": 2, "permutations": 99}},
         "digest": {},
     }
-    other = dataclasses.replace(store, digest="e" * 64) if change == "digest" else store
+    other = renewed(store, "e") if change == "digest" else store
     assert not evaluate_step(settings(**changes[change]), URI, other, "test").skipped
     evaluate_step(settings(), URI, store, "test")  # the tags of the version as they were
 
 
 def test_a_skipped_evaluation_gives_the_version_the_scores_of_its_store_again(evaluated, store):
-    evaluate_step(settings(), URI, dataclasses.replace(store, digest="f" * 64), "test")
-    assert version_scores(resolve_version(URI)).data_digest == "f" * 64
+    other = renewed(store, "f")
+    evaluate_step(settings(), URI, other, "test")
+    assert version_scores(resolve_version(URI)).data_digest == digest_of_tested(other) != digest_of_tested(store)
     assert evaluate_step(settings(), URI, store, "test").skipped
-    assert version_scores(resolve_version(URI)).data_digest == store.digest
+    assert version_scores(resolve_version(URI)).data_digest == digest_of_tested(store)
 
 
 def test_another_part_of_the_split_does_not_touch_what_the_gate_reads(evaluated, store):

@@ -17,7 +17,7 @@ from eeg2fmri.pipeline.evaluate import Evaluation
 from eeg2fmri.pipeline.main import JobResult, summary
 from eeg2fmri.tracking.gate import Scores
 from eeg2fmri.tracking.registry import champion, latest_version, store_scores
-from tests.mlflow_store import use_tracking
+from tests.mlflow_store import memory_store, use_tracking
 
 GRID = (12, 13, 8)
 CONFIG = {
@@ -224,18 +224,18 @@ def registered(tracking, monkeypatch):
     return version, asked
 
 
-def test_the_better_model_is_promoted(registered):
+def test_the_chosen_model_is_promoted(registered):
     version, _ = registered
     models = {name: (version(score), evaluation(score)) for name, score in (("a", 0.1), ("b", 0.3), ("c", 0.2))}
-    result = main._promote_best(Config(), models, 0.5)
+    result = main._promote(Config(), models, "b", 0.5)
     assert (result.champion, result.refusal, result.best_reachable) == ("2", None, 0.5)
     assert str(champion("eeg2fmri", "champion").version) == "2"
 
 
 def test_a_refusal_is_told_and_the_champion_stays(registered):
     version, _ = registered
-    main._promote_best(Config(), {"a": (version(0.3), evaluation(0.3))}, None)
-    result = main._promote_best(Config(), {"b": (version(0.2), evaluation(0.2))}, None)
+    main._promote(Config(), {"a": (version(0.3), evaluation(0.3))}, "a", None)
+    result = main._promote(Config(), {"b": (version(0.2), evaluation(0.2))}, "b", None)
     assert result.champion == "1"
     assert "0.2000 is below 0.3000" in result.refusal
     with pytest.raises(GateRefusal):
@@ -243,13 +243,10 @@ def test_a_refusal_is_told_and_the_champion_stays(registered):
 
 
 @pytest.mark.parametrize(("digest", "scored_again"), [("d", []), ("other", ["models:/eeg2fmri/1"])])
-def test_an_old_champion_is_scored_on_new_data(registered, digest, scored_again):
+def test_an_old_champion_is_scored_on_new_data(registered, monkeypatch, digest, scored_again):
     version, asked = registered
-    main._promote_best(Config(), {"a": (version(0.3), evaluation(0.3))}, None)
+    main._promote(Config(), {"a": (version(0.3), evaluation(0.3))}, "a", None)
 
-    @dataclasses.dataclass
-    class FakeStore:
-        digest: str
-
-    main._score_old_champion(Config(), FakeStore(digest))
+    monkeypatch.setattr(main, "recordings_digest", lambda recordings: digest)
+    main._score_old_champion(Config(), memory_store())
     assert asked == scored_again
