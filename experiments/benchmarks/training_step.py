@@ -67,7 +67,7 @@ def our_step(config: Calhas2022Config, data: dict[str, np.ndarray]) -> Callable[
     model = pair_model(build(config, EEG, GRID))
     optimizer = backend.adam(config.training.learning_rate, "cpu")
     model.compile(optimizer=optimizer, jit_compile=backend.compile_with_xla("cpu"))
-    return lambda: float(model.train_on_batch(data))
+    return lambda: float(model.train_on_batch(data, return_dict=True)["loss"])
 
 
 def main() -> None:
