@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,6 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from eeg2fmri.errors import Eeg2FmriError, RequestError
 from eeg2fmri.serving.bundle import load_bundle
 from eeg2fmri.serving.requests import answer
-
-# MLflow warns that it does not validate `Any`; `requests` validates every field. The filter is set here
-# because MLflow puts its own before those that a caller has set.
-warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType")
 
 
 class Refusal(MlflowException):
