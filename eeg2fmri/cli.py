@@ -23,7 +23,10 @@ Run = Callable[[argparse.Namespace], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; 0 when done, 1 for a failure or a refused promotion, 2 for bad input."""
+    """Run one verb; 0 when done, 1 for a failure or a refused `promote`, 2 for bad input.
+
+    `main` ends with 0 when the gate refuses: the job is done, and its summary says so.
+    """
     args = _parser().parse_args(arguments)
     _set_up_logging(args)
     try:

@@ -46,6 +46,7 @@ def recording(subject: str, seed: int, *, windows: int = 24, coupling: float = 1
         "name": f"{subject}_task-rest_run-{run}",
         "subject": subject,
         "digest": f"{seed}",
+        "source_digest": f"source {seed}",
         "mean": float(volumes.mean()),
         "sd": float(volumes.std()),
     }

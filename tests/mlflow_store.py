@@ -27,6 +27,7 @@ SIGNAL = {
     "channels": list(CHANNELS),
     "frequencies": FREQUENCIES.tolist(),
     "grid": list(GRID),
+    "space": "native",
     "affine": np.diag([2.0, 3.0, 4.0, 1.0]).tolist(),
 }
 LINEAR = {"family": "linear", "components": 4, "lags": "free"}

@@ -39,6 +39,8 @@ class DataConfig(Section):
 
     The EEG window is one TR. `frequencies` bins after DC are kept; the context of volume v is the
     `context` windows before it; the first `bold_shift` volumes are dropped on both modalities.
+    Volume markers that span fewer volumes than the BOLD file cannot say which end they miss:
+    `missing_markers` is ``end`` where it is known that the first ones are there.
     """
 
     frequencies: Positive = 134
@@ -46,6 +48,7 @@ class DataConfig(Section):
     bold_shift: Annotated[int, Field(ge=0)] = 3
     grid: Triple = (64, 64, 30)
     iqr: bool = False
+    missing_markers: Literal["refuse", "end"] = "refuse"
     channel_types: tuple[str, ...] = ("eeg", "ecg")
 
 

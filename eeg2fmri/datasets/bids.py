@@ -44,10 +44,11 @@ def find_recordings(root: Path) -> tuple[list[Recording], list[Skipped]]:
     """
     if not root.is_dir():
         raise DatasetError(f"{root}: no such dataset folder; give the folder that holds dataset_description.json")
-    eeg = _by_key(root, [f"eeg/*_eeg{suffix}" for suffix in EEG_SUFFIXES])
-    bold = _by_key(root, ["func/*_bold.nii.gz", "func/*_bold.nii"])
+    eeg, skipped = _by_key(root, [f"eeg/*_eeg{suffix}" for suffix in EEG_SUFFIXES])
+    bold, others = _by_key(root, ["func/*_bold.nii.gz", "func/*_bold.nii"])
     recordings = [_recording(root, eeg[key], bold[key]) for key in sorted(eeg.keys() & bold.keys())]
-    skipped = [Skipped(eeg[key], "EEG without BOLD") for key in sorted(eeg.keys() - bold.keys())]
+    skipped += others
+    skipped += [Skipped(eeg[key], "EEG without BOLD") for key in sorted(eeg.keys() - bold.keys())]
     skipped += [Skipped(bold[key], "BOLD without EEG") for key in sorted(bold.keys() - eeg.keys())]
     if not recordings:
         raise DatasetError(
@@ -57,15 +58,20 @@ def find_recordings(root: Path) -> tuple[list[Recording], list[Skipped]]:
     return recordings, skipped
 
 
-def _by_key(root: Path, patterns: list[str]) -> dict[tuple[str, ...], Path]:
+def _by_key(root: Path, patterns: list[str]) -> tuple[dict[tuple[str, ...], Path], list[Skipped]]:
+    """Files by their pairing entities; of several with the same ones the first is taken."""
     found: dict[tuple[str, ...], Path] = {}
+    skipped: list[Skipped] = []
     for pattern in patterns:
         for path in sorted([*root.glob(f"sub-*/{pattern}"), *root.glob(f"sub-*/ses-*/{pattern}")]):
             if path.name.startswith("._"):
                 continue
             names = entities(path)
-            found.setdefault(tuple(names.get(entity, "") for entity in PAIRING), path)
-    return found
+            key = tuple(names.get(entity, "") for entity in PAIRING)
+            if key in found:
+                skipped.append(Skipped(path, f"same subject, session, task and run as {found[key].name}"))
+            found.setdefault(key, path)
+    return found, skipped
 
 
 def _recording(root: Path, eeg: Path, bold: Path) -> Recording:
@@ -78,6 +84,7 @@ def _recording(root: Path, eeg: Path, bold: Path) -> Recording:
         bold_path=bold,
         channels_path=channels if channels.exists() else None,
         sidecars=_sidecars(root, bold),
+        space=entities(bold).get("space", "native"),
     )
 
 

@@ -19,7 +19,10 @@ VOLUME_MARKER = "R128"
 
 @dataclass(frozen=True)
 class Recording:
-    """Files of one subject × session × task × run."""
+    """Files of one subject × session × task × run.
+
+    space: of the volumes, the BIDS entity, or ``native`` (subjects are then not registered to each other).
+    """
 
     subject: str
     name: str
@@ -27,6 +30,7 @@ class Recording:
     bold_path: Path
     channels_path: Path | None
     sidecars: tuple[Path, ...]
+    space: str = "native"
 
     @property
     def files(self) -> tuple[Path, ...]:

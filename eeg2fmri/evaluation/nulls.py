@@ -77,15 +77,18 @@ def shuffled_p_value(
     Returns
     -------
     (1 + draws that score at least as much) / (1 + draws), Phipson & Smyth 2010, Stat. Appl. Genet.
-    Mol. Biol. 9:39.
+    Mol. Biol. 9:39; never below 1 / (1 + distinct shuffles), which short recordings have few of.
     """
+    distinct = 1.0
     weights = np.array([1 / (groups.count(g) * len(set(groups))) for g in groups])
     null = np.zeros(permutations)
     for values, weight in zip(shifts, weights, strict=True):
         _check_length(len(values), margin)
+        distinct *= len(values) - 2 * margin + 1
         null += weight * values[rng.integers(margin, len(values) - margin, permutations, endpoint=True)]
     observed = sum(float(values[0]) * weight for values, weight in zip(shifts, weights, strict=True))
-    return float((1 + np.count_nonzero(null >= observed)) / (1 + permutations))
+    drawn = (1 + np.count_nonzero(null >= observed)) / (1 + permutations)
+    return float(max(drawn, 1 / (1 + distinct)))
 
 
 def _check_length(n: int, margin: int) -> None:

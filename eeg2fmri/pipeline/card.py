@@ -20,7 +20,7 @@ def model_card(bundle: Bundle, result: FitResult) -> str:
         ("validation subjects", ", ".join(provenance["subjects"]["validation"])),
         ("data digest", provenance["data_digest"]),
         *((key, str(value)) for key, value in result.facts.items()),
-        ("best validation r2_temporal", f"{max(result.history['val/r2_temporal']):.4f}"),
+        ("best validation r2_temporal", f"{result.history['val/r2_temporal'][result.best_epoch]:.4f}"),
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"""# {config.variant}
@@ -31,8 +31,9 @@ Synthesises the BOLD volume of one TR from the EEG of the {context} TRs before i
 |---|---|
 {table}
 
-**Limits.** The model sees EEG alone: its anatomy is that of the training subjects, in their native
-spaces, which are not registered to each other. What counts is `r2_temporal` on unseen subjects beside
-its nulls (metrics `test/…` and `null/…` of the training run), not how brain-like a volume looks.
+**Limits.** The model sees EEG alone: its anatomy is that of the training subjects, in the space
+`{signal["space"]}` (in `native` space, subjects are not registered to each other). What counts is
+`r2_temporal` on unseen subjects beside its nulls (metrics `test/…` and `null/…` of the training run),
+not how brain-like a volume looks.
 Research use only; not for diagnosis.
 """

@@ -14,7 +14,7 @@ from eeg2fmri.config import Config, SimulationConfig, flatten
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.errors import DatasetError
 from eeg2fmri.progress import progress_display
-from eeg2fmri.simulation import read_best_r2, simulate
+from eeg2fmri.simulation import is_simulated, read_best_r2, simulate
 from eeg2fmri.store import Store, build_store
 from eeg2fmri.tracking import finished_run, tracked_run
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
@@ -33,9 +33,9 @@ class StepResult:
 
 
 def simulate_step(config: SimulationConfig, out: Path, experiment: str) -> StepResult:
-    """Write the simulated dataset, unless a finished run has written the same one there."""
+    """Write the simulated dataset, unless the same one is there already."""
     key = step_key("simulate", SIMULATION_CODE, config.model_dump(mode="json"), str(out.resolve()))
-    run = finished_run(key, experiment)
+    run = finished_run(key)
     if run and (out / "dataset_description.json").exists():
         say_skipped("simulate", run.info.run_id)
         return StepResult(run.info.run_id, skipped=True)
@@ -43,7 +43,8 @@ def simulate_step(config: SimulationConfig, out: Path, experiment: str) -> StepR
     with tracked_run("simulate", experiment=experiment, params=params) as log:
         with progress_display(visible=sys.stderr.isatty()) as display:
             task = display.add_task("simulating", total=config.subjects, status="")
-            simulate(config, out, on_progress=lambda done, total: display.update(task, completed=done))
+            if not is_simulated(out, config):
+                simulate(config, out, on_progress=lambda done, total: display.update(task, completed=done))
         log.metrics({"truth/best_r2_temporal": float(np.mean(list(read_best_r2(out).values())))})
         log.tags({STEP_KEY: key})
         logger.info("simulated %d subjects of %d volumes in %s", config.subjects, config.volumes, out)
@@ -72,7 +73,7 @@ def preprocess_step(config: Config, dataset: str, root: Path, store_path: Path) 
 
         # Digests of the source files tell whether anything is to do; only then is a run opened.
         key = step_key("preprocess", STORE_CODE, config.data.model_dump(mode="json"), _inputs(recordings))
-        run = finished_run(key, experiment)
+        run = finished_run(key)
         if run and (store_path / "zarr.json").exists():
             store = build()
             if all(kept):

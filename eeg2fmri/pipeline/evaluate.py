@@ -69,7 +69,7 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
     settings = [identity, split_name, subjects, config.evaluation.model_dump(mode="json")]
     digest = recordings_digest(recordings)
     key = step_key("evaluate", EVALUATE_CODE, settings, digest)
-    if run := finished_run(key, config.run.experiment):
+    if run := finished_run(key):
         say_skipped(f"evaluate {bundle.model.config.variant}", run.info.run_id)
         overall, p_value = _overall_of(run.data.metrics, split_name), run.data.metrics[P_VALUE]
         if split_name == "test" and version:  # another store may have been scored since
@@ -179,7 +179,7 @@ def _check_fits(bundle: Bundle, store: Store) -> None:
 
 def _check_unseen(bundle: Bundle, recordings: list[StoredRecording]) -> None:
     seen = {digest for digests in bundle.provenance["recordings"].values() for digest in digests}
-    if known := sorted(r.name for r in recordings if r.digest in seen):
+    if known := sorted(r.name for r in recordings if r.source_digest in seen):
         raise LeakageError(
             f"{', '.join(known)}: used to train or validate this model; evaluate on the split it was trained with"
         )
@@ -188,7 +188,9 @@ def _check_unseen(bundle: Bundle, recordings: list[StoredRecording]) -> None:
 def _log_figures(log: RunLog, table: pd.DataFrame, example: tuple[np.ndarray, np.ndarray], variant: str) -> None:
     measured, synthesised = example
     limits = (float(measured.min()), float(measured.max()))
-    log.figure(plotting.slice_figure(synthesised, title=f"{variant}: synthesised"), "figures/synthesised.png")
+    log.figure(
+        plotting.slice_figure(synthesised, title=f"{variant}: synthesised", limits=limits), "figures/synthesised.png"
+    )
     log.figure(plotting.slice_figure(measured, title="measured", limits=limits), "figures/measured.png")
     residual = plotting.slice_figure(measured - synthesised, title=f"{variant}: residual", signed=True, threshold=0.1)
     log.figure(residual, "figures/residual.png")

@@ -59,7 +59,8 @@ def main_job(config: Config, workdir: Path, root: Path | None, trials: int) -> J
         store, _ = preprocess_step(config, "bids", root, workdir / "store")
         if trials:
             storage = f"sqlite:///{(workdir / 'optuna.db').resolve()}"
-            config = search_step(config, store, study="main", storage=storage, trials=trials, timeout=None,
+            study = f"main-{store.digest[:8]}"
+            config = search_step(config, store, study=study, storage=storage, trials=trials, timeout=None,
                                  out=workdir / "best.yaml")  # fmt: skip
         _score_old_champion(config, store)
         models: dict[str, tuple[str, Evaluation]] = {}

@@ -53,7 +53,7 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
         "seed": config.run.seed,
     }
     key = step_key("train", TRAIN_CODE, settings, store.digest)
-    run = finished_run(step_key("register", (), key, config.registry.name), config.run.experiment)
+    run = finished_run(step_key("register", (), key, config.registry.name))
     if run and version_exists(config.registry.name, run.data.tags[VERSION_TAG]):
         say_skipped(f"train {model.variant}", run.info.run_id)
         return TrainResult(run.info.run_id, run.data.tags[VERSION_TAG], run.data.metrics[BEST], skipped=True)
@@ -135,7 +135,7 @@ def _register(
     train: Windows,
     result: FitResult,
 ) -> str:
-    digests = {part: [r.digest for r in store.of(split.part(part))] for part in ("train", "validation")}
+    digests = {part: [r.source_digest for r in store.of(split.part(part))] for part in ("train", "validation")}
     bundle = Bundle(
         model=result.model,
         signal=store.signal,
@@ -148,7 +148,10 @@ def _register(
         },
     )
     log.params({f"result.{key}": value for key, value in result.facts.items()})
-    log.figure(plotting.learning_curves(result.history, title=model.variant), "figures/learning_curves.png")
+    monitor = model.training.monitor if isinstance(model, Calhas2022Config) else BEST.replace("best_", "")
+    log.figure(
+        plotting.learning_curves(result.history, title=model.variant, monitor=monitor), "figures/learning_curves.png"
+    )
     log.text(model_card(bundle, result), "model_card.md")
     facts = {"data_digest": store.digest, "variant": model.variant}
     return log_bundle(bundle, config.registry.name, example=train.eeg(np.arange(1))[0], metadata_=facts)

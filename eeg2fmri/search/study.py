@@ -23,6 +23,7 @@ from eeg2fmri.models.spec import block_macs
 from eeg2fmri.search.space import decoder_weights, parameters_of, suggest_model
 from eeg2fmri.store import Store, Windows, split_subjects
 from eeg2fmri.tracking import RunLog, tracked_run
+from eeg2fmri.tracking.runs import step_key
 from eeg2fmri.training import FitSettings, fit
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 MONITOR = "val/r2_temporal"
 RUN_ATTRIBUTE = "mlflow_run_id"
+INPUTS = "eeg2fmri.inputs"
 
 
 def search_step(
@@ -90,6 +92,10 @@ def open_study(config: Config, base: Calhas2022Config, store: Store, name: str, 
         )
     except Exception as err:  # SQLAlchemy and its drivers raise their own
         raise ConfigError(f"storage {storage}: cannot be opened ({' '.join(str(err).split())[:160]})") from err
+    inputs = step_key("search", (), store.digest, flatten(config.split), flatten(base), config.search.epochs)
+    if study.user_attrs.setdefault(INPUTS, inputs) != inputs:
+        raise ConfigError(f"study {name} was made with other data, split or base model; give another --study")
+    study.set_user_attr(INPUTS, inputs)
     if not study.trials:
         try:
             study.enqueue_trial(parameters_of(base, config.search, store))
@@ -195,7 +201,7 @@ def _run_params(run_id: str) -> dict[str, Any]:
 
 
 def _with_model(config: Config, base: Calhas2022Config, best: Calhas2022Config) -> Config:
-    models = tuple(best if m == base else m for m in config.models)
+    models = (best, *(m for m in config.models if m != base))  # `train` takes the first
     return config.model_copy(update={"models": models})
 
 

@@ -51,6 +51,8 @@ def answer(bundle: Bundle, record: Any) -> dict[str, Any]:
     """
     request = _parse(record)
     volumes = bundle.model.synthesise(_windows(bundle, request))
+    if not np.isfinite(volumes).all():
+        raise RequestError("the EEG is so large that no finite volume follows from it; µV are expected")
     return {"shape": list(volumes.shape), **pack(volumes, request.reply)}
 
 

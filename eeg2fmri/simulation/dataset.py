@@ -64,16 +64,32 @@ def simulate(config: SimulationConfig, out: Path, *, on_progress: Callable[[int,
     return out
 
 
+def is_simulated(out: Path, config: SimulationConfig) -> bool:
+    """Whether the finished dataset of this very configuration, by this version, lies at `out`."""
+    from eeg2fmri.simulation import truth
+
+    path = out / truth.FOLDER / "truth.json"
+    return path.is_file() and _same(json.loads(path.read_text()), _record(config))
+
+
+def _record(config: SimulationConfig) -> dict[str, Any]:
+    return {"version": eeg2fmri.__version__, "config": config.model_dump(mode="json")}
+
+
+def _same(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return all(found.get(key) == value for key, value in wanted.items())
+
+
 def _open_part(part: Path, config: SimulationConfig) -> dict[str, Any]:
     """Make the folder of an unfinished dataset, or accept the one of an earlier, equal call."""
     from eeg2fmri.simulation import truth, write
 
-    record = {"version": eeg2fmri.__version__, "config": config.model_dump(mode="json")}
+    record = _record(config)
     path = part / truth.FOLDER / "truth.json"
     if part.exists():
         if not path.is_file():
             raise DatasetError(f"{part} is in the way and is no unfinished simulation; remove it first")
-        if json.loads(path.read_text()) == record:
+        if _same(json.loads(path.read_text()), record):
             return record
         shutil.rmtree(part)
     path.parent.mkdir(parents=True)

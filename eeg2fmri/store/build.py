@@ -17,10 +17,12 @@ from eeg2fmri.config import DataConfig
 from eeg2fmri.datasets import Recording, load_bold, load_eeg
 from eeg2fmri.datasets.recording import read_json
 from eeg2fmri.errors import DatasetError, StoreError
+from eeg2fmri.provenance import code_digest
 from eeg2fmri.store.prepare import prepare
 from eeg2fmri.store.store import FORMAT, Store, open_store
 
 Progress = Callable[[str, bool], None]
+CODE = ("datasets", "signals", "store")  # what a store depends on, besides settings and files
 
 
 def build_store(
@@ -47,7 +49,9 @@ def build_store(
     settings = config.model_dump(mode="json")
     _check_settings(path, settings)
     shutil.rmtree(_beside(path, "replaced"), ignore_errors=True)
-    digests = {r.name: _digest(settings, [_sha256(f) for f in r.files]) for r in recordings}
+    sources = {r.name: _digest([_sha256(f) for f in r.files]) for r in recordings}
+    code = code_digest(CODE)
+    digests = {name: _digest(settings, code, source) for name, source in sources.items()}
     whole = _digest(FORMAT, sorted(digests.items()))
     if _finished(path, whole):
         for recording in recordings:
@@ -57,7 +61,8 @@ def build_store(
     for recording in recordings:
         done = _recording_digest(part / recording.name) == digests[recording.name]
         if not done:
-            _write_recording(recording, part, config, digests[recording.name])
+            marks = {"digest": digests[recording.name], "source_digest": sources[recording.name]}
+            _write_recording(recording, part, config, marks)
         _report(on_recording, recording.name, done)
     for stale in {p.name for p in part.iterdir() if p.is_dir()} - digests.keys():
         shutil.rmtree(part / stale)
@@ -69,7 +74,7 @@ def build_store(
     return open_store(path)
 
 
-def _write_recording(recording: Recording, part: Path, config: DataConfig, digest: str) -> None:
+def _write_recording(recording: Recording, part: Path, config: DataConfig, marks: dict[str, str]) -> None:
     import zarr
 
     eeg = load_eeg(recording.eeg_path, recording.channels_path, config.channel_types)
@@ -83,7 +88,7 @@ def _write_recording(recording: Recording, part: Path, config: DataConfig, diges
     for name, values in content["arrays"].items():
         chunks = (1, *values.shape[1:]) if name == "volumes" else values.shape
         group.create_array(name, data=values, chunks=chunks, compressors=None)
-    group.attrs.update({**content["attributes"], "digest": digest, "sources": _sources(recording)})
+    group.attrs.update({**content["attributes"], **marks, "sources": _sources(recording)})
     shutil.rmtree(part / recording.name, ignore_errors=True)
     unfinished.rename(part / recording.name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,6 @@ from eeg2fmri.config import DataConfig
 from eeg2fmri.datasets import Bold, Eeg, Recording, bold_onset
 from eeg2fmri.errors import AlignmentError, DatasetError
 from eeg2fmri.signals import frequencies, recording_statistics, regrid, spectrogram
-
-logger = logging.getLogger(__name__)
 
 
 def prepare(eeg: Eeg, bold: Bold, recording: Recording, config: DataConfig) -> dict[str, Any]:
@@ -30,13 +27,6 @@ def prepare(eeg: Eeg, bold: Bold, recording: Recording, config: DataConfig) -> d
             f"{recording.bold_path}: {n_volumes} volumes, at least {needed} are needed "
             f"(shift {config.bold_shift} + context {config.context} + 1); shorten data.context or drop the recording"
         )
-    if len(eeg.markers) < n_volumes:
-        logger.warning(
-            "%s: %d volume markers for %d volumes; the first one is taken as the first volume's",
-            recording.eeg_path,
-            len(eeg.markers),
-            n_volumes,
-        )
     onset = bold_onset(eeg.markers, eeg.sampling_rate, bold.tr, n_volumes, recording.eeg_path)
     try:
         magnitude = spectrogram(
@@ -44,6 +34,12 @@ def prepare(eeg: Eeg, bold: Bold, recording: Recording, config: DataConfig) -> d
         )
     except AlignmentError as err:
         raise AlignmentError(f"{recording.eeg_path}: {err}") from err
+    spanned = int(np.rint((eeg.markers[-1] - onset) / (bold.tr * eeg.sampling_rate))) + 1
+    if spanned < n_volumes and config.missing_markers == "refuse":
+        raise AlignmentError(
+            f"{recording.eeg_path}: its volume markers span {spanned} volumes, the BOLD file has {n_volumes}; if the "
+            f"last markers are missing, set data.missing_markers=end; if the first ones are, EEG and BOLD have no clock"
+        )
     volumes = regrid(bold.volumes[config.bold_shift :], config.grid)
     mask = _brain_mask(volumes, recording)
     statistics = recording_statistics(volumes, mask, iqr=config.iqr)
@@ -55,6 +51,7 @@ def prepare(eeg: Eeg, bold: Bold, recording: Recording, config: DataConfig) -> d
         "channels": list(eeg.channels),
         "frequencies": frequencies(eeg.sampling_rate, bold.tr, config.frequencies).tolist(),
         "grid": list(config.grid),
+        "space": recording.space,
     }
     return {
         "arrays": {
@@ -71,7 +68,6 @@ def prepare(eeg: Eeg, bold: Bold, recording: Recording, config: DataConfig) -> d
             "sd": statistics.sd,
             "affine": _regridded_affine(bold.affine, bold.volumes.shape[1:], config.grid).tolist(),
             "source_volumes": n_volumes,
-            "space": "native: volumes of different subjects are not registered to each other",
             "signal": signal,
         },
     }

@@ -43,8 +43,13 @@ class StoredRecording:
 
     @property
     def digest(self) -> str:
-        """Digest of the source files and the settings."""
+        """Digest of the source files, the settings and the code."""
         return str(self.attributes["digest"])
+
+    @property
+    def source_digest(self) -> str:
+        """Digest of the source files alone: the same data, however it was preprocessed."""
+        return str(self.attributes["source_digest"])
 
     @cached_property
     def spectrogram(self) -> np.ndarray:
@@ -77,7 +82,7 @@ class StoredRecording:
 class Store:
     """A finished store.
 
-    digest: sha256 of the settings and of every source file.  settings: those that made it.
+    digest: sha256 of the settings, the code and every source file.  settings: those that made it.
     signal: what all recordings share (TR, sampling rate, channels, frequencies, grid, affine).
     """
 

@@ -45,7 +45,7 @@ def check_gate(candidate: Scores, champion: Scores | None) -> list[str]:
                 f"({champion.data_digest[:12]}, this one on {candidate.data_digest[:12]}); "
                 f"evaluate models:/…/{champion.version} on the same store first"
             )
-        elif score < champion.r2_temporal:
+        elif not score >= champion.r2_temporal:
             reasons.append(
                 f"r2_temporal {score:.4f} is below {champion.r2_temporal:.4f}, that of the champion, "
                 f"version {champion.version}, on the same data"

@@ -139,8 +139,10 @@ def champion(name: str, alias: str) -> ModelVersion | None:
     """The version that carries the alias, or ``None``."""
     try:
         return mlflow.MlflowClient().get_model_version_by_alias(name, alias)
-    except MlflowException:
-        return None
+    except MlflowException as err:
+        if err.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
 
 
 def promote(name: str, version: str | None, alias: str) -> tuple[Scores, Scores | None]:
@@ -173,6 +175,11 @@ def promote(name: str, version: str | None, alias: str) -> tuple[Scores, Scores 
         )
     present = champion(name, alias)
     before = version_scores(present) if present else None
+    if present and before is None and present.version != candidate.version:
+        raise ModelError(
+            f"the champion, {name} version {present.version}, has no scores to compare with; "
+            f"run: eeg2fmri evaluate --model-uri models:/{name}/{present.version}"
+        )
     if reasons := check_gate(scores, before):
         raise GateRefusal(f"{name} version {candidate.version} stays unpromoted: {'; '.join(reasons)}")
     mlflow.MlflowClient().set_registered_model_alias(name, alias, candidate.version)

@@ -17,6 +17,7 @@ import mlflow
 import mlflow.data.numpy_dataset
 
 import eeg2fmri
+from eeg2fmri.provenance import code_digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,18 +101,10 @@ def tracked_run(
         yield log
 
 
-def finished_run(step_key: str, experiment: str) -> Run | None:
-    """The newest finished run of a step with this key in the current experiment."""
-    active = mlflow.active_run()
-    if active is not None:
-        experiment_ids = [active.info.experiment_id]
-    else:
-        found = mlflow.get_experiment_by_name(experiment)
-        experiment_ids = [found.experiment_id] if found else []
-    if not experiment_ids:
-        return None
+def finished_run(step_key: str) -> Run | None:
+    """The newest finished run of a step with this key, in whichever experiment it was made."""
     runs: Sequence[Run] = mlflow.search_runs(
-        experiment_ids=experiment_ids,
+        search_all_experiments=True,
         filter_string=f"tags.`{STEP_KEY}` = '{step_key}' and attributes.status = 'FINISHED'",
         order_by=["attributes.start_time DESC"],
         max_results=1,
@@ -122,12 +115,8 @@ def finished_run(step_key: str, experiment: str) -> Run | None:
 
 def step_key(entry_point: str, parts: Sequence[str], *inputs: Any) -> str:
     """Key of a step: its inputs and settings, and the code of the parts of the package it runs."""
-    folder = Path(eeg2fmri.__file__).parent
-    files = sorted(path for part in parts for path in (folder / part).rglob("*.py"))
-    digest = hashlib.sha256(json.dumps([entry_point, *inputs], sort_keys=True, default=str).encode())
-    for path in files:
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+    content = json.dumps([entry_point, code_digest(parts), *inputs], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:

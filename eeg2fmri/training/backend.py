@@ -41,8 +41,9 @@ def use_device(device: str, gpu_memory_limit: int | None) -> str:
             tf.config.set_logical_device_configuration(gpus[0], [limit])
         else:
             tf.config.experimental.set_memory_growth(gpus[0], True)
-    except RuntimeError as err:
-        raise ConfigError(f"run.device={device}: TensorFlow runs already with another setting ({err})") from err
+    except RuntimeError as err:  # TensorFlow computes already, for a model that was loaded before
+        if gpu_memory_limit or (chosen == "cpu") != (not tf.config.get_visible_devices("GPU")):
+            raise ConfigError(f"run.device={device}: TensorFlow runs already with another setting ({err})") from err
     return chosen
 
 

@@ -73,3 +73,10 @@ def test_subjects_count_once_however_many_recordings_they_have(rng):
     assert once == thrice == pytest.approx(0.01)
     assert shuffled_p_value([weak, weak, weak, strong], ["a", "b", "c", "d"], 2, 99, rng) == pytest.approx(0.01)
     assert shuffled_p_value([weak] * 5 + [strong], [*"abcdef"], 2, 99, rng) == 1
+
+
+def test_p_value_is_no_smaller_than_the_shuffles_there_are_allow(rng):
+    """Eleven windows and a margin of four leave four shifts: no score can be rarer than one in five."""
+    best = np.r_[1.0, np.zeros(10)]
+    assert shuffled_p_value([best], ["a"], 4, 999, rng) == pytest.approx(1 / 5)
+    assert shuffled_p_value([best, best], ["a", "b"], 4, 999, rng) == pytest.approx(1 / 17)

@@ -109,18 +109,16 @@ def test_a_failure_closes_every_open_run_as_failed(error):
 def test_finished_run_finds_the_newest_with_the_same_key():
     step("a")
     newest, other = step("a"), step("b")
-    assert finished_run("a", EXPERIMENT).info.run_id == newest
-    assert finished_run("b", EXPERIMENT).info.run_id == other
-    assert finished_run("c", EXPERIMENT) is None
+    assert finished_run("a").info.run_id == newest
+    assert finished_run("b").info.run_id == other
+    assert finished_run("c") is None
 
 
-def test_finished_run_looks_in_the_experiment_of_the_open_run():
-    step("a")
-    assert finished_run("a", "absent") is None
+def test_a_finished_run_is_found_from_any_experiment():
+    run_id = step("a")
+    assert finished_run("a").info.run_id == run_id
     with tracked_run("main", experiment="other"):
-        assert finished_run("a", EXPERIMENT) is None
-    with tracked_run("main", experiment=EXPERIMENT):
-        assert finished_run("a", EXPERIMENT) is not None
+        assert finished_run("a").info.run_id == run_id
 
 
 @pytest.mark.parametrize("ending", ["FAILED", "KILLED", "RUNNING"])
@@ -131,13 +129,13 @@ def test_a_run_that_did_not_finish_is_not_found(ending):
     else:
         mlflow.MlflowClient().set_terminated(run_id, ending)
     assert status(run_id) == ending
-    assert finished_run("a", EXPERIMENT) is None
+    assert finished_run("a") is None
 
 
 def test_a_deleted_run_is_not_found():
     run_id = step("a")
     mlflow.delete_run(run_id)
-    assert finished_run("a", EXPERIMENT) is None
+    assert finished_run("a") is None
 
 
 def test_the_dataset_of_a_run_has_the_digest_of_the_store():
