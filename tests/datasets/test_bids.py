@@ -135,3 +135,12 @@ def test_an_empty_dataset_is_refused(tmp_path, refuses):
 def test_a_dataset_without_a_pair_says_what_it_has(touch, refuses):
     with refuses(DatasetError, r"found 1 EEG and 2 BOLD files"):
         find_recordings(touch(PAIR[0], PAIR[1].replace("rest", "a"), PAIR[1].replace("rest", "b")))
+
+
+def test_a_second_file_of_the_same_recording_is_listed(bids_root):
+    (bold,) = bids_root.glob("sub-02/func/*_bold.nii.gz")
+    other = bold.with_name(bold.name.replace("_bold", "_space-MNI_bold"))
+    other.write_bytes(bold.read_bytes())
+    recordings, skipped = find_recordings(bids_root)
+    assert [r.bold_path for r in recordings if r.subject == "sub-02"] == [bold]
+    assert [(s.path, bold.name in s.reason) for s in skipped] == [(other, True)]

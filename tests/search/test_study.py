@@ -19,7 +19,7 @@ import mlflow
 import optuna
 import pytest
 
-from eeg2fmri.config import Calhas2022Config, Config, LinearConfig, load_config
+from eeg2fmri.config import Calhas2022Config, Config, LinearConfig, SplitConfig, load_config
 from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError
 from eeg2fmri.models.spec import block_macs
 from eeg2fmri.search import study as module
@@ -345,3 +345,13 @@ def test_what_is_not_searched_stays(quick):
     assert (best.models[0].eeg_scaling, best.models[0].variant) == ("training", "lp")
     assert best.models[0].training.patience == BASE.training.patience
     assert best.search == config.search
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("change", ["split", "epochs"])
+def test_a_study_of_other_data_is_not_gone_on_with(refuses, change):
+    search(settings(), 1)
+    other = settings(epochs=2) if change == "epochs" else settings().model_copy(update={"split": SplitConfig(test=1)})
+    with refuses(ConfigError, "other data, split or base model"):
+        search(other, 2)
+    assert len(trials()) == 1

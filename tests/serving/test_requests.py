@@ -202,3 +202,8 @@ def test_what_the_faults_start_from_is_valid(bundles):
     for record in ({"windows": W.tolist()}, {"windows_npy": encode(W)}, {"eeg": E.tolist(), **RATE}):
         assert answer(bundles["linear"], record)["shape"][1:] == list(GRID)
     assert E.shape[1] > 3 * TR * SAMPLING_RATE
+
+
+def test_eeg_too_large_for_a_finite_volume_is_refused(bundles, windows):
+    with pytest.raises(RequestError, match="no finite volume"):
+        answer(bundles["linear"], {"windows_npy": encode(windows * np.float32(1e25))})

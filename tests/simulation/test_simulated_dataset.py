@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 from eeg2fmri.errors import ConfigError, DatasetError
-from eeg2fmri.simulation import best_r2_temporal, read_best_r2, read_mask, read_truth, simulate, subject, truth
+from eeg2fmri.simulation import (
+    best_r2_temporal,
+    is_simulated,
+    read_best_r2,
+    read_mask,
+    read_truth,
+    simulate,
+    subject,
+    truth,
+)
 from eeg2fmri.simulation.anatomy import grid_affine
 
 
@@ -185,3 +194,9 @@ def test_the_bids_validator_finds_no_error(dataset, part):
     issues = json.loads(done.stdout)["issues"]["issues"]
     assert [i for i in issues if i["severity"] == "error"] == []
     assert done.returncode == 0
+
+
+def test_a_finished_dataset_is_known_by_its_configuration(dataset, tiny, tmp_path):
+    assert is_simulated(dataset, tiny)
+    assert not is_simulated(dataset, tiny.model_copy(update={"seed": tiny.seed + 1}))
+    assert not is_simulated(tmp_path, tiny)

@@ -572,3 +572,12 @@ def test_recordings_of_different_kinds_are_refused(write_recording, build, bids_
     with refuses(DatasetError, r"sub-09_task-rest: channels is 3 values .* but 5 values .* in sub-01_task-rest"):
         build()
     assert not (tmp_path / "store").exists()
+
+
+def test_other_code_writes_every_recording_anew_from_the_same_sources(build, monkeypatch):
+    before, _ = build()
+    monkeypatch.setattr("eeg2fmri.store.build.code_digest", lambda parts: "another version")
+    after, seen = build()
+    assert seen == [(name, False) for name in NAMES]
+    assert after.digest != before.digest
+    assert [r.source_digest for r in after.recordings] == [r.source_digest for r in before.recordings]

@@ -195,3 +195,11 @@ def test_a_model_states_its_request():
     assert model.metadata == {"variant": "linear"}
     assert model.signature is not None
     assert model.saved_input_example_info is not None
+
+
+def test_a_champion_without_scores_is_not_replaced_unseen(client, refuses):
+    client.set_registered_model_alias(NAME, "champion", "1")
+    score("2")
+    with refuses(ModelError, "version 1, has no scores"):
+        promote(NAME, "2", "champion")
+    assert str(champion(NAME, "champion").version) == "1"
