@@ -20,7 +20,7 @@ Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
 PANELS = {
     "loss": "loss",
     "mae": "mean absolute error",
-    "cosine": "cosine of the latents",
+    "cosine": "cosine distance of the latents",
     "r2_temporal": "temporal R² (mean volume: 0)",
 }
 # Colours of Okabe & Ito (2008), told apart by colour-blind readers; markers tell them apart in grey.

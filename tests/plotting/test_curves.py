@@ -43,7 +43,7 @@ def lines(axes):
 
 def test_a_panel_per_quantity_with_training_and_validation():
     figure = learning_curves(HISTORY, title="a run")
-    assert titles(figure) == ["loss", "mean absolute error", "cosine of the latents", "temporal R²"]
+    assert titles(figure) == ["loss", "mean absolute error", "cosine distance of the latents", "temporal R²"]
     loss, r2 = figure.axes[0], figure.axes[3]
     assert list(lines(loss)["training"].get_ydata()) == HISTORY["train/loss"]
     assert list(lines(loss)["validation"].get_ydata()) == HISTORY["val/loss"]
