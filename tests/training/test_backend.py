@@ -112,12 +112,26 @@ class TestDevices:
         ((gpu, (limit,)),) = calls
         assert (gpu, limit.memory_limit) == ("GPU:0", 2048)
 
-    def test_device_that_is_in_use_is_refused_in_one_line(self, monkeypatch, gpus):
+    @pytest.fixture
+    def running(self, monkeypatch, gpus):
+        """TensorFlow computes on a GPU already, for a model that was loaded before."""
         gpus("GPU:0")
 
         def late(*_):
             raise RuntimeError("cannot be modified after being initialized")
 
+        monkeypatch.setattr(tf.config, "get_visible_devices", lambda *_: ["GPU:0"])
         monkeypatch.setattr(tf.config, "set_visible_devices", late)
-        with pytest.raises(ConfigError, match=r"run\.device=cpu: .* another setting"):
-            backend.use_device("cpu", None)
+        monkeypatch.setattr(tf.config, "set_logical_device_configuration", late)
+        monkeypatch.setattr(tf.config.experimental, "set_memory_growth", late)
+
+    @pytest.mark.usefixtures("running")
+    @pytest.mark.parametrize(("device", "limit"), [("cpu", None), ("gpu", 2048)])
+    def test_device_that_is_in_use_is_refused_in_one_line(self, device, limit):
+        with pytest.raises(ConfigError, match=rf"run\.device={device}: .* another setting"):
+            backend.use_device(device, limit)
+
+    @pytest.mark.usefixtures("running")
+    @pytest.mark.parametrize("device", ["auto", "gpu"])
+    def test_device_that_is_in_use_already_is_taken_as_it_is(self, device):
+        assert backend.use_device(device, None) == "gpu"
