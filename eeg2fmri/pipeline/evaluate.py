@@ -14,7 +14,7 @@ from mlflow.entities import Metric
 
 from eeg2fmri import plotting
 from eeg2fmri.config import Config, EvaluationConfig
-from eeg2fmri.errors import ConfigError, LeakageError, ModelError
+from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
 from eeg2fmri.evaluation import r2_of_shifts, score_recording, shuffled_order, shuffled_p_value
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.pipeline.data import say_skipped
@@ -57,12 +57,10 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
     ModelError
         If the model does not fit the store.
     """
+    recordings = recordings_to_score(config, store, split_name)
     subjects = split_subjects(store.subjects, config.split).part(split_name)
-    if not subjects:
-        raise ConfigError(f"split.{split_name}: no subject in it; name some to evaluate on")
     bundle, version = load_model(model_uri)
     _check_fits(bundle, store)
-    recordings = store.of(subjects)
     if split_name == "test":
         _check_unseen(bundle, recordings)
     identity = f"{version.name}/{version.version}/{version.run_id}" if version else model_uri
@@ -98,6 +96,21 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
         log.tags({STEP_KEY: key})
         logger.info("evaluate %s on %s: %s", variant, split_name, sentence(overall, p_value))
         return Evaluation(log.run_id, overall, p_value, skipped=False)
+
+
+def recordings_to_score(config: Config, store: Store, split_name: str) -> list[StoredRecording]:
+    """The recordings of a part of the split; refused if there are none or they are too short to shuffle."""
+    recordings = store.of(split_subjects(store.subjects, config.split).part(split_name))
+    if not recordings:
+        raise ConfigError(f"split.{split_name}: no subject in it; name some to evaluate on")
+    needed = 3 * store.context + 1
+    for recording in recordings:
+        if len(recording.spectrogram) < needed:
+            raise DatasetError(
+                f"{recording.name}: {len(recording.spectrogram)} volumes after the shift, scores need {needed} (the "
+                f"shuffled-EEG control moves windows by a context either way); leave it out of split.{split_name}"
+            )
+    return recordings
 
 
 def score_windows(

@@ -13,7 +13,7 @@ import numpy as np
 from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, GateRefusal, LeakageError, ModelError
 from eeg2fmri.pipeline.data import preprocess_step, simulate_step
-from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step
+from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step, recordings_to_score
 from eeg2fmri.pipeline.promote import promote_step
 from eeg2fmri.pipeline.train import train_step
 from eeg2fmri.search.study import search_step
@@ -57,6 +57,7 @@ def main_job(config: Config, workdir: Path, root: Path | None, trials: int) -> J
             best = read_best_r2(root)
         assert root is not None  # checked above
         store, _ = preprocess_step(config, "bids", root, workdir / "store")
+        recordings_to_score(config, store, "test")  # better refused now than after hours of training
         if trials:
             storage = f"sqlite:///{(workdir / 'optuna.db').resolve()}"
             study = f"main-{store.digest[:8]}"

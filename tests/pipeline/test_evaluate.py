@@ -10,10 +10,17 @@ import pandas as pd
 import pytest
 
 from eeg2fmri.config import Config, EvaluationConfig
-from eeg2fmri.errors import ConfigError, LeakageError, ModelError
+from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.pipeline import evaluate_step, train_step
-from eeg2fmri.pipeline.evaluate import CONDITIONS, P_VALUE, metric_names, score_windows, summarise
+from eeg2fmri.pipeline.evaluate import (
+    CONDITIONS,
+    P_VALUE,
+    metric_names,
+    recordings_to_score,
+    score_windows,
+    summarise,
+)
 from eeg2fmri.store import Store, Windows, recordings_digest
 from eeg2fmri.tracking import load_model, resolve_version, tracked_run, version_scores
 from tests.fakes import TR
@@ -236,3 +243,16 @@ def test_metric_names_say_what_they_score():
         "null/mae_mean_volume": 1.0,
         "null/mae_shuffled": 2.0,
     }
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "named"),
+    [
+        ({"test": 0}, ConfigError, "split.test: no subject"),
+        ({}, DatasetError, "sub-06_task-rest_run-2: 4 volumes after the shift"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_before_training(changes, kind, named, refuses):
+    config = settings(split={"validation": 1, "test": 2} | changes)
+    with refuses(kind, named):
+        recordings_to_score(config, memory_store(6, windows=13), "test")
