@@ -37,35 +37,47 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path) -> tuple[int, ...
     DatasetError
         If the EEG is missing, damaged, too short, or lacks channels.
     """
-    import nibabel
-
-    from eeg2fmri.datasets import load_eeg
-
     if not out.name.endswith((".nii", ".nii.gz")):
         raise ConfigError(f"{out}: the output must end in .nii or .nii.gz")
-    if not eeg_path.exists():
-        raise DatasetError(f"{eeg_path}: no such EEG file")
-    beside = eeg_path.with_name(eeg_path.name.rsplit("_", 1)[0] + "_channels.tsv")
-    eeg = load_eeg(eeg_path, beside if beside.exists() else None, tuple(bundle.settings["channel_types"]))
-    if not len(eeg.markers):
-        logging.getLogger(__name__).warning("%s: no volume marker; the first TR starts with the file", eeg_path)
-    onset = float(eeg.markers[0]) if len(eeg.markers) else 0.0
-    try:
-        windows = bundle.windows(eeg.data, eeg.sampling_rate, eeg.channels, onset)
-    except RequestError as err:
-        raise DatasetError(f"{eeg_path}: {err}") from err
-    volumes = bundle.model.synthesise(windows)
-    image: Any = nibabel.Nifti1Image(np.moveaxis(volumes, 0, 3), np.asarray(bundle.signal["affine"]))
+    volumes = bundle.model.synthesise(_read_windows(bundle, eeg_path))
     tr = float(bundle.signal["tr"])
-    image.header.set_zooms((*image.header.get_zooms()[:3], tr))
-    image.header.set_xyzt_units("mm", "sec")
-    image.header["descrip"] = b"synthesised from EEG by eeg2fmri"
     sidecar = {
         "RepetitionTime": tr,
         "StartTime": bundle.window_shape[2] * tr,
         "Description": "BOLD synthesised from EEG; times count from the first volume marker of the EEG",
         "Sources": [eeg_path.name],
     }
+    _write_nifti(out, volumes, np.asarray(bundle.signal["affine"]), tr)
+    name = out.name.removesuffix(".gz").removesuffix(".nii")
+    out.with_name(f"{name}.json").write_text(json.dumps(sidecar, indent=2), encoding="utf-8")
+    return *volumes.shape[1:], len(volumes)
+
+
+def _read_windows(bundle: Bundle, path: Path) -> np.ndarray:
+    """EEG windows of a recording, from its first volume marker on."""
+    from eeg2fmri.datasets import load_eeg
+
+    if not path.exists():
+        raise DatasetError(f"{path}: no such EEG file")
+    beside = path.with_name(path.name.rsplit("_", 1)[0] + "_channels.tsv")
+    eeg = load_eeg(path, beside if beside.exists() else None, tuple(bundle.settings["channel_types"]))
+    if not len(eeg.markers):
+        logging.getLogger(__name__).warning("%s: no volume marker; the first TR starts with the file", path)
+    onset = float(eeg.markers[0]) if len(eeg.markers) else 0.0
+    try:
+        return bundle.windows(eeg.data, eeg.sampling_rate, eeg.channels, onset)
+    except RequestError as err:
+        raise DatasetError(f"{path}: {err}") from err
+
+
+def _write_nifti(out: Path, volumes: np.ndarray, affine: np.ndarray, tr: float) -> None:
+    """Write (volumes, x, y, z) as a 4-D image, whole or not at all."""
+    import nibabel
+
+    image: Any = nibabel.Nifti1Image(np.moveaxis(volumes, 0, 3), affine)
+    image.header.set_zooms((*image.header.get_zooms()[:3], tr))
+    image.header.set_xyzt_units("mm", "sec")
+    image.header["descrip"] = b"synthesised from EEG by eeg2fmri"
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".part-{out.name}")
     try:
@@ -73,6 +85,3 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path) -> tuple[int, ...
         os.replace(part, out)
     finally:
         part.unlink(missing_ok=True)
-    name = out.name.removesuffix(".gz").removesuffix(".nii")
-    out.with_name(f"{name}.json").write_text(json.dumps(sidecar, indent=2), encoding="utf-8")
-    return image.shape

@@ -19,6 +19,7 @@ from eeg2fmri.progress import progress_display
 from eeg2fmri.store import Windows
 
 if TYPE_CHECKING:
+    from eeg2fmri.models.calhas2022 import Calhas2022
     from eeg2fmri.training.callbacks import Example, History, OnEpoch
 
 POWER_BATCH = 64  # windows whose spectra are copied at once
@@ -144,7 +145,6 @@ def _fit_deep(
     # Keras takes seconds to import; the linear family does without it.
     import keras
 
-    from eeg2fmri.models.calhas2022 import build
     from eeg2fmri.models.fitted import KerasNetwork
     from eeg2fmri.training import backend
     from eeg2fmri.training.callbacks import Checkpoints, EpochEnd, ProgressBar
@@ -157,10 +157,7 @@ def _fit_deep(
         )
     device = backend.use_device(settings.device, settings.gpu_memory_limit)
     keras.utils.set_random_seed(settings.seed)
-    recording = train.recordings[0]
-    shape = (*recording.spectrogram.shape[1:], train.context)
-    mean = train.mean_volume(config.bold_scaling)
-    parts = build(config, shape, recording.mask.shape, seed=settings.seed, mean_volume=mean)
+    parts = _build(config, train, settings.seed)
     synthesiser = parts.synthesiser()
     model = pair_model(parts)
     model.compile(optimizer=backend.adam(options.learning_rate, device), jit_compile=backend.compile_with_xla(device))
@@ -199,6 +196,15 @@ def _fit_deep(
         "best_epoch": state.best_epoch,
     }
     return FitResult(fitted, state.history, state.best_epoch, facts)
+
+
+def _build(config: Calhas2022Config, train: Windows, seed: int) -> Calhas2022:
+    from eeg2fmri.models.calhas2022 import build
+
+    recording = train.recordings[0]
+    shape = (*recording.spectrogram.shape[1:], train.context)
+    mean = train.mean_volume(config.bold_scaling)
+    return build(config, shape, recording.mask.shape, seed=seed, mean_volume=mean)
 
 
 def _replay(history: History, on_epoch: OnEpoch | None) -> None:
