@@ -4,26 +4,25 @@ An unknown key is an error that names the nearest valid one. `flatten` gives the
 configuration as dotted keys, which is what a run logs.
 """
 
+from eeg2fmri.config.base import Section, Triple
+from eeg2fmri.config.data import DataConfig, SimulationConfig, SplitConfig
 from eeg2fmri.config.load import flatten, load_config, parse, parse_overrides
-from eeg2fmri.config.sections import (
+from eeg2fmri.config.models import (
     PUBLISHED_EEG,
     PUBLISHED_FMRI,
     VARIANTS,
     BlockSpec,
     Calhas2022Config,
-    Config,
-    DataConfig,
-    EvaluationConfig,
     LinearConfig,
     ModelConfig,
+    TrainingConfig,
+)
+from eeg2fmri.config.sections import (
+    Config,
+    EvaluationConfig,
     RegistryConfig,
     RunConfig,
     SearchConfig,
-    Section,
-    SimulationConfig,
-    SplitConfig,
-    TrainingConfig,
-    Triple,
 )
 
 __all__ = [

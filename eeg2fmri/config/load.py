@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from eeg2fmri.config.sections import Calhas2022Config, Config, LinearConfig
+from eeg2fmri.config.models import Calhas2022Config, LinearConfig
+from eeg2fmri.config.sections import Config
 from eeg2fmri.errors import ConfigError, nearest
 
 _Model = TypeVar("_Model", bound=BaseModel)

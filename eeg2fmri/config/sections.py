@@ -1,142 +1,17 @@
-"""The sections of the configuration: what can be set, to what, and what it is by default."""
+"""Sections on the search, the evaluation, the registry and the run, and the whole configuration."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from eeg2fmri.config.base import Positive, Range, Section, Triple
+from eeg2fmri.config.data import DataConfig, SimulationConfig, SplitConfig
+from eeg2fmri.config.models import VARIANTS, Calhas2022Config, LinearConfig, ModelConfig
 from eeg2fmri.errors import ConfigError, nearest
 
-Triple = tuple[int, int, int]
-Positive = Annotated[int, Field(ge=1)]
-Range = tuple[float, float]
-
-VARIANTS = ("lp", "fp", "talp", "tafp", "tafp-style", "tafp-style-prior")
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, and nothing unknown is accepted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class SimulationConfig(Section):
-    """What the simulator writes. `grid`, `channels` and `volumes` set the size."""
-
-    subjects: Positive = 6
-    volumes: Annotated[int, Field(ge=2)] = 120
-    coupling: Annotated[float, Field(ge=0, le=1)] = 1.0
-    seed: Annotated[int, Field(ge=0)] = 0
-    grid: Triple = (64, 64, 30)
-    channels: Annotated[int, Field(ge=4, le=63)] = 63
-    sampling_rate: Annotated[float, Field(gt=0)] = 250.0
-    tr: Annotated[float, Field(gt=0)] = 2.16
-
-
-class DataConfig(Section):
-    """How a recording becomes a spectrogram and volumes (the reference's settings by default).
-
-    The EEG window is one TR. `frequencies` bins after DC are kept; the context of volume v is the
-    `context` windows before it; the first `bold_shift` volumes are dropped on both modalities.
-    Volume markers that span fewer volumes than the BOLD file cannot say which end they miss:
-    `missing_markers` is ``end`` where it is known that the first ones are there.
-    """
-
-    frequencies: Positive = 134
-    context: Positive = 10
-    bold_shift: Annotated[int, Field(ge=0)] = 3
-    grid: Triple = (64, 64, 30)
-    iqr: bool = False
-    missing_markers: Literal["refuse", "end"] = "refuse"
-    channel_types: tuple[str, ...] = ("eeg", "ecg")
-
-
-class SplitConfig(Section):
-    """Subjects of the validation and test splits: a number of subjects or their labels.
-
-    Numbers count from the end of the sorted subjects: the last ones are the test subjects, those
-    before them validate, the others train.
-    """
-
-    validation: Annotated[int, Field(ge=0)] | tuple[str, ...] = 1
-    test: Annotated[int, Field(ge=0)] | tuple[str, ...] = 2
-
-
-class BlockSpec(Section):
-    """Architecture of an encoder: one kernel and stride per residual block, one pool for all."""
-
-    kernels: Annotated[tuple[Triple, ...], Field(min_length=1)]
-    strides: Annotated[tuple[Triple, ...], Field(min_length=1)]
-    pool: Triple = (1, 1, 1)
-    pool_stride: Triple = (1, 1, 1)
-
-    @model_validator(mode="after")
-    def _same_depth(self) -> Self:
-        if len(self.kernels) != len(self.strides):
-            raise ValueError(f"{len(self.kernels)} kernels but {len(self.strides)} strides: give one of each per block")
-        if any(n < 1 for t in (*self.kernels, *self.strides, self.pool, self.pool_stride) for n in t):
-            raise ValueError("kernels, strides and pools must be at least 1 on every axis")
-        return self
-
-
-PUBLISHED_EEG = BlockSpec(kernels=((7, 37, 2), (7, 7, 2)), strides=((3, 5, 1), (2, 2, 1)), pool=(2, 2, 1))
-PUBLISHED_FMRI = BlockSpec(
-    kernels=((14, 6, 12), (6, 4, 6), (12, 47, 5)), strides=((2, 1, 1), (1, 1, 1), (1, 1, 1)), pool=(2, 2, 2)
-)
-
-
-class TrainingConfig(Section):
-    """Optimisation of a deep model; defaults are the published ones where there are any."""
-
-    epochs: Positive = 10
-    batch_size: Positive = 4
-    learning_rate: Annotated[float, Field(gt=0)] = 0.002980911194116198
-    patience: Positive = 3
-    monitor: Literal["val/r2_temporal", "val/loss", "val/mae"] = "val/r2_temporal"
-
-
-class Calhas2022Config(Section):
-    """The family of Calhas & Henriques (2022), arXiv 2203.03481; defaults as published."""
-
-    family: Literal["calhas2022"] = "calhas2022"
-    variant: Literal["lp", "fp", "talp", "tafp", "tafp-style", "tafp-style-prior"] = "tafp-style"
-    latent: Triple = (7, 7, 7)
-    filters: Positive = 4
-    eeg: BlockSpec = PUBLISHED_EEG
-    fmri: BlockSpec = PUBLISHED_FMRI
-    max_pool: bool = True
-    batch_norm: bool = True
-    skip: bool = True
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    output_conv: bool = True
-    start_at_mean: bool = True
-    eeg_scaling: Literal["channels", "training", "none"] = "channels"
-    bold_scaling: Literal["recording", "volume", "voxel", "psc"] = "recording"
-    training: TrainingConfig = TrainingConfig()
-
-
-class LinearConfig(Section):
-    """Distributed-lag ridge regression from log band power to principal components of BOLD.
-
-    `lags`: ``haemodynamic`` lets a channel and band act through the canonical response and its
-    latency derivative over all lags of the context, ``free`` gives every lag its own coefficient.
-    `drift_cutoff`: slower changes (s) are left out of the fit (SPM's 128 s).
-    """
-
-    family: Literal["linear"] = "linear"
-    variant: Literal["linear"] = "linear"
-    components: Positive = 64
-    lags: Literal["haemodynamic", "free"] = "haemodynamic"
-    drift_cutoff: Annotated[float, Field(gt=0)] = 128.0
-    penalties: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
-        0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300,
-    )  # fmt: skip
-    bold_scaling: Literal["recording", "volume", "voxel", "psc"] = "recording"
-
-
-ModelConfig = Annotated[Calhas2022Config | LinearConfig, Field(discriminator="family")]
+AnyModel = Annotated[ModelConfig, Field(discriminator="family")]
 
 
 class SearchConfig(Section):
@@ -206,7 +81,7 @@ class Config(Section):
     simulation: SimulationConfig | None = None
     data: DataConfig = DataConfig()
     split: SplitConfig = SplitConfig()
-    models: Annotated[tuple[ModelConfig, ...], Field(min_length=1)] = (Calhas2022Config(), LinearConfig())
+    models: Annotated[tuple[AnyModel, ...], Field(min_length=1)] = (Calhas2022Config(), LinearConfig())
     search: SearchConfig = SearchConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     registry: RegistryConfig = RegistryConfig()
@@ -218,7 +93,7 @@ class Config(Section):
             raise ValueError(f"models: every variant may appear once, found {names}")
         return self
 
-    def model(self, variant: str | None) -> Calhas2022Config | LinearConfig:
+    def model(self, variant: str | None) -> ModelConfig:
         """The configured model called `variant`, or the first one.
 
         A variant of `calhas2022` that is not listed is derived from the listed model of that

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from eeg2fmri.config import Calhas2022Config, LinearConfig
+from eeg2fmri.config import Calhas2022Config, ModelConfig
 from eeg2fmri.signals import BoldStatistics, EegStatistics, restore, standardise_eeg
 
 
@@ -40,7 +40,7 @@ class FittedModel:
     one mean and one deviation), the null that every score stands beside.
     """
 
-    config: Calhas2022Config | LinearConfig
+    config: ModelConfig
     network: Network
     eeg_statistics: EegStatistics
     bold_statistics: BoldStatistics

@@ -13,7 +13,7 @@ import mlflow
 import numpy as np
 
 from eeg2fmri import plotting
-from eeg2fmri.config import Calhas2022Config, Config, LinearConfig, flatten
+from eeg2fmri.config import Calhas2022Config, Config, ModelConfig, flatten
 from eeg2fmri.pipeline.card import model_card
 from eeg2fmri.pipeline.data import say_skipped
 from eeg2fmri.serving import Bundle
@@ -85,7 +85,7 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
         return TrainResult(log.run_id, version, best, skipped=False)
 
 
-def _params(config: Config, model: Calhas2022Config | LinearConfig, store: Store, split: Split) -> dict[str, Any]:
+def _params(config: Config, model: ModelConfig, store: Store, split: Split) -> dict[str, Any]:
     return {
         **flatten(model, "model."),
         **flatten(config.data, "data."),
@@ -114,7 +114,7 @@ def _log_data(log: RunLog, store: Store, train: Windows, validation: Windows) ->
         log.tags({"eeg2fmri.preprocess_run": made_by[0].info.run_id})
 
 
-def _epoch_logger(log: RunLog, model: Calhas2022Config | LinearConfig) -> Any:
+def _epoch_logger(log: RunLog, model: ModelConfig) -> Any:
     def on_epoch(epoch: int, metrics: dict[str, float], example: Any) -> None:
         log.metrics(metrics, step=epoch)
         shown = "  ".join(f"{key} {metrics[key]:.4g}" for key in sorted(metrics) if not key.endswith("rate"))
@@ -129,7 +129,7 @@ def _epoch_logger(log: RunLog, model: Calhas2022Config | LinearConfig) -> Any:
 def _register(
     log: RunLog,
     config: Config,
-    model: Calhas2022Config | LinearConfig,
+    model: ModelConfig,
     store: Store,
     split: Split,
     train: Windows,

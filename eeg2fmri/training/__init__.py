@@ -1,5 +1,6 @@
 """Training: from windows of a store to a fitted model. Keras is imported on first use."""
 
-from eeg2fmri.training.fit import FitResult, FitSettings, fit
+from eeg2fmri.training.fit import fit
+from eeg2fmri.training.settings import FitResult, FitSettings
 
 __all__ = ["FitResult", "FitSettings", "fit"]

@@ -1,0 +1,46 @@
+"""What a fit is given besides its data, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eeg2fmri.config import ModelConfig
+from eeg2fmri.models.fitted import FittedModel, Network
+from eeg2fmri.store import Windows
+
+if TYPE_CHECKING:
+    from eeg2fmri.training.callbacks import History
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Where and how a fit runs; nothing here changes what is fitted but the seed.
+
+    checkpoints: folder for the state after each epoch, from which an interrupted fit of the same
+    `key` goes on.  progress: show a bar.
+    """
+
+    seed: int = 0
+    device: str = "auto"
+    gpu_memory_limit: int | None = None
+    checkpoints: Path | None = None
+    key: str = ""
+    progress: bool = False
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A fitted model, its scores per epoch (a closed form has one) and the epoch that was kept."""
+
+    model: FittedModel
+    history: History
+    best_epoch: int
+    facts: Mapping[str, str | int | float] = field(default_factory=dict)
+
+
+def fitted_model(config: ModelConfig, network: Network, train: Windows) -> FittedModel:
+    """Put the training subjects' statistics around a fitted network."""
+    return FittedModel(config, network, train.eeg_statistics(), train.bold_statistics(), train.mean_volume("recording"))
