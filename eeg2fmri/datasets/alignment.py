@@ -103,6 +103,12 @@ def _markers(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Al
             f"remove the markers of the volumes that were dropped"
         )
     if spanned < n_volumes and recording.missing_markers == "refuse":
+        if raw.n_samples <= markers[-1] + length:
+            raise AlignmentError(
+                f"{raw.path}: the EEG has samples 0 to {raw.n_samples}, but {n_volumes} volumes after its first "
+                f"{recording.volume_marker} need {markers[0] + n_volumes * length:.0f}; it is cut short, or its first "
+                f"markers are missing (dataset.missing_markers=start)"
+            )
         raise AlignmentError(
             f"{raw.path}: its volume markers span {spanned} volumes, the BOLD file has {n_volumes}; say which end "
             f"misses them: dataset.missing_markers=end (the first are there) or start (the last are there)"
@@ -201,7 +207,7 @@ def _uncovered(raw: RawEeg, onset: float, tr: float, n_volumes: int) -> tuple[st
     length = tr * raw.sampling_rate
     before = int(np.ceil(max(0.0, -onset - 1) / length))
     after = int(np.ceil(max(0.0, onset + n_volumes * length - raw.n_samples - 1) / length))
-    ends = [f"the {end} {count} volumes" for end, count in (("first", before), ("last", after)) if count]
+    ends = [f"the {end} {count} of {n_volumes} volumes" for end, count in (("first", before), ("last", after)) if count]
     return (f"no EEG for {' and '.join(ends)}",) if ends else ()
 
 

@@ -197,6 +197,8 @@ def is_marker(description: str, marker: str) -> bool:
 
 def _open_mne(path: Path, known_types: dict[int, str], volume_marker: str) -> RawEeg:
     raw, notes = _mne_raw(path)
+    if not raw.n_times:
+        raise DatasetError(f"{path}: not a readable EEG recording (it has no samples); fetch or export it again")
     rate = float(raw.info["sfreq"])
     # MNE counts from the measurement date where there is one, and a cropped file starts later.
     origin = 0.0 if raw.annotations.orig_time is None else raw.first_time
@@ -214,7 +216,7 @@ def _open_mne(path: Path, known_types: dict[int, str], volume_marker: str) -> Ra
             raise _unreadable(path, err) from err
 
     names = tuple(raw.ch_names)
-    return RawEeg(path, rate, raw.n_times, names, types, tuple(raw.info["bads"]), markers, events, notes, reader)
+    return RawEeg(path, rate, int(raw.n_times), names, types, tuple(raw.info["bads"]), markers, events, notes, reader)
 
 
 def _mne_raw(path: Path) -> tuple[Any, tuple[str, ...]]:
@@ -228,10 +230,9 @@ def _mne_raw(path: Path) -> tuple[Any, tuple[str, ...]]:
         for companion in (found.data, found.markers):
             if companion is not None:
                 check_fetched(companion)
+        markers = found.markers.name if found.markers else False
+        options["overrides"] = {"data_fname": found.data.name, "marker_fname": markers}
         if found.stale:
-            options["overrides"] = {"data_fname": found.data.name}
-            if found.markers is not None:
-                options["overrides"]["marker_fname"] = found.markers.name
             notes = (f"its header names {' and '.join(found.stale)}, renamed since; {found.data.name} is read",)
     elif path.suffix.lower() == ".set" and path.with_suffix(".fdt").is_symlink():
         check_fetched(path.with_suffix(".fdt"))

@@ -54,9 +54,10 @@ def find_recordings(root: Path, config: DatasetConfig | None = None) -> tuple[li
 
 def list_recordings(root: Path, config: DatasetConfig) -> tuple[list[Recording], list[Skipped], tuple[int, int], str]:
     """As `find_recordings`, but a dataset without a pair is no error; also counts, and what is expected."""
+    layout = adapter_class(config.name)
     if not root.is_dir():
         raise DatasetError(f"{root}: no such dataset folder; give the folder that holds dataset_description.json")
-    adapter = adapter_class(config.name)(root, config)
+    adapter = layout(root, config)
     recordings, skipped, counts = pair(adapter)
     return recordings, skipped, counts, adapter.expected
 

@@ -32,17 +32,18 @@ def open_matlab(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], int, Read
     DatasetError
         If the file is damaged, or does not hold one array with a documented number of channels.
     """
+    import h5py
     import scipy.io
 
     def damaged(err: Exception) -> DatasetError:
         return DatasetError(f"{path}: not a readable MATLAB file ({one_line(err)}); fetch it again")
 
     try:
-        try:
+        if h5py.is_hdf5(path):
+            shapes, array = _version_73(path)
+        else:
             shapes = {name: tuple(shape) for name, shape, _ in scipy.io.whosmat(path)}
             array = _version_5(path)
-        except NotImplementedError:  # MATLAB 7.3 is HDF5
-            shapes, array = _version_73(path)
     except Exception as err:  # scipy and h5py each raise many kinds for a damaged file
         raise damaged(err) from err
     fitting = [name for name, shape in shapes.items() if len(shape) == 2 and shape[0] in LAYOUTS]
