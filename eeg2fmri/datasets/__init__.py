@@ -3,7 +3,8 @@
 from eeg2fmri.datasets.adapter import Adapter, Source
 from eeg2fmri.datasets.alignment import Alignment, align
 from eeg2fmri.datasets.bold import Bold, BoldHeader, load_bold, read_bold_header
-from eeg2fmri.datasets.eeg import Eeg, RawEeg, common_channels, load_eeg, open_eeg, open_eeg_file, read_eeg
+from eeg2fmri.datasets.channels import common_channels
+from eeg2fmri.datasets.eeg import Eeg, RawEeg, load_eeg, open_eeg, open_eeg_file, read_eeg
 from eeg2fmri.datasets.files import check_fetched
 from eeg2fmri.datasets.find import find_recordings, list_recordings
 from eeg2fmri.datasets.overview import Overview, survey

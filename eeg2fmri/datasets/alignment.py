@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from eeg2fmri.datasets.eeg import RawEeg, is_marker
+from eeg2fmri.datasets.eeg import RawEeg
 from eeg2fmri.datasets.files import read_merged, read_table
-from eeg2fmri.datasets.recording import Recording
+from eeg2fmri.datasets.recording import Recording, is_marker
 from eeg2fmri.errors import AlignmentError
 
 MARKER_TOLERANCE = 2 + 1e-6  # samples

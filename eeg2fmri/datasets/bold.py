@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from eeg2fmri.errors import DatasetError
 
 TR_TOLERANCE_S = 1e-3
 KEPT_TYPES = tuple(np.dtype(name) for name in ("uint8", "int16", "uint16", "float32"))  # in the machine's byte order
+GZIP = 31  # zlib's window size for a gzip header and checksum
+CHUNK_BYTES = 1 << 18
 HEADER_BYTES = 540  # of NIfTI-2; NIfTI-1 has 348
 
 
@@ -23,8 +26,8 @@ HEADER_BYTES = 540  # of NIfTI-2; NIfTI-1 has 348
 class Bold:
     """BOLD of one recording: (volumes, x, y, z) intensity, TR in seconds, affine in mm.
 
-    volumes: float32, or integers as in a file without scaling. They are a view on the file's
-    bytes where nothing had to be converted, and cannot be written to then.
+    volumes: float32, or integers as in a file without scaling; a view on the file's bytes where
+    nothing had to be converted.
     """
 
     volumes: np.ndarray
@@ -54,7 +57,7 @@ def load_bold(recording: Recording) -> Bold:
     path = recording.bold_path
     check_fetched(path)
     try:
-        content = gzip.decompress(path.read_bytes()) if _compressed(path) else np.memmap(path, mode="r")
+        content = _decompress(path) if _compressed(path) else np.memmap(path, mode="r")
         image = _parse(bytes(content[:HEADER_BYTES]))
         volumes = _volumes(content, image)
     except Exception as err:  # nibabel, gzip and zlib each raise their own for a damaged file
@@ -105,6 +108,24 @@ def repetition_time(path: Path, header: Any, sidecar: dict[str, Any], documented
 
 def _compressed(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
+
+
+def _decompress(path: Path) -> bytearray:
+    """Content of a gzip file; zlib checks the checksum of every member.
+
+    The bytes grow in place, so that memory never holds them twice.
+    """
+    content, member, ended = bytearray(), zlib.decompressobj(GZIP), False
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            while chunk := chunk.lstrip(b"\0") if ended else chunk:  # zeros may pad the end of a file
+                if ended:  # another member follows
+                    member = zlib.decompressobj(GZIP)
+                content += member.decompress(chunk)
+                chunk, ended = member.unused_data, member.eof
+    if not ended:
+        raise EOFError("it ends before its end-of-stream marker")
+    return content
 
 
 def _unreadable(path: Path, err: Exception) -> DatasetError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,16 +10,14 @@ from typing import Any
 import numpy as np
 
 from eeg2fmri.datasets.brainvision import companions
-from eeg2fmri.datasets.files import check_fetched, one_line, read_table
+from eeg2fmri.datasets.channels import described_channels, named_type
+from eeg2fmri.datasets.files import check_fetched, one_line
 from eeg2fmri.datasets.matlab import SAMPLING_RATE_HZ, open_matlab
-from eeg2fmri.datasets.recording import VOLUME_MARKER, Recording
+from eeg2fmri.datasets.recording import VOLUME_MARKER, Recording, is_marker
 from eeg2fmri.errors import DatasetError
 
 Reader = Callable[[list[int], int, int], np.ndarray]
 BLOCK_VALUES = 4_000_000  # float64 values that MNE holds at a time: 32 MB
-QUOTES = "'\"‘’`´"
-# Formats without a channel type (BrainVision, EDF) tell it by the name, if at all.
-NAMED_TYPES = {"ecg": r"ecg|ekg", "eog": r".?eog", "emg": r"emg"}
 
 
 @dataclass(frozen=True)
@@ -117,7 +114,7 @@ def open_eeg_file(
         opened = _open_mne(path, dict(known_types), volume_marker)
     if channels_path is None:
         return opened
-    types, bads = _described(opened.channels, channels_path, strict=channels_path.parent == path.parent)
+    types, bads = described_channels(opened.channels, channels_path, strict=channels_path.parent == path.parent)
     return RawEeg(**{**vars(opened), "types": types, "bads": bads})
 
 
@@ -155,46 +152,6 @@ def read_eeg(raw: RawEeg, channel_types: tuple[str, ...]) -> Eeg:
     return Eeg(data, raw.sampling_rate, names, raw.markers, tuple(raw.types[index] for index in kept))
 
 
-def common_channels(
-    sets: Sequence[tuple[str, Sequence[str]]],
-) -> tuple[tuple[str, ...], dict[str, dict[str, tuple[str, ...]]]]:
-    """Channels that every recording has, by name.
-
-    Parameters
-    ----------
-    sets : (name of the recording, its channels).
-
-    Returns
-    -------
-    the common channels, in the order of the first recording, and for every recording that differs:
-    ``lacks`` (channels of the first that it does not have) and ``extra`` (its channels that are not
-    common and not in the first). The first is listed with the channels that others lack, as ``extra``.
-
-    Raises
-    ------
-    DatasetError
-        If no channel is common to all.
-    """
-    first_name, first = sets[0]
-    shared = set(first).intersection(*(names for _, names in sets[1:]))
-    common = tuple(name for name in first if name in shared)
-    if not common:
-        raise DatasetError(f"{first_name}: no channel of it is in all of {len(sets)} recordings; name channels alike")
-    differences = {}
-    for name, names in sets:
-        lacks = tuple(channel for channel in first if channel not in names)
-        extra = tuple(c for c in names if c not in shared and (name == first_name or c not in first))
-        if lacks or extra:
-            differences[name] = {"lacks": lacks, "extra": extra}
-    return common, differences
-
-
-def is_marker(description: str, marker: str) -> bool:
-    """Whether a description such as ``Response/R128`` or ``Stimulus/S  2`` is that of `marker`."""
-    wanted = re.escape(re.sub(r"\s+", "", marker))
-    return bool(re.search(rf"(?<![A-Za-z0-9]){wanted}(?![A-Za-z0-9])", re.sub(r"\s+", "", description)))
-
-
 def _open_mne(path: Path, known_types: dict[int, str], volume_marker: str) -> RawEeg:
     raw, notes = _mne_raw(path)
     if not raw.n_times:
@@ -205,7 +162,7 @@ def _open_mne(path: Path, known_types: dict[int, str], volume_marker: str) -> Ra
     events = tuple((float(a["onset"]) - origin, str(a["description"])) for a in raw.annotations)
     markers = np.array([onset * rate for onset, text in events if is_marker(text, volume_marker)], float)
     types = tuple(
-        known_types.get(index) or _named_type(name, kind)
+        known_types.get(index) or named_type(name, kind)
         for index, (name, kind) in enumerate(zip(raw.ch_names, raw.get_channel_types(), strict=True))
     )
 
@@ -244,25 +201,3 @@ def _mne_raw(path: Path) -> tuple[Any, tuple[str, ...]]:
 
 def _unreadable(path: Path, err: Exception) -> DatasetError:
     return DatasetError(f"{path}: not a readable EEG recording ({one_line(err)}); fetch or export it again")
-
-
-def _named_type(name: str, kind: str) -> str:
-    if kind in ("eeg", "misc"):
-        for named, pattern in NAMED_TYPES.items():
-            if re.match(rf"(?:{pattern})", name, re.IGNORECASE):
-                return named
-    return kind
-
-
-def _described(names: tuple[str, ...], path: Path, *, strict: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Types and bad channels by a BIDS channel table, whose names may be quoted."""
-    rows = {}
-    for row in read_table(path, ("name", "type")):
-        rows[row["name"] if row["name"] in names else row["name"].strip(QUOTES)] = row
-    if strict and (unknown := rows.keys() - set(names)):
-        raise DatasetError(f"{path}: channels {sorted(unknown)[:4]} are not in the EEG file")
-    if not rows.keys() & set(names):
-        raise DatasetError(f"{path}: none of its channels ({', '.join(list(rows)[:4])}, …) is in the EEG file; rename")
-    types = tuple(rows[name]["type"].lower() if name in rows else "n/a" for name in names)
-    bads = tuple(name for name in names if rows.get(name, {}).get("status", "").lower() == "bad")
-    return types, bads

@@ -11,7 +11,8 @@ from typing import Any
 from eeg2fmri.config import DatasetConfig
 from eeg2fmri.datasets.alignment import align
 from eeg2fmri.datasets.bold import read_bold_header
-from eeg2fmri.datasets.eeg import common_channels, open_eeg
+from eeg2fmri.datasets.channels import common_channels
+from eeg2fmri.datasets.eeg import open_eeg
 from eeg2fmri.datasets.find import list_recordings
 from eeg2fmri.datasets.recording import Recording
 from eeg2fmri.errors import DatasetError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,12 @@ class Recording:
             "tr": self.tr,
             "space": self.space,
         }
+
+
+def is_marker(description: str, marker: str) -> bool:
+    """Whether a description such as ``Response/R128`` or ``Stimulus/S  2`` is that of `marker`."""
+    wanted = re.escape(re.sub(r"\s+", "", marker))
+    return bool(re.search(rf"(?<![A-Za-z0-9]){wanted}(?![A-Za-z0-9])", re.sub(r"\s+", "", description)))
 
 
 def _eeg_companions(path: Path) -> tuple[Path, ...]:

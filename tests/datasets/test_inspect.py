@@ -1,6 +1,5 @@
 """`eeg2fmri inspect`: a table from headers alone, and one line for every problem."""
 
-import gzip
 import json
 
 import numpy as np
@@ -80,7 +79,7 @@ def test_signals_are_not_read(bids_root, monkeypatch):
         raise AssertionError
 
     monkeypatch.setattr("eeg2fmri.datasets.eeg.RawEeg.read", fail)
-    monkeypatch.setattr(gzip, "decompress", fail)
+    monkeypatch.setattr("eeg2fmri.datasets.bold._decompress", fail)
     for path in bids_root.glob("sub-*/func/*.nii.gz"):
         path.write_bytes(path.read_bytes()[:2000])
     assert cli.main(["inspect", str(bids_root)]) == 0
