@@ -75,7 +75,8 @@ def align(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Align
             ),
         )
     missing = n_volumes - found.markers_found if found.markers_found else 0
-    warnings = (*found.warnings, *_uncovered(raw, found.onset, tr, n_volumes))
+    lead = XP_LEAD_S * raw.sampling_rate if recording.alignment == "xp" else 0.0  # known, no news
+    warnings = (*found.warnings, *_uncovered(raw, found.onset, tr, n_volumes, lead))
     return Alignment(found.onset, found.source, found.markers_found, missing, warnings)
 
 
@@ -120,14 +121,15 @@ def _markers(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Al
 
 
 def _table_markers(raw: RawEeg, recording: Recording) -> np.ndarray:
-    """Volume markers of the EEG's event table; its column ``sample``, counted from 0, is exact."""
+    """Volume markers of the EEG's event table; its column ``sample`` undoes the rounding of ``onset``."""
     if recording.eeg_events_path is None:
         return np.empty(0)
     rows = read_table(recording.eeg_events_path, ("onset",))
     marks = [row for row in rows if any(is_marker(row.get(key, ""), recording.volume_marker) for key in _LABELS)]
-    exact = [number for row in marks if (number := _number(row.get("sample", ""))) is not None]
-    timed = [number * raw.sampling_rate for row in marks if (number := _number(row["onset"])) is not None]
-    return np.array(sorted(exact if len(exact) == len(marks) else timed), float)
+    onsets = [number * raw.sampling_rate for row in marks if (number := _number(row["onset"])) is not None]
+    samples = [number for row in marks if (number := _number(row.get("sample", ""))) is not None]
+    agree = len(samples) == len(onsets) and np.allclose(samples, onsets, rtol=0, atol=1)
+    return np.array(sorted(samples if agree else onsets), float)
 
 
 def _start_time(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignment | None:
@@ -182,6 +184,8 @@ def _xp(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignme
         onset = rest[0]
     elif task:
         onset, source = task[0] - XP_BLOCK_S, f"xp offset, {XP_REST} from {XP_TASK}"
+    else:
+        warnings.append(f"no {XP_REST} or {XP_TASK} marker: the EEG is taken to start with the first rest block")
     if abs(onset) * raw.sampling_rate > 1:
         warnings.append(f"the first rest block starts at {onset:.3f} s of the EEG, not with the file")
     if task and rest and rest[0] < task[0] and abs(task[0] - rest[0] - XP_BLOCK_S) > 1:
@@ -202,10 +206,10 @@ def _file_start(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) ->
     return Alignment(0.0, "file start")
 
 
-def _uncovered(raw: RawEeg, onset: float, tr: float, n_volumes: int) -> tuple[str, ...]:
-    """A warning where the EEG leaves volumes without a whole window."""
+def _uncovered(raw: RawEeg, onset: float, tr: float, n_volumes: int, lead: float) -> tuple[str, ...]:
+    """A warning where the EEG leaves volumes without a whole window; it may start `lead` samples late."""
     length = tr * raw.sampling_rate
-    before = int(np.ceil(max(0.0, -onset - 1) / length))
+    before = int(np.ceil(max(0.0, -onset - lead - 1) / length))
     after = int(np.ceil(max(0.0, onset + n_volumes * length - raw.n_samples - 1) / length))
     ends = [f"the {end} {count} of {n_volumes} volumes" for end, count in (("first", before), ("last", after)) if count]
     return (f"no EEG for {' and '.join(ends)}",) if ends else ()

@@ -69,7 +69,7 @@ def with_events_in_the_eeg_file(root):
 
 def with_volumes_in_the_event_table(root):
     write_recording(root, markers=[])
-    rows = [(round(s, 2), 0, "volume", "R128", round(s * RATE)) for s, _ in volume_markers(RATE, LEAD)]
+    rows = [(round(s, 3), 0, "volume", "R128", round(s * RATE)) for s, _ in volume_markers(RATE, LEAD)]
     write_rows(root / "sub-01/eeg/sub-01_task-rest_events.tsv", (*HEADER, "value", "sample"), *rows)
 
 
@@ -126,7 +126,7 @@ def test_a_planted_event_is_at_the_same_time_in_both(case, tmp_path):
 
 
 WARNED = {
-    "StartTime after the scanner", "file start", "xp offset", "xp2", "xp without S 99", "xp without S 99, late",
+    "StartTime after the scanner", "file start", "xp without S 99, late",
 }  # fmt: skip
 
 
@@ -267,3 +267,17 @@ def test_another_volume_marker(tmp_path):
     (recording,), _ = find_recordings(tmp_path, DatasetConfig(volume_marker="S 1"))
     found = align(open_eeg(recording), recording, TR_S, VOLUMES)
     assert (found.source, found.onset) == ("S 1", LEAD * RATE)
+
+
+def test_a_sample_column_that_counts_otherwise_is_not_used(tmp_path):
+    write_recording(tmp_path, markers=[])
+    rows = [(s, 0, "R128", round(s * RATE) + 5000) for s, _ in volume_markers(RATE, LEAD)]
+    table = tmp_path / "sub-01/eeg/sub-01_task-rest_events.tsv"
+    write_rows(table, ("onset", "duration", "value", "sample"), *rows)
+    assert aligned(tmp_path).onset == pytest.approx(LEAD * RATE)
+
+
+def test_xp_without_any_marker_is_told(clock):
+    found = clock([], alignment="xp")
+    assert (found.onset, found.source) == (-200, "xp offset")
+    assert "no S 99 or S  2 marker" in found.warnings[0]
