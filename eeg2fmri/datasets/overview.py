@@ -74,12 +74,11 @@ def survey(root: Path, config: DatasetConfig) -> Overview:
         If the layout is not known.
     """
     recordings, skipped, _, expected = list_recordings(root, config)
-    rows, problems, channels = [], [], []
+    rows: list[Row] = []
+    problems: list[tuple[str, str]] = []
+    channels: list[tuple[str, tuple[str, ...]]] = []
     for recording in recordings:
-        try:
-            row, names, remarks = _row(recording)
-        except DatasetError as err:
-            row, names, remarks = Row(recording.name, "failed"), (), [_split(err, recording)]
+        row, names, remarks = _row(recording)
         rows.append(row)
         problems += remarks
         channels += [(recording.name, names)] if names else []
@@ -93,26 +92,25 @@ def survey(root: Path, config: DatasetConfig) -> Overview:
 
 
 def _row(recording: Recording) -> tuple[Row, tuple[str, ...], list[tuple[str, str]]]:
-    raw = open_eeg(recording)
-    header = read_bold_header(recording)
-    alignment = align(raw, recording, header.tr, header.n_volumes)
-    row = Row(
-        recording=recording.name,
-        status="usable",
-        channels=dict(Counter(raw.types)),
-        bad_channels=len(raw.bads),
-        sampling_rate=raw.sampling_rate,
-        eeg_seconds=round(raw.n_samples / raw.sampling_rate, 3),
-        tr=header.tr,
-        volumes=header.n_volumes,
-        grid=header.grid,
-        space=recording.space,
-        alignment=alignment.source,
-        bold_start=round(alignment.onset / raw.sampling_rate, 6),
-        markers_missing=alignment.markers_missing,
-    )
-    remarks = [(str(recording.eeg_path), remark) for remark in (*raw.notes, *alignment.warnings)]
-    return row, raw.channels, remarks
+    """The row of a recording as far as its files can be read, its channels, and what is wrong with it."""
+    known: dict[str, Any] = {"status": "failed", "space": recording.space}
+    names: tuple[str, ...] = ()
+    problems: list[tuple[str, str]] = []
+    try:
+        raw = open_eeg(recording)
+        names = raw.channels
+        known.update(channels=dict(Counter(raw.types)), bad_channels=len(raw.bads), sampling_rate=raw.sampling_rate)
+        known.update(eeg_seconds=round(raw.n_samples / raw.sampling_rate, 3))
+        problems += [(str(recording.eeg_path), note) for note in raw.notes]
+        header = read_bold_header(recording)
+        known.update(tr=header.tr, volumes=header.n_volumes, grid=header.grid)
+        found = align(raw, recording, header.tr, header.n_volumes)
+        known.update(alignment=found.source, bold_start=round(found.onset / raw.sampling_rate, 6))
+        known.update(markers_missing=found.markers_missing, status="usable")
+        problems += [(str(recording.eeg_path), warning) for warning in found.warnings]
+    except DatasetError as err:
+        problems.append(_split(err, recording))
+    return Row(recording.name, **known), names, problems
 
 
 def _differ(rows: list[Row], channels: list[tuple[str, tuple[str, ...]]]) -> Iterable[str]:
