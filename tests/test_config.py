@@ -231,3 +231,17 @@ def test_the_named_model_is_given_and_the_first_without_a_name():
 def test_an_unknown_variant_names_the_nearest(refuses):
     with refuses(ConfigError, r"variant 'tafp-stile' is not known.*did you mean 'tafp-style'\?"):
         Config().model("tafp-stile")
+
+
+@pytest.mark.parametrize(
+    ("given", "labels"),
+    [("01, 02", ("01", "02")), (["01"], ("01",)), ([1, 2], ("1", "2")), (3, ("3",)), ("", ()), ([], ())],
+)
+def test_labels_of_a_dataset_are_a_list_or_a_text(given, labels):
+    assert load_config(None, {"dataset.subjects": given}).dataset.subjects == labels
+
+
+@pytest.mark.parametrize("given", [[True], [1.5], [None], {"a": 1}])
+def test_labels_that_are_none_are_refused(given, refuses):
+    with refuses(ConfigError, r"dataset\.subjects"):
+        load_config(None, {"dataset.subjects": given})

@@ -3,7 +3,8 @@ import shutil
 
 import pytest
 
-from eeg2fmri.datasets import find_recordings
+from eeg2fmri.config import DatasetConfig
+from eeg2fmri.datasets import find_recordings, list_recordings
 from eeg2fmri.errors import DatasetError
 
 
@@ -144,3 +145,142 @@ def test_a_second_file_of_the_same_recording_is_listed(bids_root):
     recordings, skipped = find_recordings(bids_root)
     assert [r.bold_path for r in recordings if r.subject == "sub-02"] == [bold]
     assert [(s.path, bold.name in s.reason) for s in skipped] == [(other, True)]
+
+
+# --- what real trees contain -----------------------------------------------------------------
+
+
+def test_entities_in_any_order_and_case_are_paired(touch):
+    root = touch(
+        "sub-01/ses-A/EEG/sub-01_run-1_ses-a_Task-Rest_EEG.vhdr",
+        "sub-01/ses-A/func/sub-01_ses-A_task-rest_run-01_bold.NII.GZ",
+    )
+    (recording,), skipped = find_recordings(root)
+    assert recording.name == "sub-01_ses-a_task-Rest_run-1"
+    assert (recording.session, recording.task, recording.run) == ("a", "Rest", "1")
+    assert skipped == []
+
+
+def test_a_run_on_one_side_only_is_no_partner_and_told(touch):
+    root = touch(*PAIR, "sub-02/eeg/sub-02_task-rest_eeg.vhdr", "sub-02/func/sub-02_task-rest_run-1_bold.nii.gz")
+    _, skipped = find_recordings(root)
+    assert [s.reason for s in skipped] == [
+        "EEG without BOLD of the same run (there: run-1)",
+        "BOLD without EEG of the same run (there: no run)",
+    ]
+
+
+def test_a_file_in_the_folder_of_another_subject_is_listed(touch):
+    root = touch(*PAIR, "sub-02/eeg/sub-01_task-rest_eeg.vhdr")
+    recordings, skipped = find_recordings(root)
+    assert [r.eeg_path for r in recordings] == [root / PAIR[0]]
+    assert [s.reason for s in skipped] == ["named sub-01 in the folder sub-02"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "ignored"),
+    [
+        ("sub-02/", True),
+        ("/sub-02/**", True),
+        ("*_task-rest_bold.nii.gz", True),
+        ("sub-0?/func/*run-2*", False),
+        ("**/func/*", True),
+        ("/func/*", False),
+        ("# sub-02", False),
+        ("sub-02\n!sub-02/**", False),
+        ("sub-2", False),
+    ],
+)
+def test_bidsignore(rule, ignored, touch):
+    root = touch(*PAIR, *(name.replace("01", "02") for name in PAIR))
+    (root / ".bidsignore").write_text(f"\n# comment\n*/sub-01_nothing \n{rule}\n")
+    found, skipped = list_recordings(root, DatasetConfig())[:2]
+    assert ("sub-02" not in {r.subject for r in found}) == ignored
+    assert any(s.reason == "named by .bidsignore" and "sub-02" in str(s.path) for s in skipped) == ignored
+
+
+# --- filters ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(touch):
+    names = [f"sub-0{s}/ses-{v}/{{}}/sub-0{s}_ses-{v}_task-{t}_run-{r:02d}_{{}}"
+             for s in (1, 2) for v in ("pre", "post") for t in ("rest", "video") for r in (1, 2)]  # fmt: skip
+    return touch(*(n.format("eeg", "eeg.edf") for n in names), *(n.format("func", "bold.nii.gz") for n in names))
+
+
+@pytest.mark.parametrize(
+    ("filters", "count"),
+    [
+        ({}, 16),
+        ({"subjects": ["sub-01"]}, 8),
+        ({"subjects": "1,02"}, 16),
+        ({"sessions": ["ses-pre"]}, 8),
+        ({"tasks": ["REST"]}, 8),
+        ({"runs": [2]}, 8),
+        ({"runs": "02", "tasks": "rest,video", "sessions": "post", "subjects": ["02"]}, 2),
+    ],
+)
+def test_filters(filters, count, many):
+    recordings, skipped = find_recordings(many, DatasetConfig(**filters))
+    assert len(recordings) == count
+    assert skipped == []
+
+
+@pytest.mark.parametrize(
+    ("filters", "reason"),
+    [
+        ({"subjects": ["03"]}, r"dataset\.subjects: '03' matches nothing in .*; did you mean '0[12]'\?"),
+        ({"tasks": ["rset"]}, r"dataset\.tasks: 'rset' matches nothing in .*; did you mean 'rest'\?"),
+        ({"runs": ["7x"]}, r"dataset\.runs: '7x' matches nothing in .*; there: 01, 02"),
+        ({"sessions": ["pre", "during"]}, r"dataset\.sessions: 'during' matches nothing"),
+    ],
+)
+def test_a_label_that_matches_nothing_is_refused(filters, reason, many, refuses):
+    with refuses(DatasetError, reason):
+        find_recordings(many, DatasetConfig(**filters))
+
+
+def test_labels_that_meet_nowhere_leave_nothing(many, refuses):
+    next(many.glob("sub-02/ses-pre/eeg/*task-rest_run-01*")).unlink()
+    with refuses(DatasetError, r"found 0 EEG and 1 BOLD files"):
+        find_recordings(many, DatasetConfig(subjects="02", sessions="pre", tasks="rest", runs="1"))
+
+
+# --- derivatives -----------------------------------------------------------------------------
+
+FMRIPREP = "derivatives/fmriprep/sub-01/func/sub-01_task-rest_{}"
+
+
+def test_fmriprep_output_in_mni_space_with_its_mask(touch):
+    root = touch(*PAIR, *(FMRIPREP.format(name) for name in (
+        "space-MNI152NLin2009cAsym_desc-preproc_bold.nii.gz", "space-MNI152NLin2009cAsym_desc-brain_mask.nii.gz",
+        "space-MNI152NLin2009cAsym_boldref.nii.gz", "space-T1w_desc-preproc_bold.nii.gz",
+        "space-MNI152NLin2009cAsym_desc-preproc_bold.json")), "task-rest_bold.json")  # fmt: skip
+    (recording,), skipped = find_recordings(root, DatasetConfig(bold="fmriprep"))
+    base = root / FMRIPREP.format("space-MNI152NLin2009cAsym_desc-")
+    assert str(recording.bold_path) == f"{base}preproc_bold.nii.gz"
+    assert str(recording.mask_path) == f"{base}brain_mask.nii.gz"
+    assert recording.space == "MNI152NLin2009cAsym"
+    assert [p.name for p in recording.sidecars] == [
+        "task-rest_bold.json", "sub-01_task-rest_space-MNI152NLin2009cAsym_desc-preproc_bold.json"]  # fmt: skip
+    assert [s.reason for s in skipped] == ["BOLD in T1w, not in MNI152NLin2009cAsym"]
+
+
+def test_fmriprep_output_in_another_space_only_is_told(touch):
+    root = touch(*PAIR, FMRIPREP.format("desc-preproc_bold.nii.gz"))
+    _, skipped, _, _ = list_recordings(root, DatasetConfig(bold="fmriprep"))
+    assert "BOLD in the native space, not in MNI152NLin2009cAsym" in [s.reason for s in skipped]
+
+
+def test_preprocessed_eeg_of_a_derivative(touch):
+    root = touch(*PAIR, "derivatives/eegprep/sub-01/eeg/sub-01_task-rest_desc-clean_eeg.set", "task-rest_eeg.json")
+    (recording,), _ = find_recordings(root, DatasetConfig(eeg="eegprep"))
+    assert recording.eeg_path.name == "sub-01_task-rest_desc-clean_eeg.set"
+    assert [p.name for p in recording.eeg_sidecars] == ["task-rest_eeg.json"]
+
+
+def test_a_derivative_that_is_not_there_is_refused(touch, refuses):
+    root = touch(*PAIR, "derivatives/fmriprep/dataset_description.json")
+    with refuses(DatasetError, r"no derivative 'fmriperp' \(no folder derivatives/fmriperp\); did you mean 'fmriprep'"):
+        find_recordings(root, DatasetConfig(bold="fmriperp"))

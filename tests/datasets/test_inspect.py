@@ -1,0 +1,155 @@
+"""`eeg2fmri inspect`: a table from headers alone, and one line for every problem."""
+
+import json
+
+import numpy as np
+import pytest
+
+from eeg2fmri import cli
+from tests.datasets.trees import (
+    rename_in_header,
+    write_bold,
+    write_cn_epfl,
+    write_noddi,
+    write_oddball,
+    write_vhdr,
+    write_xp1,
+    write_xp2,
+)
+
+XP1 = {"MIpre": (False, True, True), "eegNF": (False, True, False)}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run the command on a folder: exit status, lines of the table, lines of errors."""
+    monkeypatch.setattr("eeg2fmri.cli.command._set_up_logging", lambda args: None)
+
+    def command(*options):
+        status = cli.main(["inspect", str(tmp_path), *options])
+        out, err = capsys.readouterr()
+        return status, out.splitlines(), err.splitlines()
+
+    return command
+
+
+def rows(run, *options):
+    status, out, _ = run("--json", *options)
+    content = json.loads("\n".join(out))
+    return status, {row["recording"]: row for row in content["recordings"]}, content
+
+
+def test_a_table_of_every_recording(run, tmp_path):
+    write_xp1(tmp_path, runs=XP1)
+    status, lines, errors = run("--dataset", "xp1")
+    assert (status, errors) == (0, [])
+    assert lines[0].split()[:3] == ["recording", "status", "channels"]
+    assert lines[1].split("  ")[0] == "sub-xp102_task-MIpre"
+    for text in ("usable", "63 eeg 1 ecg", "200", "5×4×3", "xp offset", "-2 s"):
+        assert text in lines[1]
+    assert "EEG without BOLD" in lines[2]
+    assert lines[3] == "1 of 2 recordings usable"
+    assert lines[-1].endswith("sub-xp102_task-eegNF_eeg_pp.vhdr: EEG without BOLD")
+
+
+@pytest.mark.parametrize(
+    ("write", "name", "expected"),
+    [
+        (write_cn_epfl, "cn-epfl", {"tr": 1.28, "sampling_rate": 500, "alignment": "R128", "volumes": 13}),
+        (write_noddi, "noddi", {"tr": 2.16, "sampling_rate": 250, "alignment": "R128", "bold_start": 4.0}),
+        (lambda root: write_oddball(root, ("001",)), "oddball",
+         {"tr": 2.0, "sampling_rate": 1000, "alignment": "scanner start", "bold_start": 0.0}),
+        (write_xp2, "xp2", {"tr": 1.0, "sampling_rate": 200, "alignment": "xp offset", "bold_start": -2.0}),
+    ],
+)  # fmt: skip
+def test_every_dataset_for_machines(write, name, expected, run, tmp_path):
+    write(tmp_path)
+    status, found, content = rows(run, "--dataset", name)
+    assert status == 0
+    usable = [row for row in found.values() if row["status"] == "usable"]
+    assert content["usable"] == len(usable) > 0
+    for row in usable:
+        assert {key: row[key] for key in expected} == expected
+        assert row["grid"] == [5, 4, 3]
+
+
+@pytest.mark.usefixtures("run")
+def test_signals_are_not_read(bids_root, monkeypatch):
+    def fail(*_):
+        raise AssertionError
+
+    monkeypatch.setattr("eeg2fmri.datasets.eeg.RawEeg.read", fail)
+    monkeypatch.setattr("eeg2fmri.datasets.bold._decompress", fail)
+    for path in bids_root.glob("sub-*/func/*.nii.gz"):
+        path.write_bytes(path.read_bytes()[:2000])
+    assert cli.main(["inspect", str(bids_root)]) == 0
+
+
+@pytest.mark.usefixtures("run")
+def test_what_is_wrong_with_each_file(bids_root, capsys):
+    bold = next(bids_root.glob("sub-01/func/*.nii.gz"))
+    bold.unlink()
+    bold.symlink_to("../../.git/annex/objects/aa/bb/x.nii.gz")
+    header = next(bids_root.glob("sub-02/eeg/*.vhdr"))
+    rename_in_header(header, "DataFile=sub-02", "DataFile=old")
+    assert cli.main(["inspect", str(bids_root)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "2 of 3 recordings usable" in lines
+    assert lines[1].split()[1] == "failed"
+    assert f"{bold}: its content was never fetched (git-annex), run: datalad get {bold}" in lines
+    assert any(line.startswith(f"{header}: its header names old_task-rest_eeg.eeg, renamed since") for line in lines)
+
+
+def test_what_recordings_do_not_share(run, tmp_path):
+    write_noddi(tmp_path, ("32", "43"))
+    names = ("Fp1", "Cz", "Pz", "Oz", "ECG")
+    header = tmp_path / "EEG2/43/export/43_rest.vhdr"
+    write_vhdr(header, np.zeros((5, 250 * 40)), 250, names, [(4 + 2.16 * v, "R128") for v in range(13)])
+    write_bold(tmp_path / "fMRI/43/43_fmri_rest_with_cross.nii.gz", tr=2.16, sidecar=False, grid=(6, 4, 3))
+    _, lines, _ = run("--dataset", "noddi")
+    assert "not alike: grid: 5×4×3 in 1, 6×4×3 in 1" in lines
+    assert "not alike: channels: 4 common; sub-32_task-rest extra Fp2" in lines
+    assert "not alike: channels: 4 common; sub-43_task-rest lacks Fp2; extra Pz" in lines
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_nothing_usable_ends_with_2(options, run, tmp_path):
+    write_xp1(tmp_path, runs={"eegNF": (False, True, False)})
+    status, lines, errors = run("--dataset", "xp1", *options)
+    assert status == 2
+    assert lines
+    assert errors == [f"eeg2fmri inspect: {tmp_path}: nothing usable; the lines above say why for each file"]
+
+
+def test_an_empty_folder_says_what_is_expected(run, tmp_path):
+    status, lines, _ = run()
+    assert status == 2
+    assert lines[-1] == (
+        f"{tmp_path}: nothing found; a BIDS dataset with sub-*/eeg/*_eeg.vhdr and sub-*/func/*_bold.nii.gz is expected"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--subjects", "xp103"], "'xp103' matches nothing"),
+        (["--eeg", "eeg_qq"], "no derivative 'eeg_qq'"),
+        (["--bold", "fmriprep"], "no derivative 'fmriprep'"),
+        (["--set", "dataset.alignment=clock"], "dataset.alignment"),
+    ],
+)
+def test_bad_options_end_with_2_and_one_line(options, named, run, tmp_path):
+    write_xp1(tmp_path, runs=XP1)
+    status, lines, errors = run("--dataset", "xp1", *options)
+    assert (status, lines) == (2, [])
+    assert len(errors) == 1
+    assert named in errors[0]
+
+
+def test_the_filters_of_the_command_line(run, tmp_path):
+    write_cn_epfl(tmp_path)
+    _, found, content = rows(run, "--dataset", "cn-epfl", "--subjects", "02,sub-04", "--runs", "1", "--tasks", "main")
+    assert list(found) == ["sub-02_ses-001_task-main_run-001", "sub-04_ses-001_task-main_run-001"]
+    assert content["problems"] == []
+    _, found, _ = rows(run, "--set", "dataset.subjects=[02]; dataset.runs=2; dataset.tasks=main")
+    assert list(found) == ["sub-02_ses-001_task-main_run-002"]
