@@ -21,7 +21,7 @@ def fit(
     train: Windows,
     validation: Windows,
     frequencies: np.ndarray,
-    settings: FitSettings,
+    settings: FitSettings = FitSettings(),  # noqa: B008 - frozen
     on_epoch: OnEpoch | None = None,
 ) -> FitResult:
     """Fit a model on `train`, choosing epoch or penalty on `validation`.
@@ -31,7 +31,7 @@ def fit(
     config : family, architecture and optimisation.
     train, validation : windows of disjoint subjects.
     frequencies : (F,) Hz of the spectrogram.
-    settings : seed, device, checkpoints.
+    settings : seed, device, checkpoints; by default seed 0, and nothing is kept of an interrupted fit.
     on_epoch : called after each epoch with its number, metrics and an example of a
         measured and a synthesised validation volume (``None`` for epochs restored from a checkpoint).
 
