@@ -144,6 +144,6 @@ def test_the_tutorial_runs_from_top_to_bottom(tmp_path, monkeypatch):
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 4
     printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
-    assert "train      (261, 17, 60, 10) (261, 16, 18, 12)" in printed
+    assert "train      (261, 21, 60, 10) (261, 16, 18, 12)" in printed
     assert "epoch 6: training loss" in printed
     assert printed.count("mean_volume       0.0000") == 2  # both models beside their nulls
