@@ -308,6 +308,7 @@ GOOD = "data: {context: 8}"
         ("data: [1", "base: base.yaml", {}, r"one\.yaml: base: base\.yaml is not YAML"),
         ("- 1", "base: base.yaml", {}, r"one\.yaml: base: base\.yaml must be a mapping of sections, found list"),
         (GOOD, "base: [base.yaml]", {}, r"one\.yaml: base must be the path of a YAML file.*\(found \['base\.yaml'\]\)"),
+        (GOOD, "base: ''", {}, r"one\.yaml: base must be the path of a YAML file.*\(found ''\)"),
         (GOOD, "base:", {}, r"one\.yaml: base must be the path of a YAML file.*\(found None\)"),
         ("base: one.yaml", "base: base.yaml", {}, r"base\.yaml: base: one\.yaml closes a circle \(.*one\.yaml → .*b"),
         (GOOD, "base: one.yaml", {}, r"one\.yaml: base: one\.yaml closes a circle"),

@@ -25,7 +25,7 @@ def test_public_names_are_listed():
 
 
 def test_an_unknown_name_says_what_there_is():
-    with pytest.raises(AttributeError, match="no attribute 'fitt'; it has load_config, .*fit"):
+    with pytest.raises(AttributeError, match=r"no attribute 'fitt'; it has load_config, .*fit"):
         _ = eeg2fmri.fitt
 
 

@@ -98,11 +98,11 @@ def _read_layers(path: Path) -> list[tuple[str, _Tree]]:
     while True:
         chain.append(path)
         tree = _read_yaml(path, named)
-        base = tree.pop("base", None) if "base" in tree else ""
+        inherits, base = "base" in tree, tree.pop("base", None)
         layers.insert(0, (str(path), tree))
-        if base == "":
+        if not inherits:
             return layers
-        if not isinstance(base, str):
+        if not isinstance(base, str) or not base:
             raise ConfigError(
                 f"{path}: base must be the path of a YAML file, relative to this one (found {base!r:.80})"
             )
