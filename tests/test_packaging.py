@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from eeg2fmri.cli import _parser
+from eeg2fmri.cli.command import _parser
 from eeg2fmri.tracking.registry import KERAS_PACKAGES, SERVING_PACKAGES
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +28,8 @@ CONTRACT = {
     "main": {"config": "experiments/demo.yaml", "workdir": "work", "trials": 0},
     "simulate": {"out": None, "subjects": None, "volumes": None, "coupling": None, "seed": None},
     "preprocess": {"dataset": "bids", "root": None, "store": None, "config": None},
+    "inspect": {"root": None, "dataset": "bids", "subjects": None, "sessions": None, "tasks": None, "runs": None,
+                "eeg": None, "bold": None, "config": None},
     "search": {"config": None, "store": None, "study": None, "storage": None, "trials": None, "timeout": None},
     "train": {"config": None, "store": None, "epochs": None, "batch_size": None, "learning_rate": None,
               "variant": None, "seed": None, "register_as": None},

@@ -5,7 +5,7 @@ configuration as dotted keys, which is what a run logs.
 """
 
 from eeg2fmri.config.base import Section, Triple
-from eeg2fmri.config.data import CleaningConfig, DataConfig, SimulationConfig, SplitConfig
+from eeg2fmri.config.data import CleaningConfig, DataConfig, DatasetConfig, SimulationConfig, SplitConfig
 from eeg2fmri.config.load import flatten, load_config, parse, parse_overrides
 from eeg2fmri.config.models import (
     PUBLISHED_EEG,
@@ -34,6 +34,7 @@ __all__ = [
     "CleaningConfig",
     "Config",
     "DataConfig",
+    "DatasetConfig",
     "EvaluationConfig",
     "LinearConfig",
     "ModelConfig",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from eeg2fmri.config.base import Positive, Section, Triple
 
@@ -51,13 +51,44 @@ class CleaningConfig(Section):
         return value
 
 
+def _labels(value: Any) -> Any:
+    """Labels as a list, a comma-separated text, or a single one; YAML reads some as numbers."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    listed = value if isinstance(value, (list, tuple)) else [value]
+    return tuple(str(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in listed)
+
+
+Labels = Annotated[tuple[str, ...], BeforeValidator(_labels)]
+
+
+class DatasetConfig(Section):
+    """Which recordings of a dataset are used, and how EEG and BOLD are put on one clock.
+
+    `name` is a known layout or the dotted path of a class (``package.module:Class``). Labels choose
+    recordings, all where there is none. `eeg` and `bold` are ``raw`` or the name of a derivative;
+    ``auto`` is what the layout says (raw, for most). Volume markers that span fewer volumes than the
+    BOLD file cannot say which end they miss: `missing_markers` is ``end`` where it is known that the
+    first ones are there, ``start`` where the last ones are.
+    """
+
+    name: Annotated[str, Field(min_length=1)] = "bids"
+    subjects: Labels = ()
+    sessions: Labels = ()
+    tasks: Labels = ()
+    runs: Labels = ()
+    eeg: Annotated[str, Field(min_length=1)] = "auto"
+    bold: Annotated[str, Field(min_length=1)] = "auto"
+    alignment: Literal["auto", "markers", "start-time", "events", "xp", "scanner", "file-start"] = "auto"
+    volume_marker: Annotated[str, Field(min_length=1)] = "R128"
+    missing_markers: Literal["refuse", "end", "start"] = "refuse"
+
+
 class DataConfig(Section):
     """How a recording becomes a spectrogram and volumes (the reference's settings by default).
 
     The EEG window is one TR. `frequencies` bins after DC are kept; the context of volume v is the
     `context` windows before it; the first `bold_shift` volumes are dropped on both modalities.
-    Volume markers that span fewer volumes than the BOLD file cannot say which end they miss:
-    `missing_markers` is ``end`` where it is known that the first ones are there.
     """
 
     frequencies: Positive = 134
@@ -65,7 +96,6 @@ class DataConfig(Section):
     bold_shift: Annotated[int, Field(ge=0)] = 3
     grid: Triple = (64, 64, 30)
     iqr: bool = False
-    missing_markers: Literal["refuse", "end"] = "refuse"
     channel_types: tuple[str, ...] = ("eeg", "ecg")
     cleaning: CleaningConfig = CleaningConfig()
 

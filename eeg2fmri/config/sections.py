@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from eeg2fmri.config.base import Positive, Range, Section, Triple
-from eeg2fmri.config.data import DataConfig, SimulationConfig, SplitConfig
+from eeg2fmri.config.data import DataConfig, DatasetConfig, SimulationConfig, SplitConfig
 from eeg2fmri.config.models import VARIANTS, Calhas2022Config, LinearConfig, ModelConfig
 from eeg2fmri.errors import ConfigError, nearest
 
@@ -79,6 +79,7 @@ class Config(Section):
 
     run: RunConfig = RunConfig()
     simulation: SimulationConfig | None = None
+    dataset: DatasetConfig = DatasetConfig()
     data: DataConfig = DataConfig()
     split: SplitConfig = SplitConfig()
     models: Annotated[tuple[AnyModel, ...], Field(min_length=1)] = (Calhas2022Config(), LinearConfig())

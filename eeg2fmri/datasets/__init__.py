@@ -1,6 +1,35 @@
-"""Datasets on disk: recordings of simultaneous EEG and BOLD, and how they are read."""
+"""Datasets on disk: recordings of simultaneous EEG and BOLD, how they are read, and their common clock."""
 
-from eeg2fmri.datasets.bids import find_recordings
-from eeg2fmri.datasets.recording import Bold, Eeg, Recording, bold_onset, load_bold, load_eeg
+from eeg2fmri.datasets.adapter import Adapter, Source
+from eeg2fmri.datasets.alignment import Alignment, align
+from eeg2fmri.datasets.bold import Bold, BoldHeader, load_bold, read_bold_header
+from eeg2fmri.datasets.eeg import Eeg, RawEeg, common_channels, load_eeg, open_eeg, open_eeg_file, read_eeg
+from eeg2fmri.datasets.files import check_fetched
+from eeg2fmri.datasets.find import find_recordings, list_recordings
+from eeg2fmri.datasets.overview import Overview, survey
+from eeg2fmri.datasets.recording import Recording, Skipped
 
-__all__ = ["Bold", "Eeg", "Recording", "bold_onset", "find_recordings", "load_bold", "load_eeg"]
+__all__ = [
+    "Adapter",
+    "Alignment",
+    "Bold",
+    "BoldHeader",
+    "Eeg",
+    "Overview",
+    "RawEeg",
+    "Recording",
+    "Skipped",
+    "Source",
+    "align",
+    "check_fetched",
+    "common_channels",
+    "find_recordings",
+    "list_recordings",
+    "load_bold",
+    "load_eeg",
+    "open_eeg",
+    "open_eeg_file",
+    "read_bold_header",
+    "read_eeg",
+    "survey",
+]

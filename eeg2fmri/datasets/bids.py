@@ -1,96 +1,215 @@
-"""Simultaneous EEG–fMRI recordings of a BIDS dataset."""
+"""BIDS: file names, inheritance, `.bidsignore`, derivatives."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from eeg2fmri.datasets.recording import Recording
-from eeg2fmri.errors import DatasetError
+from eeg2fmri.config import DatasetConfig
+from eeg2fmri.datasets.adapter import Adapter, Source
+from eeg2fmri.datasets.recording import Skipped
+from eeg2fmri.errors import DatasetError, nearest
 
 EEG_SUFFIXES = (".vhdr", ".edf", ".bdf", ".set", ".fif")
-PAIRING = ("sub", "ses", "task", "run")
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A file that belongs to no pair, and why."""
-
-    path: Path
-    reason: str
+BOLD_SUFFIXES = (".nii.gz", ".nii")
+MNI = "MNI152NLin2009cAsym"  # the space of fMRIPrep's standard output
 
 
 def entities(path: Path) -> dict[str, str]:
-    """BIDS entities of a file name: ``sub-01_task-rest_eeg.vhdr`` gives sub and task."""
+    """BIDS entities of a file name, in any order: ``sub-01_task-rest_eeg.vhdr`` gives sub and task."""
     parts = path.name.split(".")[0].split("_")
-    return dict(part.split("-", 1) for part in parts if "-" in part)
+    pairs = (part.split("-", 1) for part in parts if "-" in part)
+    return {key.lower(): value for key, value in pairs}
 
 
-def find_recordings(root: Path) -> tuple[list[Recording], list[Skipped]]:
-    """Pair EEG and BOLD files by subject, session, task and run.
-
-    Parameters
-    ----------
-    root : folder of the dataset.
-
-    Returns
-    -------
-    recordings, sorted by name, and the files that have no partner.
-
-    Raises
-    ------
-    DatasetError
-        If `root` is missing or holds no pair.
-    """
-    if not root.is_dir():
-        raise DatasetError(f"{root}: no such dataset folder; give the folder that holds dataset_description.json")
-    eeg, skipped = _by_key(root, [f"eeg/*_eeg{suffix}" for suffix in EEG_SUFFIXES])
-    bold, others = _by_key(root, ["func/*_bold.nii.gz", "func/*_bold.nii"])
-    recordings = [_recording(root, eeg[key], bold[key]) for key in sorted(eeg.keys() & bold.keys())]
-    skipped += others
-    skipped += [Skipped(eeg[key], "EEG without BOLD") for key in sorted(eeg.keys() - bold.keys())]
-    skipped += [Skipped(bold[key], "BOLD without EEG") for key in sorted(bold.keys() - eeg.keys())]
-    if not recordings:
-        raise DatasetError(
-            f"{root}: no recording with both EEG and BOLD (found {len(eeg)} EEG and {len(bold)} BOLD files); "
-            f"a BIDS dataset with sub-*/eeg/*_eeg.vhdr and sub-*/func/*_bold.nii.gz is expected"
-        )
-    return recordings, skipped
+def suffix(path: Path) -> str:
+    """What follows the entities, in lower case: ``eeg``, ``bold``, also ``eeg_pp``; a prefix ``d_`` is left out."""
+    parts = path.name.split(".")[0].split("_")
+    return "_".join(p for i, p in enumerate(parts) if "-" not in p and not (i == 0 and p.lower() == "d")).lower()
 
 
-def _by_key(root: Path, patterns: list[str]) -> tuple[dict[tuple[str, ...], Path], list[Skipped]]:
-    """Files by their pairing entities; of several with the same ones the first is taken."""
-    found: dict[tuple[str, ...], Path] = {}
-    skipped: list[Skipped] = []
-    for pattern in patterns:
-        for path in sorted([*root.glob(f"sub-*/{pattern}"), *root.glob(f"sub-*/ses-*/{pattern}")]):
-            if path.name.startswith("._"):
+class Bids(Adapter):
+    """Any BIDS dataset of simultaneous EEG–fMRI."""
+
+    expected = "a BIDS dataset with sub-*/eeg/*_eeg.vhdr and sub-*/func/*_bold.nii.gz"
+
+    def __init__(self, root: Path, config: DatasetConfig) -> None:
+        super().__init__(root, config)
+        self._ignored = _bidsignore(root)
+
+    def eeg_files(self) -> Iterator[Source]:
+        """EEG in any format, raw or of a derivative."""
+        raw = self.eeg_choice == "raw"
+        found = self._scan("eeg", EEG_SUFFIXES, raw, self._eeg_folders())
+        found = [path for path in found if suffix(path) == "eeg" or (not raw and suffix(path).startswith("eeg_"))]
+        for path in sorted(found, key=lambda path: EEG_SUFFIXES.index(path.suffix.lower())):
+            if source := self._source(path, self.eeg_details(path)):
+                yield source
+
+    def bold_files(self) -> Iterator[Source]:
+        """Native BOLD, or a derivative's in MNI space."""
+        raw = self.bold_choice == "raw"
+        found = self._scan("func", BOLD_SUFFIXES, raw, self._bold_folders())
+        for path in found:
+            if (raw and suffix(path) != "bold") or (not raw and not self._preprocessed(path)):
                 continue
-            names = entities(path)
-            key = tuple(names.get(entity, "") for entity in PAIRING)
-            if key in found:
-                skipped.append(Skipped(path, f"same subject, session, task and run as {found[key].name}"))
-            found.setdefault(key, path)
-    return found, skipped
+            if source := self._source(path, self.bold_details(path)):
+                yield source
+
+    def eeg_details(self, path: Path) -> dict[str, Any]:
+        """Fields of `Recording` that an EEG file determines."""
+        tables = self._inherited(path, "eeg", "channels", ".tsv")
+        events = self._inherited(path, "eeg", "events", ".tsv")
+        bold_events = self._inherited(path, "func", "events", ".tsv")
+        shared = bool(events and bold_events and events[-1] == bold_events[-1])  # one clock cannot be two
+        return {
+            "channels_path": tables[-1] if tables else None,
+            "eeg_sidecars": self._inherited(path, "eeg", "eeg", ".json"),
+            "eeg_events_path": events[-1] if events and not shared else None,
+        }
+
+    def bold_details(self, path: Path) -> dict[str, Any]:
+        """Fields of `Recording` that a BOLD file determines."""
+        events = self._inherited(path, "func", "events", ".tsv")
+        native = self.bold_choice == "raw"
+        mask = path.with_name(re.sub(r"_desc-preproc_bold(?=\.nii)", "_desc-brain_mask", path.name))
+        return {
+            "sidecars": self._inherited(path, "func", "bold", ".json"),
+            "bold_events_path": events[-1] if events else None,
+            "space": entities(path).get("space", "native" if native else "unstated"),
+            "mask_path": mask if not native and mask != path and mask.exists() else None,
+        }
+
+    def _preprocessed(self, path: Path) -> bool:
+        """Whether an image of a derivative is the one to use; others are listed."""
+        names = entities(path)
+        if suffix(path) == "preproc" or (names.get("desc"), names.get("space"), suffix(path)) == (
+            "preproc",
+            MNI,
+            "bold",
+        ):
+            return True
+        if names.get("desc") == "preproc" and suffix(path) == "bold":
+            space = names.get("space", "the native space")
+            self.skipped.append(Skipped(path, f"BOLD in {space}, not in {MNI}", self._name(path)))
+        return False
+
+    def _eeg_folders(self) -> Iterable[Path]:
+        return _modality_folders(self._base(self.eeg_choice), "eeg")
+
+    def _bold_folders(self) -> Iterable[Path]:
+        return _modality_folders(self._base(self.bold_choice), "func")
+
+    def _base(self, choice: str) -> Path:
+        """Folder that holds the subjects: the dataset or one of its derivatives."""
+        if choice == "raw":
+            return self.root
+        base = self.root / "derivatives" / choice
+        if not base.is_dir():
+            there = [p.name for p in _folders(self.root / "derivatives") if not p.name.lower().startswith("sub-")]
+            hint = nearest(choice, there) or f"; there: {', '.join(there) or 'none'}"
+            raise DatasetError(f"{self.root}: no derivative {choice!r} (no folder derivatives/{choice}){hint}")
+        return base
+
+    def _scan(self, kind: str, endings: tuple[str, ...], raw: bool, folders: Iterable[Path]) -> list[Path]:
+        """Files with one of the endings; those of a raw dataset that `.bidsignore` names are listed."""
+        found = []
+        for folder in folders:
+            for path in sorted(folder.iterdir()):
+                if path.name.startswith(".") or not path.name.lower().endswith(endings):
+                    continue
+                if raw and self._ignored(path.relative_to(self.root).as_posix()):
+                    self.skipped.append(Skipped(path, "named by .bidsignore", self._name(path)))
+                else:
+                    found.append(path)
+        return found
+
+    def _source(self, path: Path, details: dict[str, Any]) -> Source | None:
+        """A file with its labels; one that contradicts its folder is listed."""
+        names = entities(path)
+        above = path.relative_to(self.root).parts[:-1]
+        for key in ("sub", "ses"):
+            folder = next((part[4:] for part in above if part.lower().startswith(f"{key}-")), None)
+            if folder is not None and names.setdefault(key, folder).lower() != folder.lower():
+                self.skipped.append(Skipped(path, f"named {key}-{names[key]} in the folder {key}-{folder}"))
+                return None
+        return Source(path, names["sub"], names.get("ses", ""), names.get("task", ""), names.get("run", ""), details)
+
+    def _name(self, path: Path) -> str:
+        names = entities(path)
+        return "_".join(f"{key}-{names[key]}" for key in ("sub", "ses", "task", "run") if key in names)
+
+    def _inherited(self, path: Path, modality: str, kind: str, ending: str) -> tuple[Path, ...]:
+        """Files that describe `path`, from the least to the most specific (BIDS inheritance).
+
+        A derivative's file inherits from the raw dataset first.
+        """
+        own = _comparable(entities(path))
+        inside = [folder for folder in reversed(path.parents) if folder == self.root or self.root in folder.parents]
+        derived = len(inside) > 1 and inside[1].name.lower() == "derivatives"
+        if derived or path.parent.name.lower() != modality:
+            folders = [self.root]
+            for part in ("sub-", "ses-", modality):
+                folders += [p for p in _folders(folders[-1]) if _is_own(p, part, own)][:1]
+            inside = [*folders, *(inside[1:] if derived else ())]
+        found = [file for folder in inside for file in sorted(folder.glob(f"*{kind}{ending}"))]
+        return tuple(
+            file
+            for file in found
+            if suffix(file) == kind
+            and not file.name.startswith(".")
+            and _comparable(entities(file)).items() <= own.items()
+        )
 
 
-def _recording(root: Path, eeg: Path, bold: Path) -> Recording:
-    names = entities(eeg)
-    channels = eeg.with_name(eeg.name.rsplit("_", 1)[0] + "_channels.tsv")
-    return Recording(
-        subject=f"sub-{names['sub']}",
-        name="_".join(f"{entity}-{names[entity]}" for entity in PAIRING if entity in names),
-        eeg_path=eeg,
-        bold_path=bold,
-        channels_path=channels if channels.exists() else None,
-        sidecars=_sidecars(root, bold),
-        space=entities(bold).get("space", "native"),
-    )
+def _is_own(folder: Path, part: str, own: dict[str, str]) -> bool:
+    """Whether a folder lies on the way from the dataset to a file with these entities."""
+    name = folder.name.lower()
+    if part.endswith("-"):
+        return name == f"{part}{own.get(part[:-1], '')}"
+    return name == part
 
 
-def _sidecars(root: Path, bold: Path) -> tuple[Path, ...]:
-    """JSON files that describe `bold`, from the least to the most specific (BIDS inheritance)."""
-    own = entities(bold)
-    folders = [folder for folder in reversed(bold.parents) if folder == root or root in folder.parents]
-    found = [path for folder in folders for path in sorted(folder.glob("*bold.json"))]
-    return tuple(p for p in found if not p.name.startswith("._") and entities(p).items() <= own.items())
+def _comparable(names: dict[str, str]) -> dict[str, str]:
+    return {key: str(int(value)) if key == "run" and value.isdigit() else value.lower() for key, value in names.items()}
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(p for p in parent.iterdir() if p.is_dir() and not p.name.startswith(".")) if parent.is_dir() else []
+
+
+def _modality_folders(base: Path, modality: str) -> Iterator[Path]:
+    """``sub-*/eeg`` and ``sub-*/ses-*/eeg`` below `base`, in any case."""
+    for subject in _folders(base):
+        if subject.name.lower().startswith("sub-"):
+            sessions = [p for p in _folders(subject) if p.name.lower().startswith("ses-")]
+            for parent in [subject, *sessions]:
+                yield from (p for p in _folders(parent) if p.name.lower() == modality)
+
+
+def _bidsignore(root: Path) -> Any:
+    """A test of whether `.bidsignore`, in the syntax of `.gitignore`, names a file (its path below `root`)."""
+    file = root / ".bidsignore"
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    except (OSError, ValueError) as err:
+        raise DatasetError(f"{file}: cannot be read ({err}); correct it") from err
+    rules = [
+        (line.startswith("!"), _pattern(line.lstrip("!"))) for line in map(str.strip, lines) if line[:1] not in "#"
+    ]
+
+    def ignored(path: str) -> bool:
+        verdicts = [not keep for keep, pattern in rules if pattern.fullmatch(path)]
+        return bool(verdicts and verdicts[-1])
+
+    return ignored
+
+
+def _pattern(line: str) -> re.Pattern[str]:
+    anchored = "/" in line.rstrip("/")
+    text = re.escape(line.strip("/"))
+    for glob, regex in ((r"\*\*/", "(?:.*/)?"), (r"\*\*", ".*"), (r"\*", "[^/]*"), (r"\?", "[^/]")):
+        text = text.replace(glob, regex)
+    return re.compile(f"{'' if anchored else '(?:.*/)?'}{text}(?:/.*)?")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ import pandas as pd
 
 from eeg2fmri.config import Config, SimulationConfig, flatten
 from eeg2fmri.datasets import find_recordings
-from eeg2fmri.errors import DatasetError
 from eeg2fmri.progress import progress_display
 from eeg2fmri.simulation import is_simulated, read_best_r2, simulate
 from eeg2fmri.store import Store, build_store
@@ -51,15 +51,13 @@ def simulate_step(config: SimulationConfig, out: Path, experiment: str) -> StepR
         return StepResult(log.run_id, skipped=False)
 
 
-def preprocess_step(config: Config, dataset: str, root: Path, store_path: Path) -> tuple[Store, StepResult]:
+def preprocess_step(config: Config, root: Path, store_path: Path) -> tuple[Store, StepResult]:
     """Turn a dataset into a store; recordings that are in it already are kept."""
-    if dataset != "bids":
-        raise DatasetError(f"dataset {dataset!r} is not known; expected bids")
-    recordings, skipped = find_recordings(root)
+    recordings, skipped = find_recordings(root, config.dataset)
     for item in skipped:
         logger.warning("%s: %s; skipped", item.path, item.reason)
     experiment = config.run.experiment
-    params = {**flatten(config.data, "data."), "data.dataset": dataset, "data.root": str(root)}
+    params = {**flatten(config.data, "data."), **flatten(config.dataset, "dataset."), "dataset.root": str(root)}
     with progress_display(visible=sys.stderr.isatty()) as display:
         task = display.add_task("preprocessing", total=len(recordings), status="")
         kept: list[bool] = []
@@ -98,8 +96,14 @@ def say_skipped(step: str, run_id: str) -> None:
 
 
 def _inputs(recordings: list) -> list[list[str]]:
-    """Name, size and time of every source file; the store itself checks their content."""
-    return [[r.name, *(f"{f.name}:{f.stat().st_size}:{f.stat().st_mtime_ns}" for f in r.files)] for r in recordings]
+    """Rules, and name, size and time of every source file; the store itself checks their content."""
+    return [[r.name, json.dumps(r.rules), *map(_stamp, r.files)] for r in recordings]
+
+
+def _stamp(path: Path) -> str:
+    if not path.exists():
+        return f"{path.name}:missing"
+    return f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}"
 
 
 def _overview(store: Store) -> pd.DataFrame:

@@ -56,7 +56,7 @@ def main_job(config: Config, workdir: Path, root: Path | None, trials: int) -> J
             simulate_step(config.simulation, root, config.run.experiment)
             best = read_best_r2(root)
         assert root is not None  # checked above
-        store, _ = preprocess_step(config, "bids", root, workdir / "store")
+        store, _ = preprocess_step(config, root, workdir / "store")
         recordings_to_score(config, store, "test")  # better refused now than after hours of training
         if trials:
             storage = f"sqlite:///{(workdir / 'optuna.db').resolve()}"

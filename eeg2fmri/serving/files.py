@@ -55,12 +55,13 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path) -> tuple[int, ...
 
 def _read_windows(bundle: Bundle, path: Path) -> np.ndarray:
     """EEG windows of a recording, from its first volume marker on."""
-    from eeg2fmri.datasets import load_eeg
+    from eeg2fmri.datasets import open_eeg_file, read_eeg
 
     if not path.exists():
         raise DatasetError(f"{path}: no such EEG file")
     beside = path.with_name(path.name.rsplit("_", 1)[0] + "_channels.tsv")
-    eeg = load_eeg(path, beside if beside.exists() else None, tuple(bundle.settings["channel_types"]))
+    raw = open_eeg_file(path, beside if beside.exists() else None)
+    eeg = read_eeg(raw, tuple(bundle.settings["channel_types"]))
     if not len(eeg.markers):
         logging.getLogger(__name__).warning("%s: no volume marker; the first TR starts with the file", path)
     onset = float(eeg.markers[0]) if len(eeg.markers) else 0.0

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from eeg2fmri.config import DataConfig
-from eeg2fmri.datasets import Recording, load_bold, load_eeg
-from eeg2fmri.datasets.recording import read_json
+from eeg2fmri.datasets import Recording, align, check_fetched, load_bold, open_eeg, read_eeg
 from eeg2fmri.errors import DatasetError, StoreError
 from eeg2fmri.provenance import code_digest
 from eeg2fmri.store.prepare import prepare
@@ -51,7 +50,8 @@ def build_store(
     shutil.rmtree(_beside(path, "replaced"), ignore_errors=True)
     sources = {r.name: _digest([_sha256(f) for f in r.files]) for r in recordings}
     code = code_digest(CODE)
-    digests = {name: _digest(settings, code, source) for name, source in sources.items()}
+    rules = {r.name: r.rules for r in recordings}
+    digests = {name: _digest(settings, code, rules[name], source) for name, source in sources.items()}
     whole = _digest(FORMAT, sorted(digests.items()))
     if _finished(path, whole):
         for recording in recordings:
@@ -77,11 +77,9 @@ def build_store(
 def _write_recording(recording: Recording, part: Path, config: DataConfig, marks: dict[str, str]) -> None:
     import zarr
 
-    eeg = load_eeg(recording.eeg_path, recording.channels_path, config.channel_types)
-    sidecar: dict[str, Any] = {}
-    for path in recording.sidecars:
-        sidecar.update(read_json(path))
-    content = prepare(eeg, load_bold(recording.bold_path, sidecar), recording, config)
+    raw = open_eeg(recording)
+    eeg, bold = read_eeg(raw, config.channel_types), load_bold(recording)
+    content = prepare(eeg, bold, align(raw, recording, bold.tr, len(bold.volumes)), recording, config)
     unfinished = part / f".{recording.name}.part"
     shutil.rmtree(unfinished, ignore_errors=True)
     group = zarr.open_group(unfinished, mode="w")
@@ -194,6 +192,7 @@ def _sources(recording: Recording) -> list[dict[str, Any]]:
 
 
 def _sha256(path: Path) -> str:
+    check_fetched(path)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from eeg2fmri.config import DataConfig
-from eeg2fmri.datasets import Bold, Eeg, Recording, bold_onset
+from eeg2fmri.datasets import Alignment, Bold, Eeg, Recording
 from eeg2fmri.errors import AlignmentError, DatasetError
 from eeg2fmri.signals import frequencies, recording_statistics, regrid, spectrogram
 
+logger = logging.getLogger(__name__)
 
-def prepare(eeg: Eeg, bold: Bold, recording: Recording, config: DataConfig) -> dict[str, Any]:
+
+def prepare(eeg: Eeg, bold: Bold, alignment: Alignment, recording: Recording, config: DataConfig) -> dict[str, Any]:
     """Arrays and attributes of one recording, from its signals.
 
     Raises
@@ -27,19 +31,17 @@ def prepare(eeg: Eeg, bold: Bold, recording: Recording, config: DataConfig) -> d
             f"{recording.bold_path}: {n_volumes} volumes, at least {needed} are needed "
             f"(shift {config.bold_shift} + context {config.context} + 1); shorten data.context or drop the recording"
         )
-    onset = bold_onset(eeg.markers, eeg.sampling_rate, bold.tr, n_volumes, recording.eeg_path)
+    for warning in alignment.warnings:
+        logger.warning("%s: %s", recording.eeg_path, warning)
+    # Windows of dropped volumes are not needed: an EEG that starts after the scanner has none of them.
+    onset = alignment.onset + config.bold_shift * bold.tr * eeg.sampling_rate
+    n_windows = n_volumes - config.bold_shift
     try:
         magnitude = spectrogram(
-            eeg.data, eeg.sampling_rate, bold.tr, onset=onset, n_windows=n_volumes, n_frequencies=config.frequencies
+            eeg.data, eeg.sampling_rate, bold.tr, onset=onset, n_windows=n_windows, n_frequencies=config.frequencies
         )
     except AlignmentError as err:
         raise AlignmentError(f"{recording.eeg_path}: {err}") from err
-    spanned = int(np.rint((eeg.markers[-1] - onset) / (bold.tr * eeg.sampling_rate))) + 1
-    if spanned < n_volumes and config.missing_markers == "refuse":
-        raise AlignmentError(
-            f"{recording.eeg_path}: its volume markers span {spanned} volumes, the BOLD file has {n_volumes}; if the "
-            f"last markers are missing, set data.missing_markers=end; if the first ones are, EEG and BOLD have no clock"
-        )
     volumes = regrid(bold.volumes[config.bold_shift :], config.grid)
     mask = _brain_mask(volumes, recording)
     statistics = recording_statistics(volumes, mask, iqr=config.iqr)
@@ -55,7 +57,7 @@ def prepare(eeg: Eeg, bold: Bold, recording: Recording, config: DataConfig) -> d
     }
     return {
         "arrays": {
-            "spectrogram": magnitude[config.bold_shift :],
+            "spectrogram": magnitude,
             "volumes": volumes,
             "mask": mask,
             "voxel_mean": statistics.voxel_mean,
@@ -68,6 +70,7 @@ def prepare(eeg: Eeg, bold: Bold, recording: Recording, config: DataConfig) -> d
             "sd": statistics.sd,
             "affine": _regridded_affine(bold.affine, bold.volumes.shape[1:], config.grid).tolist(),
             "source_volumes": n_volumes,
+            "alignment": asdict(alignment),
             "signal": signal,
         },
     }

@@ -8,18 +8,30 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from eeg2fmri import __version__
+from eeg2fmri.cli.arguments import (
+    Parser,
+    add_dataset,
+    add_device,
+    add_store,
+    add_verb,
+    count,
+    dataset_changes,
+    fraction,
+    optional,
+    positive,
+    rate,
+)
 from eeg2fmri.config import Config, SimulationConfig, load_config, parse_overrides
 from eeg2fmri.errors import ConfigError, Eeg2FmriError
 
 DEFAULT_CONFIG = "experiments/demo.yaml"
 CHAMPION = "models:/eeg2fmri@champion"
 logger = logging.getLogger("eeg2fmri")
-Run = Callable[[argparse.Namespace], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +71,13 @@ def _simulate(args: argparse.Namespace) -> None:
 def _preprocess(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import preprocess_step
 
-    preprocess_step(_config(args), args.dataset, Path(args.root), Path(args.store))
+    preprocess_step(_config(args, dataset_changes(args)), Path(args.root), Path(args.store))
+
+
+def _inspect(args: argparse.Namespace) -> None:
+    from eeg2fmri.cli.inspect import inspect
+
+    inspect(Path(args.root), _config(args, dataset_changes(args)).dataset, as_json=args.json)
 
 
 def _search(args: argparse.Namespace) -> None:
@@ -158,121 +176,69 @@ def _quiet_dependencies() -> None:
     warnings.filterwarnings("ignore", message=".*can be interpreted in multiple ways")
 
 
-def _optional(kind: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A value that may be left empty, as `mlflow run` passes parameters that were not given."""
-
-    def convert(text: str) -> Any:
-        return kind(text) if text.strip("'\"") else None
-
-    return convert
-
-
-def _number(kind: type, rule: str, allowed: Callable[[Any], bool]) -> Callable[[str], Any]:
-    """A number that keeps a rule; the refusal says which."""
-
-    def convert(text: str) -> Any:
-        try:
-            number = kind(text)
-        except ValueError:
-            number = None
-        if number is None or not allowed(number):
-            raise argparse.ArgumentTypeError(f"{text!r} must be {rule}")
-        return number
-
-    return convert
-
-
-_positive = _number(int, "a whole number of at least 1", lambda n: n >= 1)
-_count = _number(int, "a whole number of at least 0", lambda n: n >= 0)
-_rate = _number(float, "a positive number", lambda x: 0 < x < float("inf"))
-_fraction = _number(float, "a number between 0 and 1", lambda x: 0 <= x <= 1)
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose refusals are one line, like every other error."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="eeg2fmri", description="Synthesise fMRI volumes from simultaneous EEG.")
+    parser = Parser(prog="eeg2fmri", description="Synthesise fMRI volumes from simultaneous EEG.")
     parser.add_argument("--version", action="version", version=f"eeg2fmri {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    main_ = _verb(verbs, "main", _main, "the whole job as one parent run", config=DEFAULT_CONFIG)
+    main_ = add_verb(verbs, "main", _main, "the whole job as one parent run", config=DEFAULT_CONFIG)
     main_.add_argument("--workdir", default="work", help="folder of dataset, store and checkpoints (default: work)")
-    main_.add_argument("--root", type=_optional(str), help="BIDS dataset to use instead of a simulated one")
-    main_.add_argument("--trials", type=_count, default=0, help="search trials before training (default: 0)")
-    _device(main_)
+    main_.add_argument("--root", type=optional(str), help="BIDS dataset to use instead of a simulated one")
+    main_.add_argument("--trials", type=count, default=0, help="search trials before training (default: 0)")
+    add_device(main_)
 
-    simulate = _verb(verbs, "simulate", _simulate, "write a simulated BIDS dataset with known truth")
+    simulate = add_verb(verbs, "simulate", _simulate, "write a simulated BIDS dataset with known truth")
     simulate.add_argument("--out", default="work/dataset", help="folder of the dataset (default: work/dataset)")
-    simulate.add_argument("--subjects", type=_optional(_positive), help="subjects (default: 6)")
-    simulate.add_argument("--volumes", type=_optional(_positive), help="volumes per subject (default: 120)")
-    simulate.add_argument("--coupling", type=_optional(_fraction), help="what EEG says of BOLD, 0 to 1 (default: 1)")
-    simulate.add_argument("--seed", type=_optional(_count), help="seed (default: 0)")
+    simulate.add_argument("--subjects", type=optional(positive), help="subjects (default: 6)")
+    simulate.add_argument("--volumes", type=optional(positive), help="volumes per subject (default: 120)")
+    simulate.add_argument("--coupling", type=optional(fraction), help="what EEG says of BOLD, 0 to 1 (default: 1)")
+    simulate.add_argument("--seed", type=optional(count), help="seed (default: 0)")
 
-    preprocess = _verb(verbs, "preprocess", _preprocess, "turn a dataset into a store")
-    preprocess.add_argument("--dataset", default="bids", help="kind of dataset (default: bids)")
+    preprocess = add_verb(verbs, "preprocess", _preprocess, "turn a dataset into a store")
     preprocess.add_argument("--root", default="work/dataset", help="folder of the dataset (default: work/dataset)")
-    _store(preprocess)
+    add_dataset(preprocess)
+    add_store(preprocess)
 
-    search = _verb(verbs, "search", _search, "Bayesian search over hyper-parameters and architectures")
-    _store(search)
+    inspect = add_verb(verbs, "inspect", _inspect, "what a dataset holds and what is wrong with it, from headers alone")
+    inspect.add_argument(
+        "root", nargs="?", default="work/dataset", help="folder of the dataset (default: work/dataset)"
+    )
+    add_dataset(inspect)
+    inspect.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+    search = add_verb(verbs, "search", _search, "Bayesian search over hyper-parameters and architectures")
+    add_store(search)
     search.add_argument("--study", default="search", help="name of the study; an existing one goes on")
     search.add_argument("--storage", default="sqlite:///work/optuna.db", help="Optuna storage URL")
-    search.add_argument("--trials", type=_positive, default=20, help="finished trials wanted (default: 20)")
-    search.add_argument("--timeout", type=_optional(_rate), help="seconds after which no new trial starts")
+    search.add_argument("--trials", type=positive, default=20, help="finished trials wanted (default: 20)")
+    search.add_argument("--timeout", type=optional(rate), help="seconds after which no new trial starts")
     search.add_argument("--out", default="work/best.yaml", help="best configuration (default: work/best.yaml)")
 
-    train = _verb(verbs, "train", _train, "train and register one model")
-    _store(train)
+    train = add_verb(verbs, "train", _train, "train and register one model")
+    add_store(train)
     train.add_argument("--workdir", default="work", help="folder of the checkpoints (default: work)")
     train.add_argument(
-        "--variant", type=_optional(str), help="which model: linear, tafp-style, tafp, … (default: first)"
+        "--variant", type=optional(str), help="which model: linear, tafp-style, tafp, … (default: first)"
     )
-    train.add_argument("--epochs", type=_optional(_positive))
-    train.add_argument("--batch-size", type=_optional(_positive))
-    train.add_argument("--learning-rate", type=_optional(_rate))
-    train.add_argument("--seed", type=_optional(_count))
-    train.add_argument("--register-as", type=_optional(str), help="name in the registry (default: eeg2fmri)")
-    _device(train)
+    train.add_argument("--epochs", type=optional(positive))
+    train.add_argument("--batch-size", type=optional(positive))
+    train.add_argument("--learning-rate", type=optional(rate))
+    train.add_argument("--seed", type=optional(count))
+    train.add_argument("--register-as", type=optional(str), help="name in the registry (default: eeg2fmri)")
+    add_device(train)
 
-    evaluate = _verb(verbs, "evaluate", _evaluate, "score a model beside its nulls")
+    evaluate = add_verb(verbs, "evaluate", _evaluate, "score a model beside its nulls")
     evaluate.add_argument("--model-uri", default="models:/eeg2fmri/latest", help="model (default: newest version)")
-    _store(evaluate)
+    add_store(evaluate)
     evaluate.add_argument("--split", default="test", choices=("train", "validation", "test"))
 
-    promote = _verb(verbs, "promote", _promote, "move the alias champion to a version that passes the gate")
-    promote.add_argument("--name", type=_optional(str), help="registered model (default: eeg2fmri)")
+    promote = add_verb(verbs, "promote", _promote, "move the alias champion to a version that passes the gate")
+    promote.add_argument("--name", type=optional(str), help="registered model (default: eeg2fmri)")
     promote.add_argument("--version", default="latest", help="version (default: latest)")
-    promote.add_argument("--alias", type=_optional(str), help="alias (default: champion)")
+    promote.add_argument("--alias", type=optional(str), help="alias (default: champion)")
 
-    synthesize = _verb(verbs, "synthesize", _synthesize, "an EEG file to a 4-D NIfTI file")
+    synthesize = add_verb(verbs, "synthesize", _synthesize, "an EEG file to a 4-D NIfTI file")
     synthesize.add_argument("--model-uri", default=CHAMPION, help=f"model (default: {CHAMPION})")
     synthesize.add_argument("--eeg", required=True, help="EEG file, e.g. a BrainVision .vhdr")
     synthesize.add_argument("--out", required=True, help="NIfTI file to write, .nii or .nii.gz")
     return parser
-
-
-def _verb(verbs: Any, name: str, run: Run, text: str, config: str | None = None) -> Any:
-    parser = verbs.add_parser(name, help=text, description=text)
-    parser.set_defaults(run=run)
-    parser.add_argument("--config", type=_optional(str), default=config,
-                        help=f"YAML configuration (default: {config or 'the published settings'})")  # fmt: skip
-    parser.add_argument("--set", metavar="KEY=VALUE[;…]", help="override settings, e.g. 'run.seed=3; data.context=8'")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    volume = parser.add_mutually_exclusive_group()
-    volume.add_argument("--verbose", action="store_true")
-    volume.add_argument("--quiet", action="store_true")
-    return parser
-
-
-def _store(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--store", default="work/store", help="folder of the store (default: work/store)")
-
-
-def _device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", type=_optional(str), help="auto, cpu or gpu (default: auto)")
-    parser.add_argument("--gpu-memory-limit", type=_optional(_positive), help="MiB on the GPU (default: as needed)")

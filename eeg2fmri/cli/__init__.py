@@ -1,0 +1,5 @@
+"""The command ``eeg2fmri``."""
+
+from eeg2fmri.cli.command import main
+
+__all__ = ["main"]

@@ -1,0 +1,142 @@
+"""BOLD of a recording: its header alone, or its volumes, decompressed once."""
+
+from __future__ import annotations
+
+import gzip
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eeg2fmri.datasets.files import check_fetched, one_line, read_merged
+from eeg2fmri.datasets.recording import Recording
+from eeg2fmri.errors import DatasetError
+
+TR_TOLERANCE_S = 1e-3
+KEPT_TYPES = tuple(np.dtype(name) for name in ("uint8", "int16", "uint16", "float32"))  # in the machine's byte order
+HEADER_BYTES = 540  # of NIfTI-2; NIfTI-1 has 348
+
+
+@dataclass(frozen=True)
+class Bold:
+    """BOLD of one recording: (volumes, x, y, z) intensity, TR in seconds, affine in mm.
+
+    volumes: float32, or integers as in a file without scaling. They are a view on the file's
+    bytes where nothing had to be converted, and cannot be written to then.
+    """
+
+    volumes: np.ndarray
+    tr: float
+    affine: np.ndarray
+
+
+@dataclass(frozen=True)
+class BoldHeader:
+    """What the header of a BOLD file says: (x, y, z), volumes, TR in seconds, affine in mm."""
+
+    grid: tuple[int, int, int]
+    n_volumes: int
+    tr: float
+    affine: np.ndarray
+
+
+def load_bold(recording: Recording) -> Bold:
+    """Read the BOLD of a recording, decompressing it once and to its checksum.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read to its end, is not 4-D, holds NaN, has no TR, or its header's
+        TR and the sidecar's disagree by more than 1 ms.
+    """
+    path = recording.bold_path
+    check_fetched(path)
+    try:
+        content = gzip.decompress(path.read_bytes()) if _compressed(path) else np.memmap(path, mode="r")
+        image = _parse(bytes(content[:HEADER_BYTES]))
+        volumes = _volumes(content, image)
+    except Exception as err:  # nibabel, gzip and zlib each raise their own for a damaged file
+        raise _unreadable(path, err) from err
+    header = _checked(recording, image)
+    if volumes.dtype.kind == "f" and not all(np.isfinite(volume).all() for volume in volumes):
+        raise DatasetError(f"{path}: NaN or infinite voxels; mask or repair the volumes first")
+    return Bold(volumes, header.tr, header.affine)
+
+
+def read_bold_header(recording: Recording) -> BoldHeader:
+    """Read the header of a BOLD file and its sidecars, no volumes; refuses what `load_bold` refuses of them."""
+    path = recording.bold_path
+    check_fetched(path)
+    try:
+        with gzip.open(path) if _compressed(path) else path.open("rb") as file:
+            image = _parse(file.read(HEADER_BYTES))
+    except Exception as err:
+        raise _unreadable(path, err) from err
+    return _checked(recording, image)
+
+
+def repetition_time(path: Path, header: Any, sidecar: dict[str, Any], documented: float | None = None) -> float:
+    """TR in seconds, from the sidecar or the dataset's documentation, and the header, which must agree.
+
+    A header without a time unit whose TR is 0 or 1, the values of a header nobody filled in, agrees
+    with a documented TR.
+    """
+    unit = header.get_xyzt_units()[1]
+    in_header = float(header.get_zooms()[3]) * {"msec": 1e-3, "usec": 1e-6}.get(unit, 1.0)
+    in_sidecar = sidecar.get("RepetitionTime")
+    where = "the sidecar"
+    if in_sidecar is None and documented is not None:
+        if unit == "unknown" and in_header in (0.0, 1.0):
+            return documented
+        in_sidecar, where = documented, "the dataset's documentation"
+    if in_sidecar is None:
+        raise DatasetError(f"{path}: its sidecar has no RepetitionTime; add it (seconds) to the _bold.json")
+    if isinstance(in_sidecar, bool) or not isinstance(in_sidecar, (int, float)) or not 0 < in_sidecar < np.inf:
+        raise DatasetError(
+            f"{path}: RepetitionTime is {in_sidecar!r} in its sidecar, a positive number of seconds is expected; "
+            f"correct it"
+        )
+    if not abs(in_header - in_sidecar) <= TR_TOLERANCE_S:
+        raise DatasetError(f"{path}: TR is {in_header:g} s in the header and {in_sidecar:g} s in {where}; correct one")
+    return float(in_sidecar)
+
+
+def _compressed(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+def _unreadable(path: Path, err: Exception) -> DatasetError:
+    return DatasetError(f"{path}: not a readable NIfTI image ({one_line(err)}); fetch it again")
+
+
+def _parse(start: bytes) -> Any:
+    """The NIfTI-1 or NIfTI-2 header at the start of a file."""
+    import nibabel
+
+    version_2 = 540 in (int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big"))
+    kind: Any = nibabel.Nifti2Header if version_2 else nibabel.Nifti1Header
+    return kind(start[: kind.sizeof_hdr])
+
+
+def _checked(recording: Recording, header: Any) -> BoldHeader:
+    path, shape = recording.bold_path, tuple(int(n) for n in header.get_data_shape())
+    if len(shape) != 4:
+        raise DatasetError(f"{path}: a 4-D BOLD run is expected, found {len(shape)} dimensions {shape}")
+    tr = repetition_time(path, header, read_merged(recording.sidecars), recording.tr)
+    return BoldHeader((shape[0], shape[1], shape[2]), shape[3], tr, header.get_best_affine())
+
+
+def _volumes(content: Any, header: Any) -> np.ndarray:
+    """(volumes, x, y, z) of a file's bytes, scaled where its header says so."""
+    shape = header.get_data_shape()
+    flat = np.frombuffer(content, header.get_data_dtype(), math.prod(shape), int(header.get_data_offset()))
+    slope, intercept = header.get_slope_inter()
+    if (slope, intercept) not in ((None, None), (1.0, 0.0)):
+        flat = flat.astype(np.float32)
+        flat *= np.float32(slope)
+        flat += np.float32(intercept)
+    elif flat.dtype not in KEPT_TYPES:
+        flat = flat.astype(np.float32)
+    return np.moveaxis(flat.reshape(shape, order="F"), -1, 0)

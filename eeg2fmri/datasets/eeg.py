@@ -1,0 +1,267 @@
+"""EEG of a recording: opened by its header, read channel by channel, in µV."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eeg2fmri.datasets.brainvision import companions
+from eeg2fmri.datasets.files import check_fetched, one_line, read_table
+from eeg2fmri.datasets.matlab import SAMPLING_RATE_HZ, open_matlab
+from eeg2fmri.datasets.recording import VOLUME_MARKER, Recording
+from eeg2fmri.errors import DatasetError
+
+Reader = Callable[[list[int], int, int], np.ndarray]
+BLOCK_VALUES = 4_000_000  # float64 values that MNE holds at a time: 32 MB
+QUOTES = "'\"‘’`´"
+# Formats without a channel type (BrainVision, EDF) tell it by the name, if at all.
+NAMED_TYPES = {"ecg": r"ecg|ekg", "eog": r".?eog", "emg": r"emg"}
+
+
+@dataclass(frozen=True)
+class RawEeg:
+    """EEG of one recording, opened and not read.
+
+    sampling_rate: Hz.  types: lower case, one per channel; ``n/a`` where a table leaves it out.
+    bads: channels that the dataset marks as bad.
+    markers: samples (fractional) of the volume markers, from the start of the file.
+    events: onset (s from the start of the file) and description of every marker.
+    notes: what the header says that is not so, e.g. the names of renamed files.
+    """
+
+    path: Path
+    sampling_rate: float
+    n_samples: int
+    channels: tuple[str, ...]
+    types: tuple[str, ...]
+    bads: tuple[str, ...]
+    markers: np.ndarray
+    events: tuple[tuple[float, str], ...]
+    notes: tuple[str, ...] = ()
+    _reader: Reader = field(default=lambda *_: np.empty(0), repr=False)
+
+    def read(self, picks: Sequence[int], start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Samples `start` to `stop` of the channels `picks` (indices), in blocks.
+
+        Returns
+        -------
+        (len(picks), samples) float32 in µV.
+
+        Raises
+        ------
+        DatasetError
+            If the file cannot be read to its end.
+        """
+        stop = self.n_samples if stop is None else min(stop, self.n_samples)
+        values = np.empty((len(picks), max(stop - start, 0)), np.float32)
+        block = max(1, BLOCK_VALUES // max(len(self.channels), 1))
+        for first in range(start, stop, block):
+            last = min(first + block, stop)
+            values[:, first - start : last - start] = self._reader(list(picks), first, last)
+        return values
+
+
+@dataclass(frozen=True)
+class Eeg:
+    """EEG of one recording.
+
+    data: (channels, samples) in µV.  markers: samples (fractional) of the volume markers.
+    types: lower case, one per channel.
+    """
+
+    data: np.ndarray
+    sampling_rate: float
+    channels: tuple[str, ...]
+    markers: np.ndarray
+    types: tuple[str, ...] = ()
+
+
+def open_eeg(recording: Recording) -> RawEeg:
+    """Open the EEG of a recording: header, channel table and markers, no samples.
+
+    Raises
+    ------
+    DatasetError
+        If a file is missing, was never fetched, is damaged, or its channel table does not fit.
+    """
+    return open_eeg_file(recording.eeg_path, recording.channels_path, recording.channel_types, recording.volume_marker)
+
+
+def open_eeg_file(
+    path: Path,
+    channels_path: Path | None = None,
+    known_types: tuple[tuple[int, str], ...] = (),
+    volume_marker: str = VOLUME_MARKER,
+) -> RawEeg:
+    """Open one EEG file: BrainVision, EDF, BDF, EEGLAB, FIF, or MATLAB (see `matlab`).
+
+    Parameters
+    ----------
+    path : header, or the file itself where there is but one.
+    channels_path : BIDS ``_channels.tsv`` with the columns name and type, and status if there is one.
+        One that lies beside `path` must name channels of the file only. Without it the types are
+        those of `known_types`, of the channel's name (ECG, EOG, EMG), or of the file, in this order.
+    known_types : (index, type) of channels.
+    volume_marker : description of the scanner's marker.
+    """
+    check_fetched(path)
+    if path.suffix.lower() == ".mat":
+        names, types, n_samples, reader = open_matlab(path)
+        opened = RawEeg(path, SAMPLING_RATE_HZ, n_samples, names, types, (), np.empty(0), (), (), reader)
+    else:
+        opened = _open_mne(path, dict(known_types), volume_marker)
+    if channels_path is None:
+        return opened
+    types, bads = _described(opened.channels, channels_path, strict=channels_path.parent == path.parent)
+    return RawEeg(**{**vars(opened), "types": types, "bads": bads})
+
+
+def load_eeg(recording: Recording, channel_types: tuple[str, ...]) -> Eeg:
+    """Read the EEG of a recording in µV, keeping the channels of the wanted types.
+
+    Parameters
+    ----------
+    recording : its files.
+    channel_types : types kept, in lower case, e.g. ``("eeg", "ecg")``.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read, holds none of the wanted channels, or holds NaN.
+    """
+    return read_eeg(open_eeg(recording), channel_types)
+
+
+def read_eeg(raw: RawEeg, channel_types: tuple[str, ...]) -> Eeg:
+    """Read the channels of the wanted types whole; see `load_eeg`."""
+    kept = [index for index, kind in enumerate(raw.types) if kind in channel_types]
+    if not kept:
+        raise DatasetError(
+            f"{raw.path}: no channel of type {' or '.join(channel_types)} among {sorted(set(raw.types))}; "
+            f"set data.channel_types"
+        )
+    data = raw.read(kept)
+    names = tuple(raw.channels[index] for index in kept)
+    if not np.isfinite(data).all():
+        bad = [name for name, row in zip(names, data, strict=True) if not np.isfinite(row).all()]
+        raise DatasetError(
+            f"{raw.path}: NaN or infinite samples in {', '.join(bad[:4])}; repair or drop these channels"
+        )
+    return Eeg(data, raw.sampling_rate, names, raw.markers, tuple(raw.types[index] for index in kept))
+
+
+def common_channels(
+    sets: Sequence[tuple[str, Sequence[str]]],
+) -> tuple[tuple[str, ...], dict[str, dict[str, tuple[str, ...]]]]:
+    """Channels that every recording has, by name.
+
+    Parameters
+    ----------
+    sets : (name of the recording, its channels).
+
+    Returns
+    -------
+    the common channels, in the order of the first recording, and for every recording that differs:
+    ``lacks`` (channels of the first that it does not have) and ``extra`` (its channels that are not
+    common and not in the first). The first is listed with the channels that others lack, as ``extra``.
+
+    Raises
+    ------
+    DatasetError
+        If no channel is common to all.
+    """
+    first_name, first = sets[0]
+    shared = set(first).intersection(*(names for _, names in sets[1:]))
+    common = tuple(name for name in first if name in shared)
+    if not common:
+        raise DatasetError(f"{first_name}: no channel of it is in all of {len(sets)} recordings; name channels alike")
+    differences = {}
+    for name, names in sets:
+        lacks = tuple(channel for channel in first if channel not in names)
+        extra = tuple(c for c in names if c not in shared and (name == first_name or c not in first))
+        if lacks or extra:
+            differences[name] = {"lacks": lacks, "extra": extra}
+    return common, differences
+
+
+def is_marker(description: str, marker: str) -> bool:
+    """Whether a description such as ``Response/R128`` or ``Stimulus/S  2`` is that of `marker`."""
+    wanted = re.escape(re.sub(r"\s+", "", marker))
+    return bool(re.search(rf"(?<![A-Za-z0-9]){wanted}(?![A-Za-z0-9])", re.sub(r"\s+", "", description)))
+
+
+def _open_mne(path: Path, known_types: dict[int, str], volume_marker: str) -> RawEeg:
+    raw, notes = _mne_raw(path)
+    rate = float(raw.info["sfreq"])
+    # MNE counts from the measurement date where there is one, and a cropped file starts later.
+    origin = 0.0 if raw.annotations.orig_time is None else raw.first_time
+    events = tuple((float(a["onset"]) - origin, str(a["description"])) for a in raw.annotations)
+    markers = np.array([onset * rate for onset, text in events if is_marker(text, volume_marker)], float)
+    types = tuple(
+        known_types.get(index) or _named_type(name, kind)
+        for index, (name, kind) in enumerate(zip(raw.ch_names, raw.get_channel_types(), strict=True))
+    )
+
+    def reader(picks: list[int], start: int, stop: int) -> np.ndarray:
+        try:
+            return np.asarray(raw.get_data(picks, start, stop, verbose="error")) * 1e6
+        except Exception as err:
+            raise _unreadable(path, err) from err
+
+    names = tuple(raw.ch_names)
+    return RawEeg(path, rate, raw.n_times, names, types, tuple(raw.info["bads"]), markers, events, notes, reader)
+
+
+def _mne_raw(path: Path) -> tuple[Any, tuple[str, ...]]:
+    """An MNE recording whose samples are not read, and what its header says that is not so."""
+    import mne
+
+    options: dict[str, Any] = {}
+    notes: tuple[str, ...] = ()
+    if path.suffix.lower() == ".vhdr":
+        found = companions(path)
+        for companion in (found.data, found.markers):
+            if companion is not None:
+                check_fetched(companion)
+        if found.stale:
+            options["overrides"] = {"data_fname": found.data.name}
+            if found.markers is not None:
+                options["overrides"]["marker_fname"] = found.markers.name
+            notes = (f"its header names {' and '.join(found.stale)}, renamed since; {found.data.name} is read",)
+    elif path.suffix.lower() == ".set" and path.with_suffix(".fdt").is_symlink():
+        check_fetched(path.with_suffix(".fdt"))
+    try:
+        return mne.io.read_raw(path, preload=False, verbose="error", **options), notes
+    except Exception as err:  # MNE raises many kinds for a damaged file; all mean the same here
+        raise _unreadable(path, err) from err
+
+
+def _unreadable(path: Path, err: Exception) -> DatasetError:
+    return DatasetError(f"{path}: not a readable EEG recording ({one_line(err)}); fetch or export it again")
+
+
+def _named_type(name: str, kind: str) -> str:
+    if kind in ("eeg", "misc"):
+        for named, pattern in NAMED_TYPES.items():
+            if re.match(rf"(?:{pattern})", name, re.IGNORECASE):
+                return named
+    return kind
+
+
+def _described(names: tuple[str, ...], path: Path, *, strict: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Types and bad channels by a BIDS channel table, whose names may be quoted."""
+    rows = {}
+    for row in read_table(path, ("name", "type")):
+        rows[row["name"] if row["name"] in names else row["name"].strip(QUOTES)] = row
+    if strict and (unknown := rows.keys() - set(names)):
+        raise DatasetError(f"{path}: channels {sorted(unknown)[:4]} are not in the EEG file")
+    if not rows.keys() & set(names):
+        raise DatasetError(f"{path}: none of its channels ({', '.join(list(rows)[:4])}, …) is in the EEG file; rename")
+    types = tuple(rows[name]["type"].lower() if name in rows else "n/a" for name in names)
+    bads = tuple(name for name in names if rows.get(name, {}).get("status", "").lower() == "bad")
+    return types, bads

@@ -1,0 +1,90 @@
+"""Small files of a dataset: JSON sidecars, tables, and links to content that was never fetched."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from eeg2fmri.errors import DatasetError
+
+ANNEX_POINTER = b"/annex/objects/"  # what git-annex leaves in the place of an unlocked file
+
+
+def check_fetched(path: Path) -> None:
+    """Refuse a file whose content is not on this disk.
+
+    Raises
+    ------
+    DatasetError
+        If `path` is a git-annex link or pointer without its content, or does not exist.
+    """
+    missing = not path.exists()
+    if missing and not path.is_symlink():
+        raise DatasetError(f"{path}: no such file; fetch it again")
+    try:
+        with path.open("rb") as file:
+            pointer = file.read(len(ANNEX_POINTER)) == ANNEX_POINTER
+    except OSError as err:
+        if not missing:
+            raise DatasetError(f"{path}: cannot be read ({err.strerror})") from err
+        pointer = "annex" in str(path.readlink())
+        if not pointer:
+            raise DatasetError(f"{path}: a link to {path.readlink()}, which does not exist; fetch it again") from err
+    if pointer:
+        raise DatasetError(f"{path}: its content was never fetched (git-annex), run: datalad get {path}")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON sidecar; damaged ones are a `DatasetError`."""
+    check_fetched(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as err:
+        raise DatasetError(f"{path}: not a readable JSON sidecar ({one_line(err)})") from err
+    if not isinstance(content, dict):
+        raise DatasetError(f"{path}: a JSON object is expected, found {type(content).__name__}")
+    return content
+
+
+def read_merged(paths: tuple[Path, ...]) -> dict[str, Any]:
+    """Sidecars from the least to the most specific; a later one's keys win (BIDS inheritance)."""
+    merged: dict[str, Any] = {}
+    for path in paths:
+        merged.update(read_json(path))
+    return merged
+
+
+def read_table(path: Path, columns: tuple[str, ...] = ()) -> list[dict[str, str]]:
+    """Rows of a BIDS table, its column names in lower case.
+
+    Tables of some published datasets are separated by runs of blanks instead of tabs.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read, a row has another number of columns than the header, or one of
+        `columns` is missing.
+    """
+    check_fetched(path)
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, ValueError) as err:
+        raise DatasetError(f"{path}: not a readable table ({one_line(err)}); fetch it again") from err
+    if not lines:
+        raise DatasetError(f"{path}: not a readable table (it is empty); fetch it again")
+    separator = r"\t" if "\t" in lines[0] else r"\s{2,}|\t"
+    rows = [[cell.strip() for cell in re.split(separator, line.rstrip("\r\n"))] for line in lines]
+    header = [name.lower() for name in rows[0]]
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) != len(header):
+            raise DatasetError(f"{path}: row {number} has {len(row)} columns, {len(header)} are expected; correct it")
+    if not set(columns) <= set(header):
+        raise DatasetError(f"{path}: columns {' and '.join(columns)} are expected, found {header}")
+    return [dict(zip(header, row, strict=True)) for row in rows[1:]]
+
+
+def one_line(err: Exception) -> str:
+    """Kind and message of an error of another library, short enough for a one-line message."""
+    return " ".join(f"{type(err).__name__}: {err}".split())[:200]

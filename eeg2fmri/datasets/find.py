@@ -1,0 +1,80 @@
+"""From the name of a layout and a folder to its recordings."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from eeg2fmri.config import DatasetConfig
+from eeg2fmri.datasets.adapter import Adapter, pair
+from eeg2fmri.datasets.bids import Bids
+from eeg2fmri.datasets.noddi import Noddi
+from eeg2fmri.datasets.oddball import Oddball
+from eeg2fmri.datasets.recording import Recording, Skipped
+from eeg2fmri.datasets.xp import Xp
+from eeg2fmri.errors import ConfigError, DatasetError, nearest
+
+ADAPTERS: dict[str, type[Adapter]] = {
+    "bids": Bids,
+    "cn-epfl": Bids,
+    "noddi": Noddi,
+    "oddball": Oddball,
+    "xp1": Xp,
+    "xp2": Xp,
+}
+
+
+def find_recordings(root: Path, config: DatasetConfig | None = None) -> tuple[list[Recording], list[Skipped]]:
+    """Pair the EEG and BOLD files of a dataset by subject, session, task and run.
+
+    Parameters
+    ----------
+    root : folder of the dataset.
+    config : its layout, filters and derivatives; any BIDS dataset, raw, by default.
+
+    Returns
+    -------
+    recordings, sorted by name, and the files that belong to none, with the reason.
+
+    Raises
+    ------
+    DatasetError
+        If `root` is missing or holds no pair, or a filter's label matches nothing.
+    ConfigError
+        If the layout is not known.
+    """
+    recordings, skipped, (n_eeg, n_bold), expected = list_recordings(root, config or DatasetConfig())
+    if not recordings:
+        raise DatasetError(
+            f"{root}: no recording with both EEG and BOLD (found {n_eeg} EEG and {n_bold} BOLD files); "
+            f"{expected} is expected"
+        )
+    return recordings, skipped
+
+
+def list_recordings(root: Path, config: DatasetConfig) -> tuple[list[Recording], list[Skipped], tuple[int, int], str]:
+    """As `find_recordings`, but a dataset without a pair is no error; also counts, and what is expected."""
+    if not root.is_dir():
+        raise DatasetError(f"{root}: no such dataset folder; give the folder that holds dataset_description.json")
+    adapter = adapter_class(config.name)(root, config)
+    recordings, skipped, counts = pair(adapter)
+    return recordings, skipped, counts, adapter.expected
+
+
+def adapter_class(name: str) -> type[Adapter]:
+    """The layout called `name`, or the class at a dotted path ``package.module:Class``."""
+    if name in ADAPTERS:
+        return ADAPTERS[name]
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise ConfigError(
+            f"dataset.name: {name!r} is not known; expected {', '.join(ADAPTERS)} or package.module:Class"
+            f"{nearest(name, ADAPTERS)}"
+        )
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as err:
+        raise ConfigError(f"dataset.name: {name!r} cannot be imported ({err}); is its folder on PYTHONPATH?") from err
+    if not (isinstance(found, type) and issubclass(found, Adapter)):
+        raise ConfigError(f"dataset.name: {name!r} is no subclass of eeg2fmri.datasets.Adapter; derive it from that")
+    return found

@@ -1,0 +1,144 @@
+"""What a dataset holds, from headers alone: one row a recording, one line a problem."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from eeg2fmri.config import DatasetConfig
+from eeg2fmri.datasets.alignment import align
+from eeg2fmri.datasets.bold import read_bold_header
+from eeg2fmri.datasets.eeg import common_channels, open_eeg
+from eeg2fmri.datasets.find import list_recordings
+from eeg2fmri.datasets.recording import Recording
+from eeg2fmri.errors import DatasetError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recording. status: ``usable``, ``failed``, or why there is no pair; the rest where it is known.
+
+    channels: number of channels by type.  sampling_rate: Hz.  tr: s.  bold_start: s of the EEG.
+    """
+
+    recording: str
+    status: str
+    channels: dict[str, int] | None = None
+    bad_channels: int | None = None
+    sampling_rate: float | None = None
+    eeg_seconds: float | None = None
+    tr: float | None = None
+    volumes: int | None = None
+    grid: tuple[int, int, int] | None = None
+    space: str | None = None
+    alignment: str | None = None
+    bold_start: float | None = None
+    markers_missing: int | None = None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Rows of a dataset; problems are (path, what was found); differences are lines on what is not alike."""
+
+    rows: tuple[Row, ...]
+    problems: tuple[tuple[str, str], ...]
+    differences: tuple[str, ...]
+
+    @property
+    def usable(self) -> int:
+        """Recordings that can be preprocessed, as far as headers tell."""
+        return sum(row.status == "usable" for row in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "usable": self.usable,
+            "recordings": [asdict(row) for row in self.rows],
+            "problems": [{"path": path, "problem": problem} for path, problem in self.problems],
+            "differences": list(self.differences),
+        }
+
+
+def survey(root: Path, config: DatasetConfig) -> Overview:
+    """Look at every recording of a dataset without reading signals.
+
+    Raises
+    ------
+    DatasetError
+        If `root` is missing, or a filter's label matches nothing.
+    ConfigError
+        If the layout is not known.
+    """
+    recordings, skipped, _, expected = list_recordings(root, config)
+    rows, problems, channels = [], [], []
+    for recording in recordings:
+        try:
+            row, names, remarks = _row(recording)
+        except DatasetError as err:
+            row, names, remarks = Row(recording.name, "failed"), (), [_split(err, recording)]
+        rows.append(row)
+        problems += remarks
+        channels += [(recording.name, names)] if names else []
+    for item in skipped:
+        problems.append((str(item.path), item.reason))
+        if item.name and item.name not in {row.recording for row in rows}:
+            rows.append(Row(item.name, item.reason))
+    if not recordings and not skipped:
+        problems.append((str(root), f"nothing found; {expected} is expected"))
+    return Overview(tuple(sorted(rows, key=lambda row: row.recording)), tuple(problems), (*_differ(rows, channels),))
+
+
+def _row(recording: Recording) -> tuple[Row, tuple[str, ...], list[tuple[str, str]]]:
+    raw = open_eeg(recording)
+    header = read_bold_header(recording)
+    alignment = align(raw, recording, header.tr, header.n_volumes)
+    row = Row(
+        recording=recording.name,
+        status="usable",
+        channels=dict(Counter(raw.types)),
+        bad_channels=len(raw.bads),
+        sampling_rate=raw.sampling_rate,
+        eeg_seconds=round(raw.n_samples / raw.sampling_rate, 3),
+        tr=header.tr,
+        volumes=header.n_volumes,
+        grid=header.grid,
+        space=recording.space,
+        alignment=alignment.source,
+        bold_start=round(alignment.onset / raw.sampling_rate, 6),
+        markers_missing=alignment.markers_missing,
+    )
+    remarks = [(str(recording.eeg_path), remark) for remark in (*raw.notes, *alignment.warnings)]
+    return row, raw.channels, remarks
+
+
+def _differ(rows: list[Row], channels: list[tuple[str, tuple[str, ...]]]) -> Iterable[str]:
+    """Lines on what a store cannot mix, and on channels that some recordings lack."""
+    usable = [row for row in rows if row.status == "usable"]
+    for name, unit in (("tr", " s"), ("sampling_rate", " Hz"), ("grid", ""), ("space", "")):
+        counts = Counter(_shown(getattr(row, name)) + unit for row in usable)
+        if len(counts) > 1:
+            yield f"{name}: " + ", ".join(f"{value} in {count}" for value, count in counts.most_common())
+    if len(channels) > 1:
+        try:
+            common, differences = common_channels(channels)
+        except DatasetError as err:
+            yield f"channels: {err}"
+            return
+        for recording, names in differences.items():
+            parts = [f"{what} {', '.join(listed)}" for what, listed in names.items() if listed]
+            yield f"channels: {len(common)} common; {recording} {'; '.join(parts)}"
+
+
+def _shown(value: Any) -> str:
+    return (
+        "×".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else value
+    )
+
+
+def _split(err: DatasetError, recording: Recording) -> tuple[str, str]:
+    """The file that an error's message starts with, and the rest of it."""
+    path, colon, rest = str(err).partition(": ")
+    return (path, rest) if colon and "/" in path else (str(recording.eeg_path), str(err))
