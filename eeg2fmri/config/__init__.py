@@ -14,6 +14,7 @@ from eeg2fmri.config.models import (
     BlockSpec,
     Calhas2022Config,
     LinearConfig,
+    MeanConfig,
     ModelConfig,
     TrainingConfig,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "DataConfig",
     "EvaluationConfig",
     "LinearConfig",
+    "MeanConfig",
     "ModelConfig",
     "RegistryConfig",
     "RunConfig",

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from eeg2fmri.config.models import Calhas2022Config, LinearConfig
+from eeg2fmri.config.models import FAMILIES
 from eeg2fmri.config.sections import Config
 from eeg2fmri.errors import ConfigError, nearest
 
@@ -70,7 +70,7 @@ def parse(cls: type[_Model], tree: Any, source: str) -> _Model:
         return cls.model_validate(tree)
     except ValidationError as err:
         fault = err.errors(include_url=False)[0]
-        path = [p for p in fault["loc"] if p not in ("calhas2022", "linear")]
+        path = [p for p in fault["loc"] if p not in FAMILIES]
         where = ".".join(str(p) for p in path) or cls.__name__
         if fault["type"] == "extra_forbidden":
             keys = _keys_at(cls, fault["loc"][:-1])
@@ -121,11 +121,10 @@ def _index(node: list[Any], part: str, dotted: str) -> int:
 
 def _keys_at(cls: type[BaseModel], loc: Iterable[Any]) -> list[str]:
     """Names of the fields of the section that `loc` leads to."""
-    families: dict[str, type[BaseModel]] = {"calhas2022": Calhas2022Config, "linear": LinearConfig}
     section: type[BaseModel] = cls
     for part in loc:
-        if part in families:
-            section = families[part]
+        if part in FAMILIES:
+            section = FAMILIES[part]
         elif isinstance(part, str):
             field = section.model_fields[part].annotation
             options = [field, *getattr(field, "__args__", ())]

@@ -73,8 +73,10 @@ def _gram(blocks: Blocks, mean: np.ndarray | None, memory: int) -> np.ndarray:
     gram = np.zeros((n, n))
     for start in range(0, voxels, width):
         part = slice(start, start + width)
-        columns = np.concatenate([block[:, part] for block in blocks()])
-        columns = _centred(columns, None if mean is None else mean[part])
+        columns, row = np.empty((n, min(width, voxels - start)), np.float32), 0
+        for block in blocks():  # copied at once: a view would keep the whole block in memory
+            columns[row : row + len(block)] = _centred(block[:, part], None if mean is None else mean[part])
+            row += len(block)
         gram += columns @ columns.T
     return gram
 
