@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from eeg2fmri.config import Calhas2022Config, Config, LinearConfig, flatten, load_config, parse_overrides
+from eeg2fmri.config import Calhas2022Config, Config, LinearConfig, MeanConfig, flatten, load_config, parse_overrides
 from eeg2fmri.errors import ConfigError
 
 # Calhas & Henriques 2022 and its public code, as domain.md §1 and §2 give them.
@@ -114,7 +114,7 @@ def test_an_unknown_key_like_no_other_lists_the_valid_ones(refuses):
         ("registry.alias", "no spaces", "match pattern"),
         ("models", [], "at least 1 item"),
         ("models", [{"family": "linear"}, {"family": "linear"}], "every variant may appear once"),
-        ("models", [{"family": "lineal"}], "'calhas2022', 'linear'"),
+        ("models", [{"family": "lineal"}], "'calhas2022', 'linear', 'mean'"),
         ("models", [{"family": "linear", "bold_scaling": "volumes"}], "'volume'"),
         ("models", [{"family": "calhas2022", "dropout": 1.0}], "less than 1"),
         (
@@ -226,6 +226,17 @@ def test_the_named_model_is_given_and_the_first_without_a_name():
     config = Config(models=(Calhas2022Config(), LinearConfig(components=3)))
     assert config.model(None).variant == "tafp-style"
     assert config.model("linear") == LinearConfig(components=3)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("linear", LinearConfig()), ("mean", MeanConfig())])
+def test_families_of_one_variant_need_not_be_listed(name, expected):
+    assert Config(models=(Calhas2022Config(),)).model(name) == expected
+    assert load_config(None, {"models": [{"family": name}]}).models == (expected,)
+
+
+def test_a_family_is_no_variant(refuses):
+    with refuses(ConfigError, "variant 'calhas2022' is not known; expected one of lp, .*, linear, mean"):
+        Config().model("calhas2022")
 
 
 def test_an_unknown_variant_names_the_nearest(refuses):

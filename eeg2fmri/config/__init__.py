@@ -14,6 +14,7 @@ from eeg2fmri.config.models import (
     BlockSpec,
     Calhas2022Config,
     LinearConfig,
+    MeanConfig,
     ModelConfig,
     TrainingConfig,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "DatasetConfig",
     "EvaluationConfig",
     "LinearConfig",
+    "MeanConfig",
     "ModelConfig",
     "RegistryConfig",
     "RunConfig",

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from eeg2fmri.config.models import ModelConfig
+from eeg2fmri.config.models import FAMILIES
 from eeg2fmri.config.sections import Config
 from eeg2fmri.errors import ConfigError, nearest
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Tree = dict[str, Any]
-_FAMILIES: dict[str, type[BaseModel]] = {c.model_fields["family"].default: c for c in get_args(ModelConfig)}
 
 
 def load_config(path: Path | str | None, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -156,7 +155,7 @@ def _holder(where: Sequence[str], holders: Sequence[tuple[str, list[tuple[str, .
 def _first_fault(cls: type[BaseModel], err: ValidationError) -> tuple[list[str], str]:
     """Path of the first fault, and what is wrong there."""
     fault = err.errors(include_url=False)[0]
-    where = [str(p) for p in fault["loc"] if p not in _FAMILIES]
+    where = [str(p) for p in fault["loc"] if p not in FAMILIES]
     dotted = ".".join(where) or cls.__name__
     if fault["type"] == "extra_forbidden":
         keys = _keys_at(cls, fault["loc"][:-1])
@@ -206,8 +205,8 @@ def _keys_at(cls: type[BaseModel], loc: Iterable[Any]) -> list[str]:
     """Names of the fields of the section that `loc` leads to."""
     section: type[BaseModel] = cls
     for part in loc:
-        if part in _FAMILIES:
-            section = _FAMILIES[part]
+        if part in FAMILIES:
+            section = FAMILIES[part]
         elif isinstance(part, str):
             field = section.model_fields[part].annotation
             options = [field, *getattr(field, "__args__", ())]

@@ -69,19 +69,32 @@ class LinearConfig(Section):
     """Distributed-lag ridge regression from log band power to principal components of BOLD.
 
     `lags`: ``haemodynamic`` lets a channel and band act through the canonical response and its
-    latency derivative over all lags of the context, ``free`` gives every lag its own coefficient.
+    latency derivative over all lags of the context, ``smooth`` through a response of any slow form,
+    ``free`` gives every lag its own coefficient.
     `drift_cutoff`: slower changes (s) are left out of the fit (SPM's 128 s).
+    `penalty`: each component's is chosen of `penalties` by held-out subjects (``grouped``) or by
+    generalised cross-validation (``gcv``), which takes the volumes of a recording as independent.
     """
 
     family: Literal["linear"] = "linear"
     variant: Literal["linear"] = "linear"
     components: Positive = 64
-    lags: Literal["haemodynamic", "free"] = "haemodynamic"
+    lags: Literal["haemodynamic", "smooth", "free"] = "haemodynamic"
     drift_cutoff: Annotated[float, Field(gt=0)] = 128.0
+    penalty: Literal["grouped", "gcv"] = "grouped"
     penalties: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
         0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300,
     )  # fmt: skip
     bold_scaling: Literal["recording", "volume", "voxel", "psc"] = "recording"
 
 
-ModelConfig = Calhas2022Config | LinearConfig
+class MeanConfig(Section):
+    """The null as a model: the mean training volume, whatever the EEG."""
+
+    family: Literal["mean"] = "mean"
+    variant: Literal["mean"] = "mean"
+    bold_scaling: Literal["recording"] = "recording"
+
+
+ModelConfig = Calhas2022Config | LinearConfig | MeanConfig
+FAMILIES: dict[str, type[ModelConfig]] = {"calhas2022": Calhas2022Config, "linear": LinearConfig, "mean": MeanConfig}

@@ -3,6 +3,7 @@
 from eeg2fmri.signals.bold import BoldStatistics, recording_statistics, regrid, restore, standardise, without_drift
 from eeg2fmri.signals.cleaning import CleanEeg, clean_eeg
 from eeg2fmri.signals.eeg import EegStatistics, standardise_eeg
+from eeg2fmri.signals.principal import principal_components
 from eeg2fmri.signals.spectrogram import frequencies, spectrogram
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "EegStatistics",
     "clean_eeg",
     "frequencies",
+    "principal_components",
     "recording_statistics",
     "regrid",
     "restore",

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eeg2fmri.config import LinearConfig, ModelConfig
+from eeg2fmri.config import LinearConfig, MeanConfig, ModelConfig
 from eeg2fmri.errors import LeakageError
 from eeg2fmri.store import Windows
 from eeg2fmri.training.linear import fit_linear_model
+from eeg2fmri.training.mean import fit_mean_model
 from eeg2fmri.training.settings import FitResult, FitSettings
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def fit(
         raise LeakageError(f"{', '.join(sorted(both))} in train and in validation; split by subject")
     if isinstance(config, LinearConfig):
         return fit_linear_model(config, train, validation, frequencies, on_epoch)
+    if isinstance(config, MeanConfig):
+        return fit_mean_model(config, train, validation, on_epoch)
     # Keras takes seconds to import; the other families do without it.
     from eeg2fmri.training.deep import fit_deep_model
 
