@@ -2,12 +2,14 @@
 
 from eeg2fmri.signals.bold import BoldStatistics, recording_statistics, regrid, restore, standardise, without_drift
 from eeg2fmri.signals.eeg import EegStatistics, standardise_eeg
+from eeg2fmri.signals.principal import principal_components
 from eeg2fmri.signals.spectrogram import frequencies, spectrogram
 
 __all__ = [
     "BoldStatistics",
     "EegStatistics",
     "frequencies",
+    "principal_components",
     "recording_statistics",
     "regrid",
     "restore",
