@@ -13,6 +13,7 @@ import pytest
 from nbclient import NotebookClient
 
 from eeg2fmri.config import PUBLISHED_EEG, Calhas2022Config, load_config
+from eeg2fmri.datasets.find import adapter_class
 from eeg2fmri.models.spec import EEG_AXES, block_shapes
 from eeg2fmri.search.architectures import AxisSpace
 from eeg2fmri.signals import frequencies
@@ -64,6 +65,33 @@ def test_a_published_experiment_has_the_facts_of_its_dataset(dataset):
     assert 1 <= config.split.validation < train  # taken from the subjects that train in the published code
     assert config.run.experiment == dataset
     assert config.registry.name == f"eeg2fmri-{dataset}"  # champions of different data are not compared
+
+
+@pytest.mark.parametrize(
+    ("dataset", "subjects", "tasks", "runs"),
+    [
+        ("noddi", 10, (), ()),
+        ("oddball", 10, ("1",), ("1",)),
+        ("cn-epfl", 0, ("main",), ("1",)),  # none named: all twenty
+        ("xp1", 0, ("eegfmriNF",), ()),
+        ("xp2", 0, ("MIpost",), ()),
+    ],
+)
+def test_a_published_experiment_names_its_recordings(dataset, subjects, tasks, runs):
+    _, _, _, _, train, test = DATASETS[dataset]
+    config = load_config(EXPERIMENTS / dataset / "tafp.yaml").dataset
+    assert config.name == dataset
+    assert adapter_class(config.name)
+    assert (len(config.subjects), config.tasks, config.runs) == (subjects, tasks, runs)
+    assert subjects in (0, train + test)
+
+
+def test_raw_eeg_is_cleaned_where_the_scanner_is_in_it():
+    cleaning = {name: load_config(EXPERIMENTS / name / "base.yaml").data.cleaning for name in DATASETS}
+    assert cleaning["cn-epfl"].gradient
+    assert cleaning["cn-epfl"].pulse
+    assert cleaning["cn-epfl"].sampling_rate == DATASETS["cn-epfl"][1]
+    assert not any(cleaning[name].gradient for name in cleaning.keys() - {"cn-epfl"})
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
