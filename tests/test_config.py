@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from eeg2fmri.config import Calhas2022Config, Config, LinearConfig, flatten, load_config, parse_overrides
+from eeg2fmri.config import Calhas2022Config, Config, LinearConfig, MeanConfig, flatten, load_config, parse_overrides
 from eeg2fmri.errors import ConfigError
 
 # Calhas & Henriques 2022 and its public code, as domain.md §1 and §2 give them.
@@ -114,7 +114,7 @@ def test_an_unknown_key_like_no_other_lists_the_valid_ones(refuses):
         ("registry.alias", "no spaces", "match pattern"),
         ("models", [], "at least 1 item"),
         ("models", [{"family": "linear"}, {"family": "linear"}], "every variant may appear once"),
-        ("models", [{"family": "lineal"}], "'calhas2022', 'linear'"),
+        ("models", [{"family": "lineal"}], "'calhas2022', 'linear', 'mean'"),
         ("models", [{"family": "linear", "bold_scaling": "volumes"}], "'volume'"),
         ("models", [{"family": "calhas2022", "dropout": 1.0}], "less than 1"),
         (
@@ -228,6 +228,17 @@ def test_the_named_model_is_given_and_the_first_without_a_name():
     assert config.model("linear") == LinearConfig(components=3)
 
 
+@pytest.mark.parametrize(("name", "expected"), [("linear", LinearConfig()), ("mean", MeanConfig())])
+def test_families_of_one_variant_need_not_be_listed(name, expected):
+    assert Config(models=(Calhas2022Config(),)).model(name) == expected
+    assert load_config(None, {"models": [{"family": name}]}).models == (expected,)
+
+
+def test_a_family_is_no_variant(refuses):
+    with refuses(ConfigError, "variant 'calhas2022' is not known; expected one of lp, .*, linear, mean"):
+        Config().model("calhas2022")
+
+
 def test_an_unknown_variant_names_the_nearest(refuses):
     with refuses(ConfigError, r"variant 'tafp-stile' is not known.*did you mean 'tafp-style'\?"):
         Config().model("tafp-stile")
@@ -245,3 +256,90 @@ def test_labels_of_a_dataset_are_a_list_or_a_text(given, labels):
 def test_labels_that_are_none_are_refused(given, refuses):
     with refuses(ConfigError, r"dataset\.subjects"):
         load_config(None, {"dataset.subjects": given})
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Write several configuration files; a name may lie in a folder."""
+
+    def write_all(**texts):
+        for name, text in texts.items():
+            path = tmp_path / f"{name.replace('__', '/')}.yaml"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        return tmp_path
+
+    return write_all
+
+
+def test_a_file_inherits_section_by_section(files):
+    root = files(
+        base="data: {context: 8, iqr: true}\nrun: {seed: 5}\nsplit: {test: ['01', '02']}",
+        study__base="base: ../base.yaml\ndata: {bold_shift: 6}\nsimulation: {subjects: 3}",
+        study__one="base: base.yaml\ndata: {context: 9}\nsplit: {test: ['03']}\nsimulation: null",
+    )
+    config = load_config(root / "study" / "one.yaml")
+    assert (config.data.context, config.data.iqr, config.data.bold_shift) == (9, True, 6)
+    assert config.run.seed == 5
+    assert config.split.test == ("03",)  # lists are replaced
+    assert config.simulation is None
+    assert load_config(root / "study" / "base.yaml").simulation.subjects == 3  # the base is as it was
+
+
+def test_a_dotted_key_reaches_into_an_inherited_list(files):
+    root = files(
+        base="models: [{family: calhas2022, filters: 2}, {family: linear}]",
+        one="base: base.yaml\nmodels.0.variant: lp\nmodels.0.training: {epochs: 3}",
+        two="base: one.yaml\nmodels.0.training.batch_size: 2",
+        defaults="models.0.variant: fp",
+    )
+    first, second = load_config(root / "two.yaml").models
+    assert (first.variant, first.filters) == ("lp", 2)
+    assert (first.training.epochs, first.training.batch_size) == (3, 2)
+    assert second == LinearConfig()
+    assert load_config(root / "defaults.yaml").models == (Calhas2022Config(variant="fp"), LinearConfig())
+
+
+def test_overrides_lie_over_what_is_inherited(files):
+    root = files(base="data: {context: 8}", one="base: base.yaml\ndata: {bold_shift: 1}")
+    config = load_config(root / "one.yaml", {"data.context": 4, "models.1.components": 7})
+    assert (config.data.context, config.data.bold_shift, config.models[1].components) == (4, 1, 7)
+
+
+def test_what_a_run_logs_is_resolved(files):
+    root = files(base="data: {context: 8}", one="base: base.yaml\ndata: {bold_shift: 1}")
+    flat = flatten(load_config(root / "one.yaml"))
+    assert (flat["data.context"], flat["data.bold_shift"], flat["data.frequencies"]) == (8, 1, 134)
+    assert "base" not in flat
+
+
+GOOD = "data: {context: 8}"
+
+
+@pytest.mark.parametrize(
+    ("base", "one", "overrides", "message"),
+    [
+        ("data: {contxt: 8}", "base: base.yaml", {}, r"base\.yaml: unknown key 'data\.contxt'; did you mean 'context'"),
+        (GOOD, "base: base.yaml\ndata: {iqrs: 1}", {}, r"one\.yaml: unknown key 'data\.iqrs'"),
+        (GOOD, "base: base.yaml\nmodels.1.component: 1", {}, r"one\.yaml: unknown key 'models\.1\.component'"),
+        ("models: [{family: linear, component: 1}]", "base: base.yaml", {}, r"base\.yaml: unknown key 'models\.0\.c"),
+        ("data: {context: 0}", "base: base.yaml\ndata: {iqr: true}", {}, r"base\.yaml: data\.context: .*\(found 0\)"),
+        ("data: {context: 0}", "base: base.yaml\ndata: {context: -1}", {}, r"one\.yaml: data\.context: .*\(found -1\)"),
+        (GOOD, "base: base.yaml\nmodels.7.variant: lp", {}, r"one\.yaml: override 'models\.7\.variant': '7' must be"),
+        (GOOD, "base: base.yaml\nmodels: [{}]", {}, r"one\.yaml: models\.0: "),
+        (GOOD, "base: base.yaml", {"data.contxt": 1}, r"overrides of .*one\.yaml: unknown key 'data\.contxt'"),
+        (GOOD, "base: absent.yaml", {}, r"one\.yaml: base: absent\.yaml cannot be read \(No such file or directory\)"),
+        (GOOD, "base: .", {}, r"one\.yaml: base: \. cannot be read"),
+        ("data: [1", "base: base.yaml", {}, r"one\.yaml: base: base\.yaml is not YAML"),
+        ("- 1", "base: base.yaml", {}, r"one\.yaml: base: base\.yaml must be a mapping of sections, found list"),
+        (GOOD, "base: [base.yaml]", {}, r"one\.yaml: base must be the path of a YAML file.*\(found \['base\.yaml'\]\)"),
+        (GOOD, "base: ''", {}, r"one\.yaml: base must be the path of a YAML file.*\(found ''\)"),
+        (GOOD, "base:", {}, r"one\.yaml: base must be the path of a YAML file.*\(found None\)"),
+        ("base: one.yaml", "base: base.yaml", {}, r"base\.yaml: base: one\.yaml closes a circle \(.*one\.yaml → .*b"),
+        (GOOD, "base: one.yaml", {}, r"one\.yaml: base: one\.yaml closes a circle"),
+    ],
+)  # fmt: skip
+def test_a_fault_names_the_file_that_holds_it(base, one, overrides, message, files, refuses):
+    root = files(base=base, one=one)
+    with refuses(ConfigError, rf"^(configuration )?(overrides of )?\S*{message}" if not overrides else message):
+        load_config(root / "one.yaml", overrides)

@@ -5,7 +5,7 @@ configuration as dotted keys, which is what a run logs.
 """
 
 from eeg2fmri.config.base import Section, Triple
-from eeg2fmri.config.data import DataConfig, DatasetConfig, SimulationConfig, SplitConfig
+from eeg2fmri.config.data import CleaningConfig, DataConfig, DatasetConfig, SimulationConfig, SplitConfig
 from eeg2fmri.config.load import flatten, load_config, parse, parse_overrides
 from eeg2fmri.config.models import (
     PUBLISHED_EEG,
@@ -14,6 +14,7 @@ from eeg2fmri.config.models import (
     BlockSpec,
     Calhas2022Config,
     LinearConfig,
+    MeanConfig,
     ModelConfig,
     TrainingConfig,
 )
@@ -31,11 +32,13 @@ __all__ = [
     "VARIANTS",
     "BlockSpec",
     "Calhas2022Config",
+    "CleaningConfig",
     "Config",
     "DataConfig",
     "DatasetConfig",
     "EvaluationConfig",
     "LinearConfig",
+    "MeanConfig",
     "ModelConfig",
     "RegistryConfig",
     "RunConfig",

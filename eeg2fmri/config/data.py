@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from eeg2fmri.config.base import Positive, Section, Triple
 
 
 class SimulationConfig(Section):
-    """What the simulator writes. `grid`, `channels` and `volumes` set the size."""
+    """What the simulator writes. `grid`, `channels` and `volumes` set the size.
+
+    `raw` writes the EEG as the amplifier in the scanner records it: at 20 times `sampling_rate` (5 kHz),
+    with gradient and pulse artefacts; the EEG without them goes to ``derivatives/simulation``.
+    """
 
     subjects: Positive = 6
     volumes: Annotated[int, Field(ge=2)] = 120
@@ -20,6 +24,31 @@ class SimulationConfig(Section):
     channels: Annotated[int, Field(ge=4, le=63)] = 63
     sampling_rate: Annotated[float, Field(gt=0)] = 250.0
     tr: Annotated[float, Field(gt=0)] = 2.16
+    raw: bool = False
+
+
+class CleaningConfig(Section):
+    """What is done to the EEG before its spectrogram; by default nothing but interpolating bad channels.
+
+    `gradient` subtracts the scanner's artefact by a sliding mean over `template` volumes (Allen et al.
+    2000), `sampling_rate` is the rate in Hz that the EEG is brought to, `pulse` subtracts the heart's
+    artefact by the mean beat and `pulse_components` principal components (Niazy et al. 2005).
+    """
+
+    gradient: bool = False
+    template: Annotated[int, Field(ge=3)] = 21
+    sampling_rate: Annotated[float, Field(gt=0)] | None = None
+    pulse: bool = False
+    pulse_components: Annotated[int, Field(ge=1)] = 4
+    interpolate_bads: bool = True
+    average_reference: bool = False
+
+    @field_validator("template")
+    @classmethod
+    def _has_a_middle(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError("must be odd, so that the window lies evenly around its volume")
+        return value
 
 
 def _labels(value: Any) -> Any:
@@ -68,6 +97,7 @@ class DataConfig(Section):
     grid: Triple = (64, 64, 30)
     iqr: bool = False
     channel_types: tuple[str, ...] = ("eeg", "ecg")
+    cleaning: CleaningConfig = CleaningConfig()
 
 
 class SplitConfig(Section):

@@ -1,23 +1,29 @@
-"""Reading a configuration: YAML in, dotted overrides, one-line errors, flat parameters out."""
+"""Reading a configuration: YAML in, dotted overrides, one-line errors, flat parameters out.
+
+A file may inherit from another one by the key ``base``, a path relative to the file itself. Its
+sections are laid over those of the base key by key, its lists replace the base's, and a dotted key
+such as ``models.0.variant`` reaches into a list as an override does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from eeg2fmri.config.models import Calhas2022Config, LinearConfig
+from eeg2fmri.config.models import FAMILIES
 from eeg2fmri.config.sections import Config
 from eeg2fmri.errors import ConfigError, nearest
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_Tree = dict[str, Any]
 
 
 def load_config(path: Path | str | None, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Read a configuration file and apply dotted overrides, e.g. ``{"run.seed": 3}``.
+    """Read a configuration file with what it inherits, and apply dotted overrides, e.g. ``{"run.seed": 3}``.
 
     Parameters
     ----------
@@ -27,25 +33,26 @@ def load_config(path: Path | str | None, overrides: Mapping[str, Any] | None = N
     Raises
     ------
     ConfigError
-        If the file is missing or not YAML, or a key or value is not valid.
+        If a file or its base is missing or not YAML, files inherit from each other in a circle, or
+        a key or value is not valid; the message names the file that holds the fault.
     """
-    tree: dict[str, Any] = {}
-    source = "the defaults" if path is None else str(path)
-    if path is not None:
+    layers: list[tuple[str, _Tree]] = [] if path is None else _read_layers(Path(path))
+    given = dict(overrides or {})
+    holders = [(source, list(_paths(tree))) for source, tree in layers]
+    holders.append(("the defaults" if path is None else f"overrides of {path}", list(_paths(given))))
+    tree: _Tree = {}
+    for source, layer in layers:
+        tree = _merge(tree, {key: value for key, value in layer.items() if "." not in key})
         try:
-            tree = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-        except OSError as err:
-            raise ConfigError(f"configuration {path} cannot be read ({err.strerror}); give a YAML file") from err
-        except (yaml.YAMLError, UnicodeDecodeError) as err:
-            raise ConfigError(f"configuration {path} is not YAML: {' '.join(str(err).split())}") from err
-        if not isinstance(tree, dict):
-            raise ConfigError(f"configuration {path} must be a mapping of sections, found {type(tree).__name__}")
-    overrides = overrides or {}
-    if "models" not in tree and any(key.startswith("models.") for key in overrides):
-        tree["models"] = Config().model_dump(mode="json")["models"]
-    for key, value in overrides.items():
-        _set(tree, key, value)
-    return parse(Config, tree, source)
+            _apply(tree, {key: value for key, value in layer.items() if "." in key})
+        except ConfigError as err:
+            raise ConfigError(f"{source}: {err}") from err
+    _apply(tree, given)
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as err:
+        where, message = _first_fault(Config, err)
+        raise ConfigError(f"{_holder(where, holders)}: {message}") from err
 
 
 def parse_overrides(text: str | None) -> dict[str, Any]:
@@ -69,15 +76,7 @@ def parse(cls: type[_Model], tree: Any, source: str) -> _Model:
     try:
         return cls.model_validate(tree)
     except ValidationError as err:
-        fault = err.errors(include_url=False)[0]
-        path = [p for p in fault["loc"] if p not in ("calhas2022", "linear")]
-        where = ".".join(str(p) for p in path) or cls.__name__
-        if fault["type"] == "extra_forbidden":
-            keys = _keys_at(cls, fault["loc"][:-1])
-            hint = nearest(str(path[-1]), keys) or f"; valid keys: {', '.join(keys)}"
-            raise ConfigError(f"{source}: unknown key {where!r}{hint}") from err
-        message = fault["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{source}: {where}: {message} (found {fault['input']!r:.80})") from err
+        raise ConfigError(f"{source}: {_first_fault(cls, err)[1]}") from err
 
 
 def flatten(tree: Mapping[str, Any] | BaseModel, prefix: str = "") -> dict[str, Any]:
@@ -88,6 +87,89 @@ def flatten(tree: Mapping[str, Any] | BaseModel, prefix: str = "") -> dict[str, 
         name = f"{prefix}{key}"
         flat.update(flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value})
     return flat
+
+
+def _read_layers(path: Path) -> list[tuple[str, _Tree]]:
+    """The file and those that it inherits from, the most basic one first; `base` itself is taken out."""
+    layers: list[tuple[str, _Tree]] = []
+    chain: list[Path] = []
+    named = f"configuration {path}"
+    while True:
+        chain.append(path)
+        tree = _read_yaml(path, named)
+        inherits, base = "base" in tree, tree.pop("base", None)
+        layers.insert(0, (str(path), tree))
+        if not inherits:
+            return layers
+        if not isinstance(base, str) or not base:
+            raise ConfigError(
+                f"{path}: base must be the path of a YAML file, relative to this one (found {base!r:.80})"
+            )
+        named = f"{path}: base: {base}"
+        path = path.parent / base
+        if any(path.resolve() == seen.resolve() for seen in chain):
+            circle = " → ".join(str(p) for p in (*chain, path))
+            raise ConfigError(f"{named} closes a circle ({circle}); take one of these `base` keys out")
+
+
+def _read_yaml(path: Path, named: str) -> _Tree:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as err:
+        raise ConfigError(f"{named} cannot be read ({err.strerror}); give a YAML file") from err
+    except (yaml.YAMLError, UnicodeDecodeError) as err:
+        raise ConfigError(f"{named} is not YAML: {' '.join(str(err).split())}") from err
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{named} must be a mapping of sections, found {type(tree).__name__}")
+    return {str(key): value for key, value in tree.items()}
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> _Tree:
+    """Lay one tree over another, section by section; anything but a section replaces what it covers."""
+    merged = dict(below)
+    for key, value in above.items():
+        covered = merged.get(key)
+        sections = isinstance(covered, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(cast(_Tree, covered), value) if sections else value
+    return merged
+
+
+def _paths(tree: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every key that a tree sets, as a path; dotted keys are taken apart and items of a list have numbers."""
+    items = tree.items() if isinstance(tree, Mapping) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, value in items:
+        path = (*prefix, *str(key).split("."))
+        yield path
+        yield from _paths(value, path)
+
+
+def _holder(where: Sequence[str], holders: Sequence[tuple[str, list[tuple[str, ...]]]]) -> str:
+    """The last of the sources that sets the key, or else the section that lacks it."""
+    for length in range(len(where), 0, -1):
+        for source, paths in reversed(holders):
+            if tuple(where[:length]) in paths:
+                return source
+    return holders[-2 if len(holders) > 1 else -1][0]
+
+
+def _first_fault(cls: type[BaseModel], err: ValidationError) -> tuple[list[str], str]:
+    """Path of the first fault, and what is wrong there."""
+    fault = err.errors(include_url=False)[0]
+    where = [str(p) for p in fault["loc"] if p not in FAMILIES]
+    dotted = ".".join(where) or cls.__name__
+    if fault["type"] == "extra_forbidden":
+        keys = _keys_at(cls, fault["loc"][:-1])
+        hint = nearest(where[-1], keys) or f"; valid keys: {', '.join(keys)}"
+        return where, f"unknown key {dotted!r}{hint}"
+    message = fault["msg"].removeprefix("Value error, ")
+    return where, f"{dotted}: {message} (found {fault['input']!r:.80})"
+
+
+def _apply(tree: _Tree, overrides: Mapping[str, Any]) -> None:
+    if "models" not in tree and any(key.startswith("models.") for key in overrides):
+        tree["models"] = Config().model_dump(mode="json")["models"]
+    for key, value in overrides.items():
+        _set(tree, key, value)
 
 
 def _set(tree: Any, dotted: str, value: Any) -> None:
@@ -121,11 +203,10 @@ def _index(node: list[Any], part: str, dotted: str) -> int:
 
 def _keys_at(cls: type[BaseModel], loc: Iterable[Any]) -> list[str]:
     """Names of the fields of the section that `loc` leads to."""
-    families: dict[str, type[BaseModel]] = {"calhas2022": Calhas2022Config, "linear": LinearConfig}
     section: type[BaseModel] = cls
     for part in loc:
-        if part in families:
-            section = families[part]
+        if part in FAMILIES:
+            section = FAMILIES[part]
         elif isinstance(part, str):
             field = section.model_fields[part].annotation
             options = [field, *getattr(field, "__args__", ())]

@@ -45,7 +45,19 @@ class TrainingConfig(Section):
 
 
 class Calhas2022Config(Section):
-    """The family of Calhas & Henriques (2022), arXiv 2203.03481; defaults as published."""
+    """The family of Calhas & Henriques (2022), arXiv 2203.03481; defaults as published.
+
+    fourier : `random` features, or the `fixed` ones of the published code.
+    channel_organising : weight of the penalty that makes attention use every channel once.
+    output_filter : after the dense decoder, `conv` (1×1×1), `local` (a weight and a bias per voxel) or
+        `none`; `auto` is `conv` with the dense decoder and `none` with `pca`.
+    volumes : consecutive volumes predicted from one context; the first of them is the synthesised one.
+    decoder : `dense`, or `pca`: the mean volume plus a learned combination of `components` spatial
+        principal components of the training set, which `train_basis` trains on.
+    latent_loss : whether the fMRI encoder and the cosine term are trained; `auto` is yes with the dense
+        decoder and no with `pca`, which then trains on `components` numbers a window. `dropout` acts in
+        the fMRI encoder.
+    """
 
     family: Literal["calhas2022"] = "calhas2022"
     variant: Literal["lp", "fp", "talp", "tafp", "tafp-style", "tafp-style-prior"] = "tafp-style"
@@ -58,30 +70,90 @@ class Calhas2022Config(Section):
     skip: bool = True
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    output_conv: bool = True
+    fourier: Literal["random", "fixed"] = "random"
+    channel_organising: Annotated[float, Field(ge=0)] = 0.0
+    output_filter: Literal["auto", "none", "conv", "local"] = "auto"
+    volumes: Positive = 1
+    decoder: Literal["dense", "pca"] = "dense"
+    components: Positive = 64
+    train_basis: bool = False
+    latent_loss: Literal["auto"] | bool = "auto"
     start_at_mean: bool = True
     eeg_scaling: Literal["channels", "training", "none"] = "channels"
     bold_scaling: Literal["recording", "volume", "voxel", "psc"] = "recording"
     training: TrainingConfig = TrainingConfig()
+
+    @property
+    def attends(self) -> bool:
+        """Whether the variant has topographical attention."""
+        return self.variant.startswith("ta")
+
+    @property
+    def projects(self) -> bool:
+        """Whether the variant has Fourier features."""
+        return "fp" in self.variant
+
+    @property
+    def filter(self) -> str:
+        """The output filter, `auto` resolved."""
+        automatic = "conv" if self.decoder == "dense" else "none"
+        return automatic if self.output_filter == "auto" else self.output_filter
+
+    @property
+    def aligns(self) -> bool:
+        """Whether the latents of EEG and fMRI are drawn together, `auto` resolved."""
+        return self.decoder == "dense" if self.latent_loss == "auto" else self.latent_loss
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        dense = self.decoder == "dense"
+        refused = {
+            f"channel_organising: the variant {self.variant} has no attention scores to organise; choose talp, tafp, "
+            "tafp-style or tafp-style-prior, or set it to 0": self.channel_organising > 0 and not self.attends,
+            f"fourier: the variant {self.variant} has no Fourier features to fix; choose fp, tafp, tafp-style or "
+            "tafp-style-prior, or leave it at random": self.fourier == "fixed" and not self.projects,
+            "train_basis: the dense decoder has no basis; set decoder: pca": self.train_basis and dense,
+            f"output_filter: {self.output_filter} would take volumes out of the span of decoder: pca; set it to none "
+            "or auto": not dense and self.filter != "none",
+            "start_at_mean: false, but decoder: pca is the mean volume plus components; set decoder: dense or "
+            "start_at_mean: true": not dense and not self.start_at_mean,
+        }
+        for reason, impossible in refused.items():
+            if impossible:
+                raise ValueError(reason)
+        return self
 
 
 class LinearConfig(Section):
     """Distributed-lag ridge regression from log band power to principal components of BOLD.
 
     `lags`: ``haemodynamic`` lets a channel and band act through the canonical response and its
-    latency derivative over all lags of the context, ``free`` gives every lag its own coefficient.
+    latency derivative over all lags of the context, ``smooth`` through a response of any slow form,
+    ``free`` gives every lag its own coefficient.
     `drift_cutoff`: slower changes (s) are left out of the fit (SPM's 128 s).
+    `penalty`: each component's is chosen of `penalties` by held-out subjects (``grouped``) or by
+    generalised cross-validation (``gcv``), which takes the volumes of a recording as independent.
     """
 
     family: Literal["linear"] = "linear"
     variant: Literal["linear"] = "linear"
     components: Positive = 64
-    lags: Literal["haemodynamic", "free"] = "haemodynamic"
+    lags: Literal["haemodynamic", "smooth", "free"] = "haemodynamic"
     drift_cutoff: Annotated[float, Field(gt=0)] = 128.0
+    penalty: Literal["grouped", "gcv"] = "grouped"
     penalties: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
         0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300,
     )  # fmt: skip
     bold_scaling: Literal["recording", "volume", "voxel", "psc"] = "recording"
 
 
-ModelConfig = Calhas2022Config | LinearConfig
+class MeanConfig(Section):
+    """The null as a model: the mean training volume, whatever the EEG."""
+
+    family: Literal["mean"] = "mean"
+    variant: Literal["mean"] = "mean"
+    bold_scaling: Literal["recording"] = "recording"
+
+
+ModelConfig = Calhas2022Config | LinearConfig | MeanConfig
+FAMILIES: dict[str, type[ModelConfig]] = {"calhas2022": Calhas2022Config, "linear": LinearConfig, "mean": MeanConfig}

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from eeg2fmri.config.base import Positive, Range, Section, Triple
 from eeg2fmri.config.data import DataConfig, DatasetConfig, SimulationConfig, SplitConfig
-from eeg2fmri.config.models import VARIANTS, Calhas2022Config, LinearConfig, ModelConfig
+from eeg2fmri.config.models import FAMILIES, VARIANTS, Calhas2022Config, LinearConfig, ModelConfig
 from eeg2fmri.errors import ConfigError, nearest
 
 AnyModel = Annotated[ModelConfig, Field(discriminator="family")]
@@ -108,9 +108,10 @@ class Config(Section):
         if variant in VARIANTS:
             base = next((m for m in self.models if isinstance(m, Calhas2022Config)), Calhas2022Config())
             return Calhas2022Config.model_validate({**base.model_dump(), "variant": variant})
-        if variant == "linear":
-            return LinearConfig()
+        others = {name: family for name, family in FAMILIES.items() if family is not Calhas2022Config}
+        if variant in others:  # each has one variant, of its own name
+            return others[variant]()
+        known = (*VARIANTS, *others)
         raise ConfigError(
-            f"variant {variant!r} is not known; expected one of {', '.join((*VARIANTS, 'linear'))}"
-            f"{nearest(variant, (*VARIANTS, 'linear'))}"
+            f"variant {variant!r} is not known; expected one of {', '.join(known)}{nearest(variant, known)}"
         )

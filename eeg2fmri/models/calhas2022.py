@@ -5,6 +5,10 @@ Calhas & Henriques (2022), arXiv 2203.03481. Symbols as in `layers`: the EEG win
 
     eeg  (B, C, F, T) ── attention? ── residual blocks ── dense ──> z_x (B, D) ──> decoder ──> volume (B, X, Y, Z)
     fmri (B, X, Y, Z) ── residual blocks ── dense, dropout ──> z_y (B, D)     in training only
+
+Predicting V > 1 consecutive volumes at once, all BOLD arrays are (B, V, X, Y, Z): the dense layer of the
+decoder has V times the outputs, and the fMRI encoder takes the V volumes as input features. The shapes
+are this project's; the publication predicts one.
 """
 
 from __future__ import annotations
@@ -18,7 +22,17 @@ import numpy as np
 from keras import layers
 
 from eeg2fmri.config import BlockSpec, Calhas2022Config
-from eeg2fmri.models.layers import LearnedStyle, RandomFourierFeatures, ResidualBlock, TopographicalAttention, l2
+from eeg2fmri.models.layers import (
+    FirstVolume,
+    FixedFourierFeatures,
+    LearnedStyle,
+    LocallyConnected,
+    PrincipalVolumes,
+    RandomFourierFeatures,
+    ResidualBlock,
+    TopographicalAttention,
+    l2,
+)
 from eeg2fmri.models.spec import block_shapes
 
 Shape = tuple[int, int, int]
@@ -28,22 +42,36 @@ Shape = tuple[int, int, int]
 class Calhas2022:
     """The parts of one model; they share no weights.
 
+    config: what was built.
     eeg_encoder: eeg → [z_x, scores] (scores only with attention).
-    fmri_encoder: volume → z_y.  decoder: [z_x, scores] → volume.
+    fmri_encoder: volume → z_y; none without the latent loss.
+    decoder: [z_x, scores] → volume.
+    coefficients: with ``decoder: pca``, [z_x, scores] → (B, K), the part of the decoder before the basis.
     """
 
+    config: Calhas2022Config
     eeg_encoder: keras.Model
-    fmri_encoder: keras.Model
+    fmri_encoder: keras.Model | None
     decoder: keras.Model
+    coefficients: keras.Model | None
 
     def synthesiser(self) -> keras.Model:
         """What is saved and served: (B, C, F, T) → (B, X, Y, Z), without any fMRI input."""
         eeg = keras.Input(self.eeg_encoder.input_shape[1:], name="eeg")
-        return keras.Model(eeg, self.decoder(self.eeg_encoder(eeg)), name="synthesiser")
+        volume = self.decoder(self.eeg_encoder(eeg))
+        if self.config.volumes > 1:
+            volume = FirstVolume(name="first")(volume)
+        return keras.Model(eeg, volume, name="synthesiser")
 
 
 def build(
-    config: Calhas2022Config, eeg_shape: Shape, grid: Shape, *, seed: int = 0, mean_volume: np.ndarray | None = None
+    config: Calhas2022Config,
+    eeg_shape: Shape,
+    grid: Shape,
+    *,
+    seed: int = 0,
+    mean_volume: np.ndarray | None = None,
+    basis: np.ndarray | None = None,
 ) -> Calhas2022:
     """Build a model of the published family.
 
@@ -54,16 +82,22 @@ def build(
     grid : (X, Y, Z).
     seed : of the fixed random Fourier features.
     mean_volume : (X, Y, Z), where the decoder's bias starts if ``config.start_at_mean``.
+    basis : (K, X·Y·Z), what one unit of each coefficient of ``decoder: pca`` adds to the mean volume;
+        zeros if it is not given.
 
     Raises
     ------
     SpecError
         If an architecture does not fit its input.
     """
+    mean = mean_volume if config.start_at_mean else None
+    decoder, coefficients = _decoder(config, eeg_shape[0], grid, seed, mean, basis)
     return Calhas2022(
+        config=config,
         eeg_encoder=_eeg_encoder(config, eeg_shape),
-        fmri_encoder=_fmri_encoder(config, grid),
-        decoder=_decoder(config, eeg_shape[0], grid, seed, mean_volume if config.start_at_mean else None),
+        fmri_encoder=_fmri_encoder(config, grid) if config.aligns else None,
+        decoder=decoder,
+        coefficients=coefficients,
     )
 
 
@@ -72,46 +106,92 @@ def _eeg_encoder(config: Calhas2022Config, shape: Shape) -> keras.Model:
     block_shapes(shape, config.eeg, max_pool=config.max_pool, name="eeg encoder", axes=axes)
     eeg = x = keras.Input(shape, name="eeg")
     scores = None
-    if _attends(config):
+    if config.attends:
         x, scores = TopographicalAttention(name="attention")(x)
     x = _blocks(config, config.eeg, layers.Reshape((*shape, 1))(x))
     z = layers.Dense(math.prod(config.latent), name="latent", **_decay(config))(layers.Flatten()(x))
     return keras.Model(eeg, [z] if scores is None else [z, scores], name="eeg_encoder")
 
 
-def _fmri_encoder(config: Calhas2022Config, shape: Shape) -> keras.Model:
-    block_shapes(shape, config.fmri, max_pool=config.max_pool, name="fmri encoder", axes=("x", "y", "z"))
+def _fmri_encoder(config: Calhas2022Config, grid: Shape) -> keras.Model:
+    block_shapes(grid, config.fmri, max_pool=config.max_pool, name="fmri encoder", axes=("x", "y", "z"))
+    shape = bold_shape(config, grid)
     fmri = keras.Input(shape, name="fmri")
-    x = _blocks(config, config.fmri, layers.Reshape((*shape, 1))(fmri))
+    features = layers.Reshape((*grid, 1))(fmri) if shape == grid else layers.Permute((2, 3, 4, 1))(fmri)
+    x = _blocks(config, config.fmri, features)
     z = layers.Dense(math.prod(config.latent), name="latent", **_decay(config))(layers.Flatten()(x))
     if config.dropout:
         z = layers.Dropout(config.dropout, name="dropout")(z)
     return keras.Model(fmri, z, name="fmri_encoder")
 
 
-def _decoder(config: Calhas2022Config, channels: int, grid: Shape, seed: int, mean: np.ndarray | None) -> keras.Model:
-    size = math.prod(config.latent)
-    z = features = keras.Input((size,), name="z")
-    inputs = [z]
-    if _attends(config):
+def _decoder(
+    config: Calhas2022Config,
+    channels: int,
+    grid: Shape,
+    seed: int,
+    mean: np.ndarray | None,
+    basis: np.ndarray | None,
+) -> tuple[keras.Model, keras.Model | None]:
+    """The decoder and, with ``decoder: pca``, the part of it before the basis."""
+    inputs = [keras.Input((math.prod(config.latent),), name="z")]
+    if config.attends:
         inputs.append(keras.Input((channels, channels), name="scores"))
-    if "f" in config.variant.split("-")[0]:
-        features = RandomFourierFeatures(seed, name="fourier")(features)
+    features = _features(config, inputs, seed)
+    if config.decoder == "dense":
+        return _dense_decoder(config, inputs, features, bold_shape(config, grid), mean), None
+    # Starting at zero, the decoder starts as the mean volume.
+    count = config.components if basis is None else len(basis)
+    weights = layers.Dense(config.volumes * count, kernel_initializer="zeros", name="coefficients", **_decay(config))
+    amounts = weights(features)
+    if config.volumes > 1:
+        amounts = layers.Reshape((config.volumes, count))(amounts)
+    volumes = PrincipalVolumes(grid, config.train_basis, name="volume")
+    decoder = keras.Model(inputs, volumes(amounts), name="decoder")
+    if basis is not None:
+        volumes.basis.assign(basis)
+    if mean is not None:
+        volumes.mean.assign(mean.reshape(-1))
+    return decoder, keras.Model(inputs, amounts, name="decoder_coefficients")
+
+
+def _features(config: Calhas2022Config, inputs: list[Any], seed: int) -> Any:
+    """The latent as the decoder's last layer sees it, (B, D): projected and styled by variant."""
+    features = inputs[0]
+    if config.projects:
+        random = config.fourier == "random"
+        features = (RandomFourierFeatures(seed, name="fourier") if random else FixedFourierFeatures(name="fourier"))(
+            features
+        )
     if config.variant == "tafp-style":
-        style = layers.Dense(size, name="style", **_decay(config))(layers.Flatten()(inputs[1]))
+        style = layers.Dense(math.prod(config.latent), name="style", **_decay(config))(layers.Flatten()(inputs[1]))
         features = layers.Multiply(name="styled")([features, style])
     elif config.variant == "tafp-style-prior":
         features = LearnedStyle(name="styled")(features)
-    volume = layers.Dense(math.prod(grid), name="volume", **_decay(config))(features)
-    volume = layers.Reshape((*grid, 1))(volume)
-    if config.output_conv:
-        # Starting as the identity keeps the bias of the layer before it at the mean volume.
+    return features
+
+
+def _dense_decoder(
+    config: Calhas2022Config, inputs: list[Any], features: Any, shape: tuple[int, ...], mean: np.ndarray | None
+) -> keras.Model:
+    volume = layers.Dense(math.prod(shape), name="volume", **_decay(config))(features)
+    if config.filter == "conv":
+        # A filter of one voxel minds no neighbours, so several volumes pass as one long one. Starting
+        # as the identity keeps the bias of the layer before it at the mean volume.
         kernel = "glorot_uniform" if mean is None else "ones"
+        volume = layers.Reshape((-1, *shape[-2:], 1))(volume)
         volume = layers.Conv3D(1, 1, kernel_initializer=kernel, name="output", **_decay(config))(volume)
-    decoder = keras.Model(inputs, layers.Reshape(grid)(volume), name="decoder")
+    elif config.filter == "local":
+        volume = LocallyConnected(config.weight_decay, name="output")(volume)
+    decoder = keras.Model(inputs, layers.Reshape(shape)(volume), name="decoder")
     if mean is not None:
-        decoder.get_layer("volume").bias.assign(mean.reshape(-1))
+        decoder.get_layer("volume").bias.assign(np.tile(mean.reshape(-1), config.volumes))
     return decoder
+
+
+def bold_shape(config: Calhas2022Config, grid: Shape) -> tuple[int, ...]:
+    """What one sample of BOLD is: the grid, or V volumes of it."""
+    return grid if config.volumes == 1 else (config.volumes, *grid)
 
 
 def _blocks(config: Calhas2022Config, spec: BlockSpec, x: Any) -> Any:
@@ -128,10 +208,6 @@ def _blocks(config: Calhas2022Config, spec: BlockSpec, x: Any) -> Any:
             name=f"block_{number}",
         )(x)
     return x
-
-
-def _attends(config: Calhas2022Config) -> bool:
-    return config.variant.startswith("ta")
 
 
 def _decay(config: Calhas2022Config) -> dict[str, Any]:

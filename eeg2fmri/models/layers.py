@@ -151,6 +151,79 @@ class RandomFourierFeatures(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
+class FixedFourierFeatures(keras.layers.Layer):
+    """cos(π 2^(i/D) Σ_j z_j), i = 0 … D - 1, of a latent (B, D); output (B, D). No weights.
+
+    The features that the published code offers beside the random ones: every latent entry is projected
+    by the same D frequencies, log-spaced over one octave from 1/2 as in Tancik et al. (2020, arXiv
+    2006.10739, positional encoding). So a feature sees no more of the latent than the sum of its entries.
+    """
+
+    def call(self, z: Any) -> Any:
+        size = z.shape[-1]
+        frequencies = ops.convert_to_tensor([math.pi * 2 ** (i / size) for i in range(size)], dtype=z.dtype)
+        return ops.cos(ops.sum(z, axis=-1, keepdims=True) * frequencies)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class LocallyConnected(keras.layers.Layer):
+    """A weight and a bias of its own for every voxel: (B, ...) → (B, ...), starting as the identity.
+
+    A convolution of one voxel without weight sharing, the published output filter `locally connected`.
+    """
+
+    def __init__(self, weight_decay: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.weight_decay = weight_decay
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        shape, decay = input_shape[1:], l2(self.weight_decay)
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer="ones", regularizer=decay)
+        self.bias = self.add_weight(name="bias", shape=shape, initializer="zeros", regularizer=decay)
+
+    def call(self, volume: Any) -> Any:
+        return volume * self.kernel + self.bias
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "weight_decay": self.weight_decay}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class PrincipalVolumes(keras.layers.Layer):
+    """Volumes from coefficients of K spatial components: mean + coefficients · basis.
+
+    Input (..., K), output (..., X, Y, Z). `mean` is (X·Y·Z,) and never trained; `basis` is (K, X·Y·Z),
+    trained if `train_basis`. Both start at zero and are assigned by the model that is built around them.
+    """
+
+    def __init__(self, grid: tuple[int, int, int], train_basis: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.grid, self.train_basis = tuple(grid), train_basis
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        voxels = math.prod(self.grid)
+        self.mean = self.add_weight(name="mean", shape=(voxels,), initializer="zeros", trainable=False)
+        self.basis = self.add_weight(
+            name="basis", shape=(input_shape[-1], voxels), initializer="zeros", trainable=self.train_basis
+        )
+
+    def call(self, coefficients: Any) -> Any:
+        flat = ops.matmul(coefficients, self.basis) + self.mean
+        return ops.reshape(flat, (-1, *coefficients.shape[1:-1], *self.grid))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "grid": self.grid, "train_basis": self.train_basis}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class FirstVolume(keras.layers.Layer):
+    """The first of several volumes: (B, V, X, Y, Z) → (B, X, Y, Z)."""
+
+    def call(self, volumes: Any) -> Any:
+        return volumes[:, 0]
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
 class LearnedStyle(keras.layers.Layer):
     """Element-wise product of the features (B, D) with a learned vector (D,), the style prior."""
 

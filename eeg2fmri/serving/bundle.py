@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ import numpy as np
 
 from eeg2fmri.config import Config, parse
 from eeg2fmri.errors import ModelError, RequestError
-from eeg2fmri.models.fitted import FittedModel, KerasNetwork
-from eeg2fmri.models.linear import LinearNetwork
+from eeg2fmri.models.families import load_network, save_network
+from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.signals import BoldStatistics, EegStatistics, spectrogram
 
 FORMAT = 1
@@ -121,11 +121,7 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
         mask=model.bold_statistics.mask,
         mean_volume=model.mean_volume,
     )
-    if isinstance(model.network, LinearNetwork):
-        arrays = {f.name: getattr(model.network, f.name) for f in fields(LinearNetwork)}
-        np.savez(folder / "network.npz", allow_pickle=False, **arrays)
-    elif isinstance(model.network, KerasNetwork):
-        model.network.model.save(folder / "network.keras")
+    save_network(folder, model.config.family, model.network)
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -145,10 +141,11 @@ def load_bundle(folder: Path) -> Bundle:
         raise ModelError(f"{path}: not readable as JSON; fetch the model again") from err
     if content.get("format") != FORMAT:
         raise ModelError(f"{path}: model format {content.get('format')}, this version reads {FORMAT}; train it again")
+    config = parse(Config, {"models": [content["model"]]}, str(path)).models[0]
     with np.load(folder / "statistics.npz", allow_pickle=False) as arrays:
         model = FittedModel(
-            config=parse(Config, {"models": [content["model"]]}, str(path)).models[0],
-            network=_load_network(folder),
+            config=config,
+            network=load_network(folder, config.family),
             eeg_statistics=EegStatistics(arrays["eeg_mean"], arrays["eeg_sd"]),
             bold_statistics=BoldStatistics(
                 content["bold"]["mean"],
@@ -160,14 +157,3 @@ def load_bundle(folder: Path) -> Bundle:
             mean_volume=arrays["mean_volume"],
         )
     return Bundle(model, content["signal"], content["settings"], content["provenance"])
-
-
-def _load_network(folder: Path) -> LinearNetwork | KerasNetwork:
-    if (folder / "network.npz").exists():
-        with np.load(folder / "network.npz", allow_pickle=False) as arrays:
-            return LinearNetwork(**{f.name: arrays[f.name] for f in fields(LinearNetwork)})
-    import keras
-
-    import eeg2fmri.models.layers  # noqa: F401 - registers the layers that the file names
-
-    return KerasNetwork(keras.saving.load_model(folder / "network.keras", compile=False, safe_mode=True))

@@ -3,7 +3,7 @@
 from eeg2fmri.store.build import build_store
 from eeg2fmri.store.splits import Split, split_subjects
 from eeg2fmri.store.store import Store, StoredRecording, open_store, recordings_digest
-from eeg2fmri.store.windows import Windows
+from eeg2fmri.store.windows import Windows, split_windows
 
 __all__ = [
     "Split",
@@ -14,4 +14,5 @@ __all__ = [
     "open_store",
     "recordings_digest",
     "split_subjects",
+    "split_windows",
 ]

@@ -102,6 +102,11 @@ class Store:
         """Windows before a volume that make its EEG context."""
         return int(self.settings["context"])
 
+    @property
+    def frequencies(self) -> np.ndarray:
+        """Frequencies of the spectrogram's bins, (F,) Hz."""
+        return np.asarray(self.signal["frequencies"], np.float64)
+
     def of(self, subjects: tuple[str, ...]) -> list[StoredRecording]:
         """The recordings of these subjects."""
         return [r for r in self.recordings if r.subject in subjects]

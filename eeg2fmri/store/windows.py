@@ -10,9 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from eeg2fmri.config import SplitConfig
 from eeg2fmri.errors import StoreError
 from eeg2fmri.signals import BoldStatistics, EegStatistics, standardise
-from eeg2fmri.store.store import StoredRecording
+from eeg2fmri.store.splits import split_subjects
+from eeg2fmri.store.store import Store, StoredRecording
 
 
 class Windows:
@@ -84,3 +86,20 @@ class Windows:
         for start in range(0, len(self), 64):
             total += self.standardised(np.arange(start, min(start + 64, len(self))), kind).sum(axis=0, dtype=np.float64)
         return (total / len(self)).astype(np.float32)
+
+
+def split_windows(store: Store, config: SplitConfig) -> tuple[Windows, Windows, Windows]:
+    """Instances of the training, validation and test subjects.
+
+    Raises
+    ------
+    ConfigError, LeakageError
+        As `split_subjects`.
+    StoreError
+        If a part has no subject.
+    """
+    split = split_subjects(store.subjects, config)
+    train, validation, test = (
+        Windows(store.of(part), store.context) for part in (split.train, split.validation, split.test)
+    )
+    return train, validation, test

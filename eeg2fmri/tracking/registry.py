@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 
 import eeg2fmri
 from eeg2fmri.errors import GateRefusal, ModelError
+from eeg2fmri.models.families import needs_keras
 from eeg2fmri.serving import Bundle, save_bundle
 from eeg2fmri.serving.requests import encode
 from eeg2fmri.tracking.gate import Scores, check_gate
@@ -39,7 +40,7 @@ def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadat
     -------
     The new version, e.g. ``"3"``.
     """
-    packages = SERVING_PACKAGES if bundle.model.config.family == "linear" else (*SERVING_PACKAGES, *KERAS_PACKAGES)
+    extra = KERAS_PACKAGES if needs_keras(bundle.model.config.family) else ()
     package = Path(eeg2fmri.__file__).parent
     with tempfile.TemporaryDirectory() as folder:
         save_bundle(Path(folder), bundle)
@@ -48,7 +49,7 @@ def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadat
             python_model=str(package / "serving" / "model_code.py"),
             artifacts={"bundle": folder},
             code_paths=[str(package)],
-            pip_requirements=[f"{name}=={metadata.version(name)}" for name in packages],
+            pip_requirements=[f"{name}=={metadata.version(name)}" for name in (*SERVING_PACKAGES, *extra)],
             input_example=[{"windows_npy": encode(example), "reply": "npz"}],
             registered_model_name=register_as,
             metadata=metadata_,

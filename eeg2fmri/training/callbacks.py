@@ -17,16 +17,12 @@ from rich.progress import Progress
 
 from eeg2fmri.config import TrainingConfig
 from eeg2fmri.errors import DivergenceError, ModelError
-from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.models.fitted import FittedModel
-from eeg2fmri.signals import standardise_eeg
 from eeg2fmri.store import Windows
-from eeg2fmri.training.losses import cosine_distance
+from eeg2fmri.training.validation import Example, validate
 
 History = dict[str, list[float]]
-Example = tuple[np.ndarray, np.ndarray]
 OnEpoch = Callable[[int, dict[str, float], Example | None], None]
-VALIDATION_BATCH = 16
 
 
 @dataclass
@@ -172,39 +168,3 @@ class ProgressBar(keras.callbacks.Callback):
         rate = (batch + 1) * self.batch_size / (time.perf_counter() - self.started)
         losses = "  ".join(f"{key} {float(value):.4f}" for key, value in (logs or {}).items())
         self.progress.update(self.task, advance=1, status=f"{losses}  {rate:.1f} samples/s")
-
-
-def validate(model: keras.Model, fitted: FittedModel, windows: Windows) -> tuple[dict[str, float], Example]:
-    """Losses and `r2_temporal` on validation subjects (the mean over recordings), and one example.
-
-    The example is (measured, synthesised), the middle volume of the first recording in standard units.
-    """
-    absolute, cosine, scores = 0.0, 0.0, []
-    example: Example | None = None
-    for number, recording in enumerate(windows.recordings):
-        rows = windows.indices(number)
-        predicted = []
-        for start in range(0, len(rows), VALIDATION_BATCH):
-            part = rows[start : start + VALIDATION_BATCH]
-            target = windows.standardised(part, fitted.config.bold_scaling)
-            eeg = standardise_eeg(windows.eeg(part), fitted.eeg_scaling, fitted.eeg_statistics)
-            output = model({"eeg": eeg, "fmri": target}, training=False)
-            volume = ops.convert_to_numpy(output["volume"])
-            if not np.isfinite(volume).all():
-                raise DivergenceError("the model synthesises NaN or infinities; lower training.learning_rate")
-            absolute += float(np.abs(target - volume).mean()) * len(part)
-            cosine += float(ops.convert_to_numpy(cosine_distance(output["z_x"], output["z_y"]))) * len(part)
-            predicted.append(fitted.standard_units(fitted.intensities(volume)))
-        synthesised = np.concatenate(predicted)
-        measured = windows.standardised(rows, "recording")
-        scores.append(r2_temporal(measured, synthesised, recording.mask))
-        example = example or (measured[len(rows) // 2], synthesised[len(rows) // 2])
-    assert example is not None  # Windows holds at least one recording
-    mae, distance = absolute / len(windows), cosine / len(windows)
-    penalty = float(ops.convert_to_numpy(sum(model.losses))) if model.losses else 0.0
-    return {
-        "val/loss": mae + distance + penalty,
-        "val/mae": mae,
-        "val/cosine": distance,
-        "val/r2_temporal": float(np.mean(scores)),
-    }, example

@@ -15,6 +15,7 @@ from eeg2fmri.progress import progress_display
 from eeg2fmri.store import Windows
 from eeg2fmri.training import backend
 from eeg2fmri.training.callbacks import Checkpoints, EpochEnd, History, OnEpoch, ProgressBar
+from eeg2fmri.training.fluctuations import Components, fit_components
 from eeg2fmri.training.pairs import PairData, pair_model
 from eeg2fmri.training.settings import FitResult, FitSettings, fitted_model
 
@@ -29,9 +30,11 @@ def fit_deep_model(
         )
     device = backend.use_device(settings.device, settings.gpu_memory_limit)
     keras.utils.set_random_seed(settings.seed)
-    parts = _build(config, train, settings.seed)
+    pca = config.decoder == "pca"
+    components = fit_components(train, config.bold_scaling, config.components) if pca else None
+    parts = _build(config, train, settings.seed, components)
     synthesiser = parts.synthesiser()
-    model = pair_model(parts)
+    model = pair_model(parts, components)
     model.compile(optimizer=backend.adam(options.learning_rate, device), jit_compile=backend.compile_with_xla(device))
     model.optimizer.build(model.trainable_variables)
     fitted = fitted_model(config, KerasNetwork(synthesiser), train)
@@ -47,6 +50,7 @@ def fit_deep_model(
             fitted.eeg_statistics,
             seed=settings.seed,
             epoch=state.epochs,
+            model=model,
         )
         with progress_display(visible=settings.progress) as display:
             bar = ProgressBar(options.epochs, len(data), options.batch_size, display)
@@ -70,11 +74,14 @@ def fit_deep_model(
     return FitResult(fitted, state.history, state.best_epoch, facts)
 
 
-def _build(config: Calhas2022Config, train: Windows, seed: int) -> Calhas2022:
+def _build(config: Calhas2022Config, train: Windows, seed: int, components: Components | None) -> Calhas2022:
     recording = train.recordings[0]
     shape = (*recording.spectrogram.shape[1:], train.context)
-    mean = train.mean_volume(config.bold_scaling)
-    return build(config, shape, recording.mask.shape, seed=seed, mean_volume=mean)
+    if components is None:
+        mean, basis = train.mean_volume(config.bold_scaling), None
+    else:
+        mean, basis = components.mean, components.scaled
+    return build(config, shape, recording.mask.shape, seed=seed, mean_volume=mean, basis=basis)
 
 
 def _replay(history: History, on_epoch: OnEpoch | None) -> None:

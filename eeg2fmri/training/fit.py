@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eeg2fmri.config import LinearConfig, ModelConfig
+from eeg2fmri.config import LinearConfig, MeanConfig, ModelConfig
 from eeg2fmri.errors import LeakageError
 from eeg2fmri.store import Windows
 from eeg2fmri.training.linear import fit_linear_model
+from eeg2fmri.training.mean import fit_mean_model
 from eeg2fmri.training.settings import FitResult, FitSettings
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def fit(
     train: Windows,
     validation: Windows,
     frequencies: np.ndarray,
-    settings: FitSettings,
+    settings: FitSettings = FitSettings(),  # noqa: B008 - frozen
     on_epoch: OnEpoch | None = None,
 ) -> FitResult:
     """Fit a model on `train`, choosing epoch or penalty on `validation`.
@@ -31,7 +32,7 @@ def fit(
     config : family, architecture and optimisation.
     train, validation : windows of disjoint subjects.
     frequencies : (F,) Hz of the spectrogram.
-    settings : seed, device, checkpoints.
+    settings : seed, device, checkpoints; by default seed 0, and nothing is kept of an interrupted fit.
     on_epoch : called after each epoch with its number, metrics and an example of a
         measured and a synthesised validation volume (``None`` for epochs restored from a checkpoint).
 
@@ -49,6 +50,8 @@ def fit(
         raise LeakageError(f"{', '.join(sorted(both))} in train and in validation; split by subject")
     if isinstance(config, LinearConfig):
         return fit_linear_model(config, train, validation, frequencies, on_epoch)
+    if isinstance(config, MeanConfig):
+        return fit_mean_model(config, train, validation, on_epoch)
     # Keras takes seconds to import; the other families do without it.
     from eeg2fmri.training.deep import fit_deep_model
 

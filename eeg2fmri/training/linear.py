@@ -1,67 +1,90 @@
-"""Fitting the linear family on windows."""
+"""Fitting the linear family on windows.
+
+Volumes are read from the store several times, one recording at a time, and never kept: what grows with
+the number of recordings is 0.5 MB for each (band power and component scores of 300 windows). n windows
+of one recording, C channels, B bands, W windows before the context is taken, K components, V voxels.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from eeg2fmri.config import LinearConfig
-from eeg2fmri.evaluation import mae, r2_temporal
-from eeg2fmri.models.fitted import FittedModel
-from eeg2fmri.models.linear import fit_linear, log_band_power
+from eeg2fmri.models.linear import LinearNetwork, log_band_power
+from eeg2fmri.models.linear_fit import LinearFit, Series, fit_linear
+from eeg2fmri.signals import principal_components, without_drift
 from eeg2fmri.store import Windows
+from eeg2fmri.training.closed_form import closed_form_result
 from eeg2fmri.training.settings import FitResult, fitted_model
 
 if TYPE_CHECKING:
-    from eeg2fmri.training.callbacks import Example, OnEpoch
+    from eeg2fmri.training.callbacks import OnEpoch
 
-POWER_BATCH = 64  # windows whose spectra are copied at once
+BLOCK = 32  # volumes or voxel thousands handled at once within a recording
+MEMORY = 2**28  # bytes of all recordings' volumes at once; what does not fit is read in several passes
 
 
 def fit_linear_model(
     config: LinearConfig, train: Windows, validation: Windows, frequencies: np.ndarray, on_epoch: OnEpoch | None
 ) -> FitResult:
-    both = Windows([*train.recordings, *validation.recordings], train.context)
-    rows = np.arange(len(both))
-    subjects = sorted({r.subject for r in both.recordings})
-    subject = np.array([subjects.index(r.subject) for r in both.recordings])[both.owner]
-    parts = [rows[start : start + POWER_BATCH] for start in range(0, len(rows), POWER_BATCH)]
-    power = np.concatenate([log_band_power(both.eeg(part), frequencies) for part in parts])
-    targets = both.standardised(rows, config.bold_scaling)
-    fitted = fit_linear(
-        power,
-        targets.reshape(len(rows), -1),
-        both.owner,
-        subject,
-        both.owner >= len(train.recordings),
-        frequencies,
-        config,
-        grid=targets.shape[1:],
+    """Fit components of the training volumes, then the regression of their scores on band power."""
+    tr = 1 / float(frequencies[0])
+    mean = train.mean_volume(config.bold_scaling)
+    basis = principal_components(lambda: _without_drift(train, config, tr), config.components, memory=MEMORY)
+    series = [list(_series(w, config.bold_scaling, frequencies, basis, mean)) for w in (train, validation)]
+    fitted = fit_linear(series[0], series[1], tr, config)
+    network = LinearNetwork(
+        frequencies=frequencies.astype(np.float32),
+        power_mean=fitted.power_mean,
+        lag_shapes=fitted.lag_shapes,
+        coefficients=fitted.coefficients,
+        components=basis,
+        intercept=mean.ravel(),
+        grid=np.asarray(mean.shape, np.int64),
     )
-    del targets
-    model = fitted_model(config, fitted.network, train)
-    metrics, example = _validation_scores(model, validation)
-    if on_epoch:
-        on_epoch(0, metrics, example)
+    return closed_form_result(fitted_model(config, network, train), validation, _facts(fitted), on_epoch)
+
+
+def _facts(fitted: LinearFit) -> dict[str, str | int | float]:
     predicted = np.isfinite(fitted.chosen)
-    facts = {
-        "parameters": int(fitted.network.coefficients.size),
+    return {
+        "parameters": int(fitted.coefficients.size),
         "components_predicted": int(predicted.sum()),
         "median_penalty": float(np.median(fitted.chosen[predicted])) if predicted.any() else "none",
         "held_out_gain": float(np.maximum(fitted.gains.max(axis=0), 0).mean()),
     }
-    return FitResult(model, {key: [value] for key, value in metrics.items()}, 0, facts)
 
 
-def _validation_scores(model: FittedModel, windows: Windows) -> tuple[dict[str, float], Example]:
-    """MAE and `r2_temporal` in standard units, the mean over recordings, and one example."""
-    absolute, scores, examples = [], [], []
+def _blocks(windows: Windows, recording: int, kind: str) -> Iterator[np.ndarray]:
+    """Standardised volumes of one recording, (up to BLOCK, V) at a time, in time order."""
+    rows = windows.indices(recording)
+    for start in range(0, len(rows), BLOCK):
+        volumes = windows.standardised(rows[start : start + BLOCK], kind)
+        yield volumes.reshape(len(volumes), -1)
+
+
+def _without_drift(windows: Windows, config: LinearConfig, tr: float) -> Iterator[np.ndarray]:
+    """Volumes of one recording after the other, (n, V), each without its mean and drifts."""
+    for number in range(len(windows.recordings)):
+        n, voxels = len(windows.indices(number)), windows.recordings[number].mask.size
+        volumes, row = np.empty((n, voxels), np.float32), 0
+        for block in _blocks(windows, number, config.bold_scaling):
+            volumes[row : row + len(block)] = block
+            row += len(block)
+        for start in range(0, voxels, BLOCK * 1000):  # by voxels, as the whole would be in memory thrice
+            part = slice(start, start + BLOCK * 1000)
+            volumes[:, part] = without_drift(volumes[:, part], tr, config.drift_cutoff)
+        yield volumes
+
+
+def _series(
+    windows: Windows, kind: str, frequencies: np.ndarray, basis: np.ndarray, mean: np.ndarray
+) -> Iterator[Series]:
+    """Band power and component scores of each recording."""
     for number, recording in enumerate(windows.recordings):
-        rows = windows.indices(number)
-        synthesised = model.standard_units(model.synthesise(windows.eeg(rows)))
-        measured = windows.standardised(rows, "recording")
-        absolute.append(mae(measured, synthesised))
-        scores.append(r2_temporal(measured, synthesised, recording.mask))
-        examples.append((measured[len(rows) // 2], synthesised[len(rows) // 2]))
-    return {"val/mae": float(np.mean(absolute)), "val/r2_temporal": float(np.mean(scores))}, examples[0]
+        scores = [(block - mean.ravel()) @ basis.T for block in _blocks(windows, number, kind)]
+        power = log_band_power(np.moveaxis(recording.spectrogram, 0, -1)[None], frequencies)[0]
+        yield Series(recording.subject, power, np.concatenate(scores))

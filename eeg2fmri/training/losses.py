@@ -1,6 +1,16 @@
-"""The published loss: mean absolute error of the volume plus cosine distance of the latents.
+"""The published loss, and the squared error that a decoder of principal components is trained with.
 
-volume, target: (B, X, Y, Z).  z_x, z_y: (B, D).
+volume, target: (B, X, Y, Z).  z_x, z_y: (B, D).  scores: (B, C, C).
+coefficients: (B, K) in standard deviations sd (K,) of the training set.  V: voxels.
+
+Squared error by components
+---------------------------
+Let B (K, V) be an orthonormal basis, f a fluctuation (what a volume is beyond a mean) and c = B f. A
+prediction inside the span of B, Bᵀ ĉ, has the squared error
+
+    |f - Bᵀ ĉ|² = |f|² - |c|² + |c - ĉ|² = outside + Σ_k sd_k² (a_k - â_k)²,      a = c / sd
+
+so K numbers of a window train the same model as its V voxels.
 """
 
 from __future__ import annotations
@@ -9,14 +19,43 @@ from typing import Any
 
 from keras import config, ops
 
+UNUSED = 1e-3
+
 
 def mean_absolute_error(target: Any, volume: Any) -> Any:
     """Mean |y - ŷ| over the batch and all voxels."""
-    return ops.mean(ops.abs(target - volume))
+    return ops.mean(ops.abs(ops.subtract(target, volume)))
+
+
+def mean_squared_error(target: Any, volume: Any) -> Any:
+    """Mean (y - ŷ)² over the batch and all voxels."""
+    return ops.mean(ops.square(ops.subtract(target, volume)))
+
+
+def component_squared_error(target: Any, coefficients: Any, sd: Any, outside: Any, voxels: int) -> Any:
+    """`mean_squared_error` of the volumes that `coefficients` make, without making them (see above).
+
+    `outside` is the squared length (B,) of each target's part outside the basis.
+    """
+    inside = ops.sum(ops.square(ops.subtract(target, coefficients) * sd), axis=-1)
+    return ops.mean(inside + outside) / voxels
 
 
 def cosine_distance(z_x: Any, z_y: Any) -> Any:
     """Mean over the batch of 1 - cos(z_x, z_y), each sample's own cosine."""
+    z_x, z_y = ops.cast(z_x, "float32"), ops.cast(z_y, "float32")
     product = ops.sum(z_x * z_y, axis=-1)
     lengths = ops.sqrt(ops.sum(ops.square(z_x), axis=-1) * ops.sum(ops.square(z_y), axis=-1))
     return ops.mean(1 - product / (lengths + config.epsilon()))
+
+
+def organising_penalty(scores: Any) -> Any:
+    """Mean over the batch of -Σ_j log(Σ_i scores_ij): least when attention uses every channel once.
+
+    The channel-organising penalty of the published code (github.com/DCalhas/eeg_to_fmri); the paper
+    does not mention it. Rows sum to 1, so by Jensen's inequality a permutation of the channels, and
+    any other doubly stochastic matrix, is a minimum. Below `UNUSED` a column counts as unused: the
+    published floor of 1e-9 was for a softmax, while sparsemax gives exact zeros.
+    """
+    use = ops.sum(ops.cast(scores, "float32"), axis=-2)
+    return -ops.mean(ops.sum(ops.log(use + UNUSED), axis=-1))

@@ -1,56 +1,134 @@
 """The model and the data of one training step.
 
-A step takes {"eeg": (B, C, F, T), "fmri": (B, X, Y, Z)} and gives {"volume", "z_x", "z_y"}.
+As published, a step takes {"eeg": (B, C, F, T), "fmri": (B, X, Y, Z)} and gives {"volume", "z_x", "z_y"};
+the volume is the fMRI encoder's input and the target. Other losses get their targets beside it:
+
+    decoder   trained on                     targets
+    dense     mean absolute error            "fmri", or {"volume"} without the latent loss
+    pca       share of variance unexplained  {"coefficients": (B, K), "outside": (B,)}
+    pca, with a trained basis, the same      {"volume": mean volume + fluctuation}
+
+With V > 1 volumes at once, every BOLD array has an axis V after B, and instances at a recording's end,
+whose V volumes are not all there, are left out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from eeg2fmri.models.calhas2022 import Calhas2022
 from eeg2fmri.signals import EegStatistics, standardise_eeg
 from eeg2fmri.store import Windows
-from eeg2fmri.training.losses import cosine_distance, mean_absolute_error
+from eeg2fmri.training.fluctuations import Components, Fluctuations
+from eeg2fmri.training.losses import (
+    component_squared_error,
+    cosine_distance,
+    mean_absolute_error,
+    mean_squared_error,
+    organising_penalty,
+)
+
+Batch = tuple[dict[str, np.ndarray]] | tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 
 
 class PairModel(keras.Model):
-    """Both encoders and the decoder as one model with the published loss."""
+    """Both encoders and the decoder as one model with its loss; made by `pair_model`."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in ("mae", "cosine")}
+    parts: Calhas2022
+    components: Components | None
+
+    def prepare(self, parts: Calhas2022, components: Components | None) -> None:
+        """Take the parts, which the loss depends on."""
+        self.parts, self.components = parts, components
+        names = ["mae" if components is None else "unexplained"]
+        names += ["cosine"] * parts.config.aligns + ["organising"] * (parts.config.channel_organising > 0)
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     @property
     def metrics(self) -> list[Any]:
-        """The loss and its two parts."""
+        """The loss and its parts."""
         return [*super().metrics, *self.trackers.values()]
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """MAE + cosine distance + weight penalties."""
-        mae = mean_absolute_error(x["fmri"], y_pred["volume"])
-        cosine = cosine_distance(y_pred["z_x"], y_pred["z_y"])
-        self.trackers["mae"].update_state(mae)
-        self.trackers["cosine"].update_state(cosine)
-        return mae + cosine + sum(self.losses)
+        """Error of the volume + cosine distance + penalty of the scores + weight penalties."""
+        terms = self.loss_terms(x, y, y_pred)
+        for name, value in terms.items():
+            # Weighted as Keras weights the loss itself: the last batch of an epoch may be smaller.
+            self.trackers[name].update_state(value, sample_weight=ops.shape(x["eeg"])[0])
+        return self.total(terms)
+
+    def loss_terms(self, x: Any, y: Any, outputs: Any) -> dict[str, Any]:
+        """The terms of the loss by name, before they are weighted; `y` may be empty or None."""
+        terms = self._error(x, y, outputs)
+        if "z_y" in outputs:
+            terms["cosine"] = cosine_distance(outputs["z_x"], outputs["z_y"])
+        if "scores" in outputs:
+            terms["organising"] = organising_penalty(outputs["scores"])
+        return terms
+
+    def total(self, terms: Mapping[str, Any]) -> Any:
+        """The loss: the weighted sum of its terms and the weight penalties."""
+        weights = {"organising": self.parts.config.channel_organising}
+        return sum(value * weights.get(name, 1.0) for name, value in terms.items()) + sum(self.losses)
+
+    def volumes(self, outputs: Any) -> Any:
+        """The volumes of an output, (B, X, Y, Z), or (B, V, X, Y, Z) if V > 1."""
+        if "volume" in outputs:
+            return outputs["volume"]
+        return self.parts.decoder.get_layer("volume")(outputs["coefficients"])
+
+    def _error(self, x: Any, y: Any, outputs: Any) -> dict[str, Any]:
+        if self.components is None:
+            return {"mae": mean_absolute_error(y["volume"] if y else x["fmri"], outputs["volume"])}
+        if "volume" in outputs:
+            error = mean_squared_error(y["volume"], outputs["volume"])
+        else:
+            voxels = self.components.basis.shape[1]
+            sd = ops.convert_to_tensor(self.components.sd)
+            error = component_squared_error(y["coefficients"], outputs["coefficients"], sd, y["outside"], voxels)
+        return {"unexplained": error / self.components.variance}
 
 
-def pair_model(parts: Calhas2022) -> PairModel:
-    """One model of both encoders and the decoder; the EEG encoder runs once."""
-    eeg = keras.Input(parts.eeg_encoder.input_shape[1:], name="eeg")
-    fmri = keras.Input(parts.fmri_encoder.input_shape[1:], name="fmri")
-    encoded = parts.eeg_encoder(eeg)
-    z_x = encoded[0] if isinstance(encoded, (list, tuple)) else encoded
-    outputs = {"volume": parts.decoder(encoded), "z_x": z_x, "z_y": parts.fmri_encoder(fmri)}
-    return PairModel({"eeg": eeg, "fmri": fmri}, outputs)
+def pair_model(parts: Calhas2022, components: Components | None = None) -> PairModel:
+    """One model of both encoders and the decoder; the EEG encoder runs once.
+
+    Parameters
+    ----------
+    parts : from `models.calhas2022.build`.
+    components : those that ``decoder: pca`` was built with.
+    """
+    config = parts.config
+    inputs = {"eeg": keras.Input(parts.eeg_encoder.input_shape[1:], name="eeg")}
+    encoded = parts.eeg_encoder(inputs["eeg"])
+    several = isinstance(encoded, (list, tuple))
+    outputs = {"z_x": encoded[0] if several else encoded}
+    if parts.coefficients is None or config.train_basis:
+        outputs["volume"] = parts.decoder(encoded)
+    else:
+        outputs["coefficients"] = parts.coefficients(encoded)
+    if config.channel_organising:
+        outputs["scores"] = encoded[1]
+    if parts.fmri_encoder is not None:
+        inputs["fmri"] = keras.Input(parts.fmri_encoder.input_shape[1:], name="fmri")
+        outputs["z_y"] = parts.fmri_encoder(inputs["fmri"])
+    model = PairModel(inputs, outputs)
+    model.prepare(parts, components)
+    return model
 
 
 class PairData(keras.utils.PyDataset):
-    """Batches of windows, shuffled anew each epoch by (seed, epoch), so that a resumed run sees the same."""
+    """Batches of windows, shuffled anew each epoch by (seed, epoch), so that a resumed run sees the same.
+
+    `model` says which targets its loss takes; without it they are the published ones.
+    """
 
     def __init__(
         self,
@@ -62,28 +140,78 @@ class PairData(keras.utils.PyDataset):
         *,
         seed: int,
         epoch: int = 0,
+        model: PairModel | None = None,
     ) -> None:
         super().__init__()
         self.windows, self.batch_size, self.seed = windows, batch_size, seed
         self.eeg_scaling, self.bold_scaling, self.statistics = eeg_scaling, bold_scaling, statistics
+        self.components = model.components if model else None
+        self.with_fmri = model is None or "fmri" in model.input
+        self.with_volume = model is None or "volume" in model.output
+        self.ahead = np.arange(model.parts.config.volumes if model else 1)
+        self.rows = complete(windows, len(self.ahead))
         self._start(epoch)
 
     def __len__(self) -> int:
-        return -(-len(self.windows) // self.batch_size)
+        return -(-len(self.rows) // self.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray]]:
-        rows = np.sort(self.order[index * self.batch_size : (index + 1) * self.batch_size])
-        return (
-            {
-                "eeg": standardise_eeg(self.windows.eeg(rows), self.eeg_scaling, self.statistics),
-                "fmri": self.windows.standardised(rows, self.bold_scaling),
-            },
-        )
+    def __getitem__(self, index: int) -> Batch:
+        return self.batch(np.sort(self.order[index * self.batch_size : (index + 1) * self.batch_size]))
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """What a step takes for the instances `rows`: the inputs, and the targets unless they are inputs."""
+        inputs = {"eeg": standardise_eeg(self.windows.eeg(rows), self.eeg_scaling, self.statistics)}
+        if self.with_fmri:
+            inputs["fmri"] = self.volumes(rows)
+            if self.components is None:
+                return (inputs,)
+        return inputs, self._targets(rows, inputs.get("fmri"))
+
+    def volumes(self, rows: np.ndarray) -> np.ndarray:
+        """Standardised volumes of the instances `rows`, (n, X, Y, Z), or (n, V, X, Y, Z) if V > 1."""
+        ahead = self._ahead(rows)
+        volumes = self.windows.standardised(ahead.ravel(), self.bold_scaling)
+        return volumes.reshape(*ahead.shape, *volumes.shape[1:])
+
+    def _targets(self, rows: np.ndarray, volumes: np.ndarray | None) -> dict[str, np.ndarray]:
+        """What the loss compares with, unless it is the fMRI encoder's input `volumes`."""
+        ahead = self._ahead(rows)
+        if not self.with_volume:
+            coefficients, outside = self._projected
+            return {"coefficients": coefficients[ahead], "outside": outside[ahead]}
+        volumes = self.volumes(rows) if volumes is None else volumes
+        if self.components is None:
+            return {"volume": volumes}
+        anatomy = self._fluctuations.means[self.windows.owner[ahead]] - self.components.mean
+        return {"volume": volumes - anatomy.reshape(volumes.shape)}
 
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch."""
         self._start(self.epoch + 1)
 
+    def _ahead(self, rows: np.ndarray) -> np.ndarray:
+        """Instances whose volumes are predicted from those of `rows`: (n,), or (n, V) if V > 1."""
+        return rows if len(self.ahead) == 1 else rows[:, None] + self.ahead
+
+    @cached_property
+    def _fluctuations(self) -> Fluctuations:
+        return Fluctuations(self.windows, self.bold_scaling)
+
+    @cached_property
+    def _projected(self) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients and squared length outside the basis of every instance, read once."""
+        assert self.components is not None  # a model whose output is coefficients has components
+        each = [self.components.project(block) for block in self._fluctuations.blocks()]
+        coefficients, outside = (np.concatenate(values) for values in zip(*each, strict=True))
+        return coefficients, outside
+
     def _start(self, epoch: int) -> None:
         self.epoch = epoch
-        self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.windows))
+        self.order = np.random.default_rng((self.seed, epoch)).permutation(self.rows)
+
+
+def complete(windows: Windows, volumes: int) -> np.ndarray:
+    """Instances that have `volumes` consecutive volumes of their recording from their own on."""
+    last = np.minimum(np.arange(len(windows)) + volumes - 1, len(windows) - 1)
+    inside = np.arange(len(windows)) + volumes <= len(windows)
+    return np.flatnonzero(inside & (windows.owner[last] == windows.owner))

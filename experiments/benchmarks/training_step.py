@@ -2,11 +2,15 @@
 
     python experiments/benchmarks/training_step.py [--steps 15] [--out experiments/benchmarks/training_step.json]
 
-Both ways train the same Keras parts (same architecture, same shapes, batch 4) in one process, in turns:
+The first two train the same Keras parts (same architecture, same shapes, batch 4) in one process, in turns:
 
 - "published way", after the description of the published code: eager execution, a persistent
   gradient tape, the EEG encoder run twice in a step, garbage collected after every batch, Keras' Adam;
-- "eeg2fmri": `training.pairs.PairModel` compiled as `training.fit` compiles it.
+- "eeg2fmri": `training.pairs.PairModel` compiled as `training.fit` compiles it;
+- "eeg2fmri, decoder pca": the same with 64 principal components in the place of the dense decoder, and
+  targets of 64 numbers (random ones here: what they are makes no difference to the time).
+
+Peak memory is that of a process of its own for each way, after three steps.
 
 The published way is rebuilt from its description, without running the original code, and it already
 has this project's merged first convolution of a block; so the ratio is a lower bound for what the
@@ -18,9 +22,12 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import math
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +41,7 @@ import tensorflow as tf
 from eeg2fmri.config import Calhas2022Config
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.training import backend
+from eeg2fmri.training.fluctuations import Components
 from eeg2fmri.training.losses import cosine_distance, mean_absolute_error
 from eeg2fmri.training.pairs import pair_model
 
@@ -70,20 +78,56 @@ def our_step(config: Calhas2022Config, data: dict[str, np.ndarray]) -> Callable[
     return lambda: float(model.train_on_batch(data, return_dict=True)["loss"])
 
 
+def pca_step(config: Calhas2022Config, data: dict[str, np.ndarray]) -> Callable[[], float]:
+    """One step with the decoder of principal components, on their coefficients."""
+    config = config.model_copy(update={"decoder": "pca"})
+    rng, voxels = np.random.default_rng(1), math.prod(GRID)
+    basis = np.linalg.qr(rng.standard_normal((voxels, config.components), dtype=np.float32))[0].T
+    components = Components(np.zeros(voxels, np.float32), basis, np.ones(config.components, np.float32), 1.0)
+    model = pair_model(build(config, EEG, GRID, basis=components.scaled), components)
+    model.compile(optimizer=backend.adam(config.training.learning_rate, "cpu"), jit_compile=False)
+    coefficients, outside = components.project(data["fmri"].reshape(BATCH, -1))
+    targets = {"coefficients": coefficients, "outside": outside}
+    eeg = {"eeg": data["eeg"]}
+    return lambda: float(model.train_on_batch(eeg, targets, return_dict=True)["loss"])
+
+
+WAYS = {"published way": published_step, "eeg2fmri": our_step, "eeg2fmri, decoder pca": pca_step}
+
+
+def example() -> dict[str, np.ndarray]:
+    """One batch."""
+    rng = np.random.default_rng(0)
+    return {
+        "eeg": rng.standard_normal((BATCH, *EEG), dtype=np.float32),
+        "fmri": rng.standard_normal((BATCH, *GRID), dtype=np.float32),
+    }
+
+
+def peak_memory(way: str) -> float:
+    """Peak resident memory (MiB) of a process that takes three steps."""
+    done = subprocess.run([sys.executable, __file__, "--peak", way], capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
 def main() -> None:
     """Measure in turns and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--peak", choices=WAYS, help="take three steps and print the peak memory (MiB)")
     args = parser.parse_args()
     keras.utils.set_random_seed(0)
-    rng = np.random.default_rng(0)
-    data = {
-        "eeg": rng.standard_normal((BATCH, *EEG), dtype=np.float32),
-        "fmri": rng.standard_normal((BATCH, *GRID), dtype=np.float32),
-    }
-    config = Calhas2022Config()
-    ways = {"published way": published_step(config, data), "eeg2fmri": our_step(config, data)}
+    config, data = Calhas2022Config(), example()
+    if args.peak:
+        step = WAYS[args.peak](config, data)
+        for _ in range(3):
+            step()
+        # Not getrusage: its peak outlives exec, and would be this script's own.
+        status = Path("/proc/self/status").read_text()
+        print(round(int(status.split("VmHWM:")[1].split()[0]) / 1024))
+        return
+    ways = {name: way(config, data) for name, way in WAYS.items()}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(args.steps + 2):
         for name, step in ways.items():
@@ -96,7 +140,8 @@ def main() -> None:
         "seconds_per_step": {name: round(value, 4) for name, value in medians.items()},
         "spread": {name: [round(min(v), 4), round(max(v), 4)] for name, v in seconds.items()},
         "samples_per_second": {name: round(BATCH / value, 2) for name, value in medians.items()},
-        "ratio": round(medians["published way"] / medians["eeg2fmri"], 2),
+        "ratio": {name: round(medians["published way"] / value, 2) for name, value in medians.items()},
+        "peak_rss_mib": {name: peak_memory(name) for name in WAYS},
         "steps": args.steps,
         "batch": BATCH,
         "cores": os.cpu_count(),

@@ -116,7 +116,7 @@ class TestVariants:
         {"batch_norm": False},
         {"skip": False},
         {"dropout": 0.0},
-        {"output_conv": False},
+        {"output_filter": "none"},
         {"weight_decay": 0.01},
         {"start_at_mean": False},
         {"filters": 3},
@@ -145,7 +145,7 @@ def test_switch_takes_its_layer_out(switch, layer):
 
 
 def test_output_conv_is_one_weight_and_one_bias():
-    with_it, without = (build(deep_config(output_conv=on), EEG_SHAPE, GRID).decoder for on in (True, False))
+    with_it, without = (build(deep_config(output_filter=kind), EEG_SHAPE, GRID).decoder for kind in ("conv", "none"))
     assert with_it.count_params() - without.count_params() == 2
 
 
@@ -218,9 +218,9 @@ class TestStartAtMean:
     def mean(self, rng):
         return (5 + 3 * rng.standard_normal(GRID)).astype(np.float32)
 
-    @pytest.mark.parametrize("output_conv", [True, False])
-    def test_without_its_kernel_the_decoder_gives_the_mean_volume(self, mean, batch, output_conv):
-        parts = build(deep_config(output_conv=output_conv), EEG_SHAPE, GRID, mean_volume=mean)
+    @pytest.mark.parametrize("output_filter", ["conv", "local", "none"])
+    def test_without_its_kernel_the_decoder_gives_the_mean_volume(self, mean, batch, output_filter):
+        parts = build(deep_config(output_filter=output_filter), EEG_SHAPE, GRID, mean_volume=mean)
         dense = parts.decoder.get_layer("volume")
         dense.kernel.assign(np.zeros(dense.kernel.shape))
         volume = np.asarray(parts.synthesiser()(batch["eeg"]))

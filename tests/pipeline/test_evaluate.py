@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from eeg2fmri.config import Config, EvaluationConfig
-from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
+from eeg2fmri.errors import ConfigError, DatasetError, GateRefusal, LeakageError, ModelError
 from eeg2fmri.evaluation import r2_temporal
-from eeg2fmri.pipeline import evaluate_step, train_step
+from eeg2fmri.pipeline import evaluate_step, promote_step, train_step
 from eeg2fmri.pipeline.evaluate import (
     CONDITIONS,
     P_VALUE,
@@ -60,6 +60,19 @@ def evaluated(store, tmp_path_factory):
 @pytest.fixture
 def run(evaluated):
     return mlflow.get_run(evaluated[1].run_id)
+
+
+def test_the_mean_family_scores_nothing_and_is_refused(evaluated, store, tmp_path, refuses):
+    config = settings(models=[{"family": "mean"}], registry={"name": "null"})
+    version = train_step(config, None, store, tmp_path).version
+    result = evaluate_step(config, f"models:/null/{version}", store, "test")
+    assert result.overall["model"]["r2_temporal"] == result.overall["shuffled"]["r2_temporal"] == 0
+    assert result.overall["model"]["rmse"] == pytest.approx(result.overall["mean_volume"]["rmse"], rel=1e-6)
+    assert result.p_value == 1
+    with refuses(GateRefusal, "r2_temporal 0.0000 is not above 0"):
+        promote_step(config, version)
+    bundle, _ = load_model(f"models:/null/{version}")
+    assert bundle.model.config.family == "mean"
 
 
 def test_metric_names(run):

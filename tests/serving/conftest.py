@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eeg2fmri.config import LinearConfig
+from eeg2fmri.config import LinearConfig, MeanConfig
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
 from eeg2fmri.serving import Bundle, save_bundle
@@ -14,14 +14,15 @@ from eeg2fmri.store import Windows
 from eeg2fmri.training import FitSettings, fit
 from tests.fakes import CHANNELS, CONTEXT, EEG_SHAPE, FREQUENCIES, GRID, SAMPLING_RATE, TR, deep_config, recording
 
-FAMILIES = ("deep", "linear")
+FAMILIES = ("deep", "linear", "mean")
 
 
 def make_bundle(family: str) -> Bundle:
     train = Windows([recording(f"sub-0{n}", n) for n in (1, 2, 3)], CONTEXT)
-    if family == "linear":
+    configs = {"linear": LinearConfig(components=5, lags="free"), "mean": MeanConfig()}
+    if family in configs:
         validation = Windows([recording("sub-04", 4)], CONTEXT)
-        model = fit(LinearConfig(components=5, lags="free"), train, validation, FREQUENCIES, FitSettings()).model
+        model = fit(configs[family], train, validation, FREQUENCIES, FitSettings()).model
     else:
         mean = train.mean_volume("recording")
         network = KerasNetwork(build(deep_config(), EEG_SHAPE, GRID, seed=3, mean_volume=mean).synthesiser())

@@ -17,9 +17,11 @@ from eeg2fmri.serving import Bundle, load_bundle, save_bundle
 from eeg2fmri.signals import spectrogram
 from tests.fakes import CHANNELS, CONTEXT, EEG_SHAPE, GRID, SAMPLING_RATE, TR, deep_config
 
+FAMILIES = ("deep", "linear", "mean")
+
 
 class TestFiles:
-    @pytest.mark.parametrize("family", ["deep", "linear"])
+    @pytest.mark.parametrize("family", FAMILIES)
     def test_saved_and_loaded_gives_identical_volumes(self, bundles, folders, family, windows):
         loaded = load_bundle(folders[family])
         expected = bundles[family].model.synthesise(windows)
@@ -41,7 +43,7 @@ class TestFiles:
         assert loaded.model.config == other_scalings.model.config
         np.testing.assert_array_equal(loaded.model.synthesise(windows), other_scalings.model.synthesise(windows))
 
-    @pytest.mark.parametrize("family", ["deep", "linear"])
+    @pytest.mark.parametrize("family", FAMILIES)
     def test_settings_and_provenance_come_back(self, bundles, folders, family):
         loaded, saved = load_bundle(folders[family]), bundles[family]
         assert (loaded.signal, loaded.settings, loaded.provenance) == (saved.signal, saved.settings, saved.provenance)
@@ -56,6 +58,7 @@ class TestFiles:
         [
             ("deep", ["bundle.json", "network.keras", "statistics.npz"]),
             ("linear", ["bundle.json", "network.npz", "statistics.npz"]),
+            ("mean", ["bundle.json", "network.npz", "statistics.npz"]),
         ],
     )
     def test_no_pickle_and_no_code(self, folders, family, files):
@@ -94,6 +97,19 @@ class TestFiles:
         content["model"]["componets"] = 3
         (folder / "bundle.json").write_text(json.dumps(content))
         with pytest.raises(ValueError, match="did you mean 'components'"):
+            load_bundle(folder)
+
+    @pytest.mark.parametrize(("family", "file"), [("mean", "network.npz"), ("deep", "network.keras")])
+    def test_a_missing_network_is_refused(self, folders, family, file, tmp_path, refuses):
+        folder = shutil.copytree(folders[family], tmp_path / "bundle")
+        (folder / file).unlink()
+        with refuses(ModelError, rf"{file}: missing, .* fetch the model again"):
+            load_bundle(folder)
+
+    def test_the_network_of_another_family_is_refused(self, folders, tmp_path, refuses):
+        folder = shutil.copytree(folders["linear"], tmp_path / "bundle")
+        shutil.copy(folders["mean"] / "network.npz", folder)
+        with refuses(ModelError, r"no array frequencies, .*, found mean_volume; train it again"):
             load_bundle(folder)
 
 

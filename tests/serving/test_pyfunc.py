@@ -43,7 +43,7 @@ def check_short(message):
     assert "site-packages" not in message
 
 
-@pytest.mark.parametrize("family", ["deep", "linear"])
+@pytest.mark.parametrize("family", ["deep", "linear", "mean"])
 def test_answers_every_record_in_order(models, bundles, family, windows, eeg):
     records = [
         {"windows_npy": encode(windows)},

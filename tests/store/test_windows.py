@@ -3,10 +3,11 @@ import shutil
 import numpy as np
 import pytest
 
+from eeg2fmri.config import SplitConfig
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.errors import StoreError
 from eeg2fmri.signals import standardise
-from eeg2fmri.store import Windows, build_store
+from eeg2fmri.store import Windows, build_store, split_windows
 
 KINDS = ("recording", "volume", "voxel", "psc")
 
@@ -149,6 +150,16 @@ def test_training_statistics_do_not_see_the_other_subjects(write_recording, rng,
         np.testing.assert_array_equal(one, other)
     for one, other in zip(*numbers(("sub-01", "sub-03")), strict=True):
         assert not np.array_equal(one, other)  # the change is one that would be seen
+
+
+def test_a_store_is_split_into_windows_by_subject(store):
+    parts = split_windows(store, SplitConfig(validation=1, test=("01",)))
+    assert [[r.subject for r in part.recordings] for part in parts] == [["sub-02"], ["sub-03"], ["sub-01"]]
+    assert {part.context for part in parts} == {3}
+
+
+def test_frequencies_of_a_store_are_an_array(store):
+    np.testing.assert_allclose(store.frequencies, np.arange(1, 8) / 0.5)
 
 
 def test_no_recording_is_refused(refuses):

@@ -138,7 +138,7 @@ class TestValidate:
 
     def test_batches_do_not_change_the_scores(self, model, validation, monkeypatch):
         whole, _ = validate(*model, validation)
-        monkeypatch.setattr("eeg2fmri.training.callbacks.VALIDATION_BATCH", 4)
+        monkeypatch.setattr("eeg2fmri.training.validation.VALIDATION_BATCH", 4)
         pieces, _ = validate(*model, validation)
         assert pieces == pytest.approx(whole, rel=1e-4)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eeg2fmri.config import LinearConfig
+from eeg2fmri.config import LinearConfig, MeanConfig
 from eeg2fmri.errors import ConfigError, LeakageError, ModelError, SpecError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.store import Windows
@@ -255,8 +255,20 @@ class TestLinear:
         assert volumes.dtype == np.float32
 
 
+class TestMean:
+    def test_predicts_the_mean_training_volume_for_any_eeg(self, train, validation):
+        reported = []
+        result = learn(MeanConfig(), train, validation, on_epoch=lambda *args: reported.append(args))
+        volumes = result.model.synthesise(validation.eeg(np.arange(3)))
+        np.testing.assert_array_equal(volumes[0], volumes[2])
+        np.testing.assert_allclose(result.model.standard_units(volumes[1]), train.mean_volume("recording"), atol=1e-5)
+        assert score(result.model, validation) == 0
+        assert result.history["val/r2_temporal"] == [0]
+        assert len(reported) == 1
+
+
 class TestRefusals:
-    @pytest.mark.parametrize("config", [deep_config(), LinearConfig()], ids=["deep", "linear"])
+    @pytest.mark.parametrize("config", [deep_config(), LinearConfig(), MeanConfig()], ids=["deep", "linear", "mean"])
     def test_subject_in_both_parts(self, train, config):
         both = Windows([recording("sub-08", 8), recording("sub-02", 12, run=2)], CONTEXT)
         with pytest.raises(LeakageError, match=r"sub-02 in train and in validation"):

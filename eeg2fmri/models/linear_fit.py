@@ -1,0 +1,123 @@
+"""Fitting the `linear` family, one recording in memory at a time.
+
+W windows of a recording, n = W - T instances of it, C channels, B bands, T lags (the context), H lag
+shapes, P = C·B·H features, K components.
+
+The regression is fitted on what varies *within* each recording, faster than a scanner drifts: each
+recording's mean and slow waves are taken out of features and targets. So neither differences of
+anatomy and electrode gain between subjects nor drifts that coincide earn anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+
+import numpy as np
+
+from eeg2fmri.config import LinearConfig
+from eeg2fmri.models.linear import lag_shapes
+from eeg2fmri.models.ridge import Moments, Ridge, gains_generalised, gains_held_out
+from eeg2fmri.signals import without_drift
+
+
+@dataclass(frozen=True)
+class Series:
+    """One recording as the regression sees it, drifts and all.
+
+    subject: label.  power: (C, B, W), log band power of every window.  scores: (n, K), component
+    scores of the volumes that follow the contexts: volumes T, T + 1, … W - 1.
+    """
+
+    subject: str
+    power: np.ndarray
+    scores: np.ndarray
+
+    def contexts(self) -> np.ndarray:
+        """Log power in the context of every instance, (n, C, B, T); a view."""
+        context = self.power.shape[2] - len(self.scores)
+        return np.moveaxis(np.lib.stride_tricks.sliding_window_view(self.power, context, axis=2)[:, :, :-1], 2, 0)
+
+
+@dataclass(frozen=True)
+class LinearFit:
+    """A fitted regression and how its penalties were chosen.
+
+    power_mean: (C, B).  lag_shapes: (T, H).  coefficients: (P, K), in the order (C, B, H).
+    gains: (penalties, K), share of the components' squared error that each penalty is estimated to
+    save in unseen data.  chosen: (K,) penalties; infinite where none saved anything, and the component
+    is then not predicted.
+    """
+
+    power_mean: np.ndarray
+    lag_shapes: np.ndarray
+    coefficients: np.ndarray
+    gains: np.ndarray
+    chosen: np.ndarray
+
+
+def fit_linear(train: Sequence[Series], validation: Sequence[Series], tr: float, config: LinearConfig) -> LinearFit:
+    """Fit the regression from sums of products over recordings.
+
+    With ``penalty: grouped`` every training subject is predicted from the other training subjects and
+    every validation subject from all training subjects; for each component, the penalty that saves
+    most squared error over these folds wins. With ``gcv`` it is the generalised cross-validation of
+    the training subjects that chooses. The coefficients come from the training subjects alone.
+
+    Parameters
+    ----------
+    train, validation : recordings of disjoint subjects.
+    tr : seconds between windows.
+    config : penalties, lags, drift cutoff.
+    """
+    context = train[0].power.shape[2] - len(train[0].scores)
+    shapes = lag_shapes(config.lags, context, tr)
+
+    def subjects(series: Sequence[Series]) -> Iterator[Moments]:
+        """Moments of one subject after the other: made when asked for, as each may be 80 MB."""
+        for subject in sorted({s.subject for s in series}):
+            own = [s for s in series if s.subject == subject]
+            yield reduce(add, (_moments(s, shapes, tr, config.drift_cutoff) for s in own))
+
+    total = reduce(add, subjects(train))
+    scale = _equal_weights(total, sum(len(s.scores) for s in train))
+    ridge = Ridge(total.scaled(scale))
+    if config.penalty == "gcv":
+        gains = gains_generalised(ridge, config.penalties)
+    else:
+        # A single training subject can only be judged by the validation subjects.
+        several = len({s.subject for s in train}) > 1
+        folds = (own.scaled(scale) for own in subjects(train)) if several else ()
+        unseen = (own.scaled(scale) for own in subjects(validation))
+        gains = gains_held_out(ridge, folds, unseen, config.penalties)
+    useful = gains.max(axis=0) > 0
+    chosen = np.where(useful, np.asarray(config.penalties)[gains.argmax(axis=0)], np.inf)
+    return LinearFit(
+        power_mean=_mean_power(train),
+        lag_shapes=shapes,
+        coefficients=(ridge.coefficients(chosen) * scale[:, None]).astype(np.float32),
+        gains=gains,
+        chosen=chosen,
+    )
+
+
+def _moments(series: Series, shapes: np.ndarray, tr: float, cutoff: float) -> Moments:
+    n = len(series.scores)
+    features = (series.contexts() @ shapes).reshape(n, -1)
+    freedom = float(np.trace(without_drift(np.eye(n), tr, cutoff)))
+    return Moments.of(without_drift(features, tr, cutoff), without_drift(series.scores, tr, cutoff), freedom)
+
+
+def _equal_weights(total: Moments, rows: int) -> np.ndarray:
+    """Scales (P,) that give features equal variance, and their products the trace `rows`; 0 for a constant one."""
+    sd = np.sqrt(np.diag(total.features) / rows * len(total.features))
+    return np.divide(1, sd, out=np.zeros_like(sd), where=sd > 0)
+
+
+def _mean_power(train: Sequence[Series]) -> np.ndarray:
+    """Mean log power over all contexts, (C, B)."""
+    each = [series.contexts() for series in train]
+    windows = sum(len(c) * c.shape[3] for c in each)
+    return (sum(c.sum(axis=(0, 3), dtype=np.float64) for c in each) / windows).astype(np.float32)

@@ -1,0 +1,76 @@
+"""Bad channels rebuilt from their neighbours.
+
+References
+----------
+Perrin et al. 1989, Electroenceph. Clin. Neurophysiol. 72:184: spherical splines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from eeg2fmri.errors import DatasetError
+
+FEWEST = 4  # good channels that a spherical spline is laid through
+
+
+def interpolate_bads(eeg: np.ndarray, names: Sequence[str], bads: Sequence[str]) -> np.ndarray:
+    """Replace bad EEG channels by spherical splines through the good ones (MNE).
+
+    Positions are those of the 10-05 system by name; good channels that it does not know take no part.
+
+    Parameters
+    ----------
+    eeg : (channels, n) in µV, which is changed in place.
+    names : of all the EEG channels.
+    bads : of the bad ones.
+
+    Returns
+    -------
+    `eeg`.
+
+    Raises
+    ------
+    DatasetError
+        If the position of a bad channel is not known, or fewer than 4 good ones have one.
+    """
+    import mne
+
+    if not bads:
+        return eeg
+    places = electrode_places(names)
+    if unknown := [name for name in bads if name not in places]:
+        raise DatasetError(
+            f"channel {unknown[0]} is marked bad and is no 10-05 position, so it cannot be interpolated; rename it, "
+            f"drop it from the recording, or set data.cleaning.interpolate_bads=false"
+        )
+    good = [name for name in names if name in places and name not in bads]
+    if len(good) < FEWEST:
+        raise DatasetError(
+            f"{len(good)} good EEG channels with a 10-05 position are left beside {len(bads)} bad ones, at least "
+            f"{FEWEST} are needed; drop the recording or set data.cleaning.interpolate_bads=false"
+        )
+    used = [*good, *bads]
+    # Interpolation is linear: what becomes of one unit in each good channel is the matrix that does it.
+    units = np.eye(len(used), len(good))
+    info = mne.create_info(used, 1.0, "eeg")
+    info.set_montage(mne.channels.make_dig_montage({n: places[n] for n in used}, coord_frame="head"))
+    info["bads"] = list(bads)
+    raw = mne.io.RawArray(units, info, verbose="error").interpolate_bads(verbose="error")
+    weights = raw.get_data()[len(good) :].astype(eeg.dtype)
+    rows = {name: row for row, name in enumerate(names)}
+    eeg[[rows[n] for n in bads]] = weights @ eeg[[rows[n] for n in good]]
+    return eeg
+
+
+def electrode_places(names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Positions in m of the channels that the 10-05 system knows, whatever the case of their letters."""
+    import mne
+
+    known = mne.channels.get_builtin_montages()
+    montage = "colin27_1005" if "colin27_1005" in known else "standard_1005"  # renamed in MNE 1.13
+    positions = mne.channels.make_standard_montage(montage).get_positions()["ch_pos"]
+    places = {name.lower(): np.asarray(place) for name, place in positions.items()}
+    return {name: places[name.lower()] for name in names if name.lower() in places}

@@ -1,0 +1,177 @@
+"""Raw in-scanner EEG in, EEG that a spectrogram is made of out.
+
+In this order: gradient artefact at the full rate, low-pass and decimation, pulse artefact, bad channels,
+average reference. Symbols: C channels, n samples of the file, m samples afterwards, F frequencies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy import signal
+
+from eeg2fmri.config import CleaningConfig
+from eeg2fmri.errors import DatasetError
+from eeg2fmri.signals.bads import interpolate_bads
+from eeg2fmri.signals.gradient import remove_gradient, scan_epochs
+from eeg2fmri.signals.pulse import find_r_peaks, remove_pulse
+from eeg2fmri.signals.resample import resample, resampling_ratio
+
+BLOCK = 1 << 25  # samples of a block of channels at the full rate: 128 MiB
+SPECTRUM_S, HIGHEST_HZ = 4.0, 70.0
+
+
+class Read(Protocol):
+    """Reads samples ``start`` to ``stop`` (the end by default) of the channels `picks`, float32 in µV."""
+
+    def __call__(self, picks: list[int], start: int = 0, stop: int | None = None) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class CleanEeg:
+    """Cleaned EEG, and what quality control shows of it.
+
+    data: (C, m) float32 in µV.  sampling_rate: Hz.  factor: sample s of the file is ``s / factor`` here.
+    spectrum_frequencies: (F,) Hz, up to 70.  spectrum_before, spectrum_after: (C, F) power spectral
+    density in µV²/Hz; the same array where nothing was done.  r_peaks: samples of `data`, none without
+    `pulse`.  interpolated: names of the channels that were rebuilt.
+    """
+
+    data: np.ndarray
+    sampling_rate: float
+    channels: tuple[str, ...]
+    types: tuple[str, ...]
+    factor: float
+    spectrum_frequencies: np.ndarray
+    spectrum_before: np.ndarray
+    spectrum_after: np.ndarray
+    r_peaks: np.ndarray
+    interpolated: tuple[str, ...]
+
+
+def clean_eeg(
+    read: Read,
+    n_samples: int,
+    sampling_rate: float,
+    channels: Sequence[str],
+    types: Sequence[str],
+    bads: Sequence[str],
+    markers: np.ndarray,
+    tr: float,
+    config: CleaningConfig,
+) -> CleanEeg:
+    """Read the channels of a recording and clean them, a block of channels at a time.
+
+    Parameters
+    ----------
+    read : gives samples of channels; a pick is an index into `channels`.
+    n_samples : n.
+    sampling_rate : of the file, Hz.
+    channels, types : name and type in lower case (``"eeg"``, ``"ecg"``, …) of each channel.
+    bads : names of bad channels; others than EEG channels are left as they are.
+    markers : samples (fractional) of the volume markers; needed by `gradient` only.
+    tr : seconds between volumes.
+    config : what is done.
+
+    Raises
+    ------
+    AlignmentError
+        If `gradient` is on and the markers do not give the volumes.
+    DatasetError
+        If samples are not finite, `pulse` is on without a good ECG channel, or a bad channel has no position.
+    ConfigError
+        If the rate asked for cannot be had.
+    """
+    ecg = _ecg_row(channels, types, bads) if config.pulse else 0
+    ratio = resampling_ratio(sampling_rate, config.sampling_rate)
+    epochs = scan_epochs(markers, tr, sampling_rate, n_samples, config.template) if config.gradient else None
+    rate = sampling_rate * float(ratio)
+    frequencies = _frequencies(n_samples / sampling_rate, rate)
+    data = np.empty((len(channels), -(-n_samples * ratio.numerator // ratio.denominator)), np.float32)
+    before = np.empty((len(channels), len(frequencies)), np.float32)
+    size = max(1, BLOCK // n_samples)
+    for first in range(0, len(channels), size):
+        rows = slice(first, min(first + size, len(channels)))
+        block = np.require(read(list(range(rows.start, rows.stop))), np.float32, ["W"])
+        _check_finite(block, channels[rows])
+        before[rows] = _spectrum(block, sampling_rate, frequencies)
+        if epochs is not None:
+            remove_gradient(block, epochs)
+        data[rows] = resample(block, ratio)
+    r_peaks = find_r_peaks(data[ecg], rate) if config.pulse else np.empty(0)
+    interpolated = _clean_scalp(data, rate, channels, types, bads, r_peaks, config)
+    cleaned = bool(config.gradient or ratio != 1 or config.pulse or interpolated or config.average_reference)
+    return CleanEeg(
+        data=data,
+        sampling_rate=rate,
+        channels=tuple(channels),
+        types=tuple(types),
+        factor=float(1 / ratio),
+        spectrum_frequencies=frequencies,
+        spectrum_before=before,
+        spectrum_after=_spectrum(data, rate, frequencies) if cleaned else before,
+        r_peaks=r_peaks,
+        interpolated=interpolated,
+    )
+
+
+def _clean_scalp(
+    data: np.ndarray,
+    rate: float,
+    channels: Sequence[str],
+    types: Sequence[str],
+    bads: Sequence[str],
+    r_peaks: np.ndarray,
+    config: CleaningConfig,
+) -> tuple[str, ...]:
+    """What is done to the EEG channels of `data` alone, in place; names of the interpolated ones."""
+    rows = [row for row, kind in enumerate(types) if kind == "eeg"]
+    names = [channels[row] for row in rows]
+    marked = tuple(name for name in names if name in bads)
+    interpolated = marked if config.interpolate_bads else ()
+    if not (config.pulse or interpolated or config.average_reference):
+        return ()
+    eeg = data[rows]
+    if config.pulse:
+        remove_pulse(eeg, rate, r_peaks, config.pulse_components)
+    interpolate_bads(eeg, names, interpolated)
+    if config.average_reference:
+        good = [row for row, name in enumerate(names) if name in interpolated or name not in marked]
+        eeg -= eeg[good].mean(axis=0)
+    data[rows] = eeg
+    return interpolated
+
+
+def _ecg_row(channels: Sequence[str], types: Sequence[str], bads: Sequence[str]) -> int:
+    """Row of the first good ECG channel."""
+    good = [
+        row for row, (name, kind) in enumerate(zip(channels, types, strict=True)) if kind == "ecg" and name not in bads
+    ]
+    if not good:
+        raise DatasetError(
+            f"data.cleaning.pulse needs a good ECG channel, the types are {', '.join(sorted(set(types)))}; "
+            f"name it in channels.tsv with type ECG or set data.cleaning.pulse=false"
+        )
+    return good[0]
+
+
+def _check_finite(block: np.ndarray, names: Sequence[str]) -> None:
+    if not np.isfinite(block).all():
+        bad = [name for name, row in zip(names, block, strict=True) if not np.isfinite(row).all()]
+        raise DatasetError(f"NaN or infinite samples in {', '.join(bad[:4])}; repair or drop these channels")
+
+
+def _frequencies(seconds: float, rate: float) -> np.ndarray:
+    """Frequencies (F,) that the spectra before and after share, whatever the rate of either."""
+    step = 1 / min(SPECTRUM_S, seconds)
+    return np.arange(int(min(HIGHEST_HZ, rate / 2) / step) + 1) * step
+
+
+def _spectrum(eeg: np.ndarray, rate: float, frequencies: np.ndarray) -> np.ndarray:
+    """Power spectral density (C, F) in µV²/Hz by Welch's method, Hann windows side by side."""
+    length = round(rate / frequencies[1])
+    power = signal.welch(eeg, rate, nperseg=length, noverlap=0, detrend="constant")[1]
+    return power[:, : len(frequencies)]

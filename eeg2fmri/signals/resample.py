@@ -1,0 +1,64 @@
+"""Low-pass and decimation without delay.
+
+Sample s of the recording is sample ``s / factor`` afterwards, `factor` being the old rate over the new one:
+output k lies at the time of input ``k * factor``, so an onset between samples stays exactly where it was.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from scipy import signal
+
+from eeg2fmri.errors import ConfigError
+
+PASS, STOP = 0.4, 0.5  # of the new rate: kept up to here, gone from there
+ATTENUATION_DB = 80.0
+LARGEST_RATIO = 1000
+
+
+def resampling_ratio(sampling_rate: float, target: float | None) -> Fraction:
+    """New rate over old rate, at most 1.
+
+    Raises
+    ------
+    ConfigError
+        If the target is higher than the rate or is no simple ratio of it.
+    """
+    if target is None or target == sampling_rate:
+        return Fraction(1)
+    ratio = Fraction(target / sampling_rate).limit_denominator(LARGEST_RATIO)
+    if ratio > 1:
+        raise ConfigError(
+            f"data.cleaning.sampling_rate: {target:g} Hz is above the EEG's {sampling_rate:g} Hz; "
+            f"ask for at most that or leave it out"
+        )
+    if not ratio or abs(float(ratio) * sampling_rate / target - 1) > 1e-9:
+        raise ConfigError(
+            f"data.cleaning.sampling_rate: {target:g} Hz is no ratio of whole numbers up to {LARGEST_RATIO} of the "
+            f"EEG's {sampling_rate:g} Hz; ask for {sampling_rate / max(round(sampling_rate / target), 1):g} Hz"
+        )
+    return ratio
+
+
+def resample(eeg: np.ndarray, ratio: Fraction) -> np.ndarray:
+    """Bring channels to `ratio` times their rate by a linear-phase filter whose delay is taken out.
+
+    Parameters
+    ----------
+    eeg : (channels, n) in µV.
+    ratio : from `resampling_ratio`.
+
+    Returns
+    -------
+    (channels, ceil(n * ratio)) of the same type; below 0.4 of the new rate within 0.1 % of `eeg`,
+    and what lay above 0.5 of it is attenuated by 80 dB. The ends continue with their last value.
+    """
+    if ratio == 1:
+        return eeg
+    new = ratio.numerator / max(ratio.numerator, ratio.denominator)  # the new rate, that of the filter being 1
+    taps, beta = signal.kaiserord(ATTENUATION_DB, 2 * (STOP - PASS) * new)
+    taps += 1 - taps % 2
+    window = signal.firwin(taps, (PASS + STOP) / 2 * new, window=("kaiser", beta), fs=1.0).astype(eeg.dtype)
+    return signal.resample_poly(eeg, ratio.numerator, ratio.denominator, axis=1, window=window, padtype="edge")

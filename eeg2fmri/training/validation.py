@@ -1,0 +1,62 @@
+"""Scores of a model on validation subjects after an epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from eeg2fmri.errors import DivergenceError
+from eeg2fmri.evaluation import r2_temporal
+from eeg2fmri.models.fitted import FittedModel
+from eeg2fmri.store import Windows
+from eeg2fmri.training.pairs import PairData, PairModel
+
+Example = tuple[np.ndarray, np.ndarray]
+VALIDATION_BATCH = 16
+
+
+def validate(model: PairModel, fitted: FittedModel, windows: Windows) -> tuple[dict[str, float], Example]:
+    """Losses and `r2_temporal` on validation subjects (the mean over recordings), and one example.
+
+    The example is (measured, synthesised), the middle volume of the first recording in standard units.
+    """
+    config, statistics = fitted.config, fitted.eeg_statistics
+    data = PairData(windows, 1, fitted.eeg_scaling, config.bold_scaling, statistics, seed=0, model=model)
+    sums: dict[str, float] = {}
+    scores, examples = [], []
+    for number, recording in enumerate(windows.recordings):
+        rows = data.rows[windows.owner[data.rows] == number]
+        predicted = []
+        for start in range(0, len(rows), VALIDATION_BATCH):
+            part = rows[start : start + VALIDATION_BATCH]
+            volume, terms = _judge(model, data, part)
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + value * len(part)
+            predicted.append(fitted.standard_units(fitted.intensities(volume)))
+        synthesised = np.concatenate(predicted)
+        measured = windows.standardised(rows, "recording")
+        scores.append(r2_temporal(measured, synthesised, recording.mask))
+        examples.append((measured[len(rows) // 2], synthesised[len(rows) // 2]))
+    losses = {f"val/{name}": total / len(data.rows) for name, total in sums.items()}
+    return {**losses, "val/r2_temporal": float(np.mean(scores))}, examples[0]
+
+
+def _judge(model: PairModel, data: PairData, rows: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+    """Synthesised volumes (n, X, Y, Z) in the model's units, and the loss with its terms."""
+    inputs, targets = (_tensors(part) for part in (*data.batch(rows), {})[:2])
+    outputs = model(inputs, training=False)
+    terms = model.loss_terms(inputs, targets, outputs)
+    terms["loss"] = model.total(terms)
+    volumes = ops.convert_to_numpy(model.volumes(outputs))
+    if not np.isfinite(volumes).all():
+        raise DivergenceError("the model synthesises NaN or infinities; lower training.learning_rate")
+    values = {name: float(ops.convert_to_numpy(value)) for name, value in terms.items()}
+    if "mae" not in values:  # trained on something else, but volumes are compared by it
+        values["mae"] = float(np.abs(data.volumes(rows) - volumes).mean())
+    return volumes if len(data.ahead) == 1 else volumes[:, 0], values
+
+
+def _tensors(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    return {name: ops.convert_to_tensor(array) for name, array in arrays.items()}

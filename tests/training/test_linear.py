@@ -1,0 +1,109 @@
+"""The linear family on windows: the fit that reads recordings one by one equals the one that holds them all."""
+
+from __future__ import annotations
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from eeg2fmri.config import LinearConfig
+from eeg2fmri.models.linear import lag_shapes, log_band_power
+from eeg2fmri.signals import without_drift
+from eeg2fmri.store import StoredRecording, Windows
+from eeg2fmri.training import FitSettings, fit
+from eeg2fmri.training import linear as training_linear
+from tests.fakes import CONTEXT, FREQUENCIES, TR, recording
+
+CUTOFF = 6.0
+
+
+def parts(windows=60):
+    train = [recording(f"sub-0{n}", n, windows=windows) for n in (1, 2, 3)]
+    second = recording("sub-03", 8, windows=windows // 2, run=2)
+    return Windows([*train, second], CONTEXT), Windows([recording("sub-04", 4, windows=windows)], CONTEXT)
+
+
+def direct(config: LinearConfig, train: Windows, validation: Windows, eeg: np.ndarray) -> np.ndarray:
+    """Volumes by the textbook: every volume and every feature at once, ridge in its dual form."""
+    both = Windows([*train.recordings, *validation.recordings], CONTEXT)
+    rows = np.arange(len(both))
+    subject = np.array([r.subject for r in both.recordings])[both.owner]
+    seen = both.owner < len(train.recordings)
+    shapes = lag_shapes(config.lags, CONTEXT, TR)
+    power = log_band_power(both.eeg(rows), FREQUENCIES)
+    x = (power @ shapes).reshape(len(rows), -1).astype(np.float64)
+    y = both.standardised(rows, config.bold_scaling).reshape(len(rows), -1).astype(np.float64)
+    intercept = y[seen].mean(axis=0)
+    for number in range(len(both.recordings)):
+        own = both.owner == number
+        x[own], y[own] = without_drift(x[own], TR, CUTOFF), without_drift(y[own], TR, CUTOFF)
+    scale = x[seen].std(axis=0) * np.sqrt(x.shape[1])
+    x /= scale
+    basis = np.linalg.svd(y[seen], full_matrices=False)[2][: config.components]
+    scores = y @ basis.T
+
+    def ridge(fitted: np.ndarray, penalty: float) -> np.ndarray:
+        gram = x[fitted] @ x[fitted].T
+        return x[fitted].T @ np.linalg.solve(gram + penalty * np.eye(len(gram)), scores[fitted])
+
+    saved = np.zeros((len(config.penalties), len(basis)))
+    for held in np.unique(subject):
+        own, others = subject == held, seen & (subject != held)
+        for number, penalty in enumerate(config.penalties):
+            error = scores[own] - x[own] @ ridge(others, penalty)
+            saved[number] += np.square(scores[own]).sum(axis=0) - np.square(error).sum(axis=0)
+    each = np.stack([ridge(seen, penalty) for penalty in config.penalties])
+    chosen = each[saved.argmax(axis=0), :, np.arange(len(basis))].T * (saved.max(axis=0) > 0) / scale[:, None]
+    change = log_band_power(eeg, FREQUENCIES) - power[seen].mean(axis=(0, 3))[..., None]
+    volumes = (change @ shapes).reshape(len(eeg), -1) @ chosen @ basis + intercept
+    return volumes.reshape(len(eeg), *both.recordings[0].mask.shape)
+
+
+@pytest.mark.parametrize("lags", ["haemodynamic", "free"])
+@pytest.mark.parametrize("block", [7, 1000])
+def test_equals_the_direct_fit(monkeypatch, lags, block):
+    monkeypatch.setattr(training_linear, "BLOCK", block)
+    train, validation = parts()
+    monkeypatch.setattr(training_linear, "MEMORY", 1000 * block)
+    config = LinearConfig(components=6, lags=lags, drift_cutoff=CUTOFF)
+    model = fit(config, train, validation, FREQUENCIES, FitSettings()).model
+    eeg = validation.eeg(np.arange(20))
+    expected = direct(config, train, validation, eeg)
+    assert np.ptp(expected, axis=0).max() > 0.1  # it predicts something
+    np.testing.assert_allclose(model.network.predict(eeg), expected, atol=1e-4)
+
+
+def test_generalised_cross_validation_finds_the_planted_relation():
+    train, validation = parts()
+    config = LinearConfig(components=6, lags="free", penalty="gcv")
+    result = fit(config, train, validation, FREQUENCIES, FitSettings())
+    assert result.history["val/r2_temporal"][0] > 0.6
+    assert result.facts["components_predicted"] >= 1
+
+
+def test_volumes_are_never_all_in_memory(monkeypatch):
+    """Five recordings more take less memory than one of them."""
+    monkeypatch.setattr(training_linear, "MEMORY", 2**20)
+    grid, windows = (40, 30, 20), 30
+
+    def peak(subjects: int) -> int:
+        recordings = [enlarged(recording(f"sub-{n:02d}", n, windows=windows), grid) for n in range(subjects + 1)]
+        train, validation = Windows(recordings[1:], CONTEXT), Windows(recordings[:1], CONTEXT)
+        tracemalloc.start()
+        fit(LinearConfig(components=3), train, validation, FREQUENCIES, FitSettings())
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    assert peak(8) - peak(3) < windows * math.prod(grid) * 4
+
+
+def enlarged(small: StoredRecording, grid: tuple[int, int, int]) -> StoredRecording:
+    """The same recording on a larger grid, its volumes repeated."""
+    repeats = [-(-new // old) for new, old in zip(grid, small.mask.shape, strict=True)]
+    cut = tuple(slice(n) for n in grid)
+    group = {name: np.tile(small.group[name], repeats)[(..., *cut)] for name in ("mask", "voxel_mean", "voxel_sd")}
+    volumes = np.tile(small.group["volumes"], [1, *repeats])[(..., *cut)]
+    return StoredRecording({"spectrogram": small.spectrogram, "volumes": volumes, **group}, small.attributes)
