@@ -173,5 +173,8 @@ def _frequencies(seconds: float, rate: float) -> np.ndarray:
 def _spectrum(eeg: np.ndarray, rate: float, frequencies: np.ndarray) -> np.ndarray:
     """Power spectral density (C, F) in µV²/Hz by Welch's method, Hann windows side by side."""
     length = round(rate / frequencies[1])
-    power = signal.welch(eeg, rate, nperseg=length, noverlap=0, detrend="constant")[1]
-    return power[:, : len(frequencies)]
+    power = np.empty((len(eeg), len(frequencies)), np.float32)
+    for first in range(0, len(eeg), 4):  # few channels at a time bound the memory at the full rate
+        density = signal.welch(eeg[first : first + 4], rate, nperseg=length, noverlap=0)[1]
+        power[first : first + 4] = density[:, : len(frequencies)]
+    return power
