@@ -29,7 +29,7 @@ AMPLIFIER_HZ = 250.0  # low-pass of an amplifier in the scanner
 GRADIENT_UV, GRADIENT_LOG_SD, GRADIENT_LIMIT_UV = 3000.0, 0.4, 12_000.0  # largest excursion of a channel
 DEAD_SHARE = 0.02  # of the TR, after the last slice
 # Head movement in mm: slow drift, breathing, and a few abrupt shifts; an electrode 100 mm from the centre.
-DRIFT_MM, DRIFT_S, BREATH_MM, BREATH_HZ, SHIFT_MM, SHIFTS_PER_MINUTE, LEVER_MM = 0.3, 100.0, 0.03, 0.25, 0.2, 0.3, 100.0
+DRIFT_MM, DRIFT_S, BREATH_MM, BREATH_HZ, SHIFT_MM, SHIFTS_PER_MINUTE, LEVER_MM = 0.5, 100.0, 0.05, 0.25, 0.3, 0.3, 100.0
 PULSE_UV, PULSE_LOG_SD = 80.0, 0.3  # peak of the strongest channel
 BEAT_LOG_SD, BEAT_DELAY_SD_S, CHANNEL_DELAY_SD_S = 0.15, 0.01, 0.02
 BLOCK_S = 20.0
