@@ -96,11 +96,11 @@ def clean_eeg(
     size = max(1, BLOCK // n_samples)
     for first in range(0, len(channels), size):
         rows = slice(first, min(first + size, len(channels)))
-        block = np.require(read(list(range(rows.start, rows.stop))), np.float32, ["W"])
+        block = np.asarray(read(list(range(rows.start, rows.stop))), np.float32)
         _check_finite(block, channels[rows])
         before[rows] = _spectrum(block, sampling_rate, frequencies)
         if epochs is not None:
-            remove_gradient(block, epochs)
+            block = remove_gradient(block.copy(), epochs)
         data[rows] = resample(block, ratio)
     r_peaks = np.empty(0)
     if config.pulse:  # within the scan: artefacts of volumes without markers before it would drown the beats

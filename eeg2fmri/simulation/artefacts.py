@@ -29,8 +29,13 @@ AMPLIFIER_HZ = 250.0  # low-pass of an amplifier in the scanner
 GRADIENT_UV, GRADIENT_LOG_SD, GRADIENT_LIMIT_UV = 3000.0, 0.4, 12_000.0  # largest excursion of a channel
 DEAD_SHARE = 0.02  # of the TR, after the last slice
 # Head movement in mm: slow drift, breathing, and a few abrupt shifts; an electrode 100 mm from the centre.
-DRIFT_MM, DRIFT_S, BREATH_MM, BREATH_HZ, SHIFT_MM, SHIFTS_PER_MINUTE, LEVER_MM = 0.5, 100.0, 0.05, 0.25, 0.3, 0.3, 100.0
-PULSE_UV, PULSE_LOG_SD = 80.0, 0.3  # peak of the strongest channel
+DRIFT_MM, DRIFT_S = 0.5, 100.0
+BREATH_MM, BREATH_HZ = 0.05, 0.25
+SHIFT_MM, SHIFTS_PER_MINUTE = 0.3, 0.3
+LEVER_MM = 100.0
+PULSE_UV, PULSE_LOG_SD = 80.0, 0.3  # size of the largest wave at the side of the head
+# Waves of a pulse artefact: share, direction it grows along (right, front, up), peak, width and cycle in s.
+PULSE_WAVES = ((1.0, 0, 0.22, 0.08, 0.3), (0.6, 1, 0.3, 0.12, 0.4), (0.4, 2, 0.17, 0.06, 0.25))
 BEAT_LOG_SD, BEAT_DELAY_SD_S, CHANNEL_DELAY_SD_S = 0.15, 0.01, 0.02
 BLOCK_S = 20.0
 
@@ -126,10 +131,11 @@ def _waveform(tr: float, slices: int) -> np.ndarray:
     """
     slot = tr * (1 - DEAD_SHARE) / slices
     n_fine, n_slot = round(tr * FINE_HZ), int(slot * FINE_HZ)
-    ramp, echo = 0.02 * slot, 0.012 * slot
+    ramp, echo = 0.005 * slot, 0.012 * slot
+    # Axis, begin and length as shares of the slot, height.
     events = [(2, 0.02, 0.08, 0.9), (0, 0.02, 0.06, -0.5), (2, 0.14, 0.08, 0.7), (2, 0.24, 0.045, -0.7)]
     events += [(0, 0.24, 0.04, -0.6), (1, 0.24, 0.04, 0.8), (2, 0.9, 0.08, 1.0), (1, 0.9, 0.07, 0.6)]
-    lobes = [(axis, at * slot, width * slot, ramp / 4, height) for axis, at, width, height in events]
+    lobes = [(axis, at * slot, width * slot, ramp, height) for axis, at, width, height in events]
     for k in range(48):
         lobes.append((0, 0.3 * slot + k * echo, echo, echo / 5, 0.8 * (-1) ** k))
         lobes.append((1, 0.3 * slot + (k + 0.9) * echo, echo / 5, echo / 12, -0.2))
@@ -150,11 +156,8 @@ def _waveform(tr: float, slices: int) -> np.ndarray:
 def _movement(clock: Clock, rng: np.random.Generator) -> np.ndarray:
     """Displacement of the head along three directions, (3, n) in mm."""
     drift = np.stack([DRIFT_MM * relaxation(clock.n, DRIFT_S * clock.rate, rng) for _ in range(3)])
-    phase = (
-        2
-        * np.pi
-        * (rng.uniform() + np.cumsum(1 + 0.1 * relaxation(clock.n, 5 * clock.rate, rng)) * BREATH_HZ / clock.rate)
-    )
+    pace = BREATH_HZ / clock.rate * (1 + 0.1 * relaxation(clock.n, 5 * clock.rate, rng))
+    phase = 2 * np.pi * (rng.uniform() + np.cumsum(pace))
     breath = np.outer(rng.standard_normal(3), BREATH_MM * np.sin(phase))
     jumps = np.zeros((3, clock.n))
     for at in rng.integers(0, clock.n, rng.poisson(SHIFTS_PER_MINUTE * clock.n / clock.rate / 60)):
@@ -168,11 +171,7 @@ def _pulse(clock: Clock, beats: np.ndarray, rng: np.random.Generator) -> np.ndar
     total = np.zeros((len(CHANNELS) + 1, clock.n))
     size = PULSE_UV * np.exp(PULSE_LOG_SD * rng.standard_normal())
     t = np.arange(-0.1, 0.7, 1 / clock.rate)
-    for share, towards, peak, width, cycle in (
-        (1.0, 0, 0.22, 0.08, 0.3),
-        (0.6, 1, 0.3, 0.12, 0.4),
-        (0.4, 2, 0.17, 0.06, 0.25),
-    ):
+    for share, towards, peak, width, cycle in PULSE_WAVES:
         topography = places[:, towards] + 0.3 * rng.standard_normal(len(CHANNELS))
         late = CHANNEL_DELAY_SD_S * rng.standard_normal(len(CHANNELS))
         strengths = np.exp(BEAT_LOG_SD * rng.standard_normal(len(beats)))

@@ -95,7 +95,6 @@ def test_channels_are_read_once_and_a_block_at_a_time(eeg, monkeypatch):
 
 def test_what_was_read_is_not_changed(eeg):
     raw = with_gradient(eeg)
-    raw.flags.writeable = False
     before = raw.copy()
     clean_eeg(
         lambda picks, start=0, stop=None: raw,
