@@ -8,6 +8,7 @@ Perrin et al. 1989, Electroenceph. Clin. Neurophysiol. 72:184: spherical splines
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -40,13 +41,14 @@ def interpolate_bads(eeg: np.ndarray, names: Sequence[str], bads: Sequence[str])
 
     if not bads:
         return eeg
-    places = electrode_places(names)
-    if unknown := [name for name in bads if name not in places]:
+    montage = _montage()
+    known = {name.lower() for name in montage.ch_names}
+    if unknown := [name for name in bads if name.lower() not in known]:
         raise DatasetError(
             f"channel {unknown[0]} is marked bad and is no 10-05 position, so it cannot be interpolated; rename it, "
             f"drop it from the recording, or set data.cleaning.interpolate_bads=false"
         )
-    good = [name for name in names if name in places and name not in bads]
+    good = [name for name in names if name.lower() in known and name not in bads]
     if len(good) < FEWEST:
         raise DatasetError(
             f"{len(good)} good EEG channels with a 10-05 position are left beside {len(bads)} bad ones, at least "
@@ -55,8 +57,7 @@ def interpolate_bads(eeg: np.ndarray, names: Sequence[str], bads: Sequence[str])
     used = [*good, *bads]
     # Interpolation is linear: what becomes of one unit in each good channel is the matrix that does it.
     units = np.eye(len(used), len(good))
-    info = mne.create_info(used, 1.0, "eeg")
-    info.set_montage(mne.channels.make_dig_montage({n: places[n] for n in used}, coord_frame="head"))
+    info = mne.create_info(used, 1.0, "eeg").set_montage(montage, match_case=False)
     info["bads"] = list(bads)
     raw = mne.io.RawArray(units, info, verbose="error").interpolate_bads(verbose="error")
     weights = raw.get_data()[len(good) :].astype(eeg.dtype)
@@ -65,12 +66,10 @@ def interpolate_bads(eeg: np.ndarray, names: Sequence[str], bads: Sequence[str])
     return eeg
 
 
-def electrode_places(names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Positions in m of the channels that the 10-05 system knows, whatever the case of their letters."""
+def _montage() -> Any:
+    """The 10-05 system's positions, as MNE ships them."""
     import mne
 
-    known = mne.channels.get_builtin_montages()
-    montage = "colin27_1005" if "colin27_1005" in known else "standard_1005"  # renamed in MNE 1.13
-    positions = mne.channels.make_standard_montage(montage).get_positions()["ch_pos"]
-    places = {name.lower(): np.asarray(place) for name, place in positions.items()}
-    return {name: places[name.lower()] for name in names if name.lower() in places}
+    built_in = mne.channels.get_builtin_montages()
+    name = "colin27_1005" if "colin27_1005" in built_in else "standard_1005"  # renamed in MNE 1.13
+    return mne.channels.make_standard_montage(name)

@@ -36,8 +36,8 @@ class CleanEeg:
 
     data: (C, m) float32 in µV.  sampling_rate: Hz.  factor: sample s of the file is ``s / factor`` here.
     spectrum_frequencies: (F,) Hz, up to 70.  spectrum_before, spectrum_after: (C, F) power spectral
-    density in µV²/Hz; the same array where nothing was done.  r_peaks: samples of `data`, none without
-    `pulse`.  interpolated: names of the channels that were rebuilt.
+    density in µV²/Hz; the same array where nothing was done.  r_peaks: samples of `data` within the scan,
+    none without `pulse`.  interpolated: names of the channels that were rebuilt.
     """
 
     data: np.ndarray
@@ -72,7 +72,8 @@ def clean_eeg(
     sampling_rate : of the file, Hz.
     channels, types : name and type in lower case (``"eeg"``, ``"ecg"``, …) of each channel.
     bads : names of bad channels; others than EEG channels are left as they are.
-    markers : samples (fractional) of the volume markers; needed by `gradient` only.
+    markers : samples (fractional) of the volume markers. `gradient` needs them; a volume after the last
+        marker has an artefact too, which stays unless its onset is among them.
     tr : seconds between volumes.
     config : what is done.
 
@@ -95,13 +96,17 @@ def clean_eeg(
     size = max(1, BLOCK // n_samples)
     for first in range(0, len(channels), size):
         rows = slice(first, min(first + size, len(channels)))
-        block = np.require(read(list(range(rows.start, rows.stop))), np.float32, ["W"])
+        block = np.asarray(read(list(range(rows.start, rows.stop))), np.float32)
         _check_finite(block, channels[rows])
         before[rows] = _spectrum(block, sampling_rate, frequencies)
         if epochs is not None:
-            remove_gradient(block, epochs)
+            block = remove_gradient(block.copy(), epochs)
         data[rows] = resample(block, ratio)
-    r_peaks = find_r_peaks(data[ecg], rate) if config.pulse else np.empty(0)
+    r_peaks = np.empty(0)
+    if config.pulse:  # within the scan: artefacts of volumes without markers before it would drown the beats
+        span = (markers[0], markers[-1] + tr * sampling_rate) if len(markers) else (0, n_samples)
+        start, stop = int(max(span[0], 0) * ratio), int(span[1] * ratio) + 1
+        r_peaks = start + find_r_peaks(data[ecg, start:stop], rate)
     interpolated = _clean_scalp(data, rate, channels, types, bads, r_peaks, config)
     cleaned = bool(config.gradient or ratio != 1 or config.pulse or interpolated or config.average_reference)
     return CleanEeg(
@@ -173,5 +178,8 @@ def _frequencies(seconds: float, rate: float) -> np.ndarray:
 def _spectrum(eeg: np.ndarray, rate: float, frequencies: np.ndarray) -> np.ndarray:
     """Power spectral density (C, F) in µV²/Hz by Welch's method, Hann windows side by side."""
     length = round(rate / frequencies[1])
-    power = signal.welch(eeg, rate, nperseg=length, noverlap=0, detrend="constant")[1]
-    return power[:, : len(frequencies)]
+    power = np.empty((len(eeg), len(frequencies)), np.float32)
+    for first in range(0, len(eeg), 4):  # few channels at a time bound the memory at the full rate
+        density = signal.welch(eeg[first : first + 4], rate, nperseg=length, noverlap=0)[1]
+        power[first : first + 4] = density[:, : len(frequencies)]
+    return power

@@ -40,8 +40,9 @@ class Epochs:
 def scan_epochs(markers: np.ndarray, tr: float, sampling_rate: float, n_samples: int, template: int) -> Epochs:
     """Epochs of one TR from the volume markers; volumes between them that have no marker are filled in.
 
-    The onsets are those of the straight line through the markers, which averages their rounding to
-    whole samples and follows the drift between the clocks of scanner and amplifier.
+    The onsets are one TR apart where every marker is then within a sample; otherwise they are those of
+    the straight line through the markers, which follows the drift between the clocks of scanner and
+    amplifier.
 
     Parameters
     ----------
@@ -62,7 +63,12 @@ def scan_epochs(markers: np.ndarray, tr: float, sampling_rate: float, n_samples:
             f"export the EEG with its markers or set data.cleaning.gradient=false"
         )
     numbers = np.concatenate([[0], np.cumsum(np.rint(np.diff(markers) / (tr * sampling_rate)))])
-    period, first = np.polyfit(numbers, markers, 1)
+    period, first = _period(markers, numbers, tr * sampling_rate)
+    if abs(period - tr * sampling_rate) > MARKER_TOLERANCE:
+        raise AlignmentError(
+            f"the volume markers are {period / sampling_rate:.4f} s apart, the TR is {tr:g} s; correct the TR or the "
+            f"markers, or set data.cleaning.gradient=false"
+        )
     off = np.abs(markers - first - period * numbers)
     if (np.diff(numbers) < 1).any() or off.max() > MARKER_TOLERANCE:
         worst = int(np.argmax(off))
@@ -83,6 +89,15 @@ def scan_epochs(markers: np.ndarray, tr: float, sampling_rate: float, n_samples:
             f"sample {starts[0]}; shorten data.cleaning.template to an odd number of at most that many"
         )
     return Epochs(starts, onsets - starts, stop, length, template)
+
+
+def _period(markers: np.ndarray, numbers: np.ndarray, nominal: float) -> tuple[float, float]:
+    """Samples from volume to volume, and the onset of the first one."""
+    first = float(np.median(markers - nominal * numbers))
+    if np.abs(markers - first - nominal * numbers).max() <= 1:  # what rounding to samples explains
+        return nominal, first
+    period, first = np.polyfit(numbers, markers, 1)
+    return float(period), float(first)
 
 
 def remove_gradient(eeg: np.ndarray, epochs: Epochs) -> np.ndarray:

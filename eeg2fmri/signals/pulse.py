@@ -16,7 +16,7 @@ from scipy import signal
 from eeg2fmri.errors import DatasetError
 
 DELAY_S = 0.21
-HIGH_PASS_HZ = 1.0  # slower EEG would be taken for the artefact's shape
+HIGH_PASS_HZ = 0.5  # slower EEG would be taken for the artefact's shape, a heart never beats so slowly
 HEART_RATES = (40.0, 160.0)  # beats per minute that a resting person can have
 
 
@@ -47,7 +47,7 @@ def find_r_peaks(ecg: np.ndarray, rate: float) -> np.ndarray:
 def remove_pulse(eeg: np.ndarray, rate: float, r_peaks: np.ndarray, n_components: int) -> np.ndarray:
     """Subtract the pulse artefact from EEG channels.
 
-    Mean and components of the beats are found and fitted above 1 Hz; the fit is what is subtracted, so
+    Mean and components of the beats are found and fitted above 0.5 Hz; the fit is what is subtracted, so
     slower EEG stays.
 
     Parameters

@@ -57,7 +57,7 @@ def resample(eeg: np.ndarray, ratio: Fraction) -> np.ndarray:
     """
     if ratio == 1:
         return eeg
-    new = ratio.numerator / max(ratio.numerator, ratio.denominator)  # the new rate, that of the filter being 1
+    new = 1 / ratio.denominator  # the new rate, that of the filter being 1
     taps, beta = signal.kaiserord(ATTENUATION_DB, 2 * (STOP - PASS) * new)
     taps += 1 - taps % 2
     window = signal.firwin(taps, (PASS + STOP) / 2 * new, window=("kaiser", beta), fs=1.0).astype(eeg.dtype)

@@ -69,24 +69,28 @@ def draw_eeg(
     clock: Clock,
     scanner: Scanner,
     rng: np.random.Generator,
-) -> np.ndarray:
-    """EEG of the 63 electrodes and the ECG lead, (64, n) in uV.
+    residues: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
+    """EEG of the 63 electrodes and the ECG lead, (64, n) in uV, and the R peaks in s from its start.
 
     Parameters
     ----------
     placements : of each network in this head.
     amplitudes : (networks, n), of mean 1, at the samples of `clock`.
+    residues : whether the residues of corrected gradient and pulse artefacts are in it; everything else
+        is the same with and without them.
     """
     gains, sources = draw_rhythms(placements, amplitudes, clock.rate, rng)
     eeg = gains @ sources
     eeg += _background(clock, rng)
     eeg += _blinks(clock, rng)
     beats = _beats(clock, rng)
-    eeg += _pulse_residue(clock, beats, rng)
-    eeg += _gradient_residue(clock, scanner, rng)
+    for residue in (_pulse_residue(clock, beats, rng), _gradient_residue(clock, scanner, rng)):
+        if residues:
+            eeg += residue
     eeg += _sensor_noise(clock, rng)
     eeg *= 1 + GAIN_SD * rng.standard_normal((len(eeg), 1))
-    return np.vstack([eeg, _ecg(clock, beats, rng)])
+    return np.vstack([eeg, _ecg(clock, beats, rng)]), beats
 
 
 def draw_rhythms(

@@ -13,6 +13,7 @@ import numpy as np
 from eeg2fmri.config import SimulationConfig
 from eeg2fmri.simulation import amplitudes, bold, eeg
 from eeg2fmri.simulation.anatomy import Anatomy, draw_anatomy
+from eeg2fmri.simulation.artefacts import RAW_FACTOR, Artefacts, draw_artefacts
 from eeg2fmri.simulation.networks import NETWORKS, Placement, place
 
 LEAD_S, TAIL_S = (3.0, 9.0), (2.0, 5.0)  # EEG before the first volume and after the last one
@@ -36,7 +37,11 @@ class Networks:
 
 @dataclass(frozen=True)
 class Subject:
-    """A recording and its truth; `onsets` are the EEG samples at which the volumes start."""
+    """A recording and its truth.
+
+    `onsets` are the samples of the EEG file at which the volumes start; with `artefacts`, that file is
+    the raw recording, at RAW_FACTOR times the rate of `clock`, and `eeg_uv` is what lies beneath them.
+    """
 
     anatomy: Anatomy
     placements: list[Placement]
@@ -45,7 +50,15 @@ class Subject:
     clock: eeg.Clock
     onsets: np.ndarray  # (T,)
     eeg_uv: np.ndarray  # (channels + 1, n), the last row is the ECG
+    rows: list[int]  # of all 63 electrodes and the ECG, those in `eeg_uv`
+    beats: np.ndarray  # s from the start of the EEG
+    artefacts: Artefacts | None
     volumes: np.ndarray  # (x, y, z, T) int16
+
+    @property
+    def rate(self) -> float:
+        """Hz of the EEG file."""
+        return self.clock.rate * (RAW_FACTOR if self.artefacts else 1)
 
     @property
     def maps(self) -> np.ndarray:
@@ -55,27 +68,31 @@ class Subject:
 
 def draw_subject(config: SimulationConfig, index: int) -> Subject:
     """Simulate subject number `index` (from 0)."""
-    seeds = np.random.SeedSequence(config.seed, spawn_key=(index,)).spawn(5)
-    head, layout, timing, activity, scanner = (np.random.default_rng(s) for s in seeds)
+    seeds = np.random.SeedSequence(config.seed, spawn_key=(index,)).spawn(6)
+    head, layout, timing, activity, scanner, interference = (np.random.default_rng(s) for s in seeds)
     anatomy = draw_anatomy(config.grid, config.tr, head)
     placements = [place(network, anatomy, layout) for network in NETWORKS]
     clock, onsets = _draw_clock(config, timing)
     times = config.tr * np.arange(config.volumes)
     networks = draw_networks(config, clock, activity)
-    eeg_uv = eeg.draw_eeg(
+    eeg_uv, beats = eeg.draw_eeg(
         placements,
         networks.at_eeg,
         clock,
         eeg.Scanner(config.tr * config.volumes, config.grid[2] / config.tr),
         activity,
+        residues=not config.raw,
     )
+    artefacts = None
+    if config.raw:
+        artefacts = draw_artefacts(clock, beats, config.tr, config.volumes, config.grid[2], interference)
     noise = bold.draw_noise(scanner)
     maps, courses = bold.draw_nuisance(anatomy, noise, times, config.tr, scanner)
     maps = np.concatenate([np.stack([p.map for p in placements]), maps])
     courses = np.concatenate([networks.courses, courses])
     volumes = bold.scan(anatomy, noise, maps, courses, scanner)
     kept = [*range(config.channels), len(eeg_uv) - 1]
-    return Subject(anatomy, placements, networks, noise, clock, onsets, eeg_uv[kept], volumes)
+    return Subject(anatomy, placements, networks, noise, clock, onsets, eeg_uv[kept], kept, beats, artefacts, volumes)
 
 
 def draw_networks(config: SimulationConfig, clock: eeg.Clock, rng: np.random.Generator) -> Networks:
@@ -105,8 +122,12 @@ def draw_networks(config: SimulationConfig, clock: eeg.Clock, rng: np.random.Gen
 
 
 def _draw_clock(config: SimulationConfig, rng: np.random.Generator) -> tuple[eeg.Clock, np.ndarray]:
-    """The EEG's clock, and the samples nearest to the onsets of the volumes."""
+    """The EEG's clock, and the samples of its file nearest to the onsets of the volumes."""
     start = round(rng.uniform(*LEAD_S) * config.sampling_rate)
     tail = round(rng.uniform(*TAIL_S) * config.sampling_rate)
     edges = start + np.rint(config.tr * config.sampling_rate * np.arange(config.volumes + 1)).astype(int)
-    return eeg.Clock(config.sampling_rate, start, int(edges[-1]) + tail), edges[:-1]
+    clock = eeg.Clock(config.sampling_rate, start, int(edges[-1]) + tail)
+    if not config.raw:
+        return clock, edges[:-1]
+    spacing = config.tr * config.sampling_rate * RAW_FACTOR
+    return clock, start * RAW_FACTOR + np.rint(spacing * np.arange(config.volumes)).astype(int)

@@ -76,6 +76,23 @@ def read_mask(dataset: Path | str, subject: str) -> np.ndarray:
     return _image(dataset, subject, "desc-brain_mask.nii.gz") > 0
 
 
+def read_clean_eeg(dataset: Path | str, subject: str) -> tuple[np.ndarray, float]:
+    """EEG of a raw simulation without its gradient and pulse artefacts.
+
+    Returns
+    -------
+    (channels, n) in µV, the ECG last, and the sampling rate in Hz; its sample k lies at the time of
+    sample ``k * RAW_FACTOR`` of the raw recording.
+    """
+    import mne
+
+    path = clean_eeg_base(dataset, subject).with_name(f"{clean_eeg_base(dataset, subject).name}_eeg.vhdr")
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing: only a dataset made with simulation.raw has clean EEG beside it")
+    raw = mne.io.read_raw_brainvision(path, verbose="error")
+    return raw.get_data() * 1e6, float(raw.info["sfreq"])
+
+
 def read_best_r2(dataset: Path | str) -> dict[str, float]:
     """Best reachable `r2_temporal` by subject label, such as ``{"sub-01": 0.02}``."""
     path = Path(dataset) / FOLDER / "truth.json"
@@ -105,8 +122,16 @@ def write_truth(root: Path, label: str, subject: Subject) -> dict[str, Any]:
         "peak_percent": dict(zip(NAMES, networks.percent.tolist(), strict=True)),
         "eeg_seconds_before_first_volume": subject.clock.start / subject.clock.rate,
     }
+    if subject.artefacts is not None:
+        summary["r_peaks_s"] = subject.beats.tolist()
     files.write_json(summary_path(root, label), summary)
     return summary
+
+
+def clean_eeg_base(dataset: Path | str, subject: str) -> Path:
+    """Path of the EEG beneath the artefacts of a raw recording, up to ``_eeg.vhdr``."""
+    label = subject if subject.startswith("sub-") else f"sub-{subject}"
+    return Path(dataset) / FOLDER / label / "eeg" / f"{label}_task-rest_desc-clean"
 
 
 def summary_path(root: Path, label: str) -> Path:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import eeg2fmri
 from eeg2fmri.config import SimulationConfig
 from eeg2fmri.simulation.anatomy import ECHO_TIME_S, FLIP_ANGLE_DEG
+from eeg2fmri.simulation.artefacts import AMPLIFIER_HZ, RAW_FACTOR, raw_blocks
+from eeg2fmri.simulation.brainvision import write_blocks
 from eeg2fmri.simulation.eeg import LINE_HZ
 from eeg2fmri.simulation.files import write_json, write_nifti, write_tsv
 from eeg2fmri.simulation.forward import CHANNELS, GROUND, REFERENCE, electrode_positions
 from eeg2fmri.simulation.networks import NETWORKS
 from eeg2fmri.simulation.subject import Subject
-from eeg2fmri.simulation.truth import FOLDER
+from eeg2fmri.simulation.truth import FOLDER, clean_eeg_base
 
 BIDS_VERSION = "1.10.0"
 MARKER = 128  # BrainVision writes a response of this code as R128, the usual volume trigger
@@ -23,8 +27,7 @@ Every file here was computed by `eeg2fmri simulate`: no person was recorded. The
 networks drive both the scalp EEG and, through a haemodynamic response, the BOLD signal of grey matter
 with a coupling of {coupling}. Subjects differ in head, network positions, gains, rhythms and noise.
 
-The EEG starts some seconds before the scanner; each volume is marked by `R128` at its onset. The EEG
-stands for a recording whose gradient and pulse artefacts have been removed, with small residues. All
+The EEG starts some seconds before the scanner; each volume is marked by `R128` at its onset. {eeg} All
 slices show the networks at the onset of the volume, as after slice-timing correction. Head motion is
 not simulated.
 
@@ -36,43 +39,74 @@ Networks, with the reports their regions, rhythm and sign follow:
 {table}
 """
 
+CLEANED_README = """The EEG
+stands for a recording whose gradient and pulse artefacts have been removed, with small residues."""
+RAW_README = """The EEG
+is what an amplifier in the scanner records, with gradient and pulse artefacts; the EEG without them is
+`desc-clean` in `derivatives/simulation`."""
+RAW_RESOLUTION_UV = 0.5  # 16 bits then span 16 mV to either side, as gradient artefacts need
+
 
 def write_subject(root: Path, label: str, subject: Subject, config: SimulationConfig) -> None:
     """Write the EEG and the BOLD run of one subject below `root`."""
     for modality in ("eeg", "func"):
         (root / label / modality).mkdir(parents=True, exist_ok=True)
     _write_eeg(root / label / "eeg", label, subject, config)
+    if subject.artefacts is not None:
+        _write_clean_eeg(root, label, subject, config)
     base = root / label / "func" / f"{label}_task-rest_bold"
     write_nifti(f"{base}.nii.gz", subject.volumes, subject.anatomy.affine, config.tr)
     write_json(f"{base}.json", _bold_sidecar(config))
 
 
 def _write_eeg(folder: Path, label: str, subject: Subject, config: SimulationConfig) -> None:
+    names = [*CHANNELS[: config.channels], "ECG"]
+    base = folder / f"{label}_task-rest"
+    if subject.artefacts is None:
+        _write_brainvision(base, subject.eeg_uv, names, subject.clock.rate, subject.onsets)
+    else:
+        blocks = raw_blocks(subject.eeg_uv, subject.clock, subject.artefacts, subject.rows)
+        write_blocks(Path(f"{base}_eeg"), blocks, names, subject.rate, RAW_RESOLUTION_UV, subject.onsets)
+    write_json(f"{base}_eeg.json", _eeg_sidecar(subject, config))
+    write_tsv(f"{base}_channels.tsv", _CHANNEL_COLUMNS, _channel_rows(names, subject.rate))
+    _write_eeg_tables(folder, label, names, subject)
+
+
+def _write_clean_eeg(root: Path, label: str, subject: Subject, config: SimulationConfig) -> None:
+    """Write what lies beneath the artefacts of a raw recording."""
+    names, rate = [*CHANNELS[: config.channels], "ECG"], subject.clock.rate
+    base = clean_eeg_base(root, label)
+    base.parent.mkdir(parents=True, exist_ok=True)
+    _write_brainvision(base, subject.eeg_uv, names, rate, np.rint(subject.onsets / RAW_FACTOR))
+    blinks = {"SamplingFrequency": rate, "HardwareFilters": "n/a", "SubjectArtefactDescription": "Blinks"}
+    write_json(f"{base}_eeg.json", _eeg_sidecar(subject, config) | blinks)
+    write_tsv(f"{base}_channels.tsv", _CHANNEL_COLUMNS, _channel_rows(names, rate))
+
+
+def _write_brainvision(base: Path, eeg_uv: np.ndarray, names: list[str], rate: float, onsets: np.ndarray) -> None:
     import pybv
 
-    names = [*CHANNELS[: config.channels], "ECG"]
-    base = f"{label}_task-rest"
     pybv.write_brainvision(
-        data=subject.eeg_uv.astype("float64") * 1e-6,
-        sfreq=config.sampling_rate,
+        data=eeg_uv.astype("float64") * 1e-6,
+        sfreq=rate,
         ch_names=names,
-        ref_ch_names=[REFERENCE] * config.channels + ["n/a"],
-        fname_base=f"{base}_eeg",
-        folder_out=folder,
+        ref_ch_names=[REFERENCE] * (len(names) - 1) + ["n/a"],
+        fname_base=f"{base.name}_eeg",
+        folder_out=base.parent,
         overwrite=True,
-        events=[{"onset": int(s), "description": MARKER, "type": "Response"} for s in subject.onsets],
+        events=[{"onset": int(s), "description": MARKER, "type": "Response"} for s in onsets],
         resolution=0.1,
         fmt="binary_int16",
     )
-    write_json(folder / f"{base}_eeg.json", _eeg_sidecar(subject, config))
-    _write_eeg_tables(folder, label, names, subject, config)
 
 
-def _write_eeg_tables(folder: Path, label: str, names: list[str], subject: Subject, config: SimulationConfig) -> None:
-    """Channels, volume markers and electrode positions of an EEG recording."""
-    base, rate = folder / f"{label}_task-rest", config.sampling_rate
-    channels = [[n, "EEG", "uV", REFERENCE, rate] for n in names[:-1]] + [["ECG", "ECG", "uV", "n/a", rate]]
-    write_tsv(f"{base}_channels.tsv", ("name", "type", "units", "reference", "sampling_frequency"), channels)
+def _channel_rows(names: list[str], rate: float) -> list[list[Any]]:
+    return [[n, "EEG", "uV", REFERENCE, rate] for n in names[:-1]] + [["ECG", "ECG", "uV", "n/a", rate]]
+
+
+def _write_eeg_tables(folder: Path, label: str, names: list[str], subject: Subject) -> None:
+    """Volume markers and electrode positions of an EEG recording."""
+    base, rate = folder / f"{label}_task-rest", subject.rate
     events = [[int(s) / rate, 0, "volume", f"R{MARKER}", int(s)] for s in subject.onsets]
     write_tsv(f"{base}_events.tsv", ("onset", "duration", "trial_type", "value", "sample"), events)
     write_json(f"{base}_events.json", _EVENTS)
@@ -95,7 +129,8 @@ def write_root(root: Path, config: SimulationConfig, labels: list[str], tsnrs: l
         {"Name": f"{title}: truth", "DatasetType": "derivative", "Authors": authors, **common},
     )
     table = "\n".join(f"- {n.name} ({'+' if n.sign > 0 else '-'}): {n.reference}" for n in NETWORKS)
-    text = README.format(networks=len(NETWORKS), coupling=config.coupling, table=table)
+    eeg = RAW_README if config.raw else CLEANED_README
+    text = README.format(networks=len(NETWORKS), coupling=config.coupling, table=table, eeg=eeg)
     (root / "README.md").write_text(text, encoding="utf-8")
     (root / FOLDER / "README.md").write_text(text, encoding="utf-8")
     (root / FOLDER / ".bidsignore").write_text(
@@ -114,7 +149,7 @@ def _eeg_sidecar(subject: Subject, config: SimulationConfig) -> dict[str, Any]:
         "InstitutionName": "n/a",
         "Manufacturer": "n/a",
         "SoftwareVersions": eeg2fmri.__version__,
-        "SamplingFrequency": config.sampling_rate,
+        "SamplingFrequency": subject.rate,
         "EEGReference": REFERENCE,
         "EEGGround": GROUND,
         "EEGPlacementScheme": "10-05",
@@ -128,8 +163,13 @@ def _eeg_sidecar(subject: Subject, config: SimulationConfig) -> dict[str, Any]:
         "RecordingType": "continuous",
         "RecordingDuration": subject.clock.n / subject.clock.rate,
         "SoftwareFilters": "n/a",
-        "HardwareFilters": "n/a",
-        "SubjectArtefactDescription": "Blinks; residues of corrected gradient and pulse artefacts",
+        "HardwareFilters": {"Low-pass": {"CutoffHz": AMPLIFIER_HZ}} if subject.artefacts else "n/a",
+        "SubjectArtefactDescription": "Blinks; "
+        + (
+            "gradient and pulse artefacts"
+            if subject.artefacts
+            else "residues of corrected gradient and pulse artefacts"
+        ),
     }
 
 
@@ -146,6 +186,7 @@ def _bold_sidecar(config: SimulationConfig) -> dict[str, Any]:
     }
 
 
+_CHANNEL_COLUMNS = ("name", "type", "units", "reference", "sampling_frequency")
 _EVENTS = {
     "trial_type": {"Description": "What happened", "Levels": {"volume": "Onset of a BOLD volume"}},
     "value": {"Description": "BrainVision marker", "Levels": {f"R{MARKER}": "Volume trigger of the scanner"}},

@@ -21,7 +21,7 @@ def placements():
 def recording(placements):
     clock = eeg.Clock(RATE, 500, int(RATE * SECONDS))
     level = np.ones((len(NETWORKS), clock.n))
-    return eeg.draw_eeg(placements, level, clock, eeg.Scanner(30.0, 30 / 2.16), np.random.default_rng(3))
+    return eeg.draw_eeg(placements, level, clock, eeg.Scanner(30.0, 30 / 2.16), np.random.default_rng(3))[0]
 
 
 def power(signal, low, high):

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from scipy import signal
+
+from eeg2fmri.errors import DatasetError
+from eeg2fmri.signals.pulse import DELAY_S, find_r_peaks, remove_pulse
+
+RATE, SECONDS = 125.0, 60
+
+
+@pytest.fixture
+def beats(rng):
+    """Seconds of the R peaks, irregular."""
+    at = np.cumsum(rng.normal(0.9, 0.04, 80)) + 0.3
+    return at[at < SECONDS - 1]
+
+
+def laid_over(beats, wave, rng, spread=0.0):
+    t = np.arange(int(RATE * SECONDS)) / RATE
+    sizes = 1 + spread * rng.standard_normal(len(beats))
+    return sum(size * wave(t - beat) for size, beat in zip(sizes, beats, strict=True))
+
+
+@pytest.fixture
+def ecg(beats, rng):
+    clean = laid_over(
+        beats, lambda t: 1000 * np.exp(-((t / 0.012) ** 2)) + 200 * np.exp(-(((t - 0.27) / 0.05) ** 2)), rng
+    )
+    return (clean + rng.normal(0, 20, len(clean))).astype(np.float32)
+
+
+def test_r_peaks_are_found_to_the_sample(ecg, beats):
+    off = np.abs(find_r_peaks(ecg, RATE)[:, None] / RATE - beats)
+    assert off.min(axis=1).max() < 0.02  # none invented
+    assert (off.min(axis=0) > 0.02).sum() <= 1  # the detector may leave out the last
+
+
+@pytest.mark.parametrize("trace", [np.zeros(7500), np.ones(200)])
+def test_an_ecg_without_beats_is_refused(trace, refuses):
+    with refuses(DatasetError, "0 heart beats found.*check the ECG channel"):
+        find_r_peaks(trace.astype(np.float32), RATE)
+
+
+def test_the_artefact_goes_and_the_eeg_stays(beats, rng):
+    artefact = laid_over(
+        beats, lambda t: 80 * np.sin(9 * (t - DELAY_S)) * np.exp(-(((t - DELAY_S) / 0.12) ** 2)), rng, 0.2
+    )
+    band = signal.butter(2, (1, 40), "bandpass", fs=RATE, output="sos")
+    eeg = signal.sosfilt(band, rng.normal(0, 15, (2, len(artefact))), axis=1)
+    found = remove_pulse((eeg + artefact).astype(np.float32), RATE, beats * RATE, 2)
+    inside = slice(int(2 * RATE), int(-3 * RATE))
+    assert ((found - eeg)[:, inside] ** 2).mean() < 0.1 * (artefact[inside] ** 2).mean()
+    assert np.corrcoef(found[0, inside], eeg[0, inside])[0, 1] > 0.9
+
+
+def test_slow_eeg_and_offset_stay(beats):
+    t = np.arange(int(RATE * SECONDS)) / RATE
+    slow = (300 + 100 * np.sin(2 * np.pi * 0.05 * t))[None]
+    found = remove_pulse(slow.astype(np.float32), RATE, beats * RATE, 2)
+    assert np.abs(found - slow)[:, 1000:-1000].max() < 3
