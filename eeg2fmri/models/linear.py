@@ -29,13 +29,15 @@ FASTEST = 10.0  # s: the haemodynamic response lets little through that is faste
 class LinearNetwork:
     """A fitted regression.
 
-    frequencies: (F,) Hz.  power_mean: (C, B), mean log power.  lag_shapes: (T, H).
+    frequencies: (F,) Hz.  power_mean, power_sd: (C, B), mean of log power, and its deviation within a
+    recording (it serves the maps, not the prediction).  lag_shapes: (T, H).
     coefficients: (P, K).  components: (K, V), orthonormal.  intercept: (V,), mean training volume.
     grid: (3,).
     """
 
     frequencies: np.ndarray
     power_mean: np.ndarray
+    power_sd: np.ndarray
     lag_shapes: np.ndarray
     coefficients: np.ndarray
     components: np.ndarray
@@ -57,7 +59,7 @@ class LinearNetwork:
         mask : (x, y, z) bool, the brain.
         """
         (channels, bands), shapes = self.power_mean.shape, self.lag_shapes
-        each = self.coefficients.reshape(channels, bands, shapes.shape[1], -1)
+        each = self.coefficients.reshape(channels, bands, shapes.shape[1], -1) * self.power_sd[..., None, None]
         response = np.einsum("th,cbhk->cbtk", shapes, each)
         inside = self.components[:, mask.ravel()]
         squared = np.einsum("cbtk,kl,cbtl->cb", response, inside @ inside.T, response, optimize=True)
@@ -78,9 +80,10 @@ class CoefficientMaps:
     They are the weights of a regression on correlated features, not where the activity lies: a
     channel may get weight for cancelling what another picks up (Haufe et al. 2014, NeuroImage 87:96).
 
-    strength: (C, B), BOLD fluctuation (root mean square over the brain) that log power with
-    independent fluctuations of one unit, a factor e, drives.  weights: (C, B), signed change of BOLD at
-    the peak of the component that is predicted most strongly, for one unit throughout the context.
+    strength: (C, B), BOLD fluctuation (root mean square over the brain) that log power drives when it
+    fluctuates by its own deviation, independently from window to window.  weights: (C, B), signed change
+    of BOLD at the peak of the component that is predicted most strongly, for one deviation of log power
+    throughout the context.
     component: (x, y, z), that component, 1 at its peak.
     """
 

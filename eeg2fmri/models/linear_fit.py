@@ -45,13 +45,14 @@ class Series:
 class LinearFit:
     """A fitted regression and how its penalties were chosen.
 
-    power_mean: (C, B).  lag_shapes: (T, H).  coefficients: (P, K), in the order (C, B, H).
+    power_mean, power_sd: (C, B).  lag_shapes: (T, H).  coefficients: (P, K), in the order (C, B, H).
     gains: (penalties, K), share of the components' squared error that each penalty is estimated to
     save in unseen data.  chosen: (K,) penalties; infinite where none saved anything, and the component
     is then not predicted.
     """
 
     power_mean: np.ndarray
+    power_sd: np.ndarray
     lag_shapes: np.ndarray
     coefficients: np.ndarray
     gains: np.ndarray
@@ -96,6 +97,7 @@ def fit_linear(train: Sequence[Series], validation: Sequence[Series], tr: float,
     chosen = np.where(useful, np.asarray(config.penalties)[gains.argmax(axis=0)], np.inf)
     return LinearFit(
         power_mean=_mean_power(train),
+        power_sd=_power_deviation(train, tr, config.drift_cutoff),
         lag_shapes=shapes,
         coefficients=(ridge.coefficients(chosen) * scale[:, None]).astype(np.float32),
         gains=gains,
@@ -121,3 +123,9 @@ def _mean_power(train: Sequence[Series]) -> np.ndarray:
     each = [series.contexts() for series in train]
     windows = sum(len(c) * c.shape[3] for c in each)
     return (sum(c.sum(axis=(0, 3), dtype=np.float64) for c in each) / windows).astype(np.float32)
+
+
+def _power_deviation(train: Sequence[Series], tr: float, cutoff: float) -> np.ndarray:
+    """Standard deviation of log power within recordings, without drifts, (C, B)."""
+    each = [without_drift(np.moveaxis(series.power, 2, 0), tr, cutoff) for series in train]
+    return np.sqrt(np.concatenate(each).var(axis=0, dtype=np.float64)).astype(np.float32)

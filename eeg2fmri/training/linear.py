@@ -39,6 +39,7 @@ def fit_linear_model(
     network = LinearNetwork(
         frequencies=frequencies.astype(np.float32),
         power_mean=fitted.power_mean,
+        power_sd=fitted.power_sd,
         lag_shapes=fitted.lag_shapes,
         coefficients=fitted.coefficients,
         components=basis,

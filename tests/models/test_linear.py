@@ -57,6 +57,7 @@ class TestMaps:
         return LinearNetwork(
             frequencies=FREQUENCIES.astype(np.float32),
             power_mean=np.zeros((CHANNELS, BANDS), np.float32),
+            power_sd=np.full((CHANNELS, BANDS), 0.5, np.float32),
             lag_shapes=rng.standard_normal((CONTEXT, 2)).astype(np.float32),
             coefficients=coefficients.reshape(-1, 2),
             components=components,
@@ -68,7 +69,7 @@ class TestMaps:
         mask = np.ones(GRID, bool)
         mask[0] = False
         strength = network.maps(mask).strength
-        lags = network.lag_shapes @ [3, -1]
+        lags = 0.5 * network.lag_shapes @ [3, -1]
         expected = np.sqrt(np.square(np.outer(lags, network.components[1][mask.ravel()])).sum() / mask.sum())
         assert strength.shape == (CHANNELS, BANDS)
         assert strength[1, 2] == pytest.approx(expected, rel=1e-5)
@@ -78,7 +79,7 @@ class TestMaps:
         maps = network.maps(np.ones(GRID, bool))
         assert np.abs(maps.component).max() == maps.component.max() == pytest.approx(1)
         eeg = np.ones((2, CHANNELS, len(FREQUENCIES), CONTEXT), np.float32)
-        eeg[1, 1, FREQUENCIES >= 8] *= np.exp(0.5)  # one unit of log power
+        eeg[1, 1, FREQUENCIES >= 8] *= np.exp(0.25)  # one deviation of log power, an amplitude's half
         change = np.subtract(*network.predict(eeg)[::-1])
         assert maps.weights[1, 2] == pytest.approx(change[maps.component == 1].item(), rel=1e-4)
         assert np.count_nonzero(maps.weights) == 1

@@ -61,6 +61,11 @@ def test_coefficients_are_those_of_ridge_regression_on_all_rows_at_once(rng, lag
     )
 
 
+def test_power_deviation_is_that_within_recordings(rng):
+    series = [Series(s.subject, 2 * s.power + 10 * number, s.scores) for number, s in enumerate(planted(rng))]
+    np.testing.assert_allclose(fit(series).power_sd, 2, rtol=0.2)
+
+
 def test_a_planted_relation_is_found_in_the_held_out_subject(rng):
     series = planted(rng)
     guess, truth = predicted(fit(series), series[-1])[:, 0], series[-1].power[1, 1, CONTEXT - 2 : -2]
