@@ -59,7 +59,7 @@ def _facts(fitted: LinearFit) -> dict[str, str | int | float]:
         "parameters": int(fitted.coefficients.size),
         "components_predicted": int(predicted.sum()),
         "median_penalty": float(np.median(fitted.chosen[predicted])) if predicted.any() else "none",
-        "held_out_gain": float(np.maximum(fitted.gains.max(axis=0), 0).mean()),
+        "estimated_gain": float(np.maximum(fitted.gains.max(axis=0), 0).mean()),
     }
 
 
