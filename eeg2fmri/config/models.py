@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from eeg2fmri.config.base import Positive, Section, Triple
+from eeg2fmri.config.base import Positive, Range, Section, Triple
 
 VARIANTS = ("lp", "fp", "talp", "tafp", "tafp-style", "tafp-style-prior")
 
@@ -130,6 +130,8 @@ class LinearConfig(Section):
     `lags`: ``haemodynamic`` lets a channel and band act through the canonical response and its
     latency derivative over all lags of the context, ``smooth`` through a response of any slow form,
     ``free`` gives every lag its own coefficient.
+    `bands`: edges in Hz, the lower one included; by default the clinical bands (IFCN; Babiloni et
+    al. 2020). A band in which the spectrogram has no bin is left out.
     `drift_cutoff`: slower changes (s) are left out of the fit (SPM's 128 s).
     `penalty`: each component's is chosen of `penalties` by held-out subjects (``grouped``) or by
     generalised cross-validation (``gcv``), which takes the volumes of a recording as independent.
@@ -138,6 +140,9 @@ class LinearConfig(Section):
     family: Literal["linear"] = "linear"
     variant: Literal["linear"] = "linear"
     components: Positive = 64
+    bands: Annotated[dict[str, Range], Field(min_length=1)] = {  # noqa: RUF012 - pydantic copies it
+        "delta": (0.1, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0), "gamma": (30.0, 80.0),
+    }  # fmt: skip
     lags: Literal["haemodynamic", "smooth", "free"] = "haemodynamic"
     drift_cutoff: Annotated[float, Field(gt=0)] = 128.0
     penalty: Literal["grouped", "gcv"] = "grouped"
@@ -145,6 +150,13 @@ class LinearConfig(Section):
         0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300,
     )  # fmt: skip
     bold_scaling: Literal["recording", "volume", "voxel", "psc"] = "recording"
+
+    @model_validator(mode="after")
+    def _ordered_bands(self) -> Self:
+        for name, (low, high) in self.bands.items():
+            if not 0 <= low < high:
+                raise ValueError(f"bands.{name} must be (low, high) in Hz, 0 <= low < high, found ({low}, {high})")
+        return self
 
 
 class MeanConfig(Section):

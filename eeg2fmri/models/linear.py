@@ -12,6 +12,7 @@ form).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +20,6 @@ from scipy import fft, stats
 
 from eeg2fmri.errors import SpecError
 
-# Hz, lower edge included: the clinical bands (IFCN; Babiloni et al. 2020).
-BANDS = {"delta": (0.1, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0), "gamma": (30.0, 80.0)}
 FLOOR = 1e-12  # µV²: keeps the log of a flat channel finite
 FASTEST = 10.0  # s: the haemodynamic response lets little through that is faster
 
@@ -29,13 +28,16 @@ FASTEST = 10.0  # s: the haemodynamic response lets little through that is faste
 class LinearNetwork:
     """A fitted regression.
 
-    frequencies: (F,) Hz.  power_mean: (C, B), mean log power.  lag_shapes: (T, H).
+    frequencies: (F,) Hz.  bands: (B, 2), Hz, lower and upper edges.  power_mean, power_sd: (C, B), mean of
+    log power, and its deviation within a recording (for the maps alone).  lag_shapes: (T, H).
     coefficients: (P, K).  components: (K, V), orthonormal.  intercept: (V,), mean training volume.
     grid: (3,).
     """
 
     frequencies: np.ndarray
+    bands: np.ndarray
     power_mean: np.ndarray
+    power_sd: np.ndarray
     lag_shapes: np.ndarray
     coefficients: np.ndarray
     components: np.ndarray
@@ -44,7 +46,7 @@ class LinearNetwork:
 
     def predict(self, eeg: np.ndarray) -> np.ndarray:
         """Volumes (n, x, y, z) in standardised units from EEG windows (n, C, F, T) in µV."""
-        power = log_band_power(eeg, self.frequencies) - self.power_mean[..., None]
+        power = log_band_power(eeg, self.frequencies, self.bands) - self.power_mean[..., None]
         scores = (power @ self.lag_shapes).reshape(len(eeg), -1) @ self.coefficients
         volumes = scores @ self.components + self.intercept
         return volumes.reshape(len(eeg), *map(int, self.grid)).astype(np.float32, copy=False)
@@ -57,7 +59,7 @@ class LinearNetwork:
         mask : (x, y, z) bool, the brain.
         """
         (channels, bands), shapes = self.power_mean.shape, self.lag_shapes
-        each = self.coefficients.reshape(channels, bands, shapes.shape[1], -1)
+        each = self.coefficients.reshape(channels, bands, shapes.shape[1], -1) * self.power_sd[..., None, None]
         response = np.einsum("th,cbhk->cbtk", shapes, each)
         inside = self.components[:, mask.ravel()]
         squared = np.einsum("cbtk,kl,cbtl->cb", response, inside @ inside.T, response, optimize=True)
@@ -78,9 +80,10 @@ class CoefficientMaps:
     They are the weights of a regression on correlated features, not where the activity lies: a
     channel may get weight for cancelling what another picks up (Haufe et al. 2014, NeuroImage 87:96).
 
-    strength: (C, B), BOLD fluctuation (root mean square over the brain) that log power with
-    independent fluctuations of one unit, a factor e, drives.  weights: (C, B), signed change of BOLD at
-    the peak of the component that is predicted most strongly, for one unit throughout the context.
+    strength: (C, B), BOLD fluctuation (root mean square over the brain) that log power drives when it
+    fluctuates by its own deviation, independently from window to window.  weights: (C, B), signed change
+    of BOLD at the peak of the component that is predicted most strongly, for one deviation of log power
+    throughout the context.
     component: (x, y, z), that component, 1 at its peak.
     """
 
@@ -89,36 +92,35 @@ class CoefficientMaps:
     component: np.ndarray
 
 
-def bands_of(frequencies: np.ndarray) -> dict[str, np.ndarray]:
-    """Bins of each band that has any, by the band's name.
+def bands_with_bins(bands: Mapping[str, tuple[float, float]], frequencies: np.ndarray) -> dict[str, np.ndarray]:
+    """Edges (2,) of each band that has a bin, by the band's name.
 
     Raises
     ------
     SpecError
         If no bin falls into any band.
     """
-    bins = {name: np.flatnonzero((frequencies >= low) & (frequencies < high)) for name, (low, high) in BANDS.items()}
-    bins = {name: b for name, b in bins.items() if len(b)}
-    if not bins:
-        raise SpecError(f"no frequency of {frequencies[0]:g} to {frequencies[-1]:g} Hz lies in a band of {BANDS}")
-    return bins
+    kept = {name: np.asarray(edges) for name, edges in bands.items() if _bins(frequencies, edges).any()}
+    if not kept:
+        raise SpecError(f"no frequency of {frequencies[0]:g} to {frequencies[-1]:g} Hz lies in a band of {dict(bands)}")
+    return kept
 
 
-def log_band_power(eeg: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
-    """Natural log of the power in each band that has a bin, (n, C, B, T).
+def log_band_power(eeg: np.ndarray, frequencies: np.ndarray, bands: np.ndarray) -> np.ndarray:
+    """Natural log of the power in each band, (n, C, B, T).
 
     Parameters
     ----------
     eeg : (n, C, F, T) magnitudes in µV.
     frequencies : (F,) Hz.
-
-    Raises
-    ------
-    SpecError
-        If no bin falls into any band.
+    bands : (B, 2), lower and upper edges in Hz, the lower one included; each must hold a bin.
     """
-    power = [np.square(eeg[:, :, b]).sum(axis=2) for b in bands_of(frequencies).values()]
+    power = [np.square(eeg[:, :, _bins(frequencies, edges)]).sum(axis=2) for edges in bands]
     return np.log(np.stack(power, axis=2) + FLOOR)
+
+
+def _bins(frequencies: np.ndarray, edges: Sequence[float] | np.ndarray) -> np.ndarray:
+    return (frequencies >= edges[0]) & (frequencies < edges[1])
 
 
 def lag_shapes(kind: str, context: int, tr: float) -> np.ndarray:

@@ -22,6 +22,8 @@ from eeg2fmri.models.linear import lag_shapes
 from eeg2fmri.models.ridge import Moments, Ridge, gains_generalised, gains_held_out
 from eeg2fmri.signals import without_drift
 
+CONSTANT = 1e-4  # log power that varies less is a dead channel, and what varies is rounding
+
 
 @dataclass(frozen=True)
 class Series:
@@ -45,13 +47,14 @@ class Series:
 class LinearFit:
     """A fitted regression and how its penalties were chosen.
 
-    power_mean: (C, B).  lag_shapes: (T, H).  coefficients: (P, K), in the order (C, B, H).
+    power_mean, power_sd: (C, B).  lag_shapes: (T, H).  coefficients: (P, K), in the order (C, B, H).
     gains: (penalties, K), share of the components' squared error that each penalty is estimated to
     save in unseen data.  chosen: (K,) penalties; infinite where none saved anything, and the component
     is then not predicted.
     """
 
     power_mean: np.ndarray
+    power_sd: np.ndarray
     lag_shapes: np.ndarray
     coefficients: np.ndarray
     gains: np.ndarray
@@ -75,27 +78,25 @@ def fit_linear(train: Sequence[Series], validation: Sequence[Series], tr: float,
     context = train[0].power.shape[2] - len(train[0].scores)
     shapes = lag_shapes(config.lags, context, tr)
 
-    def subjects(series: Sequence[Series]) -> Iterator[Moments]:
+    def subjects(series: Sequence[Series], scale: np.ndarray) -> Iterator[Moments]:
         """Moments of one subject after the other: made when asked for, as each may be 80 MB."""
         for subject in sorted({s.subject for s in series}):
-            own = [s for s in series if s.subject == subject]
-            yield reduce(add, (_moments(s, shapes, tr, config.drift_cutoff) for s in own))
+            own = (_moments(s, shapes, tr, config.drift_cutoff) for s in series if s.subject == subject)
+            yield reduce(add, own).scaled(scale)
 
-    total = reduce(add, subjects(train))
+    total = reduce(add, subjects(train, np.ones(1)))
     scale = _equal_weights(total, sum(len(s.scores) for s in train))
     ridge = Ridge(total.scaled(scale))
     if config.penalty == "gcv":
         gains = gains_generalised(ridge, config.penalties)
     else:
         # A single training subject can only be judged by the validation subjects.
-        several = len({s.subject for s in train}) > 1
-        folds = (own.scaled(scale) for own in subjects(train)) if several else ()
-        unseen = (own.scaled(scale) for own in subjects(validation))
-        gains = gains_held_out(ridge, folds, unseen, config.penalties)
-    useful = gains.max(axis=0) > 0
-    chosen = np.where(useful, np.asarray(config.penalties)[gains.argmax(axis=0)], np.inf)
+        folds = subjects(train, scale) if len({s.subject for s in train}) > 1 else ()
+        gains = gains_held_out(ridge, folds, subjects(validation, scale), config.penalties)
+    chosen = np.where(gains.max(axis=0) > 0, np.asarray(config.penalties)[gains.argmax(axis=0)], np.inf)
     return LinearFit(
         power_mean=_mean_power(train),
+        power_sd=_power_deviation(train, tr, config.drift_cutoff),
         lag_shapes=shapes,
         coefficients=(ridge.coefficients(chosen) * scale[:, None]).astype(np.float32),
         gains=gains,
@@ -112,8 +113,8 @@ def _moments(series: Series, shapes: np.ndarray, tr: float, cutoff: float) -> Mo
 
 def _equal_weights(total: Moments, rows: int) -> np.ndarray:
     """Scales (P,) that give features equal variance, and their products the trace `rows`; 0 for a constant one."""
-    sd = np.sqrt(np.diag(total.features) / rows * len(total.features))
-    return np.divide(1, sd, out=np.zeros_like(sd), where=sd > 0)
+    sd = np.sqrt(np.diag(total.features) / rows)
+    return np.divide(1, sd * np.sqrt(len(sd)), out=np.zeros_like(sd), where=sd > CONSTANT)
 
 
 def _mean_power(train: Sequence[Series]) -> np.ndarray:
@@ -121,3 +122,9 @@ def _mean_power(train: Sequence[Series]) -> np.ndarray:
     each = [series.contexts() for series in train]
     windows = sum(len(c) * c.shape[3] for c in each)
     return (sum(c.sum(axis=(0, 3), dtype=np.float64) for c in each) / windows).astype(np.float32)
+
+
+def _power_deviation(train: Sequence[Series], tr: float, cutoff: float) -> np.ndarray:
+    """Standard deviation of log power within recordings, without drifts, (C, B)."""
+    each = [without_drift(np.moveaxis(series.power, 2, 0), tr, cutoff) for series in train]
+    return np.sqrt(np.concatenate(each).var(axis=0, dtype=np.float64)).astype(np.float32)

@@ -13,7 +13,8 @@ import mlflow
 import numpy as np
 
 from eeg2fmri import plotting
-from eeg2fmri.config import Calhas2022Config, Config, ModelConfig, flatten
+from eeg2fmri.config import Calhas2022Config, Config, LinearConfig, ModelConfig, flatten
+from eeg2fmri.models.linear import LinearNetwork, bands_with_bins
 from eeg2fmri.pipeline.card import model_card
 from eeg2fmri.pipeline.data import say_skipped
 from eeg2fmri.serving import Bundle
@@ -152,6 +153,24 @@ def _register(
     log.figure(
         plotting.learning_curves(result.history, title=model.variant, monitor=monitor), "figures/learning_curves.png"
     )
+    if isinstance(model, LinearConfig) and isinstance(result.model.network, LinearNetwork):
+        _log_coefficients(log, model, result.model.network, bundle)
     log.text(model_card(bundle, result), "model_card.md")
     facts = {"data_digest": store.digest, "variant": model.variant}
     return log_bundle(bundle, config.registry.name, example=train.eeg(np.arange(1))[0], metadata_=facts)
+
+
+def _log_coefficients(log: RunLog, model: LinearConfig, network: LinearNetwork, bundle: Bundle) -> None:
+    """The figure of what a linear model has learned; none if it predicts no component."""
+    if not network.coefficients.any():
+        return
+    maps = network.maps(bundle.model.bold_statistics.mask)
+    figure = plotting.coefficient_figure(
+        maps.strength,
+        maps.weights,
+        maps.component,
+        bundle.signal["channels"],
+        list(bands_with_bins(model.bands, network.frequencies)),
+        title=f"{model.variant}: coefficients",
+    )
+    log.figure(figure, "figures/coefficients.png")

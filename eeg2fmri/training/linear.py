@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eeg2fmri.config import LinearConfig
-from eeg2fmri.models.linear import LinearNetwork, log_band_power
+from eeg2fmri.models.linear import LinearNetwork, bands_with_bins, log_band_power
 from eeg2fmri.models.linear_fit import LinearFit, Series, fit_linear
 from eeg2fmri.signals import principal_components, without_drift
 from eeg2fmri.store import Windows
@@ -32,13 +32,18 @@ def fit_linear_model(
 ) -> FitResult:
     """Fit components of the training volumes, then the regression of their scores on band power."""
     tr = 1 / float(frequencies[0])
+    # The served model keeps float32: what lies on an edge must fall to the same side here and there.
+    frequencies = frequencies.astype(np.float32)
+    bands = np.stack(list(bands_with_bins(config.bands, frequencies).values()))
     mean = train.mean_volume(config.bold_scaling)
     basis = principal_components(lambda: _without_drift(train, config, tr), config.components, memory=MEMORY)
-    series = [list(_series(w, config.bold_scaling, frequencies, basis, mean)) for w in (train, validation)]
+    series = [list(_series(w, config.bold_scaling, frequencies, bands, basis, mean)) for w in (train, validation)]
     fitted = fit_linear(series[0], series[1], tr, config)
     network = LinearNetwork(
-        frequencies=frequencies.astype(np.float32),
+        frequencies=frequencies,
+        bands=bands,
         power_mean=fitted.power_mean,
+        power_sd=fitted.power_sd,
         lag_shapes=fitted.lag_shapes,
         coefficients=fitted.coefficients,
         components=basis,
@@ -54,7 +59,7 @@ def _facts(fitted: LinearFit) -> dict[str, str | int | float]:
         "parameters": int(fitted.coefficients.size),
         "components_predicted": int(predicted.sum()),
         "median_penalty": float(np.median(fitted.chosen[predicted])) if predicted.any() else "none",
-        "held_out_gain": float(np.maximum(fitted.gains.max(axis=0), 0).mean()),
+        "estimated_gain": float(np.maximum(fitted.gains.max(axis=0), 0).mean()),
     }
 
 
@@ -81,10 +86,10 @@ def _without_drift(windows: Windows, config: LinearConfig, tr: float) -> Iterato
 
 
 def _series(
-    windows: Windows, kind: str, frequencies: np.ndarray, basis: np.ndarray, mean: np.ndarray
+    windows: Windows, kind: str, frequencies: np.ndarray, bands: np.ndarray, basis: np.ndarray, mean: np.ndarray
 ) -> Iterator[Series]:
     """Band power and component scores of each recording."""
     for number, recording in enumerate(windows.recordings):
         scores = [(block - mean.ravel()) @ basis.T for block in _blocks(windows, number, kind)]
-        power = log_band_power(np.moveaxis(recording.spectrogram, 0, -1)[None], frequencies)[0]
+        power = log_band_power(np.moveaxis(recording.spectrogram, 0, -1)[None], frequencies, bands)[0]
         yield Series(recording.subject, power, np.concatenate(scores))

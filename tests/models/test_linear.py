@@ -3,27 +3,35 @@
 import numpy as np
 import pytest
 
+from eeg2fmri.config import LinearConfig
 from eeg2fmri.errors import SpecError
-from eeg2fmri.models.linear import LinearNetwork, lag_shapes, log_band_power
+from eeg2fmri.models.linear import LinearNetwork, bands_with_bins, lag_shapes, log_band_power
 
 TR = 2.0
 FREQUENCIES = np.arange(1, 21) / TR  # 0.5 to 10 Hz: delta, theta, alpha
+EDGES = np.array([[0.1, 4.0], [4.0, 8.0], [8.0, 13.0]])
 GRID, CHANNELS, CONTEXT = (4, 3, 2), 3, 5
-BANDS = 3
+BANDS = len(EDGES)
 
 
 def test_log_band_power_is_the_log_of_the_summed_squares():
     eeg = np.zeros((1, 1, 20, 1))
     eeg[0, 0, [0, 1], 0] = 3, 4  # 0.5 and 1 Hz: delta
     eeg[0, 0, 15, 0] = 2  # 8 Hz: alpha
-    power = log_band_power(eeg, FREQUENCIES)
+    power = log_band_power(eeg, FREQUENCIES, EDGES)
     assert power.shape == (1, 1, BANDS, 1)
     np.testing.assert_allclose(np.exp(power[0, 0, :, 0]), [25, 0, 4], atol=1e-9)
 
 
-def test_frequencies_outside_every_band_are_refused():
-    with pytest.raises(SpecError, match="band"):
-        log_band_power(np.ones((1, 1, 2, 1)), np.array([100.0, 200.0]))
+def test_bands_without_bins_are_left_out():
+    kept = bands_with_bins(LinearConfig().bands, FREQUENCIES)
+    assert list(kept) == ["delta", "theta", "alpha"]
+    np.testing.assert_array_equal(np.stack(list(kept.values())), EDGES)
+
+
+def test_frequencies_outside_every_band_are_refused(refuses):
+    with refuses(SpecError, "no frequency of 100 to 200 Hz lies in a band"):
+        bands_with_bins(LinearConfig().bands, np.array([100.0, 200.0]))
 
 
 def test_the_haemodynamic_shape_peaks_five_seconds_before_the_volume():
@@ -56,7 +64,9 @@ class TestMaps:
         coefficients[0, 0, 0, 0] = 0.5
         return LinearNetwork(
             frequencies=FREQUENCIES.astype(np.float32),
+            bands=EDGES,
             power_mean=np.zeros((CHANNELS, BANDS), np.float32),
+            power_sd=np.full((CHANNELS, BANDS), 0.5, np.float32),
             lag_shapes=rng.standard_normal((CONTEXT, 2)).astype(np.float32),
             coefficients=coefficients.reshape(-1, 2),
             components=components,
@@ -68,7 +78,7 @@ class TestMaps:
         mask = np.ones(GRID, bool)
         mask[0] = False
         strength = network.maps(mask).strength
-        lags = network.lag_shapes @ [3, -1]
+        lags = 0.5 * network.lag_shapes @ [3, -1]
         expected = np.sqrt(np.square(np.outer(lags, network.components[1][mask.ravel()])).sum() / mask.sum())
         assert strength.shape == (CHANNELS, BANDS)
         assert strength[1, 2] == pytest.approx(expected, rel=1e-5)
@@ -78,7 +88,7 @@ class TestMaps:
         maps = network.maps(np.ones(GRID, bool))
         assert np.abs(maps.component).max() == maps.component.max() == pytest.approx(1)
         eeg = np.ones((2, CHANNELS, len(FREQUENCIES), CONTEXT), np.float32)
-        eeg[1, 1, FREQUENCIES >= 8] *= np.exp(0.5)  # one unit of log power
+        eeg[1, 1, FREQUENCIES >= 8] *= np.exp(0.25)  # one deviation of log power, an amplitude's half
         change = np.subtract(*network.predict(eeg)[::-1])
         assert maps.weights[1, 2] == pytest.approx(change[maps.component == 1].item(), rel=1e-4)
         assert np.count_nonzero(maps.weights) == 1

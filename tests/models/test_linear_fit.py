@@ -61,6 +61,11 @@ def test_coefficients_are_those_of_ridge_regression_on_all_rows_at_once(rng, lag
     )
 
 
+def test_power_deviation_is_that_within_recordings(rng):
+    series = [Series(s.subject, 2 * s.power + 10 * number, s.scores) for number, s in enumerate(planted(rng))]
+    np.testing.assert_allclose(fit(series).power_sd, 2, rtol=0.2)
+
+
 def test_a_planted_relation_is_found_in_the_held_out_subject(rng):
     series = planted(rng)
     guess, truth = predicted(fit(series), series[-1])[:, 0], series[-1].power[1, 1, CONTEXT - 2 : -2]
@@ -133,9 +138,11 @@ def test_recordings_of_one_subject_are_held_out_together(rng):
     assert honest < fooled - 0.2
 
 
-def test_a_feature_that_never_varies_gets_no_weight(rng):
-    series = planted(rng)
-    flat = [Series(s.subject, s.power * [[[1.0]], [[1.0]], [[0.0]]], s.scores) for s in series]
-    coefficients = fit(flat).coefficients.reshape(CHANNELS, -1)
+def test_a_dead_channel_gets_no_weight(rng):
+    series = [Series(s.subject, s.power.astype(np.float32), s.scores) for s in planted(rng)]
+    for s in series:
+        s.power[2] = np.log(1e-12)
+    coefficients = fit(series).coefficients.reshape(CHANNELS, -1)
     assert np.isfinite(coefficients).all()
+    assert coefficients[1].any()
     assert not coefficients[2].any()

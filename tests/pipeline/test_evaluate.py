@@ -100,6 +100,11 @@ def test_a_model_of_uncoupled_data_does_not(evaluated, store):
     assert p_value > 0.05
 
 
+def test_the_training_run_shows_the_coefficients_of_a_linear_model(evaluated):
+    figures = mlflow.MlflowClient().list_artifacts(evaluated[0].run_id, "figures")
+    assert "figures/coefficients.png" in {item.path for item in figures}
+
+
 def test_scores_are_kept_per_subject(run, store):
     table = pd.DataFrame(**mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/scores.json"))
     assert set(table.columns) == {"subject", "recording", "condition"} | SCORES

@@ -17,6 +17,7 @@ from eeg2fmri.training import linear as training_linear
 from tests.fakes import CONTEXT, FREQUENCIES, TR, recording
 
 CUTOFF = 6.0
+BANDS = np.array([(0.1, 4), (4, 8), (8, 13), (13, 30)])  # those with a bin
 
 
 def parts(windows=60):
@@ -32,7 +33,7 @@ def direct(config: LinearConfig, train: Windows, validation: Windows, eeg: np.nd
     subject = np.array([r.subject for r in both.recordings])[both.owner]
     seen = both.owner < len(train.recordings)
     shapes = lag_shapes(config.lags, CONTEXT, TR)
-    power = log_band_power(both.eeg(rows), FREQUENCIES)
+    power = log_band_power(both.eeg(rows), FREQUENCIES, BANDS)
     x = (power @ shapes).reshape(len(rows), -1).astype(np.float64)
     y = both.standardised(rows, config.bold_scaling).reshape(len(rows), -1).astype(np.float64)
     intercept = y[seen].mean(axis=0)
@@ -56,7 +57,7 @@ def direct(config: LinearConfig, train: Windows, validation: Windows, eeg: np.nd
             saved[number] += np.square(scores[own]).sum(axis=0) - np.square(error).sum(axis=0)
     each = np.stack([ridge(seen, penalty) for penalty in config.penalties])
     chosen = each[saved.argmax(axis=0), :, np.arange(len(basis))].T * (saved.max(axis=0) > 0) / scale[:, None]
-    change = log_band_power(eeg, FREQUENCIES) - power[seen].mean(axis=(0, 3))[..., None]
+    change = log_band_power(eeg, FREQUENCIES, BANDS) - power[seen].mean(axis=(0, 3))[..., None]
     volumes = (change @ shapes).reshape(len(eeg), -1) @ chosen @ basis + intercept
     return volumes.reshape(len(eeg), *both.recordings[0].mask.shape)
 
@@ -73,6 +74,16 @@ def test_equals_the_direct_fit(monkeypatch, lags, block):
     expected = direct(config, train, validation, eeg)
     assert np.ptp(expected, axis=0).max() > 0.1  # it predicts something
     np.testing.assert_allclose(model.network.predict(eeg), expected, atol=1e-4)
+
+
+def test_a_band_of_ones_own_is_all_that_is_used():
+    train, validation = parts()
+    scores = {}
+    for name, edges in {"alpha": (8.0, 13.0), "beta": (13.0, 30.0)}.items():
+        config = LinearConfig(components=6, lags="free", bands={name: edges})
+        result = fit(config, train, validation, FREQUENCIES, FitSettings())
+        scores[name] = result.history["val/r2_temporal"][0]
+    assert scores["alpha"] > 0.6 > 0.2 > scores["beta"]  # the planted course drives alpha
 
 
 def test_generalised_cross_validation_finds_the_planted_relation():
