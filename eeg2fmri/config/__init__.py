@@ -13,9 +13,11 @@ from eeg2fmri.config.models import (
     VARIANTS,
     BlockSpec,
     Calhas2022Config,
+    FactorisedConfig,
     LinearConfig,
     MeanConfig,
     ModelConfig,
+    RecordingTraining,
     TrainingConfig,
 )
 from eeg2fmri.config.sections import (
@@ -37,9 +39,11 @@ __all__ = [
     "DataConfig",
     "DatasetConfig",
     "EvaluationConfig",
+    "FactorisedConfig",
     "LinearConfig",
     "MeanConfig",
     "ModelConfig",
+    "RecordingTraining",
     "RegistryConfig",
     "RunConfig",
     "SearchConfig",

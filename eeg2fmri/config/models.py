@@ -4,11 +4,41 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from eeg2fmri.config.base import Positive, Range, Section, Triple
 
 VARIANTS = ("lp", "fp", "talp", "tafp", "tafp-style", "tafp-style-prior")
+
+
+def _ordered(bands: dict[str, Range]) -> dict[str, Range]:
+    for name, (low, high) in bands.items():
+        if not 0 <= low < high:
+            raise ValueError(f"{name} must be (low, high) in Hz, 0 <= low < high, found ({low}, {high})")
+    return bands
+
+
+Bands = Annotated[dict[str, Range], Field(min_length=1), AfterValidator(_ordered)]
+Penalties = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+CLINICAL_BANDS: dict[str, Range] = {
+    "delta": (0.1, 4.0),
+    "theta": (4.0, 8.0),
+    "alpha": (8.0, 13.0),
+    "beta": (13.0, 30.0),
+    "gamma": (30.0, 80.0),
+}
+# Alpha, beta and gamma in parts: networks differ in which part of a band they follow.
+FINE_BANDS: dict[str, Range] = {
+    "delta": (1.0, 4.0),
+    "theta": (4.0, 8.0),
+    "low alpha": (8.0, 10.5),
+    "high alpha": (10.5, 13.0),
+    "low beta": (13.0, 17.0),
+    "mid beta": (17.0, 23.0),
+    "high beta": (23.0, 30.0),
+    "low gamma": (30.0, 45.0),
+    "high gamma": (45.0, 80.0),
+}
 
 
 class BlockSpec(Section):
@@ -42,6 +72,15 @@ class TrainingConfig(Section):
     learning_rate: Annotated[float, Field(gt=0)] = 0.002980911194116198
     patience: Positive = 3
     monitor: Literal["val/r2_temporal", "val/loss", "val/mae"] = "val/r2_temporal"
+
+
+class RecordingTraining(Section):
+    """Optimisation of a network that is trained on whole recordings, one a step."""
+
+    epochs: Positive = 20
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-4
+    patience: Positive = 5
+    monitor: Literal["val/r2_temporal", "val/mae"] = "val/r2_temporal"
 
 
 class Calhas2022Config(Section):
@@ -140,23 +179,37 @@ class LinearConfig(Section):
     family: Literal["linear"] = "linear"
     variant: Literal["linear"] = "linear"
     components: Positive = 64
-    bands: Annotated[dict[str, Range], Field(min_length=1)] = {  # noqa: RUF012 - pydantic copies it
-        "delta": (0.1, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0), "gamma": (30.0, 80.0),
-    }  # fmt: skip
+    bands: Bands = CLINICAL_BANDS
     lags: Literal["haemodynamic", "smooth", "free"] = "haemodynamic"
     drift_cutoff: Annotated[float, Field(gt=0)] = 128.0
     penalty: Literal["grouped", "gcv"] = "grouped"
-    penalties: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
-        0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300,
-    )  # fmt: skip
+    penalties: Penalties = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
     bold_scaling: Literal["recording", "volume", "voxel", "psc"] = "recording"
 
-    @model_validator(mode="after")
-    def _ordered_bands(self) -> Self:
-        for name, (low, high) in self.bands.items():
-            if not 0 <= low < high:
-                raise ValueError(f"bands.{name} must be (low, high) in Hz, 0 <= low < high, found ({low}, {high})")
-        return self
+
+class FactorisedConfig(Section):
+    """A network of few sources, ours: band power → sources over channels and bands → response → components.
+
+    It starts at a reduced-rank regression, whose `sources` see standardised log power with a ridge
+    `penalty` (of the mean variance of a feature) and BOLD without `nuisance` components of noise, and is
+    trained on from there; `hidden` units correct each window's sources (0: none). `members` networks, each
+    without some of the training subjects, are averaged. `drift_cutoff` as in `linear`.
+    """
+
+    family: Literal["factorised"] = "factorised"
+    variant: Literal["factorised"] = "factorised"
+    sources: Positive = 8
+    members: Positive = 3
+    hidden: Annotated[int, Field(ge=0)] = 32
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    components: Positive = 64
+    bands: Bands = FINE_BANDS
+    nuisance: Annotated[int, Field(ge=0)] = 6
+    penalty: Annotated[float, Field(gt=0)] = 3.0
+    loading_penalties: Penalties = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+    drift_cutoff: Annotated[float, Field(gt=0)] = 128.0
+    bold_scaling: Literal["recording", "volume", "voxel", "psc"] = "recording"
+    training: RecordingTraining = RecordingTraining()
 
 
 class MeanConfig(Section):
@@ -167,5 +220,10 @@ class MeanConfig(Section):
     bold_scaling: Literal["recording"] = "recording"
 
 
-ModelConfig = Calhas2022Config | LinearConfig | MeanConfig
-FAMILIES: dict[str, type[ModelConfig]] = {"calhas2022": Calhas2022Config, "linear": LinearConfig, "mean": MeanConfig}
+ModelConfig = Calhas2022Config | FactorisedConfig | LinearConfig | MeanConfig
+FAMILIES: dict[str, type[ModelConfig]] = {
+    "calhas2022": Calhas2022Config,
+    "factorised": FactorisedConfig,
+    "linear": LinearConfig,
+    "mean": MeanConfig,
+}

@@ -68,10 +68,14 @@ def without_drift(series: np.ndarray, tr: float, cutoff: float) -> np.ndarray:
     -------
     A new array of the same shape and type.
     """
-    waves = fft.idct(np.eye(len(series), int(2 * len(series) * tr / cutoff) + 1), axis=0, norm="ortho")
     flat = series.reshape(len(series), -1)
-    waves = waves.astype(flat.dtype)
+    waves = drift_waves(len(series), tr, cutoff).astype(flat.dtype)
     return (flat - waves @ (waves.T @ flat)).reshape(series.shape)
+
+
+def drift_waves(n: int, tr: float, cutoff: float) -> np.ndarray:
+    """The constant and the cosines slower than `cutoff` (s) over n volumes, orthonormal columns (n, q)."""
+    return fft.idct(np.eye(n, int(2 * n * tr / cutoff) + 1), axis=0, norm="ortho")
 
 
 def recording_statistics(volumes: np.ndarray, mask: np.ndarray, *, iqr: bool) -> BoldStatistics:
