@@ -15,7 +15,6 @@ whose V volumes are not all there, are left out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 import keras
@@ -150,6 +149,13 @@ class PairData(keras.utils.PyDataset):
         self.with_volume = model is None or "volume" in model.output
         self.ahead = np.arange(model.parts.config.volumes if model else 1)
         self.rows = complete(windows, len(self.ahead))
+        # Read here and not by the first batch: several threads may ask for one.
+        self.means, self.projected = np.empty(0), (np.empty(0), np.empty(0))
+        if self.components is not None:
+            fluctuations = Fluctuations(windows, bold_scaling)
+            self.means = fluctuations.means
+            if not self.with_volume:
+                self.projected = self.components.project_all(fluctuations.blocks())
         self._start(epoch)
 
     def __len__(self) -> int:
@@ -177,12 +183,11 @@ class PairData(keras.utils.PyDataset):
         """What the loss compares with, unless it is the fMRI encoder's input `volumes`."""
         ahead = self._ahead(rows)
         if not self.with_volume:
-            coefficients, outside = self._projected
-            return {"coefficients": coefficients[ahead], "outside": outside[ahead]}
+            return {"coefficients": self.projected[0][ahead], "outside": self.projected[1][ahead]}
         volumes = self.volumes(rows) if volumes is None else volumes
         if self.components is None:
             return {"volume": volumes}
-        anatomy = self._fluctuations.means[self.windows.owner[ahead]] - self.components.mean
+        anatomy = self.means[self.windows.owner[ahead]] - self.components.mean
         return {"volume": volumes - anatomy.reshape(volumes.shape)}
 
     def on_epoch_end(self) -> None:
@@ -192,18 +197,6 @@ class PairData(keras.utils.PyDataset):
     def _ahead(self, rows: np.ndarray) -> np.ndarray:
         """Instances whose volumes are predicted from those of `rows`: (n,), or (n, V) if V > 1."""
         return rows if len(self.ahead) == 1 else rows[:, None] + self.ahead
-
-    @cached_property
-    def _fluctuations(self) -> Fluctuations:
-        return Fluctuations(self.windows, self.bold_scaling)
-
-    @cached_property
-    def _projected(self) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients and squared length outside the basis of every instance, read once."""
-        assert self.components is not None  # a model whose output is coefficients has components
-        each = [self.components.project(block) for block in self._fluctuations.blocks()]
-        coefficients, outside = (np.concatenate(values) for values in zip(*each, strict=True))
-        return coefficients, outside
 
     def _start(self, epoch: int) -> None:
         self.epoch = epoch
