@@ -21,6 +21,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from eeg2fmri.errors import ConfigError
 from eeg2fmri.models.calhas2022 import Calhas2022
 from eeg2fmri.signals import EegStatistics, standardise_eeg
 from eeg2fmri.store import Windows
@@ -204,7 +205,18 @@ class PairData(keras.utils.PyDataset):
 
 
 def complete(windows: Windows, volumes: int) -> np.ndarray:
-    """Instances that have `volumes` consecutive volumes of their recording from their own on."""
-    last = np.minimum(np.arange(len(windows)) + volumes - 1, len(windows) - 1)
-    inside = np.arange(len(windows)) + volumes <= len(windows)
-    return np.flatnonzero(inside & (windows.owner[last] == windows.owner))
+    """Instances that have `volumes` consecutive volumes of their recording from their own on.
+
+    Raises
+    ------
+    ConfigError
+        If a recording has none.
+    """
+    each = [windows.indices(number) for number in range(len(windows.recordings))]
+    for recording, rows in zip(windows.recordings, each, strict=True):
+        if len(rows) < volumes:
+            raise ConfigError(
+                f"volumes: {volumes} at once, but {recording.name} has {len(rows)} with an EEG context; "
+                f"set volumes={len(rows)} or less"
+            )
+    return np.concatenate([rows[: len(rows) - volumes + 1] for rows in each])

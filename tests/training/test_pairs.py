@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from eeg2fmri.errors import ConfigError
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.signals import standardise_eeg
 from eeg2fmri.training.fluctuations import fit_components
@@ -80,6 +81,10 @@ class TestSeveralVolumes:
         each = [train.indices(n)[:-2] for n in range(3)]
         np.testing.assert_array_equal(rows, np.concatenate(each))
         np.testing.assert_array_equal(complete(train, 1), np.arange(len(train)))
+
+    def test_more_than_a_recording_has_are_refused(self, train, refuses):
+        with refuses(ConfigError, r"volumes: 22 at once, but sub-01_.* has 21 .*volumes=21"):
+            complete(train, 22)
 
     def test_targets_are_the_consecutive_volumes_from_the_windows_own(self, train):
         data = pair_data(train, pair_model(build(deep_config(volumes=3), EEG_SHAPE, GRID)))
