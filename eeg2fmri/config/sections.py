@@ -27,6 +27,10 @@ class SearchConfig(Section):
     latent_side: Annotated[tuple[Positive, ...], Field(min_length=1)] = (4, 5, 6, 7, 8, 9, 10, 15, 20)
     filters: Annotated[tuple[Positive, ...], Field(min_length=1)] = (2, 4, 8, 16)
     dropout: Range = (0.0, 0.5)
+    output_filter: Annotated[tuple[Literal["none", "conv", "local"], ...], Field(min_length=1)] = (
+        "none", "conv", "local",
+    )  # fmt: skip
+    fourier: Annotated[tuple[Literal["random", "fixed"], ...], Field(min_length=1)] = ("random", "fixed")
     eeg_target: Triple = (6, 6, 8)
     fmri_target: Triple = (7, 7, 7)
     eeg_blocks: tuple[int, int] = (2, 3)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import optuna
 
 NO_POOL = (1, 1, 1)
+SWITCHES = ("max_pool", "batch_norm", "skip")
 
 
 def suggest_model(
@@ -35,8 +36,10 @@ def suggest_model(
         "filters": trial.suggest_categorical("filters", search.filters),
         "dropout": trial.suggest_float("dropout", *search.dropout),
     }
-    for switch in ("max_pool", "batch_norm", "skip", "output_conv"):
+    for switch in SWITCHES:
         changes[switch] = trial.suggest_categorical(switch, (True, False))
+    for name, choices in _choices(base, search).items():
+        changes[name] = trial.suggest_categorical(name, choices)
     if search.architectures:
         for name, spec, shape, target, depths in (
             ("eeg", base.eeg, eeg_shape, search.eeg_target, search.eeg_blocks),
@@ -48,9 +51,23 @@ def suggest_model(
 
 
 def decoder_weights(model: Calhas2022Config, channels: int, grid: tuple[int, int, int]) -> int:
-    """Weights of the dense layers and the Fourier features between the latent and the volume."""
-    latent = math.prod(model.latent)
-    return latent * (math.prod(grid) + latent + (channels**2 if model.variant == "tafp-style" else 0))
+    """Weights of the layers between the latent and the volume that grow with the latent or the grid."""
+    latent, voxels = math.prod(model.latent), math.prod(grid) * model.volumes
+    style = channels**2 if model.variant == "tafp-style" else 0
+    fourier = latent if model.projects and model.fourier == "random" else 0
+    if model.decoder == "pca":
+        return latent * (model.components * model.volumes + style + fourier) + model.components * math.prod(grid)
+    return latent * (voxels + style + fourier) + (2 * voxels if model.filter == "local" else 0)
+
+
+def _choices(base: Calhas2022Config, search: SearchConfig) -> dict[str, tuple[str, ...]]:
+    """Choices that make sense for the base: its decoder may take no filter, its variant no Fourier features."""
+    choices: dict[str, tuple[str, ...]] = {}
+    if base.decoder == "dense":
+        choices["output_filter"] = search.output_filter
+    if base.projects:
+        choices["fourier"] = search.fourier
+    return choices
 
 
 def parameters_of(base: Calhas2022Config, search: SearchConfig, store: Store) -> dict[str, Any]:
@@ -64,9 +81,11 @@ def parameters_of(base: Calhas2022Config, search: SearchConfig, store: Store) ->
         "filters": base.filters,
         "dropout": base.dropout,
     }
-    for switch in ("max_pool", "batch_norm", "skip", "output_conv"):
+    for switch in SWITCHES:
         wanted[switch] = getattr(base, switch)
-    for name in ("batch_size", "latent_side", "filters"):
+    choices = _choices(base, search)
+    wanted.update({name: {"output_filter": base.filter, "fourier": base.fourier}[name] for name in choices})
+    for name in ("batch_size", "latent_side", "filters", *choices):
         if wanted[name] not in getattr(search, name):
             del wanted[name]
     if search.architectures:

@@ -10,7 +10,7 @@ anatomy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -76,6 +76,11 @@ class Components:
         coefficients = fluctuations @ self.basis.T
         outside = np.square(fluctuations).sum(axis=1) - np.square(coefficients).sum(axis=1)
         return coefficients / self.sd, np.maximum(outside, 0)
+
+    def project_all(self, blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """`project` of many blocks of fluctuations, joined."""
+        coefficients, outside = zip(*map(self.project, blocks), strict=True)
+        return np.concatenate(coefficients), np.concatenate(outside)
 
 
 def fit_components(windows: Windows, scaling: str, count: int) -> Components:

@@ -15,13 +15,13 @@ whose V volumes are not all there, are left out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from eeg2fmri.errors import ConfigError
 from eeg2fmri.models.calhas2022 import Calhas2022
 from eeg2fmri.signals import EegStatistics, standardise_eeg
 from eeg2fmri.store import Windows
@@ -150,6 +150,13 @@ class PairData(keras.utils.PyDataset):
         self.with_volume = model is None or "volume" in model.output
         self.ahead = np.arange(model.parts.config.volumes if model else 1)
         self.rows = complete(windows, len(self.ahead))
+        # Read here and not by the first batch: several threads may ask for one.
+        self.means, self.projected = np.empty(0), (np.empty(0), np.empty(0))
+        if self.components is not None:
+            fluctuations = Fluctuations(windows, bold_scaling)
+            self.means = fluctuations.means
+            if not self.with_volume:
+                self.projected = self.components.project_all(fluctuations.blocks())
         self._start(epoch)
 
     def __len__(self) -> int:
@@ -177,12 +184,11 @@ class PairData(keras.utils.PyDataset):
         """What the loss compares with, unless it is the fMRI encoder's input `volumes`."""
         ahead = self._ahead(rows)
         if not self.with_volume:
-            coefficients, outside = self._projected
-            return {"coefficients": coefficients[ahead], "outside": outside[ahead]}
+            return {"coefficients": self.projected[0][ahead], "outside": self.projected[1][ahead]}
         volumes = self.volumes(rows) if volumes is None else volumes
         if self.components is None:
             return {"volume": volumes}
-        anatomy = self._fluctuations.means[self.windows.owner[ahead]] - self.components.mean
+        anatomy = self.means[self.windows.owner[ahead]] - self.components.mean
         return {"volume": volumes - anatomy.reshape(volumes.shape)}
 
     def on_epoch_end(self) -> None:
@@ -193,25 +199,24 @@ class PairData(keras.utils.PyDataset):
         """Instances whose volumes are predicted from those of `rows`: (n,), or (n, V) if V > 1."""
         return rows if len(self.ahead) == 1 else rows[:, None] + self.ahead
 
-    @cached_property
-    def _fluctuations(self) -> Fluctuations:
-        return Fluctuations(self.windows, self.bold_scaling)
-
-    @cached_property
-    def _projected(self) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients and squared length outside the basis of every instance, read once."""
-        assert self.components is not None  # a model whose output is coefficients has components
-        each = [self.components.project(block) for block in self._fluctuations.blocks()]
-        coefficients, outside = (np.concatenate(values) for values in zip(*each, strict=True))
-        return coefficients, outside
-
     def _start(self, epoch: int) -> None:
         self.epoch = epoch
         self.order = np.random.default_rng((self.seed, epoch)).permutation(self.rows)
 
 
 def complete(windows: Windows, volumes: int) -> np.ndarray:
-    """Instances that have `volumes` consecutive volumes of their recording from their own on."""
-    last = np.minimum(np.arange(len(windows)) + volumes - 1, len(windows) - 1)
-    inside = np.arange(len(windows)) + volumes <= len(windows)
-    return np.flatnonzero(inside & (windows.owner[last] == windows.owner))
+    """Instances that have `volumes` consecutive volumes of their recording from their own on.
+
+    Raises
+    ------
+    ConfigError
+        If a recording has none.
+    """
+    each = [windows.indices(number) for number in range(len(windows.recordings))]
+    for recording, rows in zip(windows.recordings, each, strict=True):
+        if len(rows) < volumes:
+            raise ConfigError(
+                f"volumes: {volumes} at once, but {recording.name} has {len(rows)} with an EEG context; "
+                f"set volumes={len(rows)} or less"
+            )
+    return np.concatenate([rows[: len(rows) - volumes + 1] for rows in each])

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from eeg2fmri.config import VARIANTS, BlockSpec, Calhas2022Config
-from eeg2fmri.errors import SpecError
+from eeg2fmri.config import VARIANTS, BlockSpec, Calhas2022Config, Config, parse
+from eeg2fmri.errors import ConfigError, SpecError
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.training.pairs import pair_model
 from tests.fakes import EEG_SHAPE, EEG_SPEC, FMRI_SPEC, GRID, deep_config
@@ -121,12 +121,20 @@ class TestVariants:
         {"start_at_mean": False},
         {"filters": 3},
         {"latent": (3, 2, 5)},
+        {"output_filter": "local"},
+        {"fourier": "fixed"},
+        {"channel_organising": 0.1},
+        {"volumes": 3},
+        {"volumes": 3, "output_filter": "local"},
     ],
     ids=lambda switch: "-".join(map(str, switch)),
 )
 def test_switches_build_run_and_train(switch, batch):
-    model = pair_model(build(deep_config(**switch), EEG_SHAPE, GRID, mean_volume=np.ones(GRID, np.float32)))
-    assert outputs(model, batch)["volume"].shape == (N, *GRID)
+    config = deep_config(**switch)
+    model = pair_model(build(config, EEG_SHAPE, GRID, mean_volume=np.ones(GRID, np.float32)))
+    if config.volumes > 1:
+        batch["fmri"] = np.stack([batch["fmri"]] * config.volumes, axis=1)
+    assert outputs(model, batch)["volume"].shape == batch["fmri"].shape
     model.compile(optimizer="sgd", jit_compile=False)
     assert np.isfinite(model.train_on_batch(batch)).all()
 
@@ -147,6 +155,115 @@ def test_switch_takes_its_layer_out(switch, layer):
 def test_output_conv_is_one_weight_and_one_bias():
     with_it, without = (build(deep_config(output_filter=kind), EEG_SHAPE, GRID).decoder for kind in ("conv", "none"))
     assert with_it.count_params() - without.count_params() == 2
+
+
+def test_local_filter_is_a_weight_and_a_bias_per_voxel():
+    with_it, without = (build(deep_config(output_filter=kind), EEG_SHAPE, GRID).decoder for kind in ("local", "none"))
+    assert with_it.count_params() - without.count_params() == 2 * np.prod(GRID)
+
+
+def test_fixed_fourier_features_have_no_weights():
+    random, fixed = (build(deep_config(fourier=kind), EEG_SHAPE, GRID).decoder for kind in ("random", "fixed"))
+    assert random.count_params() - fixed.count_params() == 24 * 24 + 24 + 1
+
+
+class TestSeveralVolumes:
+    def test_the_synthesiser_gives_the_first(self, batch, rng):
+        parts = build(deep_config(volumes=3), EEG_SHAPE, GRID)
+        all_of_them = np.asarray(parts.decoder(parts.eeg_encoder(batch["eeg"])))
+        assert all_of_them.shape == (N, 3, *GRID)
+        np.testing.assert_allclose(np.asarray(parts.synthesiser()(batch["eeg"])), all_of_them[:, 0], atol=1e-6)
+
+    def test_the_fmri_encoder_takes_them_as_features(self):
+        one, three = (build(deep_config(volumes=v), EEG_SHAPE, GRID).fmri_encoder for v in (1, 3))
+        assert three.input_shape == (None, 3, *GRID)
+        kernel = FMRI_SPEC.kernels[0]
+        assert three.count_params() - one.count_params() == 2 * int(np.prod(kernel)) * 2 * 2  # 2 more features
+
+    def test_all_start_at_the_mean(self, batch, rng):
+        mean = rng.standard_normal(GRID).astype(np.float32)
+        parts = build(deep_config(volumes=2), EEG_SHAPE, GRID, mean_volume=mean)
+        dense = parts.decoder.get_layer("volume")
+        dense.kernel.assign(np.zeros(dense.kernel.shape))
+        volumes = np.asarray(parts.decoder(parts.eeg_encoder(batch["eeg"])))
+        np.testing.assert_array_equal(volumes, np.broadcast_to(mean, volumes.shape))
+
+
+class TestComponents:
+    @pytest.fixture
+    def basis(self, rng):
+        return rng.standard_normal((4, np.prod(GRID))).astype(np.float32)
+
+    def build(self, rng, basis, **changes):
+        mean = rng.standard_normal(GRID).astype(np.float32)
+        config = deep_config(decoder="pca", components=4, **changes)
+        return build(config, EEG_SHAPE, GRID, mean_volume=mean, basis=basis), mean
+
+    def test_starts_as_the_mean_volume(self, rng, basis, batch):
+        parts, mean = self.build(rng, basis)
+        volume = np.asarray(parts.synthesiser()(batch["eeg"]))
+        np.testing.assert_array_equal(volume, np.broadcast_to(mean, volume.shape))
+
+    @pytest.mark.parametrize("volumes", [1, 2])
+    def test_volumes_are_the_mean_plus_coefficients_times_basis(self, rng, basis, batch, volumes):
+        parts, mean = self.build(rng, basis, volumes=volumes)
+        dense = parts.decoder.get_layer("coefficients")
+        dense.kernel.assign(rng.standard_normal(dense.kernel.shape))
+        encoded = parts.eeg_encoder(batch["eeg"])
+        amounts = np.asarray(parts.coefficients(encoded)).reshape(N * volumes, 4)
+        expected = (amounts @ basis).reshape(N, volumes, *GRID) + mean
+        np.testing.assert_allclose(np.asarray(parts.synthesiser()(batch["eeg"])), expected[:, 0], atol=1e-4)
+        np.testing.assert_allclose(np.asarray(parts.decoder(encoded)).reshape(expected.shape), expected, atol=1e-4)
+
+    def test_no_fmri_encoder_unless_the_latents_are_aligned(self, rng, basis):
+        assert self.build(rng, basis)[0].fmri_encoder is None
+        assert self.build(rng, basis, latent_loss=True)[0].fmri_encoder is not None
+        assert build(deep_config(latent_loss=False), EEG_SHAPE, GRID).fmri_encoder is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"variant": variant} for variant in VARIANTS),
+        {"output_filter": "local", "weight_decay": 0.1},
+        {"fourier": "fixed", "volumes": 2},
+        {"decoder": "pca", "components": 5, "volumes": 2},
+        {"decoder": "pca", "components": 5, "train_basis": True, "variant": "lp"},
+    ],
+    ids=lambda changes: "-".join(map(str, changes.values())),
+)
+def test_loaded_synthesiser_gives_identical_volumes(changes, batch, tmp_path, rng):
+    config = deep_config(**changes)
+    basis = rng.standard_normal((5, np.prod(GRID))).astype(np.float32) if config.decoder == "pca" else None
+    model = build(config, EEG_SHAPE, GRID, mean_volume=np.ones(GRID, np.float32), basis=basis).synthesiser()
+    for weight in model.trainable_weights:
+        weight.assign(0.3 * rng.standard_normal(weight.shape))
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras", safe_mode=True)
+    np.testing.assert_array_equal(np.asarray(again(batch["eeg"])), np.asarray(model(batch["eeg"])))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"variant": "lp", "channel_organising": 0.1}, "channel_organising: the variant lp has no attention"),
+        ({"variant": "talp", "fourier": "fixed"}, "fourier: the variant talp has no Fourier"),
+        ({"train_basis": True}, "train_basis: .* set decoder: pca"),
+        ({"decoder": "pca", "output_filter": "conv"}, "output_filter: conv .* none or auto"),
+        ({"decoder": "pca", "start_at_mean": False}, "start_at_mean: false"),
+    ],
+)
+def test_impossible_combinations_are_refused_with_the_reason(refuses, changes, words):
+    with refuses(ConfigError, words):
+        parse(Config, {"models": [{"family": "calhas2022", **changes}]}, "test")
+
+
+def test_filter_and_latent_loss_follow_the_decoder():
+    dense, pca = Calhas2022Config(), Calhas2022Config(decoder="pca")
+    assert (dense.filter, dense.aligns) == ("conv", True)
+    assert (pca.filter, pca.aligns) == ("none", False)
+    assert Calhas2022Config(decoder="pca", latent_loss=True).aligns
+    assert not Calhas2022Config(latent_loss=False).aligns
 
 
 def test_dropout_acts_in_training_and_on_the_fmri_side_only(batch):

@@ -10,7 +10,11 @@ import pytest
 from keras import layers
 
 from eeg2fmri.models.layers import (
+    FirstVolume,
+    FixedFourierFeatures,
     LearnedStyle,
+    LocallyConnected,
+    PrincipalVolumes,
     RandomFourierFeatures,
     ResidualBlock,
     TopographicalAttention,
@@ -218,3 +222,87 @@ def test_learned_style_multiplies_by_one_trained_vector(rng):
 def test_penalty_is_the_sum_of_squares():
     assert float(l2(0.1)(np.asarray([1.0, -2.0], np.float32))) == pytest.approx(0.5)
     assert l2(0.0) is None
+
+
+class TestFixedFourierFeatures:
+    D = 5
+
+    def test_formula(self, rng):
+        z = rng.standard_normal((B, self.D)).astype(np.float32)
+        total = z.astype(np.float64).sum(axis=1, keepdims=True)
+        expected = np.cos(np.pi * total * 2 ** (np.arange(self.D) / self.D))
+        np.testing.assert_allclose(np.asarray(FixedFourierFeatures()(z)), expected, atol=2e-5)
+
+    def test_nothing_is_drawn_or_trained(self):
+        layer = FixedFourierFeatures()
+        layer(np.zeros((1, self.D), np.float32))
+        assert layer.weights == []
+
+
+class TestLocallyConnected:
+    def test_every_voxel_has_its_weight_and_bias(self, rng):
+        x = rng.standard_normal((B, 4, 3, 2)).astype(np.float32)
+        layer = LocallyConnected()
+        np.testing.assert_array_equal(np.asarray(layer(x)), x)
+        kernel, bias = rng.standard_normal((2, 4, 3, 2)).astype(np.float32)
+        layer.set_weights([kernel, bias])
+        np.testing.assert_allclose(np.asarray(layer(x)), x * kernel + bias, atol=1e-6)
+
+    def test_weight_decay_counts_kernel_and_bias(self):
+        layer = LocallyConnected(0.1)
+        layer.build((None, 2))
+        layer.set_weights([np.asarray([1.0, 2.0]), np.asarray([3.0, 0.0])])
+        assert float(sum(layer.losses)) == pytest.approx(0.1 * (1 + 4 + 9))
+
+
+class TestPrincipalVolumes:
+    GRID, K = (3, 4, 2), 5
+
+    @pytest.mark.parametrize("lead", [(B,), (B, 2)], ids=["one volume", "two volumes"])
+    def test_mean_plus_combination(self, rng, lead):
+        layer = PrincipalVolumes(self.GRID)
+        layer.build((None, *lead[1:], self.K))
+        mean, basis = rng.standard_normal(24).astype(np.float32), rng.standard_normal((self.K, 24)).astype(np.float32)
+        layer.mean.assign(mean)
+        layer.basis.assign(basis)
+        amounts = rng.standard_normal((*lead, self.K)).astype(np.float32)
+        expected = (amounts @ basis + mean).reshape(*lead, *self.GRID)
+        np.testing.assert_allclose(np.asarray(layer(amounts)), expected, atol=1e-5)
+
+    @pytest.mark.parametrize("train_basis", [True, False])
+    def test_only_the_basis_can_be_trained(self, train_basis):
+        layer = PrincipalVolumes(self.GRID, train_basis)
+        layer.build((None, self.K))
+        assert [w.name for w in layer.trainable_weights] == ["basis"] * train_basis
+
+
+def test_first_of_several_volumes(rng):
+    x = rng.standard_normal((B, 3, 4, 5, 2)).astype(np.float32)
+    np.testing.assert_array_equal(np.asarray(FirstVolume()(x)), x[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (TopographicalAttention(), (C, F, T)),
+        (ResidualBlock(3, (2, 2, 2), (1, 1, 1), (2, 1, 1), (1, 1, 1), weight_decay=0.1), (4, 5, 3, 2)),
+        (RandomFourierFeatures(seed=3), (6,)),
+        (FixedFourierFeatures(), (6,)),
+        (LocallyConnected(0.1), (4, 3, 2)),
+        (PrincipalVolumes((3, 4, 2), train_basis=True), (5,)),
+        (FirstVolume(), (3, 4, 5, 2)),
+        (LearnedStyle(), (6,)),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, layers.Layer) else "",
+)
+def test_saved_and_loaded_without_custom_objects(layer, shape, rng, tmp_path):
+    x = keras.Input(shape)
+    model = keras.Model(x, layer(x))
+    randomise(layer, rng)
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras", safe_mode=True)
+    example = rng.standard_normal((B, *shape)).astype(np.float32)
+    for before, after in zip(keras.tree.flatten(model(example)), keras.tree.flatten(again(example)), strict=True):
+        np.testing.assert_array_equal(np.asarray(before), np.asarray(after))
+    assert len(again.trainable_weights) == len(model.trainable_weights)
+    assert len(again.losses) == len(model.losses)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
 from eeg2fmri.models.calhas2022 import build
-from eeg2fmri.training.losses import cosine_distance, mean_absolute_error
+from eeg2fmri.training.fluctuations import Components
+from eeg2fmri.training.losses import (
+    component_squared_error,
+    cosine_distance,
+    mean_absolute_error,
+    mean_squared_error,
+    organising_penalty,
+)
 from eeg2fmri.training.pairs import pair_model
 from tests.fakes import EEG_SHAPE, GRID, deep_config
 
@@ -67,3 +75,86 @@ def test_loss_of_a_step_is_error_plus_distance_plus_penalty(rng):
     assert scores["mae"] == pytest.approx(mae, rel=1e-4)
     assert scores["cosine"] == pytest.approx(cosine, rel=1e-4)
     assert scores["loss"] == pytest.approx(mae + cosine + penalty, rel=1e-4)
+
+
+class TestComponents:
+    """The squared error from K coefficients is that of the volumes they make."""
+
+    K, V = 5, 60
+
+    @pytest.fixture
+    def components(self, rng):
+        basis = np.linalg.qr(rng.standard_normal((self.V, self.K)))[0].T.astype(np.float32)
+        sd = np.linspace(3, 1, self.K, dtype=np.float32)
+        return Components(np.zeros(self.V, np.float32), basis, sd, 1.0)
+
+    def test_equals_the_error_over_voxels(self, rng, components):
+        fluctuations = rng.standard_normal((4, self.V)).astype(np.float32)
+        predicted = rng.standard_normal((4, self.K)).astype(np.float32)
+        coefficients, outside = components.project(fluctuations)
+        short = component_squared_error(coefficients, predicted, components.sd, outside, self.V)
+        assert float(short) == pytest.approx(
+            float(mean_squared_error(fluctuations, predicted @ components.scaled)), abs=1e-5
+        )
+
+    def test_a_fluctuation_in_the_span_has_nothing_outside(self, rng, components):
+        coefficients, outside = components.project(
+            rng.standard_normal((3, self.K)).astype(np.float32) @ components.basis
+        )
+        np.testing.assert_allclose(outside, 0, atol=1e-5)
+        assert float(component_squared_error(coefficients, coefficients, components.sd, outside, self.V)) < 1e-6
+
+
+class TestOrganisingPenalty:
+    def test_by_hand(self):
+        scores = array([[[0.7, 0.3], [0.5, 0.5]], [[1, 0], [1, 0]]])
+        expected = -(np.log([1.201, 0.801]).sum() + np.log([2.001, 0.001]).sum()) / 2
+        assert float(organising_penalty(scores)) == pytest.approx(expected, rel=1e-5)
+
+    def test_a_permutation_is_a_minimum(self, rng):
+        permutation = array(np.eye(6))[rng.permutation(6)][None]
+        least = float(organising_penalty(permutation))
+        for _ in range(20):
+            assert float(organising_penalty(array(rng.dirichlet(np.full(6, 0.5), (1, 6))))) > least
+
+
+def step_model(config, components=None):
+    basis = components.scaled if components else None
+    return pair_model(build(config, EEG_SHAPE, GRID, basis=basis), components)
+
+
+def test_organising_penalty_is_weighted_into_the_loss(rng):
+    model = step_model(deep_config(channel_organising=0.3, dropout=0.0))
+    model.compile(optimizer="sgd", jit_compile=False)
+    shapes = {"eeg": EEG_SHAPE, "fmri": GRID}
+    batch = {key: rng.standard_normal((3, *shape)).astype(np.float32) for key, shape in shapes.items()}
+    scores = model.test_on_batch(batch, return_dict=True)
+    expected = organising_penalty(model.parts.eeg_encoder(batch["eeg"])[1])
+    assert scores["organising"] == pytest.approx(float(expected), rel=1e-5)
+    assert scores["loss"] == pytest.approx(scores["mae"] + scores["cosine"] + 0.3 * scores["organising"], rel=1e-5)
+
+
+def test_loss_by_components_equals_the_loss_over_voxels(rng):
+    voxels = int(np.prod(GRID))
+    basis = np.linalg.qr(rng.standard_normal((voxels, 4)))[0].T.astype(np.float32)
+    mean = rng.standard_normal(voxels).astype(np.float32)
+    components = Components(mean, basis, array([4, 3, 2, 1]), 2.5)
+    eeg = rng.standard_normal((3, *EEG_SHAPE)).astype(np.float32)
+    fluctuations = rng.standard_normal((3, voxels)).astype(np.float32)
+    coefficients, outside = components.project(fluctuations)
+    targets = [
+        {"coefficients": coefficients, "outside": outside},
+        {"volume": (fluctuations + mean).reshape(3, *GRID)},
+    ]
+    weights = rng.standard_normal((24, 4)).astype(np.float32)
+    losses = []
+    for target, train_basis in zip(targets, (False, True), strict=True):
+        config = deep_config(decoder="pca", components=4, train_basis=train_basis, variant="lp")
+        keras.utils.set_random_seed(1)  # both models start with the same encoder
+        parts = build(config, EEG_SHAPE, GRID, mean_volume=mean.reshape(GRID), basis=components.scaled)
+        parts.decoder.get_layer("coefficients").kernel.assign(weights)
+        model = pair_model(parts, components)
+        model.compile(optimizer="sgd", jit_compile=False)
+        losses.append(model.test_on_batch({"eeg": eeg}, target, return_dict=True)["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert losses[0] > 0.1
