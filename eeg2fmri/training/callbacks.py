@@ -22,6 +22,7 @@ from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.signals import standardise_eeg
 from eeg2fmri.store import Windows
 from eeg2fmri.training.losses import cosine_distance
+from eeg2fmri.training.prefetch import Prefetched
 
 History = dict[str, list[float]]
 Example = tuple[np.ndarray, np.ndarray]
@@ -117,10 +118,11 @@ def _random_states(model: keras.Model) -> list[Any]:
 
 
 class EpochEnd(keras.callbacks.Callback):
-    """After each epoch: validate, checkpoint, report, and stop when nothing improves any more."""
+    """Around each epoch: shuffle; validate, checkpoint, report, and stop when nothing improves any more."""
 
     def __init__(
         self,
+        data: Prefetched,
         fitted: FittedModel,
         synthesiser: keras.Model,
         windows: Windows,
@@ -130,20 +132,23 @@ class EpochEnd(keras.callbacks.Callback):
         on_epoch: OnEpoch | None,
     ) -> None:
         super().__init__()
+        self.data = data
         self.fitted, self.synthesiser, self.windows, self.config = fitted, synthesiser, windows, config
         self.checkpoints, self.state, self.on_epoch = checkpoints, state, on_epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.samples, self.started = 0, time.perf_counter()
+        self.data.start(epoch)
+        self.started = time.perf_counter()
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.samples += self.config.batch_size
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if batch == len(self.data) - 1:  # a schedule has moved on when the epoch ends
+            self.learning_rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         seconds = time.perf_counter() - self.started
         metrics = {f"train/{key}": float(value) for key, value in (logs or {}).items()}
-        metrics["train/learning_rate"] = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        metrics["train/samples_per_second"] = self.samples / seconds
+        metrics["train/learning_rate"] = self.learning_rate
+        metrics["train/samples_per_second"] = len(self.data.data.windows) / seconds
         scores, example = validate(self.model, self.fitted, self.windows)
         metrics.update(scores)
         if bad := [key for key, value in metrics.items() if not np.isfinite(value)]:
