@@ -34,6 +34,27 @@ def make_deterministic(device: str) -> None:
         torch.use_deterministic_algorithms(True)
 
 
+def generators() -> list[list[int]]:
+    """State of PyTorch's own generators, which its dropout draws from; the other backends have none."""
+    if keras.backend.backend() != "torch":
+        return []
+    import torch
+
+    states = [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+    return [state.tolist() for state in states]
+
+
+def set_generators(states: list[list[int]]) -> None:
+    """Set what `generators` gave."""
+    if not states:
+        return
+    import torch
+
+    own, *gpus = (torch.tensor(state, dtype=torch.uint8) for state in states)
+    torch.set_rng_state(own)
+    torch.cuda.set_rng_state_all(gpus)
+
+
 def compile_with_xla(device: str) -> bool:
     """Whether to compile the step: on JAX always, on TensorFlow on a GPU only.
 

@@ -21,6 +21,7 @@ from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.signals import standardise_eeg
 from eeg2fmri.store import Windows
+from eeg2fmri.training import backend
 from eeg2fmri.training.losses import cosine_distance
 from eeg2fmri.training.prefetch import Prefetched
 
@@ -72,7 +73,7 @@ class Checkpoints:
         return found[-1]
 
     def save(self, model: keras.Model, synthesiser: keras.Model, state: Progressing, *, best: bool) -> None:
-        """Write the state after an epoch and drop the one before it."""
+        """Write the state after an epoch and drop those before it."""
         before = self.latest()
         final = self.folder / f"epoch-{state.epochs}"
         part = final.with_name(f"{final.name}.part")
@@ -88,11 +89,12 @@ class Checkpoints:
             "history": state.history,
             "best_epoch": state.best_epoch,
             "random": [ops.convert_to_numpy(v).tolist() for v in _random_states(model)],
+            "generators": backend.generators(),
         }
         (part / "state.json").write_text(json.dumps(content))
         part.rename(final)
-        if before:
-            shutil.rmtree(before)
+        for old in [path for path in self.folder.glob("epoch-*") if path != final]:
+            shutil.rmtree(old)
 
     def restore(self, model: keras.Model) -> Progressing:
         """Load the newest checkpoint into `model`; an empty state if there is none."""
@@ -101,9 +103,18 @@ class Checkpoints:
             return Progressing()
         model.load_weights(latest / "model.weights.h5")
         state = json.loads((latest / "state.json").read_text())
-        for variable, value in zip(_random_states(model), state["random"], strict=True):
-            variable.assign(value)
         return Progressing(state["history"], state["best_epoch"])
+
+    def restore_random(self, model: keras.Model) -> None:
+        """Set the dropout's generators as the newest checkpoint has them.
+
+        Apart from `restore`, since what Keras does when a fit begins may draw from them.
+        """
+        if latest := self.latest():
+            state = json.loads((latest / "state.json").read_text())
+            for variable, value in zip(_random_states(model), state["random"], strict=True):
+                variable.assign(value)
+            backend.set_generators(state["generators"])
 
     def restore_best(self, synthesiser: keras.Model) -> None:
         """Load the best epoch's weights into the model that is saved and served."""
@@ -135,6 +146,9 @@ class EpochEnd(keras.callbacks.Callback):
         self.data = data
         self.fitted, self.synthesiser, self.windows, self.config = fitted, synthesiser, windows, config
         self.checkpoints, self.state, self.on_epoch = checkpoints, state, on_epoch
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.checkpoints.restore_random(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.data.start(epoch)
