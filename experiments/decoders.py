@@ -54,7 +54,8 @@ def data(args: argparse.Namespace, folder: Path) -> tuple[Windows, Windows, np.n
 def score(config: Calhas2022Config, train: Windows, validation: Windows, frequencies: np.ndarray, seed: int) -> dict:
     """Scores of the best epoch of one fit, and what it took."""
     started = time.perf_counter()
-    result = fit(config, train, validation, frequencies, FitSettings(seed=seed, device="cpu", progress=sys.stderr.isatty()))
+    settings = FitSettings(seed=seed, device="cpu", progress=sys.stderr.isatty())
+    result = fit(config, train, validation, frequencies, settings)
     seconds = time.perf_counter() - started
     history, best = result.history, result.best_epoch
     return {
