@@ -65,13 +65,31 @@ PUBLISHED_FMRI = BlockSpec(
 
 
 class TrainingConfig(Section):
-    """Optimisation of a deep model; defaults are the published ones where there are any."""
+    """Optimisation of a deep model; defaults are the published ones where there are any.
+
+    schedule: how the learning rate falls, step by step, to `final_share` of itself at the last epoch's
+    end; `warmup_epochs` of straight rise come first.  clipnorm, global_clipnorm: largest norm of the
+    gradient of one weight array, or of all of them together.  precision: of the arithmetic on a GPU;
+    weights and the served model are float32.
+    """
 
     epochs: Positive = 10
     batch_size: Positive = 4
     learning_rate: Annotated[float, Field(gt=0)] = 0.002980911194116198
+    schedule: Literal["constant", "cosine", "exponential"] = "constant"
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    final_share: Annotated[float, Field(gt=0, le=1)] = 0.01
+    clipnorm: Annotated[float, Field(gt=0)] | None = None
+    global_clipnorm: Annotated[float, Field(gt=0)] | None = None
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     patience: Positive = 3
     monitor: Literal["val/r2_temporal", "val/loss", "val/mae"] = "val/r2_temporal"
+
+    @model_validator(mode="after")
+    def _one_clipping(self) -> Self:
+        if self.clipnorm is not None and self.global_clipnorm is not None:
+            raise ValueError("give clipnorm or global_clipnorm, not both")
+        return self
 
 
 class RecordingTraining(Section):

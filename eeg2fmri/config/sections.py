@@ -70,9 +70,19 @@ class RegistryConfig(Section):
 
 
 class RunConfig(Section):
-    """Reproducibility and hardware."""
+    """Reproducibility and hardware.
+
+    deterministic: every operation repeats to the last bit on the same machine and versions, so that an
+    interrupted training ends exactly as one that was not.  store_digest: start (8 digits or more) of the
+    digest of the only store this configuration is for.  backend: what Keras computes with; ``None``
+    leaves it to ``KERAS_BACKEND``.  devices: how many GPUs share a batch; ``None`` for all (JAX).
+    """
 
     seed: Annotated[int, Field(ge=0)] = 2
+    deterministic: bool = False
+    store_digest: Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")] | None = None
+    backend: Literal["tensorflow", "jax", "torch"] | None = None
+    devices: Positive | None = None
     device: Literal["auto", "cpu", "gpu"] = "auto"
     gpu_memory_limit: Annotated[int, Field(ge=1)] | None = None
     experiment: Annotated[str, Field(min_length=1)] = "eeg2fmri"

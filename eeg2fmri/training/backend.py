@@ -1,62 +1,117 @@
-"""The only calls that depend on the Keras backend: devices, compilation, the optimiser's update."""
+"""The training calls that depend on the Keras backend: determinism, compilation, devices, the optimiser's update."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import keras
 
+from eeg2fmri.devices import DETERMINISTIC
 from eeg2fmri.errors import ConfigError
 
 
-def use_device(device: str, gpu_memory_limit: int | None) -> str:
-    """Choose where to compute, before anything else is computed.
-
-    Parameters
-    ----------
-    device : ``"auto"`` (a GPU when there is one), ``"cpu"`` or ``"gpu"``.
-    gpu_memory_limit : MiB that TensorFlow may take on the GPU; ``None`` for what it needs.
-
-    Returns
-    -------
-    ``"cpu"`` or ``"gpu"``.
+def make_deterministic(device: str) -> None:
+    """Make every operation repeat to the last bit; it stays so for the rest of the process.
 
     Raises
     ------
     ConfigError
-        If a GPU is asked for and there is none, or TensorFlow has been used with another setting.
+        If a GPU library has started without the setting that this needs.
     """
-    if keras.backend.backend() != "tensorflow":
-        has_gpu = any("cpu" not in name.lower() for name in keras.distribution.list_devices())
-        return _resolve(device, has_gpu)
-    import tensorflow as tf
+    backend = keras.backend.backend()
+    if device == "gpu" and backend in DETERMINISTIC:
+        variable, value = DETERMINISTIC[backend]
+        if value not in os.environ.get(variable, ""):
+            raise ConfigError(f"run.deterministic on a GPU needs {variable}={value} in the environment of the command")
+    if backend == "tensorflow":
+        import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
-    chosen = _resolve(device, bool(gpus))
-    try:
-        if chosen == "cpu":
-            tf.config.set_visible_devices([], "GPU")
-        elif gpu_memory_limit:
-            limit = tf.config.LogicalDeviceConfiguration(memory_limit=gpu_memory_limit)
-            tf.config.set_logical_device_configuration(gpus[0], [limit])
-        else:
-            tf.config.experimental.set_memory_growth(gpus[0], True)
-    except RuntimeError as err:  # TensorFlow computes already, for a model that was loaded before
-        if gpu_memory_limit or (chosen == "cpu") != (not tf.config.get_visible_devices("GPU")):
-            raise ConfigError(f"run.device={device}: TensorFlow runs already with another setting ({err})") from err
-    return chosen
+        tf.config.experimental.enable_op_determinism()
+    elif backend == "torch":
+        import torch
+
+        torch.use_deterministic_algorithms(True)
+
+
+def generators() -> list[list[int]]:
+    """State of PyTorch's own generators, which its dropout draws from; the other backends have none."""
+    if keras.backend.backend() != "torch":
+        return []
+    import torch
+
+    states = [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+    return [state.tolist() for state in states]
+
+
+def set_generators(states: list[list[int]]) -> None:
+    """Set what `generators` gave."""
+    if not states:
+        return
+    import torch
+
+    own, *gpus = (torch.tensor(state, dtype=torch.uint8) for state in states)
+    torch.set_rng_state(own)
+    torch.cuda.set_rng_state_all(gpus)
 
 
 def compile_with_xla(device: str) -> bool:
-    """XLA pays on a GPU; on a CPU it makes this model some thirty times slower."""
-    return device == "gpu"
+    """Whether to compile the step: on JAX always, on TensorFlow on a GPU only.
+
+    On a CPU, XLA makes this model some thirty times slower in TensorFlow; JAX has nothing else.
+    """
+    backend = keras.backend.backend()
+    return backend == "jax" or (backend == "tensorflow" and device == "gpu")
 
 
-def adam(learning_rate: float, device: str) -> keras.optimizers.Optimizer:
-    """Adam; on TensorFlow's CPU its fused update, which passes over the 44 million weights once."""
-    if keras.backend.backend() == "tensorflow" and device == "cpu":
-        return FusedAdam(learning_rate)
-    return keras.optimizers.Adam(learning_rate)
+def check_precision(precision: str, device: str) -> None:
+    """Refuse half precision on a CPU, where the convolutions of this model are slower in it."""
+    if precision != "float32" and device == "cpu":
+        raise ConfigError(f"training.precision={precision} needs a GPU: a CPU computes it more slowly; use float32")
+
+
+def data_parallel(devices: int | None, device: str, batch_size: int) -> Any:
+    """Distribution of every batch over several devices of a kind, or ``None`` for one device.
+
+    Parameters
+    ----------
+    devices : how many; ``None`` for all that JAX sees, and one on the other backends.
+    device : ``"cpu"`` or ``"gpu"``.
+    batch_size : windows of a batch, which the devices share equally.
+
+    Raises
+    ------
+    ConfigError
+        If there are not as many, the backend cannot distribute, or the batch cannot be shared equally.
+    """
+    if keras.backend.backend() != "jax":
+        if (devices or 1) > 1:
+            raise ConfigError(f"run.devices={devices}: Keras trains on several devices with run.backend=jax only")
+        return None
+    found = keras.distribution.list_devices(device)
+    wanted = len(found) if devices is None else devices
+    if wanted > len(found):
+        raise ConfigError(f"run.devices={wanted}, but JAX sees {len(found)} of kind {device}; give at most as many")
+    if wanted == 1:
+        return None
+    if batch_size % wanted:
+        raise ConfigError(
+            f"training.batch_size {batch_size} is not a multiple of {wanted} devices; change it or give run.devices"
+        )
+    return keras.distribution.DataParallel(devices=found[:wanted], auto_shard_dataset=False)
+
+
+def adam(learning_rate: Any, device: str, **clipping: float | None) -> keras.optimizers.Optimizer:
+    """Adam; on TensorFlow's CPU its fused update, which passes over the 44 million weights once.
+
+    Parameters
+    ----------
+    learning_rate : a number or a `keras.optimizers.schedules.LearningRateSchedule`.
+    device : ``"cpu"`` or ``"gpu"``.
+    clipping : ``clipnorm`` and ``global_clipnorm``, as in `keras.optimizers.Optimizer`.
+    """
+    fused = keras.backend.backend() == "tensorflow" and device == "cpu"
+    return (FusedAdam if fused else keras.optimizers.Adam)(learning_rate, **clipping)
 
 
 class FusedAdam(keras.optimizers.Adam):
@@ -85,9 +140,3 @@ class FusedAdam(keras.optimizers.Adam):
 def _handle(variable: Any) -> Any:
     """Resource handle of a Keras variable or of the TensorFlow variable inside it."""
     return getattr(variable, "_value", variable).handle
-
-
-def _resolve(device: str, has_gpu: bool) -> str:
-    if device == "gpu" and not has_gpu:
-        raise ConfigError("run.device=gpu, but no GPU is visible to Keras; use run.device=auto or cpu")
-    return "gpu" if has_gpu and device != "cpu" else "cpu"

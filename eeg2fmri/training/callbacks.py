@@ -19,6 +19,8 @@ from eeg2fmri.config import TrainingConfig
 from eeg2fmri.errors import DivergenceError, ModelError
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.store import Windows
+from eeg2fmri.training import backend
+from eeg2fmri.training.prefetch import Prefetched
 from eeg2fmri.training.validation import Example, validate
 
 History = dict[str, list[float]]
@@ -67,7 +69,7 @@ class Checkpoints:
         return found[-1]
 
     def save(self, model: keras.Model, synthesiser: keras.Model, state: Progressing, *, best: bool) -> None:
-        """Write the state after an epoch and drop the one before it."""
+        """Write the state after an epoch and drop those before it."""
         before = self.latest()
         final = self.folder / f"epoch-{state.epochs}"
         part = final.with_name(f"{final.name}.part")
@@ -83,11 +85,12 @@ class Checkpoints:
             "history": state.history,
             "best_epoch": state.best_epoch,
             "random": [ops.convert_to_numpy(v).tolist() for v in _random_states(model)],
+            "generators": backend.generators(),
         }
         (part / "state.json").write_text(json.dumps(content))
         part.rename(final)
-        if before:
-            shutil.rmtree(before)
+        for old in [path for path in self.folder.glob("epoch-*") if path != final]:
+            shutil.rmtree(old)
 
     def restore(self, model: keras.Model) -> Progressing:
         """Load the newest checkpoint into `model`; an empty state if there is none."""
@@ -96,9 +99,18 @@ class Checkpoints:
             return Progressing()
         model.load_weights(latest / "model.weights.h5")
         state = json.loads((latest / "state.json").read_text())
-        for variable, value in zip(_random_states(model), state["random"], strict=True):
-            variable.assign(value)
         return Progressing(state["history"], state["best_epoch"])
+
+    def restore_random(self, model: keras.Model) -> None:
+        """Set the dropout's generators as the newest checkpoint has them.
+
+        Apart from `restore`, since what Keras does when a fit begins may draw from them.
+        """
+        if latest := self.latest():
+            state = json.loads((latest / "state.json").read_text())
+            for variable, value in zip(_random_states(model), state["random"], strict=True):
+                variable.assign(value)
+            backend.set_generators(state["generators"])
 
     def restore_best(self, synthesiser: keras.Model) -> None:
         """Load the best epoch's weights into the model that is saved and served."""
@@ -113,10 +125,11 @@ def _random_states(model: keras.Model) -> list[Any]:
 
 
 class EpochEnd(keras.callbacks.Callback):
-    """After each epoch: validate, checkpoint, report, and stop when nothing improves any more."""
+    """Around each epoch: shuffle; validate, checkpoint, report, and stop when nothing improves any more."""
 
     def __init__(
         self,
+        data: Prefetched,
         fitted: FittedModel,
         synthesiser: keras.Model,
         windows: Windows,
@@ -126,20 +139,26 @@ class EpochEnd(keras.callbacks.Callback):
         on_epoch: OnEpoch | None,
     ) -> None:
         super().__init__()
+        self.data = data
         self.fitted, self.synthesiser, self.windows, self.config = fitted, synthesiser, windows, config
         self.checkpoints, self.state, self.on_epoch = checkpoints, state, on_epoch
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.samples, self.started = 0, time.perf_counter()
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.checkpoints.restore_random(self.model)
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.samples += self.config.batch_size
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.data.start(epoch)
+        self.started = time.perf_counter()
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if batch == len(self.data) - 1:  # a schedule has moved on when the epoch ends
+            self.learning_rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         seconds = time.perf_counter() - self.started
         metrics = {f"train/{key}": float(value) for key, value in (logs or {}).items()}
-        metrics["train/learning_rate"] = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        metrics["train/samples_per_second"] = self.samples / seconds
+        metrics["train/learning_rate"] = self.learning_rate
+        metrics["train/samples_per_second"] = len(self.data.data.rows) / seconds
         scores, example = validate(self.model, self.fitted, self.windows)
         metrics.update(scores)
         if bad := [key for key, value in metrics.items() if not np.isfinite(value)]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import keras
 
-from eeg2fmri.config import Calhas2022Config
+from eeg2fmri.config import Calhas2022Config, TrainingConfig
+from eeg2fmri.devices import use_device
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.models.calhas2022 import Calhas2022, build
 from eeg2fmri.models.fitted import KerasNetwork
@@ -17,6 +22,8 @@ from eeg2fmri.training import backend
 from eeg2fmri.training.callbacks import Checkpoints, EpochEnd, History, OnEpoch, ProgressBar
 from eeg2fmri.training.fluctuations import Components, fit_components
 from eeg2fmri.training.pairs import PairData, pair_model
+from eeg2fmri.training.prefetch import Prefetched
+from eeg2fmri.training.schedules import learning_rate
 from eeg2fmri.training.settings import FitResult, FitSettings, fitted_model
 
 
@@ -28,50 +35,107 @@ def fit_deep_model(
         raise ConfigError(
             f"training.batch_size {options.batch_size} is larger than the training set of {len(train)} windows"
         )
-    device = backend.use_device(settings.device, settings.gpu_memory_limit)
+    device = use_device(settings.device, settings.gpu_memory_limit)
+    backend.check_precision(options.precision, device)
+    distribution = backend.data_parallel(settings.devices, device, options.batch_size)
+    if settings.deterministic:
+        backend.make_deterministic(device)
     keras.utils.set_random_seed(settings.seed)
     pca = config.decoder == "pca"
     components = fit_components(train, config.bold_scaling, config.components) if pca else None
-    parts = _build(config, train, settings.seed, components)
-    synthesiser = parts.synthesiser()
-    model = pair_model(parts, components)
-    model.compile(optimizer=backend.adam(options.learning_rate, device), jit_compile=backend.compile_with_xla(device))
-    model.optimizer.build(model.trainable_variables)
-    fitted = fitted_model(config, KerasNetwork(synthesiser), train)
-    with tempfile.TemporaryDirectory() as scratch:
-        checkpoints = Checkpoints(settings.checkpoints or Path(scratch), settings.key)
-        state = checkpoints.restore(model)
-        _replay(state.history, on_epoch)
-        data = PairData(
-            train,
-            options.batch_size,
-            config.eeg_scaling,
-            config.bold_scaling,
-            fitted.eeg_statistics,
-            seed=settings.seed,
-            epoch=state.epochs,
-            model=model,
+    with _distributed(distribution) as devices:
+        parts, synthesiser, served = _networks(config, train, settings.seed, components)
+        model = pair_model(parts, components)
+        fitted = fitted_model(config, KerasNetwork(served), train)
+        data = Prefetched(
+            PairData(
+                train,
+                options.batch_size,
+                config.eeg_scaling,
+                config.bold_scaling,
+                fitted.eeg_statistics,
+                seed=settings.seed,
+                model=model,
+            ),
+            devices,
         )
-        with progress_display(visible=settings.progress) as display:
-            bar = ProgressBar(options.epochs, len(data), options.batch_size, display)
-            end = EpochEnd(fitted, synthesiser, validation, options, checkpoints, state, on_epoch)
+        model.compile(optimizer=_optimizer(options, len(data), device), jit_compile=backend.compile_with_xla(device))
+        model.optimizer.build(model.trainable_variables)
+        with tempfile.TemporaryDirectory() as scratch:
+            checkpoints = Checkpoints(settings.checkpoints or Path(scratch), settings.key)
+            state = checkpoints.restore(model)
+            _replay(state.history, on_epoch)
+            end = EpochEnd(data, fitted, synthesiser, validation, options, checkpoints, state, on_epoch)
             if state.epochs - 1 - max(state.best_epoch, 0) < options.patience:
-                model.fit(
-                    data,
-                    epochs=options.epochs,
-                    initial_epoch=state.epochs,
-                    verbose=0,
-                    shuffle=False,
-                    callbacks=[bar, end],
-                )
-        checkpoints.restore_best(synthesiser)
+                _train(model, data, end, settings)
+            checkpoints.restore_best(served)
     facts = {
         "parameters": int(model.count_params()),
         "device": device,
+        "devices": devices,
         "backend": keras.backend.backend(),
         "best_epoch": state.best_epoch,
     }
     return FitResult(fitted, state.history, state.best_epoch, facts)
+
+
+def _train(model: keras.Model, data: Prefetched, end: EpochEnd, settings: FitSettings) -> None:
+    epochs = end.config.epochs
+    try:
+        with progress_display(visible=settings.progress) as display:
+            bar = ProgressBar(epochs, len(data), end.config.batch_size, display)
+            model.fit(
+                data, epochs=epochs, initial_epoch=end.state.epochs, verbose=0, shuffle=False, callbacks=[bar, end]
+            )
+    finally:
+        data.close()
+
+
+def _networks(
+    config: Calhas2022Config, train: Windows, seed: int, components: Components | None
+) -> tuple[Calhas2022, keras.Model, keras.Model]:
+    """The parts that are trained, the synthesiser in them, and the one that is served, in float32.
+
+    Under mixed precision the latter two are different models with the same weights: float32 on
+    both sides of every part, so that losses do not overflow.
+    """
+    precision = config.training.precision
+    if precision == "float32":
+        parts = _build(config, train, seed, components)
+        synthesiser = parts.synthesiser()
+        return parts, synthesiser, synthesiser
+    keras.config.set_dtype_policy(precision)
+    try:
+        parts = _build(config, train, seed, components)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    models = {f.name: getattr(parts, f.name) for f in dataclasses.fields(parts)}
+    parts = dataclasses.replace(parts, **{k: _in_float32(v) for k, v in models.items() if isinstance(v, keras.Model)})
+    return parts, parts.synthesiser(), _build(config, train, seed, components).synthesiser()
+
+
+def _in_float32(part: keras.Model) -> keras.Model:
+    """The same layers with outputs in float32."""
+    cast = keras.layers.Activation("linear", dtype="float32")
+    return keras.Model(part.input, keras.tree.map_structure(cast, part.output), name=part.name)
+
+
+def _optimizer(options: TrainingConfig, steps_per_epoch: int, device: str) -> keras.optimizers.Optimizer:
+    rate = learning_rate(options, steps_per_epoch)
+    adam = backend.adam(rate, device, clipnorm=options.clipnorm, global_clipnorm=options.global_clipnorm)
+    if options.precision == "mixed_float16":  # its small gradients would be zero
+        return keras.optimizers.LossScaleOptimizer(adam)
+    return adam
+
+
+@contextmanager
+def _distributed(distribution: Any) -> Iterator[int]:
+    """Variables made inside lie on every device of `distribution`; gives their number."""
+    if distribution is None:
+        yield 1
+        return
+    with distribution.scope():
+        yield distribution.num_model_replicas
 
 
 def _build(config: Calhas2022Config, train: Windows, seed: int, components: Components | None) -> Calhas2022:

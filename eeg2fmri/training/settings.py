@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 class FitSettings:
     """Where and how a fit runs; nothing here changes what is fitted but the seed.
 
-    checkpoints: folder for the state after each epoch, from which an interrupted fit of the same
+    devices: how many GPUs share a batch (``None``: all that the backend can use).  deterministic: repeat
+    to the last bit.  checkpoints: folder for the state after each epoch, from which an interrupted fit of the same
     `key` goes on.  progress: show a bar.
     """
 
     seed: int = 0
     device: str = "auto"
     gpu_memory_limit: int | None = None
+    devices: int | None = None
+    deterministic: bool = False
     checkpoints: Path | None = None
     key: str = ""
     progress: bool = False

@@ -132,7 +132,7 @@ class TestChoiceOfTheEpoch:
 
     def test_best_weights_are_restored(self, planted, train, validation):
         planted(0.1, 0.4, 0.3, 0.2)
-        result = learn(deep_config(epochs=4, learning_rate=0.05), train, validation)
+        result = learn(deep_config(epochs=4, learning_rate=0.1), train, validation)
         assert result.best_epoch == 1
         errors = [validation_mae(result.model, validation), *result.history["val/mae"]]
         assert errors[0] == pytest.approx(errors[2], abs=1e-4)

@@ -1,0 +1,136 @@
+"""Which library computes and where: chosen before Keras is imported, the same for training and serving."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+
+from eeg2fmri.errors import ConfigError, MissingExtraError
+
+BACKENDS = ("tensorflow", "jax", "torch")
+# Serving has no configuration file: what its environment asks for.
+DEVICE_VARIABLE = "EEG2FMRI_DEVICE"
+# Libraries read these once, when they start.
+DETERMINISTIC = {"jax": ("XLA_FLAGS", "--xla_gpu_deterministic_ops=true"),
+                 "torch": ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")}  # fmt: skip
+
+
+def use_backend(name: str | None = None, *, deterministic: bool = False) -> str:
+    """Choose the library that Keras computes with.
+
+    Parameters
+    ----------
+    name : one of `BACKENDS`; ``None`` takes ``KERAS_BACKEND``, or TensorFlow.
+    deterministic : ask the library for operations that repeat exactly on a GPU.
+
+    Returns
+    -------
+    Name of the library.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    ConfigError
+        If Keras runs on another one already, or ``KERAS_BACKEND`` names an unknown one.
+    """
+    if "keras" in sys.modules:
+        import keras
+
+        running = keras.backend.backend()
+        if name not in (None, running):
+            raise ConfigError(f"run.backend={name}: this process runs Keras on {running} already; start a new process")
+        return running
+    chosen = name or os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if chosen not in BACKENDS:
+        raise ConfigError(f"KERAS_BACKEND={chosen} is not supported; expected one of {', '.join(BACKENDS)}")
+    if importlib.util.find_spec(chosen) is None:
+        package = "eeg2fmri" if chosen == "tensorflow" else f"eeg2fmri[{chosen}]"
+        raise MissingExtraError(f"run.backend={chosen}: {chosen} is not installed; pip install '{package}'")
+    os.environ["KERAS_BACKEND"] = chosen
+    if deterministic and chosen in DETERMINISTIC:
+        variable, value = DETERMINISTIC[chosen]
+        given = os.environ.get(variable, "")
+        if value not in given:
+            os.environ[variable] = f"{given} {value}".strip()
+    return chosen
+
+
+def use_device(device: str, gpu_memory_limit: int | None = None) -> str:
+    """Choose where to compute, before anything else is computed.
+
+    Parameters
+    ----------
+    device : ``"auto"`` (a GPU when there is one), ``"cpu"`` or ``"gpu"``.
+    gpu_memory_limit : MiB that TensorFlow may take on the GPU; ``None`` for what it needs.
+
+    Returns
+    -------
+    ``"cpu"`` or ``"gpu"``.
+
+    Raises
+    ------
+    ConfigError
+        If a GPU is asked for and there is none, the backend cannot do what is asked, or it has been
+        used with another setting.
+    """
+    import keras
+
+    backend = keras.backend.backend()
+    chosen = {"tensorflow": _on_tensorflow, "jax": _on_jax, "torch": _on_torch}[backend](device, gpu_memory_limit)
+    if gpu_memory_limit and chosen == "gpu" and backend != "tensorflow":
+        raise ConfigError(f"run.gpu_memory_limit works on TensorFlow, not on {backend}; leave it out")
+    return chosen
+
+
+def device_of_environment() -> str:
+    """What ``EEG2FMRI_DEVICE`` asks for, or ``"auto"``."""
+    return os.environ.get(DEVICE_VARIABLE) or "auto"
+
+
+def _on_tensorflow(device: str, gpu_memory_limit: int | None) -> str:
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    chosen = _resolve(device, bool(gpus))
+    try:
+        if chosen == "cpu":
+            tf.config.set_visible_devices([], "GPU")
+        elif gpu_memory_limit:
+            limit = tf.config.LogicalDeviceConfiguration(memory_limit=gpu_memory_limit)
+            tf.config.set_logical_device_configuration(gpus[0], [limit])
+        else:
+            tf.config.experimental.set_memory_growth(gpus[0], True)
+    except RuntimeError as err:  # TensorFlow computes already, for a model that was loaded before
+        if gpu_memory_limit or (chosen == "cpu") != (not tf.config.get_visible_devices("GPU")):
+            raise ConfigError(f"run.device={device}: TensorFlow runs already with another setting ({err})") from err
+    return chosen
+
+
+def _on_jax(device: str, gpu_memory_limit: int | None) -> str:
+    import jax
+
+    has_gpu = jax.default_backend() == "gpu"
+    chosen = _resolve(device, has_gpu)
+    if chosen == "cpu" and has_gpu:
+        jax.config.update("jax_default_device", jax.devices("cpu")[0])
+    return chosen
+
+
+def _on_torch(device: str, gpu_memory_limit: int | None) -> str:
+    import torch
+
+    has_gpu = torch.cuda.is_available()
+    chosen = _resolve(device, has_gpu)
+    if chosen == "cpu" and has_gpu and os.environ.get("KERAS_TORCH_DEVICE") != "cpu":
+        raise ConfigError(f"run.device={device}: on PyTorch set KERAS_TORCH_DEVICE=cpu before the command")
+    return chosen
+
+
+def _resolve(device: str, has_gpu: bool) -> str:
+    if device not in ("auto", "cpu", "gpu"):
+        raise ConfigError(f"device {device!r} is not known; expected auto, cpu or gpu")
+    if device == "gpu" and not has_gpu:
+        raise ConfigError("run.device=gpu, but no GPU is visible to Keras; use run.device=auto or cpu")
+    return "gpu" if has_gpu and device != "cpu" else "cpu"
