@@ -92,7 +92,7 @@ class CoefficientMaps:
     component: np.ndarray
 
 
-def bands_withbins_between(bands: Mapping[str, tuple[float, float]], frequencies: np.ndarray) -> dict[str, np.ndarray]:
+def bands_with_bins(bands: Mapping[str, tuple[float, float]], frequencies: np.ndarray) -> dict[str, np.ndarray]:
     """Edges (2,) of each band that has a bin, by the band's name.
 
     Raises
@@ -120,6 +120,7 @@ def log_band_power(eeg: np.ndarray, frequencies: np.ndarray, bands: np.ndarray) 
 
 
 def bins_between(frequencies: np.ndarray, edges: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Which bins lie between two edges in Hz, the lower one included, (F,) bool."""
     return (frequencies >= edges[0]) & (frequencies < edges[1])
 
 

@@ -96,7 +96,7 @@ def fit_factorised_model(
     network = build(config, features, starts, basis, train.mean_volume(config.bold_scaling), seed=settings.seed)
     fitted = fitted_model(config, KerasNetwork(network.synthesiser), train)
     batches = [_targets(course, parts, courses, tr, config) for course in courses]
-    state = _train(network, fitted, train, validation, batches, device, settings, on_epoch)
+    state = _train(config, network, fitted, train, validation, batches, device, settings, on_epoch)
     facts = {
         "parameters": int(network.scores.count_params()),
         "device": device,
@@ -175,6 +175,7 @@ def _targets(
 
 
 def _train(
+    config: FactorisedConfig,
     network: Factorised,
     fitted: FittedModel,
     train: Windows,
@@ -185,7 +186,7 @@ def _train(
     on_epoch: OnEpoch | None,
 ) -> Progressing:
     """Gradient steps from the start, the weights of the best epoch kept in `network`."""
-    options = fitted.config.training
+    options = config.training
     model = SourcesModel(network.scores.input, network.scores.output)
     model.compile(optimizer=keras.optimizers.Adam(options.learning_rate), jit_compile=backend.compile_with_xla(device))
     model.optimizer.build(model.trainable_variables)
