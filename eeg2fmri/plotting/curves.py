@@ -39,9 +39,8 @@ def learning_curves(history: History, *, title: str = "", monitor: str = "val/r2
     Parameters
     ----------
     history
-        One value per epoch under ``train/loss``, ``val/loss``, ``train/mae``, ``val/mae``,
-        ``train/unexplained``, ``val/unexplained``, ``train/cosine``, ``val/cosine``, ``train/r2_temporal``, ``val/r2_temporal``. Any may be
-        missing, and other keys are not drawn. NaN leaves a gap.
+        One value per epoch under ``train/…`` and ``val/…``: ``loss``, ``mae``, ``unexplained``, ``cosine``,
+        ``r2_temporal``. Any may be missing, and other keys are not drawn. NaN leaves a gap.
     monitor
         Key whose best epoch is marked in every panel: the highest value of an ``r2_temporal``, the
         lowest of anything else. No epoch is marked if `history` lacks it.
