@@ -223,7 +223,7 @@ class FactorisedConfig(Section):
     components: Positive = 64
     bands: Bands = FINE_BANDS
     nuisance: Annotated[int, Field(ge=0)] = 6
-    penalty: Annotated[float, Field(gt=0)] = 3.0
+    penalty: Annotated[float, Field(gt=0)] = 0.3
     loading_penalties: Penalties = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
     drift_cutoff: Annotated[float, Field(gt=0)] = 128.0
     bold_scaling: Literal["recording", "volume", "voxel", "psc"] = "recording"

@@ -4,8 +4,7 @@ n instances of a recording, P = C·B features (log power per channel and band, t
 response), K components, R sources, M members.
 
 BOLD follows a few sources, so the regression of component scores on band power has a low rank. Its
-sources are found by reduced-rank ridge regression on scores in units of their deviation, freed of
-physiological noise; their weights on the scores by ridge regression with held-out subjects, as in the
+sources are found by reduced-rank ridge regression on whitened scores, freed of physiological noise; their weights on the scores by ridge regression with held-out subjects, as in the
 `linear` family. A member is this fit without some of the training subjects.
 
 References
@@ -27,6 +26,8 @@ from scipy import linalg
 from eeg2fmri.config import FactorisedConfig
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.models.ridge import Moments, Ridge, gains_held_out
+
+WEAK = 0.1  # of the mean variance: directions weaker than this count for little
 
 
 @dataclass(frozen=True)
@@ -56,27 +57,34 @@ def members(subjects: Sequence[str], count: int) -> list[tuple[str, ...]]:
     return [tuple(s for i, s in enumerate(subjects) if i % count != member) for member in range(count)]
 
 
-def fit_sources(moments: Mapping[str, Moments], config: FactorisedConfig) -> Sources:
+def fit_sources(
+    moments: Mapping[str, Moments], products: Mapping[str, np.ndarray], config: FactorisedConfig
+) -> Sources:
     """Sources and loadings of one member.
 
     Parameters
     ----------
     moments : of each of its subjects: features (P, standardised) against the K scores followed by
         the K scores without noise.
+    products : of each of its subjects: SᵀS of the scores without noise, (K, K).
     config : sources, penalties.
     """
     total = reduce(add, moments.values())
     n_components = total.cross.shape[1] // 2
-    clean = slice(n_components, None)
-    deviation = np.sqrt(total.targets[clean])
-    in_units = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 0)
-    ridge = Ridge(_part(total, clean))
-    regression = ridge.coefficients(config.penalty * np.trace(total.features) / len(total.features)) * in_units
+    ridge = Ridge(_part(total, slice(n_components, None)))
+    regression = ridge.coefficients(config.penalty * np.trace(total.features) / len(total.features))
+    regression = regression @ _whitening(reduce(add, products.values()))
     _, directions = linalg.eigh(regression.T @ total.features @ regression)
     weights = regression @ directions[:, ::-1][:, : config.sources]
     power = np.sqrt(np.diag(weights.T @ total.features @ weights) / total.freedom)
     weights = weights / np.where(power > 0, power, np.inf)
     return Sources(weights.astype(np.float32), _loadings(moments, weights, slice(n_components), config))
+
+
+def _whitening(products: np.ndarray) -> np.ndarray:
+    """Symmetric matrix (K, K) that gives scores equal variance, the weakest of them less."""
+    values, vectors = linalg.eigh(products)
+    return (vectors / np.sqrt(np.maximum(values, 0) + WEAK * values.mean())) @ vectors.T
 
 
 def _loadings(

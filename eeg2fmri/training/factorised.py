@@ -92,7 +92,10 @@ def fit_factorised_model(
     parts = members([c.subject for c in courses], config.members)
     features = _features(courses, edges, frequencies, train.context, tr, config)
     moments = _moments(courses, features, tr, config)
-    starts = [fit_sources({s: moments[s] for s in part}, config) for part in parts]
+    products = {c.subject: np.zeros((len(basis), len(basis))) for c in courses}
+    for course in courses:
+        products[course.subject] += course.clean.T @ course.clean
+    starts = [fit_sources({s: moments[s] for s in p}, {s: products[s] for s in p}, config) for p in parts]
     network = build(config, features, starts, basis, train.mean_volume(config.bold_scaling), seed=settings.seed)
     fitted = fitted_model(config, KerasNetwork(network.synthesiser), train)
     batches = [_targets(course, parts, courses, tr, config) for course in courses]
@@ -128,7 +131,12 @@ def _course(
 
 
 def _features(
-    courses: Sequence[Course], edges: np.ndarray, frequencies: np.ndarray, context: int, tr: float, config: Any
+    courses: Sequence[Course],
+    edges: np.ndarray,
+    frequencies: np.ndarray,
+    context: int,
+    tr: float,
+    config: FactorisedConfig,
 ) -> Features:
     """Standardisation of log power, by its deviation within recordings after the response."""
     response = lag_shapes("haemodynamic", context, tr)[:, 0]

@@ -16,18 +16,19 @@ CHANNELS, BINS, CONTEXT, BANDS, SOURCES, COMPONENTS, GRID = 5, 11, 4, 3, 2, 6, (
 def planted(rng, n=400, features=12, rank=2, noise=0.5):
     """Moments of three subjects whose scores (6) follow `rank` sources of the features."""
     weights, loadings = rng.standard_normal((features, rank)), rng.standard_normal((rank, COMPONENTS))
-    result = {}
+    result, products = {}, {}
     for subject in ("a", "b", "c"):
         x = rng.standard_normal((n, features))
         clean = x @ weights @ loadings
         scores = clean + noise * rng.standard_normal(clean.shape)
         result[subject] = Moments.of(x, np.concatenate([scores, scores], axis=1), n)
-    return result, weights @ loadings
+        products[subject] = scores.T @ scores
+    return (result, products), weights @ loadings
 
 
 def test_finds_the_planted_relation(rng):
     moments, relation = planted(rng)
-    found = fit_sources(moments, FactorisedConfig(sources=2, penalty=1e-3))
+    found = fit_sources(*moments, FactorisedConfig(sources=2, penalty=1e-3))
     assert found.weights.shape == (12, 2)
     np.testing.assert_allclose(found.weights @ found.loadings, relation, atol=0.15)
 
@@ -36,7 +37,7 @@ def test_fewer_sources_explain_less(rng):
     moments, relation = planted(rng)
     errors = []
     for sources in (1, 2):
-        found = fit_sources(moments, FactorisedConfig(sources=sources, penalty=1e-3))
+        found = fit_sources(*moments, FactorisedConfig(sources=sources, penalty=1e-3))
         assert np.linalg.matrix_rank(found.weights @ found.loadings) == sources
         errors.append(np.abs(found.weights @ found.loadings - relation).mean())
     assert errors[0] > 2 * errors[1]
@@ -44,8 +45,8 @@ def test_fewer_sources_explain_less(rng):
 
 def test_sources_vary_by_one(rng):
     moments, _ = planted(rng)
-    found = fit_sources(moments, FactorisedConfig(sources=2))
-    total = moments["a"] + moments["b"] + moments["c"]
+    found = fit_sources(*moments, FactorisedConfig(sources=2))
+    total = moments[0]["a"] + moments[0]["b"] + moments[0]["c"]
     np.testing.assert_allclose(np.diag(found.weights.T @ total.features @ found.weights) / total.freedom, 1, rtol=1e-4)
 
 
@@ -53,7 +54,8 @@ def test_scores_that_no_source_predicts_get_no_loading(rng):
     x, s = rng.standard_normal((300, 12)), rng.standard_normal((300, COMPONENTS))
     s[:, 0] += x[:, 0]
     moments = {n: Moments.of(x[i::3], np.concatenate([s, s], axis=1)[i::3], 100) for i, n in enumerate("abc")}
-    found = fit_sources(moments, FactorisedConfig(sources=1))
+    products = {n: s[i::3].T @ s[i::3] for i, n in enumerate("abc")}
+    found = fit_sources(moments, products, FactorisedConfig(sources=1))
     assert np.abs(found.loadings[0, 0]) > 3 * np.abs(found.loadings[0, 1:]).max()
 
 
