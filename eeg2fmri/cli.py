@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
@@ -59,7 +60,15 @@ def _simulate(args: argparse.Namespace) -> None:
 def _preprocess(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import preprocess_step
 
-    preprocess_step(_config(args), args.dataset, Path(args.root), Path(args.store))
+    preprocess_step(_config(args), args.dataset, Path(args.root), args.store, workers=args.workers,
+                    scheduler=args.scheduler, allow_failures=args.allow_failures)  # fmt: skip
+
+
+def _store_info(args: argparse.Namespace) -> None:
+    from eeg2fmri.store import describe, open_store, summary
+
+    store = open_store(args.store)
+    print(json.dumps(describe(store), indent=2) + "\n" if args.json else summary(store), end="")
 
 
 def _search(args: argparse.Namespace) -> None:
@@ -67,7 +76,7 @@ def _search(args: argparse.Namespace) -> None:
     from eeg2fmri.store import open_store
 
     config = _config(args)
-    search_step(config, open_store(Path(args.store)), study=args.study, storage=_storage(args.storage),
+    search_step(config, open_store(args.store), study=args.study, storage=_storage(args.storage),
                 trials=args.trials, timeout=args.timeout, out=Path(args.out))  # fmt: skip
 
 
@@ -79,14 +88,14 @@ def _train(args: argparse.Namespace) -> None:
                "run.gpu_memory_limit": args.gpu_memory_limit}  # fmt: skip
     config = _config(args, changes)
     config = _with_training(config, args)
-    train_step(config, args.variant, open_store(Path(args.store)), Path(args.workdir))
+    train_step(config, args.variant, open_store(args.store), Path(args.workdir))
 
 
 def _evaluate(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import evaluate_step
     from eeg2fmri.store import open_store
 
-    evaluate_step(_config(args), args.model_uri, open_store(Path(args.store)), args.split)
+    evaluate_step(_config(args), args.model_uri, open_store(args.store), args.split)
 
 
 def _promote(args: argparse.Namespace) -> None:
@@ -110,7 +119,8 @@ def _main(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline.main import summary
 
     config = _config(args, {"run.device": args.device, "run.gpu_memory_limit": args.gpu_memory_limit})
-    result = main_job(config, Path(args.workdir), Path(args.root) if args.root else None, args.trials)
+    result = main_job(config, Path(args.workdir), Path(args.root) if args.root else None, args.trials,
+                      allow_failures=args.allow_failures)  # fmt: skip
     print(summary(result, config), end="")
 
 
@@ -167,6 +177,14 @@ def _optional(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     return convert
 
 
+def _truth(text: str) -> bool:
+    """A flag that may be given as a value, as `mlflow run` passes it; empty is false."""
+    value = text.strip("'\"").lower()
+    if value not in ("", "true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} must be true or false")
+    return value == "true"
+
+
 def _number(kind: type, rule: str, allowed: Callable[[Any], bool]) -> Callable[[str], Any]:
     """A number that keeps a rule; the refusal says which."""
 
@@ -204,6 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     main_.add_argument("--workdir", default="work", help="folder of dataset, store and checkpoints (default: work)")
     main_.add_argument("--root", type=_optional(str), help="BIDS dataset to use instead of a simulated one")
     main_.add_argument("--trials", type=_count, default=0, help="search trials before training (default: 0)")
+    _allow_failures(main_)
     _device(main_)
 
     simulate = _verb(verbs, "simulate", _simulate, "write a simulated BIDS dataset with known truth")
@@ -217,6 +236,16 @@ def _parser() -> argparse.ArgumentParser:
     preprocess.add_argument("--dataset", default="bids", help="kind of dataset (default: bids)")
     preprocess.add_argument("--root", default="work/dataset", help="folder of the dataset (default: work/dataset)")
     _store(preprocess)
+    preprocess.add_argument("--workers", type=_positive, default=1, help="local processes (default: 1)")
+    preprocess.add_argument(
+        "--scheduler", type=_optional(str), help="Dask scheduler to use instead, e.g. tcp://host:8786"
+    )
+    _allow_failures(preprocess)
+
+    store = verbs.add_parser("store", help="look into a store", description="look into a store")
+    info = _command(store.add_subparsers(required=True, metavar="WHAT"), "info", _store_info, "what a store holds")
+    info.add_argument("store", metavar="STORE", help="folder or URL of the store")
+    info.add_argument("--json", action="store_true", help="for machines")
 
     search = _verb(verbs, "search", _search, "Bayesian search over hyper-parameters and architectures")
     _store(search)
@@ -257,11 +286,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _verb(verbs: Any, name: str, run: Run, text: str, config: str | None = None) -> Any:
-    parser = verbs.add_parser(name, help=text, description=text)
-    parser.set_defaults(run=run)
+    parser = _command(verbs, name, run, text)
     parser.add_argument("--config", type=_optional(str), default=config,
                         help=f"YAML configuration (default: {config or 'the published settings'})")  # fmt: skip
     parser.add_argument("--set", metavar="KEY=VALUE[;…]", help="override settings, e.g. 'run.seed=3; data.context=8'")
+    return parser
+
+
+def _command(verbs: Any, name: str, run: Run, text: str) -> Any:
+    parser = verbs.add_parser(name, help=text, description=text)
+    parser.set_defaults(run=run)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument("--verbose", action="store_true")
@@ -270,7 +304,12 @@ def _verb(verbs: Any, name: str, run: Run, text: str, config: str | None = None)
 
 
 def _store(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--store", default="work/store", help="folder of the store (default: work/store)")
+    parser.add_argument("--store", default="work/store", help="folder or URL of the store (default: work/store)")
+
+
+def _allow_failures(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--allow-failures", type=_truth, nargs="?", const=True, default=False,
+                        help="go on without recordings that cannot be used, with exit status 0")  # fmt: skip
 
 
 def _device(parser: argparse.ArgumentParser) -> None:

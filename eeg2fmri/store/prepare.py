@@ -1,25 +1,114 @@
-"""From the signals of one recording to what the store holds of it."""
+"""From the files of one recording to what the store holds of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from eeg2fmri.config import DataConfig
-from eeg2fmri.datasets import Bold, Eeg, Recording, bold_onset
+from eeg2fmri.datasets import Bold, Recording, bold_onset, load_bold, load_eeg
+from eeg2fmri.datasets.recording import read_json
 from eeg2fmri.errors import AlignmentError, DatasetError
 from eeg2fmri.signals import frequencies, recording_statistics, regrid, spectrogram
 
 
-def prepare(eeg: Eeg, bold: Bold, recording: Recording, config: DataConfig) -> dict[str, Any]:
-    """Arrays and attributes of one recording, from its signals.
+@dataclass(frozen=True)
+class Signals:
+    """Both modalities of a recording on one clock.
+
+    eeg: (channels, samples) in µV.  onset: sample at which the first volume starts.
+    alignment: how that is known; JSON values.
+    quality: arrays kept for quality control: marker_intervals (s), spectrum_* of the EEG.
+    """
+
+    eeg: np.ndarray
+    sampling_rate: float
+    channels: tuple[str, ...]
+    onset: float
+    bold: Bold
+    alignment: Mapping[str, Any]
+    quality: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Arrays and attributes (JSON values) of one recording, by their names in the store."""
+
+    arrays: Mapping[str, np.ndarray]
+    attributes: Mapping[str, Any]
+
+
+def prepare(recording: Recording, config: DataConfig) -> Prepared:
+    """Read one recording and compute what the store holds of it.
+
+    Raises
+    ------
+    DatasetError, AlignmentError, ConfigError
+        If the recording cannot be used.
+    """
+    signals = read_signals(recording, config)
+    tr, n_volumes = signals.bold.tr, len(signals.bold.volumes)
+    try:
+        # No context reads the window of the last volume, which the EEG may not cover.
+        magnitude = spectrogram(
+            signals.eeg, signals.sampling_rate, tr,
+            onset=signals.onset, n_windows=n_volumes - 1, n_frequencies=config.frequencies,
+        )  # fmt: skip
+    except AlignmentError as err:
+        raise AlignmentError(f"{recording.eeg_path}: {err}") from err
+    volumes = regrid(signals.bold.volumes[config.bold_shift :], config.grid)
+    mask = _brain_mask(volumes, recording)
+    statistics = recording_statistics(volumes, mask, iqr=config.iqr)
+    if statistics.sd == 0:
+        raise DatasetError(f"{recording.bold_path}: every voxel has the value {statistics.mean:g}; fetch it again")
+    signal = {
+        "tr": tr,
+        "sampling_rate": signals.sampling_rate,
+        "channels": list(signals.channels),
+        "frequencies": frequencies(signals.sampling_rate, tr, config.frequencies).tolist(),
+        "grid": list(config.grid),
+        "space": recording.space,
+    }
+    return Prepared(
+        arrays={
+            "spectrogram": magnitude[config.bold_shift :],
+            "volumes": volumes,
+            "mask": mask,
+            "voxel_mean": statistics.voxel_mean,
+            "voxel_sd": statistics.voxel_sd,
+            "global_signal": _global_signal(volumes, mask),
+            **signals.quality,
+        },
+        attributes={
+            "name": recording.name,
+            "subject": recording.subject,
+            "mean": statistics.mean,
+            "sd": statistics.sd,
+            "affine": _regridded_affine(signals.bold.affine, signals.bold.volumes.shape[1:], config.grid).tolist(),
+            "source_volumes": n_volumes,
+            "alignment": dict(signals.alignment),
+            "signal": signal,
+        },
+    )
+
+
+def read_signals(recording: Recording, config: DataConfig) -> Signals:
+    """Read both modalities and find their common clock: the one place that knows the readers.
 
     Raises
     ------
     DatasetError
-        If fewer volumes than the context needs are left after the shift.
+        If a file cannot be used, or there are fewer volumes than the context needs after the shift.
+    AlignmentError
+        If EEG and BOLD cannot be put on one clock.
     """
+    sidecar: dict[str, Any] = {}
+    for path in recording.sidecars:
+        sidecar.update(read_json(path))
+    bold = load_bold(recording.bold_path, sidecar)
     n_volumes = len(bold.volumes)
     needed = config.bold_shift + config.context + 1
     if n_volumes < needed:
@@ -27,50 +116,28 @@ def prepare(eeg: Eeg, bold: Bold, recording: Recording, config: DataConfig) -> d
             f"{recording.bold_path}: {n_volumes} volumes, at least {needed} are needed "
             f"(shift {config.bold_shift} + context {config.context} + 1); shorten data.context or drop the recording"
         )
+    eeg = load_eeg(recording.eeg_path, recording.channels_path, config.channel_types)
     onset = bold_onset(eeg.markers, eeg.sampling_rate, bold.tr, n_volumes, recording.eeg_path)
-    try:
-        magnitude = spectrogram(
-            eeg.data, eeg.sampling_rate, bold.tr, onset=onset, n_windows=n_volumes, n_frequencies=config.frequencies
-        )
-    except AlignmentError as err:
-        raise AlignmentError(f"{recording.eeg_path}: {err}") from err
     spanned = int(np.rint((eeg.markers[-1] - onset) / (bold.tr * eeg.sampling_rate))) + 1
     if spanned < n_volumes and config.missing_markers == "refuse":
         raise AlignmentError(
             f"{recording.eeg_path}: its volume markers span {spanned} volumes, the BOLD file has {n_volumes}; if the "
             f"last markers are missing, set data.missing_markers=end; if the first ones are, EEG and BOLD have no clock"
         )
-    volumes = regrid(bold.volumes[config.bold_shift :], config.grid)
-    mask = _brain_mask(volumes, recording)
-    statistics = recording_statistics(volumes, mask, iqr=config.iqr)
-    if statistics.sd == 0:
-        raise DatasetError(f"{recording.bold_path}: every voxel has the value {statistics.mean:g}; fetch it again")
-    signal = {
-        "tr": bold.tr,
-        "sampling_rate": eeg.sampling_rate,
-        "channels": list(eeg.channels),
-        "frequencies": frequencies(eeg.sampling_rate, bold.tr, config.frequencies).tolist(),
-        "grid": list(config.grid),
-        "space": recording.space,
+    alignment = {
+        "source": "R128",
+        "onset_s": onset / eeg.sampling_rate,
+        "markers_found": len(eeg.markers),
+        "markers_missing": n_volumes - len(eeg.markers),
+        "warnings": [],
     }
-    return {
-        "arrays": {
-            "spectrogram": magnitude[config.bold_shift :],
-            "volumes": volumes,
-            "mask": mask,
-            "voxel_mean": statistics.voxel_mean,
-            "voxel_sd": statistics.voxel_sd,
-        },
-        "attributes": {
-            "name": recording.name,
-            "subject": recording.subject,
-            "mean": statistics.mean,
-            "sd": statistics.sd,
-            "affine": _regridded_affine(bold.affine, bold.volumes.shape[1:], config.grid).tolist(),
-            "source_volumes": n_volumes,
-            "signal": signal,
-        },
-    }
+    quality = {"marker_intervals": np.diff(eeg.markers) / eeg.sampling_rate}
+    return Signals(eeg.data, eeg.sampling_rate, eeg.channels, onset, bold, alignment, quality)
+
+
+def _global_signal(volumes: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Mean intensity in the brain of each volume, (volumes,)."""
+    return np.array([volume[mask].mean(dtype=np.float64) for volume in volumes], np.float32)
 
 
 def _brain_mask(volumes: np.ndarray, recording: Recording) -> np.ndarray:
