@@ -59,7 +59,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
         # Dask starts its worker processes with OMP_NUM_THREADS=1 and the like: one core each.
         with (
             LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+                n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
             ) as cluster,
             Client(cluster) as client,
         ):
