@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -19,7 +20,8 @@ def code_digest(parts: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def package_versions(packages: Sequence[str]) -> dict[str, str]:
+@cache
+def package_versions(packages: tuple[str, ...]) -> dict[str, str]:
     """Versions of those of the packages that are installed; this one's also from a checkout."""
     found = {}
     for package in packages:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -51,11 +51,13 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
     """
     signals = read_signals(recording, config)
     tr, n_volumes = signals.bold.tr, len(signals.bold.volumes)
+    # Windows that no context reads are not asked for: those of dropped volumes, and that of the last one.
+    onset = signals.onset + config.bold_shift * tr * signals.sampling_rate
+    n_windows = n_volumes - config.bold_shift - 1
     try:
-        # No context reads the window of the last volume, which the EEG may not cover.
         magnitude = spectrogram(
             signals.eeg, signals.sampling_rate, tr,
-            onset=signals.onset, n_windows=n_volumes - 1, n_frequencies=config.frequencies,
+            onset=onset, n_windows=n_windows, n_frequencies=config.frequencies,
         )  # fmt: skip
     except AlignmentError as err:
         raise AlignmentError(f"{recording.eeg_path}: {err}") from err
@@ -74,7 +76,7 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
     }
     return Prepared(
         arrays={
-            "spectrogram": magnitude[config.bold_shift :],
+            "spectrogram": magnitude,
             "volumes": volumes,
             "mask": mask,
             "voxel_mean": statistics.voxel_mean,
@@ -137,7 +139,9 @@ def read_signals(recording: Recording, config: DataConfig) -> Signals:
 
 def _global_signal(volumes: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Mean intensity in the brain of each volume, (volumes,)."""
-    return np.array([volume[mask].mean(dtype=np.float64) for volume in volumes], np.float32)
+    order: Literal["F", "C"] = "F" if volumes[0].flags.f_contiguous else "C"  # as they lie in memory
+    inside = mask.ravel(order=order)
+    return np.array([volume.ravel(order=order)[inside].mean(dtype=np.float64) for volume in volumes], np.float32)
 
 
 def _brain_mask(volumes: np.ndarray, recording: Recording) -> np.ndarray:

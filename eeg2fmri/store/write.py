@@ -101,6 +101,7 @@ def _write(location: Location, content: Prepared, marks: dict[str, Any]) -> None
             shape=values.shape,
             dtype=values.dtype,
             chunks=(1, *values.shape[1:]) if by_volume else tuple(max(1, n) for n in values.shape),
+            chunk_key_encoding={"name": "default", "separator": "."},  # one folder an array, not three a volume
             compressors=None,  # noise hardly shrinks, and batches are read at the speed of the disk
             fill_value=np.nan if values.dtype.kind == "f" else False,
             config={"write_empty_chunks": True},

@@ -25,7 +25,7 @@ def test_building_again_touches_nothing(build, tmp_path):
 
 def test_adding_a_subject_leaves_the_files_of_the_others(build, tmp_path):
     build(subjects=("sub-01", "sub-03"))
-    before = {k: v for k, v in tree(tmp_path / "store").items() if "/c/" in k}
+    before = {k: v for k, v in tree(tmp_path / "store").items() if "/c." in k}
     store, seen = build()
     assert seen == [(NAMES[0], True), (NAMES[1], False), (NAMES[2], True)]
     assert store.subjects == ["sub-01", "sub-02", "sub-03"]
@@ -136,7 +136,7 @@ def _group(path, name):
     return found
 
 
-@pytest.mark.parametrize("lost", ["volumes/c/7/0/0/0", "spectrogram/c/0/0/0", "mask/c/0/0/0", "voxel_sd/c/0/0/0"])
+@pytest.mark.parametrize("lost", ["volumes/c.7.0.0.0", "spectrogram/c.0.0.0", "mask/c.0.0.0", "voxel_sd/c.0.0.0"])
 @pytest.mark.parametrize("cut", [False, True])
 def test_a_chunk_that_is_lost_or_cut_is_refused_and_made_again(lost, cut, build, tmp_path, refuses):
     before, _ = build(subjects=("sub-01", "sub-02"))
@@ -158,7 +158,7 @@ def test_a_chunk_that_is_lost_or_cut_is_refused_and_made_again(lost, cut, build,
 def test_a_batch_with_a_lost_volume_is_refused(build, tmp_path, refuses):
     build(subjects=("sub-01",))
     store = open_store(tmp_path / "store")
-    (_group(tmp_path / "store", NAMES[0]) / "volumes/c/7/0/0/0").unlink()
+    (_group(tmp_path / "store", NAMES[0]) / "volumes/c.7.0.0.0").unlink()
     windows = Windows(store.recordings, store.context)
     assert windows.volumes(np.arange(4)).shape == (4, 9, 8, 7)
     with refuses(StoreError, "volumes: a chunk is missing"):
