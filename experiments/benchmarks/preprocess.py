@@ -25,7 +25,6 @@ import itertools
 import json
 import os
 import platform
-import resource
 import shutil
 import statistics
 import tempfile
@@ -117,7 +116,7 @@ def measured(call: Callable[[], Any]) -> Cost:
     """What a call costs in this process."""
     wall, cpu = time.perf_counter(), time.process_time()
     call()
-    return Cost(time.perf_counter() - wall, time.process_time() - cpu, peak())
+    return Cost(time.perf_counter() - wall, time.process_time() - cpu, resident("VmHWM"))
 
 
 def read_files(recording: Recording) -> Cost:
@@ -142,9 +141,13 @@ def preprocess(recording: Recording, store: Path) -> Cost:
     return measured(task)
 
 
-def peak() -> float:
-    """Peak resident memory of this process, MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def resident(what: str) -> float:
+    """Resident memory of this process in MiB: ``VmRSS`` now, or ``VmHWM``, its peak.
+
+    ``ru_maxrss`` would start at the parent's.
+    """
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(what)]
+    return int(line.split()[1]) / 1024
 
 
 def process() -> ProcessPoolExecutor:
@@ -238,7 +241,7 @@ def time_workers(folder: Path, recordings: list[Recording], rounds: int) -> dict
 
 def train(store: Path) -> dict[str, float]:
     """Memory over one epoch of shuffled batches."""
-    before = peak()
+    before = resident("VmRSS")
     opened = open_store(store)
     windows = Windows(opened.recordings, opened.context)
     order = np.random.default_rng(0).permutation(len(windows))
@@ -252,8 +255,8 @@ def train(store: Path) -> dict[str, float]:
         "recordings": len(opened.recordings),
         "instances": len(windows),
         "before_mib": before,
-        "peak_mib": peak(),
-        "data_mib": peak() - before,
+        "peak_mib": resident("VmHWM"),
+        "data_mib": resident("VmHWM") - before,
         "samples_per_second": len(order) / seconds,
     }
 
