@@ -4,8 +4,9 @@ n instances of a recording, P = C·B features (log power per channel and band, t
 response), K components, R sources, M members.
 
 BOLD follows a few sources, so the regression of component scores on band power has a low rank. Its
-sources are found by reduced-rank ridge regression on whitened scores, freed of physiological noise; their weights on the scores by ridge regression with held-out subjects, as in the
-`linear` family. A member is this fit without some of the training subjects.
+sources are found by reduced-rank ridge regression on whitened scores, freed of physiological noise;
+their weights on the scores by ridge regression with held-out subjects, as in the `linear` family. A
+member is this fit without some of the training subjects.
 
 References
 ----------
