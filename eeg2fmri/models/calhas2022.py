@@ -60,9 +60,14 @@ def build(
     SpecError
         If an architecture does not fit its input.
     """
+    # On PyTorch a model knows its weights by path: of two that share one, only one would have its gradient reset.
+    with keras.name_scope("eeg_encoder"):
+        eeg_encoder = _eeg_encoder(config, eeg_shape)
+    with keras.name_scope("fmri_encoder"):
+        fmri_encoder = _fmri_encoder(config, grid)
     return Calhas2022(
-        eeg_encoder=_eeg_encoder(config, eeg_shape),
-        fmri_encoder=_fmri_encoder(config, grid),
+        eeg_encoder=eeg_encoder,
+        fmri_encoder=fmri_encoder,
         decoder=_decoder(config, eeg_shape[0], grid, seed, mean_volume if config.start_at_mean else None),
     )
 
