@@ -86,7 +86,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import evaluate_step
     from eeg2fmri.store import open_store
 
-    evaluate_step(_config(args), args.model_uri, open_store(Path(args.store)), args.split)
+    evaluate_step(_config(args, {"run.device": args.device}), args.model_uri, open_store(Path(args.store)), args.split)
 
 
 def _promote(args: argparse.Namespace) -> None:
@@ -97,10 +97,13 @@ def _promote(args: argparse.Namespace) -> None:
 
 
 def _synthesize(args: argparse.Namespace) -> None:
+    from eeg2fmri.devices import use_backend
     from eeg2fmri.serving import synthesise_file
     from eeg2fmri.tracking import load_model
 
-    bundle, _ = load_model(args.model_uri)
+    config = _config(args, {"run.device": args.device})
+    use_backend(config.run.backend)
+    bundle, _ = load_model(args.model_uri, config.run.device)
     shape = synthesise_file(bundle, Path(args.eeg), Path(args.out))
     logger.info("synthesize: %s, %s", args.out, " × ".join(map(str, shape)))
 
@@ -243,6 +246,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--model-uri", default="models:/eeg2fmri/latest", help="model (default: newest version)")
     _store(evaluate)
     evaluate.add_argument("--split", default="test", choices=("train", "validation", "test"))
+    _device(evaluate, limit=False)
 
     promote = _verb(verbs, "promote", _promote, "move the alias champion to a version that passes the gate")
     promote.add_argument("--name", type=_optional(str), help="registered model (default: eeg2fmri)")
@@ -253,6 +257,7 @@ def _parser() -> argparse.ArgumentParser:
     synthesize.add_argument("--model-uri", default=CHAMPION, help=f"model (default: {CHAMPION})")
     synthesize.add_argument("--eeg", required=True, help="EEG file, e.g. a BrainVision .vhdr")
     synthesize.add_argument("--out", required=True, help="NIfTI file to write, .nii or .nii.gz")
+    _device(synthesize, limit=False)
     return parser
 
 
@@ -273,6 +278,7 @@ def _store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", default="work/store", help="folder of the store (default: work/store)")
 
 
-def _device(parser: argparse.ArgumentParser) -> None:
+def _device(parser: argparse.ArgumentParser, *, limit: bool = True) -> None:
     parser.add_argument("--device", type=_optional(str), help="auto, cpu or gpu (default: auto)")
-    parser.add_argument("--gpu-memory-limit", type=_optional(_positive), help="MiB on the GPU (default: as needed)")
+    if limit:
+        parser.add_argument("--gpu-memory-limit", type=_optional(_positive), help="MiB on the GPU (default: as needed)")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from eeg2fmri.config import Config, parse
+from eeg2fmri.devices import device_of_environment, use_backend, use_device
 from eeg2fmri.errors import ModelError, RequestError
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
 from eeg2fmri.models.linear import LinearNetwork
@@ -166,6 +167,8 @@ def _load_network(folder: Path) -> LinearNetwork | KerasNetwork:
     if (folder / "network.npz").exists():
         with np.load(folder / "network.npz", allow_pickle=False) as arrays:
             return LinearNetwork(**{f.name: arrays[f.name] for f in fields(LinearNetwork)})
+    use_backend()
+    use_device(device_of_environment())
     import keras
 
     import eeg2fmri.models.layers  # noqa: F401 - registers the layers that the file names
