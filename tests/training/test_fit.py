@@ -119,15 +119,20 @@ class TestPrecision:
 
         monkeypatch.setattr(backend, "check_precision", lambda *_: None)
 
+    @pytest.fixture(scope="class")
+    def exact(self, train, validation):
+        """Losses in float32, without max-pooling: TensorFlow has none in float16 on a CPU."""
+        config = deep_config(epochs=2, max_pool=False)
+        return learn(config, train, validation, FitSettings(seed=5, device="cpu")).history["train/loss"]
+
     @pytest.mark.usefixtures("anywhere")
     @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-    def test_learns_in_half_precision_and_serves_in_float32(self, deep, train, validation, precision):
+    def test_learns_in_half_precision_and_serves_in_float32(self, exact, train, validation, precision):
         import keras
 
-        settings = FitSettings(seed=5, device="cpu")
-        result = learn(deep_config(precision=precision), train, validation, settings)
-        exact = deep[0].history["train/loss"]
-        assert result.history["train/loss"] == pytest.approx(exact, rel=0.05)
+        config = deep_config(epochs=2, max_pool=False, precision=precision)
+        result = learn(config, train, validation, FitSettings(seed=5, device="cpu"))
+        assert result.history["train/loss"] == pytest.approx(exact, rel=0.1)
         assert result.history["train/loss"] != pytest.approx(exact, rel=1e-6)
         network = result.model.network.model
         policies = {layer.dtype_policy.name for layer in network._flatten_layers() if layer is not network}
@@ -138,8 +143,8 @@ class TestPrecision:
 
     def test_is_refused_on_a_cpu_before_anything_starts(self, train, validation, tmp_path):
         settings = FitSettings(device="cpu", checkpoints=tmp_path)
-        with pytest.raises(ConfigError, match="mixed_bfloat16 needs a GPU"):
-            learn(deep_config(precision="mixed_bfloat16"), train, validation, settings)
+        with pytest.raises(ConfigError, match="mixed_float16 needs a GPU"):
+            learn(deep_config(precision="mixed_float16"), train, validation, settings)
         assert not list(tmp_path.iterdir())
 
 
