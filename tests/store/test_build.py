@@ -15,7 +15,7 @@ from eeg2fmri.config import DataConfig
 from eeg2fmri.datasets import find_recordings, load_bold, load_eeg
 from eeg2fmri.errors import AlignmentError, ConfigError, DatasetError, StoreError
 from eeg2fmri.signals import frequencies, recording_statistics, regrid, spectrogram
-from eeg2fmri.store import build_store, open_store
+from eeg2fmri.store import build_store, check_digest, open_store
 
 NAMES = [f"sub-0{i}_task-rest" for i in (1, 2, 3)]
 NODDI = DataConfig(frequencies=5, grid=(4, 5, 3))
@@ -206,6 +206,14 @@ def test_the_digest_does_not_depend_on_the_path(build, bids_root, tmp_path):
     first, _ = build()
     moved = shutil.move(bids_root, tmp_path / "elsewhere")
     assert build(tmp_path / "other", root=Path(moved))[0].digest == first.digest
+
+
+def test_a_store_of_another_digest_is_refused(build, refuses):
+    store, _ = build(subjects=("sub-01",))
+    for wanted in (None, store.digest, store.digest[:8]):
+        check_digest(store, wanted)
+    with refuses(StoreError, r"digest .*, but the configuration is for run\.store_digest 0123456789abcdef; give that"):
+        check_digest(store, "0123456789abcdef" * 4)
 
 
 @pytest.mark.parametrize("change", [{"context": 4}, {"iqr": True}, {"channel_types": ("eeg",)}, {"frequencies": 6}])
