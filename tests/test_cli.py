@@ -62,6 +62,8 @@ def config(text: str) -> str:
         (["simulate", "--set", "run.seed=-1"], ["run.seed", "greater than or equal to 0", "-1"]),
         (["simulate", "--set", "models.7.variant=lp"], ["models.7.variant", "from 0 to 1"]),
         (["train", "--set", "run.device=tpu"], ["run.device", "'auto', 'cpu' or 'gpu'", "tpu"]),
+        (["evaluate", "--device", "tpu"], ["run.device", "tpu"]),
+        (["synthesize", "--device", "tpu", "--eeg", "x.vhdr", "--out", "x.nii"], ["run.device", "tpu"]),
         (["main"], ["experiments/demo.yaml", "cannot be read"]),
         (["main", "--config", ""], ["no dataset", "--root"]),
         (["preprocess", "--root", "absent"], ["absent"]),

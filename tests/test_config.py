@@ -345,3 +345,25 @@ def test_a_fault_names_the_file_that_holds_it(base, one, overrides, message, fil
     root = files(base=base, one=one)
     with refuses(ConfigError, rf"^(configuration )?(overrides of )?\S*{message}" if not overrides else message):
         load_config(root / "one.yaml", overrides)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "match"),
+    [
+        ("models.0.training.precision", "float16", "precision"),
+        ("models.0.training.schedule", "step", "schedule"),
+        ("models.0.training.clipnorm", 0, "clipnorm"),
+        ("models.0.training.final_share", 1.5, "final_share"),
+        ("run.backend", "theano", "run.backend"),
+        ("run.devices", 0, "run.devices"),
+        ("run.store_digest", "ABC", "run.store_digest"),
+    ],
+)
+def test_trainer_settings_that_are_refused(refuses, key, value, match):
+    with refuses(ConfigError, match):
+        load_config(None, {key: value})
+
+
+def test_two_clippings_are_refused(refuses):
+    with refuses(ConfigError, "give clipnorm or global_clipnorm, not both"):
+        load_config(None, {"models.0.training.clipnorm": 1.0, "models.0.training.global_clipnorm": 1.0})

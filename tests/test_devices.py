@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 import tensorflow as tf
 
 from eeg2fmri import devices
-from eeg2fmri.errors import ConfigError
+from eeg2fmri.errors import ConfigError, MissingExtraError
 
 
 class TestDevices:
@@ -76,3 +79,61 @@ class TestDevices:
     @pytest.mark.parametrize("device", ["auto", "gpu"])
     def test_device_that_is_in_use_already_is_taken_as_it_is(self, device):
         assert devices.use_device(device, None) == "gpu"
+
+    def test_unknown_device_is_refused(self, calls, gpus, refuses):
+        gpus()
+        with refuses(ConfigError, "device 'tpu' is not known; expected auto, cpu or gpu"):
+            devices.use_device("tpu", None)
+
+
+class TestBackends:
+    @pytest.fixture
+    def before_keras(self, monkeypatch):
+        """Keras is not imported yet, nothing is asked for in the environment, and JAX is not installed."""
+        modules = {name: module for name, module in sys.modules.items() if name != "keras"}
+        monkeypatch.setattr(devices.sys, "modules", modules)
+        monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None if name == "jax" else object())
+        for variable in ("KERAS_BACKEND", "XLA_FLAGS", "CUBLAS_WORKSPACE_CONFIG"):
+            monkeypatch.setenv(variable, "")
+        return monkeypatch
+
+    @pytest.mark.parametrize(
+        ("name", "variable", "chosen"),
+        [(None, "", "tensorflow"), (None, "torch", "torch"), ("torch", "", "torch"), ("torch", "tensorflow", "torch")],
+    )
+    def test_configuration_comes_before_environment(self, before_keras, name, variable, chosen):
+        before_keras.setenv("KERAS_BACKEND", variable)
+        assert devices.use_backend(name) == chosen
+        assert os.environ["KERAS_BACKEND"] == chosen
+
+    @pytest.mark.usefixtures("before_keras")
+    def test_one_that_is_not_installed_is_refused_with_its_extra(self, refuses):
+        with refuses(MissingExtraError, r"run\.backend=jax: jax is not installed; pip install 'eeg2fmri\[jax\]'"):
+            devices.use_backend("jax")
+        assert os.environ["KERAS_BACKEND"] == ""
+
+    def test_unknown_one_in_the_environment_is_refused(self, before_keras, refuses):
+        before_keras.setenv("KERAS_BACKEND", "cntk")
+        with refuses(ConfigError, "KERAS_BACKEND=cntk is not supported; expected one of tensorflow, jax, torch"):
+            devices.use_backend()
+
+    def test_another_than_the_running_one_is_refused(self, refuses):
+        import keras  # noqa: F401
+
+        assert devices.use_backend() == devices.use_backend("tensorflow") == "tensorflow"
+        with refuses(ConfigError, r"run\.backend=torch: this process runs Keras on tensorflow already"):
+            devices.use_backend("torch")
+
+    def test_determinism_is_asked_for_before_the_library_starts(self, before_keras):
+        before_keras.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+        devices.use_backend("torch")
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ""
+        devices.use_backend("torch", deterministic=True)
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_device_of_the_environment(monkeypatch):
+    monkeypatch.delenv("EEG2FMRI_DEVICE", raising=False)
+    assert devices.device_of_environment() == "auto"
+    monkeypatch.setenv("EEG2FMRI_DEVICE", "cpu")
+    assert devices.device_of_environment() == "cpu"

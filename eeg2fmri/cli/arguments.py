@@ -83,9 +83,10 @@ def add_allow_failures(parser: argparse.ArgumentParser) -> None:
                         help="go on without recordings that cannot be used, with exit status 0")  # fmt: skip
 
 
-def add_device(parser: argparse.ArgumentParser) -> None:
+def add_device(parser: argparse.ArgumentParser, *, limit: bool = True) -> None:
     parser.add_argument("--device", type=optional(str), help="auto, cpu or gpu (default: auto)")
-    parser.add_argument("--gpu-memory-limit", type=optional(positive), help="MiB on the GPU (default: as needed)")
+    if limit:
+        parser.add_argument("--gpu-memory-limit", type=optional(positive), help="MiB on the GPU (default: as needed)")
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:

@@ -115,7 +115,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import evaluate_step
     from eeg2fmri.store import open_store
 
-    evaluate_step(_config(args), args.model_uri, open_store(args.store), args.split)
+    evaluate_step(_config(args, {"run.device": args.device}), args.model_uri, open_store(args.store), args.split)
 
 
 def _promote(args: argparse.Namespace) -> None:
@@ -126,10 +126,13 @@ def _promote(args: argparse.Namespace) -> None:
 
 
 def _synthesize(args: argparse.Namespace) -> None:
+    from eeg2fmri.devices import use_backend
     from eeg2fmri.serving import synthesise_file
     from eeg2fmri.tracking import load_model
 
-    bundle, _ = load_model(args.model_uri)
+    config = _config(args, {"run.device": args.device})
+    use_backend(config.run.backend)
+    bundle, _ = load_model(args.model_uri, config.run.device)
     shape = synthesise_file(bundle, Path(args.eeg), Path(args.out))
     logger.info("synthesize: %s, %s", args.out, " × ".join(map(str, shape)))
 
@@ -254,6 +257,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--model-uri", default="models:/eeg2fmri/latest", help="model (default: newest version)")
     add_store(evaluate)
     evaluate.add_argument("--split", default="test", choices=("train", "validation", "test"))
+    add_device(evaluate, limit=False)
 
     promote = add_verb(verbs, "promote", _promote, "move the alias champion to a version that passes the gate")
     promote.add_argument("--name", type=optional(str), help="registered model (default: eeg2fmri)")
@@ -264,4 +268,5 @@ def _parser() -> argparse.ArgumentParser:
     synthesize.add_argument("--model-uri", default=CHAMPION, help=f"model (default: {CHAMPION})")
     synthesize.add_argument("--eeg", required=True, help="EEG file, e.g. a BrainVision .vhdr")
     synthesize.add_argument("--out", required=True, help="NIfTI file to write, .nii or .nii.gz")
+    add_device(synthesize, limit=False)
     return parser

@@ -69,8 +69,8 @@ class TrainingConfig(Section):
 
     schedule: how the learning rate falls, step by step, to `final_share` of itself at the last epoch's
     end; `warmup_epochs` of straight rise come first.  clipnorm, global_clipnorm: largest norm of the
-    gradient of one weight array, or of all of them together.  precision: of the arithmetic on a GPU;
-    weights and the served model are float32.
+    gradient of one weight array, or of all of them together.  precision: of the arithmetic in
+    training; weights and the served model are float32.
     """
 
     epochs: Positive = 10

@@ -92,10 +92,15 @@ def build(
     """
     mean = mean_volume if config.start_at_mean else None
     decoder, coefficients = _decoder(config, eeg_shape[0], grid, seed, mean, basis)
+    # On PyTorch a model knows its weights by path: of two that share one, only one would have its gradient reset.
+    with keras.name_scope("eeg_encoder"):
+        eeg_encoder = _eeg_encoder(config, eeg_shape)
+    with keras.name_scope("fmri_encoder"):
+        fmri_encoder = _fmri_encoder(config, grid) if config.aligns else None
     return Calhas2022(
         config=config,
-        eeg_encoder=_eeg_encoder(config, eeg_shape),
-        fmri_encoder=_fmri_encoder(config, grid) if config.aligns else None,
+        eeg_encoder=eeg_encoder,
+        fmri_encoder=fmri_encoder,
         decoder=decoder,
         coefficients=coefficients,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eeg2fmri.devices import device_of_environment, use_backend, use_device
 from eeg2fmri.errors import ModelError
 from eeg2fmri.models.fitted import KerasNetwork, Network
 from eeg2fmri.models.linear import LinearNetwork
@@ -46,6 +47,8 @@ def load_network(folder: Path, family: str) -> Network:
     if not path.exists():
         raise ModelError(f"{path}: missing, a model of the family {family} needs it; fetch the model again")
     if needs_keras(family):
+        use_backend()
+        use_device(device_of_environment())
         import keras
 
         import eeg2fmri.models.factorised

@@ -240,13 +240,14 @@ def sparsemax(z: Any) -> Any:
     `keras.ops.sparsemax` is not used: up to Keras 3.15.1 its output does not sum to 1 as soon as
     two entries are positive (keras issue 23425).
     """
+    dtype, z = z.dtype, ops.cast(z, "float32")  # sums over channels need it under mixed precision
     z = z - ops.max(z, axis=-1, keepdims=True)
     descending = ops.flip(ops.sort(z, axis=-1), axis=-1)
     rank = ops.arange(1, z.shape[-1] + 1, dtype=z.dtype)
     support = ops.cast(1 + rank * descending > ops.cumsum(descending, axis=-1), z.dtype)
     size = ops.sum(support, axis=-1, keepdims=True)
     threshold = (ops.sum(support * descending, axis=-1, keepdims=True) - 1) / size
-    return ops.relu(z - threshold)
+    return ops.cast(ops.relu(z - threshold), dtype)
 
 
 def l2(weight_decay: float) -> keras.regularizers.Regularizer | None:

@@ -14,13 +14,14 @@ from mlflow.entities import Metric
 
 from eeg2fmri import plotting
 from eeg2fmri.config import Config, EvaluationConfig
+from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
 from eeg2fmri.evaluation import r2_of_shifts, score_recording, shuffled_order, shuffled_p_value
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.pipeline.data import say_skipped
 from eeg2fmri.serving import Bundle
 from eeg2fmri.signals import without_drift
-from eeg2fmri.store import Store, StoredRecording, Windows, recordings_digest, split_subjects
+from eeg2fmri.store import Store, StoredRecording, Windows, check_digest, recordings_digest, split_subjects
 from eeg2fmri.tracking import RunLog, Scores, finished_run, load_model, tracked_run
 from eeg2fmri.tracking.registry import store_scores
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
@@ -57,9 +58,11 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
     ModelError
         If the model does not fit the store.
     """
+    check_digest(store, config.run.store_digest)
     recordings = recordings_to_score(config, store, split_name)
     subjects = split_subjects(store.subjects, config.split).part(split_name)
-    bundle, version = load_model(model_uri)
+    use_backend(config.run.backend, deterministic=config.run.deterministic)
+    bundle, version = load_model(model_uri, config.run.device)
     _check_fits(bundle, store)
     if split_name == "test":
         _check_unseen(bundle, recordings)

@@ -14,11 +14,12 @@ import numpy as np
 
 from eeg2fmri import plotting
 from eeg2fmri.config import Calhas2022Config, Config, FactorisedConfig, LinearConfig, ModelConfig, flatten
+from eeg2fmri.devices import use_backend
 from eeg2fmri.models.linear import LinearNetwork, bands_with_bins
 from eeg2fmri.pipeline.card import model_card
 from eeg2fmri.pipeline.data import say_skipped
 from eeg2fmri.serving import Bundle
-from eeg2fmri.store import Split, Store, Windows, split_subjects
+from eeg2fmri.store import Split, Store, Windows, check_digest, split_subjects
 from eeg2fmri.tracking import RunLog, finished_run, log_bundle, tracked_run
 from eeg2fmri.tracking.registry import version_exists
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
@@ -47,11 +48,14 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
     on from its last checkpoint under ``workdir/checkpoints``.
     """
     model = config.model(variant)
+    check_digest(store, config.run.store_digest)
     split = split_subjects(store.subjects, config.split)
     settings = {
         "model": model.model_dump(mode="json"),
         "split": [split.train, split.validation],
         "seed": config.run.seed,
+        "deterministic": config.run.deterministic,
+        "backend": use_backend(config.run.backend, deterministic=config.run.deterministic),
     }
     key = step_key("train", TRAIN_CODE, settings, store.digest)
     run = finished_run(step_key("register", (), key, config.registry.name))
@@ -70,6 +74,8 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
             seed=config.run.seed,
             device=config.run.device,
             gpu_memory_limit=config.run.gpu_memory_limit,
+            devices=config.run.devices,
+            deterministic=config.run.deterministic,
             checkpoints=checkpoints,
             key=key,
             progress=sys.stderr.isatty(),

@@ -18,10 +18,11 @@ import numpy as np
 import yaml
 
 from eeg2fmri.config import Calhas2022Config, Config, SearchConfig, flatten
+from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError, SpecError
 from eeg2fmri.models.spec import block_macs
 from eeg2fmri.search.space import decoder_weights, parameters_of, suggest_model
-from eeg2fmri.store import Store, Windows, split_subjects
+from eeg2fmri.store import Store, Windows, check_digest, split_subjects
 from eeg2fmri.tracking import RunLog, tracked_run
 from eeg2fmri.tracking.runs import step_key
 from eeg2fmri.training import FitSettings, fit
@@ -54,6 +55,8 @@ def search_step(
     `config` with the best model in the place of its base.
     """
     base = _base(config)
+    check_digest(store, config.run.store_digest)
+    use_backend(config.run.backend, deterministic=config.run.deterministic)
     _check_sampler(config.search)
     params = {**flatten(config.search, "search."), "search.study": study, "search.trials": trials,
               "data.digest": store.digest}  # fmt: skip
@@ -167,7 +170,7 @@ class _Objective:
                 raise optuna.TrialPruned(f"below the median after epoch {epoch + 1}")
 
         run = self.config.run
-        settings = FitSettings(seed=run.seed, device=run.device, gpu_memory_limit=run.gpu_memory_limit)
+        settings = FitSettings(run.seed, run.device, run.gpu_memory_limit, run.devices, run.deterministic)
         frequencies = np.asarray(self.store.signal["frequencies"])
         result = fit(model, self.train, self.validation, frequencies, settings, on_epoch)
         return max(result.history[MONITOR])

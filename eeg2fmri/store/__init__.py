@@ -4,7 +4,7 @@ from eeg2fmri.store.build import Built, build_store
 from eeg2fmri.store.info import describe, recordings_table, summary
 from eeg2fmri.store.location import Location
 from eeg2fmri.store.splits import Split, split_subjects
-from eeg2fmri.store.store import Store, StoredRecording, open_store, recordings_digest
+from eeg2fmri.store.store import Store, StoredRecording, check_digest, open_store, recordings_digest
 from eeg2fmri.store.windows import Windows, split_windows
 from eeg2fmri.store.write import Outcome
 
@@ -17,6 +17,7 @@ __all__ = [
     "StoredRecording",
     "Windows",
     "build_store",
+    "check_digest",
     "describe",
     "open_store",
     "recordings_digest",

@@ -183,6 +183,26 @@ def recordings_digest(recordings: Sequence[StoredRecording]) -> str:
     return hashlib.sha256("".join(sorted(r.digest for r in recordings)).encode()).hexdigest()
 
 
+def check_digest(store: Store, wanted: str | None) -> None:
+    """Refuse a store that a configuration was not made for.
+
+    Parameters
+    ----------
+    store : the store.
+    wanted : ``run.store_digest``, the start of the digest of the only store that will do; ``None`` for any.
+
+    Raises
+    ------
+    StoreError
+        If the digest is another one.
+    """
+    if wanted and not store.digest.startswith(wanted):
+        raise StoreError(
+            f"{store.path}: digest {store.digest[:16]}…, but the configuration is for run.store_digest {wanted[:16]}; "
+            "give that store, or leave run.store_digest out"
+        )
+
+
 def open_store(where: str | Path | Location) -> Store:
     """Open a finished store on a local disk or at an fsspec URL.
 

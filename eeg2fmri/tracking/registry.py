@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +14,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 import eeg2fmri
+from eeg2fmri.devices import DEVICE_VARIABLE
 from eeg2fmri.errors import GateRefusal, ModelError
 from eeg2fmri.models.families import needs_keras
 from eeg2fmri.serving import Bundle, save_bundle
@@ -57,14 +59,21 @@ def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadat
     return str(info.registered_model_version)
 
 
-def load_model(model_uri: str) -> tuple[Bundle, ModelVersion | None]:
+def load_model(model_uri: str, device: str = "auto") -> tuple[Bundle, ModelVersion | None]:
     """A logged model, and its registered version if `model_uri` names one.
+
+    Parameters
+    ----------
+    model_uri : what MLflow loads, for instance ``models:/eeg2fmri@champion``.
+    device : ``"auto"`` leaves it to ``EEG2FMRI_DEVICE``; another one takes its place in this process.
 
     Raises
     ------
     ModelError
         If there is no such model, version or alias, or it is not one of this package's.
     """
+    if device != "auto":
+        os.environ[DEVICE_VARIABLE] = device
     version = resolve_version(model_uri) if model_uri.startswith("models:/") else None
     source = f"models:/{version.name}/{version.version}" if version else model_uri
     try:

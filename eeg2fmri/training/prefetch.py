@@ -32,8 +32,13 @@ class Prefetched(keras.utils.PyDataset):
         self.waiting: dict[int, Future[Any]] = {}
 
     def __len__(self) -> int:
-        left = len(self.data.rows) % self.data.batch_size
+        left = self.instances % self.data.batch_size
         return len(self.data) - (0 < left < self.devices)
+
+    @property
+    def instances(self) -> int:
+        """Instances of an epoch, before the cut."""
+        return len(self.data.order)
 
     def __getitem__(self, index: int) -> Any:
         for number in range(index, min(index + 1 + AHEAD, len(self))):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from eeg2fmri.config import VARIANTS
-from eeg2fmri.errors import ModelError, RequestError
+from eeg2fmri.errors import ConfigError, ModelError, RequestError
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
 from eeg2fmri.serving import Bundle, load_bundle, save_bundle
@@ -86,6 +86,14 @@ class TestFiles:
         (folder / "bundle.json").write_text(json.dumps(content | {"format": 99}))
         with pytest.raises(ModelError, match="format 99, this version reads 1"):
             load_bundle(folder)
+
+    def test_device_of_the_environment_counts_for_keras_networks(self, folders, monkeypatch):
+        monkeypatch.setenv("EEG2FMRI_DEVICE", "tpu")
+        load_bundle(folders["linear"])
+        with pytest.raises(ConfigError, match="device 'tpu' is not known; expected auto, cpu or gpu"):
+            load_bundle(folders["deep"])
+        monkeypatch.setenv("EEG2FMRI_DEVICE", "cpu")
+        load_bundle(folders["deep"])
 
     def test_an_empty_folder_is_refused(self, tmp_path):
         with pytest.raises(ModelError, match=r"bundle\.json is missing"):

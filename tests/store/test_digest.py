@@ -7,6 +7,8 @@ import nibabel
 import numpy as np
 import pytest
 
+from eeg2fmri.errors import StoreError
+from eeg2fmri.store import check_digest
 from tests.store.files import NAMES
 
 
@@ -61,3 +63,11 @@ def test_other_code_writes_every_recording_anew_from_the_same_sources(build, mon
     assert seen == [(name, False) for name in NAMES]
     assert after.digest != before.digest
     assert [r.source_digest for r in after.recordings] == [r.source_digest for r in before.recordings]
+
+
+def test_a_store_of_another_digest_is_refused(build, refuses):
+    store, _ = build(subjects=("sub-01",))
+    for wanted in (None, store.digest, store.digest[:8]):
+        check_digest(store, wanted)
+    with refuses(StoreError, r"digest .*, but the configuration is for run\.store_digest 0123456789abcdef; give that"):
+        check_digest(store, "0123456789abcdef" * 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -203,3 +204,12 @@ def test_a_champion_without_scores_is_not_replaced_unseen(client, refuses):
     with refuses(ModelError, "version 1, has no scores"):
         promote(NAME, "2", "champion")
     assert str(champion(NAME, "champion").version) == "1"
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_device_that_is_asked_for_reaches_the_model(monkeypatch):
+    monkeypatch.setenv("EEG2FMRI_DEVICE", "gpu")
+    load_model(f"models:/{NAME}/1")
+    assert os.environ["EEG2FMRI_DEVICE"] == "gpu"
+    load_model(f"models:/{NAME}/1", "cpu")
+    assert os.environ["EEG2FMRI_DEVICE"] == "cpu"

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from eeg2fmri.errors import ConfigError
 from eeg2fmri.training import backend
 
 
@@ -64,3 +65,64 @@ def test_fused_update_on_a_cpu_only():
 def test_xla_on_a_gpu_only():
     assert backend.compile_with_xla("gpu")
     assert not backend.compile_with_xla("cpu")
+
+
+@pytest.mark.parametrize("clipping", [{"clipnorm": 0.1}, {"global_clipnorm": 0.1}])
+def test_fused_adam_clips_gradients_as_adam_does(batches, clipping):
+    fused, plain, free = (
+        compiled(o)
+        for o in (
+            backend.adam(0.01, "cpu", **clipping),
+            keras.optimizers.Adam(0.01, **clipping),
+            backend.adam(0.01, "cpu"),
+        )
+    )
+    assert type(fused.optimizer) is backend.FusedAdam
+    assert train_on(fused, batches) == pytest.approx(train_on(plain, batches), abs=1e-6)
+    train_on(free, batches)
+    momentum = [np.linalg.norm(model.optimizer.variables[2].numpy()) for model in (fused, free)]
+    assert momentum[0] <= 0.1 < momentum[1]
+
+
+def test_fused_adam_under_loss_scaling_equals_adam(batches):
+    scaled = compiled(keras.optimizers.LossScaleOptimizer(backend.FusedAdam(0.01), initial_scale=256.0))
+    assert train_on(scaled, batches) == pytest.approx(
+        train_on(compiled(keras.optimizers.Adam(0.01)), batches), abs=1e-6
+    )
+
+
+def test_float16_needs_a_gpu(refuses):
+    for precision, device in (("mixed_float16", "gpu"), ("mixed_bfloat16", "cpu"), ("float32", "cpu")):
+        backend.check_precision(precision, device)
+    with refuses(ConfigError, r"training\.precision=mixed_float16 needs a GPU: .* use float32 or mixed_bfloat16"):
+        backend.check_precision("mixed_float16", "cpu")
+
+
+def test_several_devices_need_jax(refuses):
+    assert backend.data_parallel(None, "cpu", 4) is None
+    assert backend.data_parallel(1, "cpu", 4) is None
+    with refuses(ConfigError, r"run\.devices=2: .* run\.backend=jax only"):
+        backend.data_parallel(2, "cpu", 4)
+
+
+class TestDataParallel:
+    @pytest.fixture(autouse=True)
+    def jax_with_three_devices(self, monkeypatch):
+        monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+        monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: [f"{kind}:{n}" for n in range(3)])
+        monkeypatch.setattr(keras.distribution, "DataParallel", lambda devices, auto_shard_dataset: devices)
+
+    @pytest.mark.parametrize(("asked", "given"), [(None, 3), (3, 3), (2, 2)])
+    def test_all_devices_or_as_many_as_asked_for(self, asked, given):
+        assert backend.data_parallel(asked, "gpu", 6) == [f"gpu:{n}" for n in range(given)]
+
+    def test_one_device_needs_no_distribution(self):
+        assert backend.data_parallel(1, "gpu", 4) is None
+
+    @pytest.mark.parametrize(
+        ("asked", "batch", "match"),
+        [(4, 4, "run.devices=4, but JAX sees 3 of kind gpu"), (None, 4, "batch_size 4 is not a multiple of 3 devices")],
+    )
+    def test_refusals(self, refuses, asked, batch, match):
+        with refuses(ConfigError, match):
+            backend.data_parallel(asked, "gpu", batch)

@@ -112,6 +112,65 @@ class TestDeep:
         assert first[False] > null + 0.3
 
 
+class TestPrecision:
+    @pytest.fixture
+    def anywhere(self, monkeypatch):
+        from eeg2fmri.training import backend
+
+        monkeypatch.setattr(backend, "check_precision", lambda *_: None)
+
+    @pytest.fixture(scope="class")
+    def exact(self, train, validation):
+        """Losses in float32, without max-pooling: TensorFlow has none in float16 on a CPU."""
+        config = deep_config(epochs=2, max_pool=False)
+        return learn(config, train, validation, FitSettings(seed=5, device="cpu")).history["train/loss"]
+
+    @pytest.mark.usefixtures("anywhere")
+    @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+    def test_learns_in_half_precision_and_serves_in_float32(self, exact, train, validation, precision):
+        import keras
+
+        config = deep_config(epochs=2, max_pool=False, precision=precision)
+        result = learn(config, train, validation, FitSettings(seed=5, device="cpu"))
+        assert result.history["train/loss"] == pytest.approx(exact, rel=0.1)
+        assert result.history["train/loss"] != pytest.approx(exact, rel=1e-6)
+        network = result.model.network.model
+        policies = {layer.dtype_policy.name for layer in network._flatten_layers() if layer is not network}
+        assert policies == {"float32"}
+        assert keras.config.dtype_policy().name == "float32"
+        best = result.history["val/mae"][result.best_epoch]
+        assert validation_mae(result.model, validation) == pytest.approx(best, rel=0.02)
+
+    def test_is_refused_on_a_cpu_before_anything_starts(self, train, validation, tmp_path):
+        settings = FitSettings(device="cpu", checkpoints=tmp_path)
+        with pytest.raises(ConfigError, match="mixed_float16 needs a GPU"):
+            learn(deep_config(precision="mixed_float16"), train, validation, settings)
+        assert not list(tmp_path.iterdir())
+
+
+def test_each_encoder_runs_once_in_a_step(train, monkeypatch):
+    from eeg2fmri.models.calhas2022 import build
+    from eeg2fmri.models.layers import ResidualBlock, TopographicalAttention
+    from eeg2fmri.training.pairs import pair_model
+    from tests.fakes import EEG_SHAPE
+
+    model = pair_model(build(deep_config(), EEG_SHAPE, GRID))
+    model.compile(optimizer="sgd", run_eagerly=True)
+    batch = {"eeg": train.eeg(np.arange(4)), "fmri": train.standardised(np.arange(4), "recording")}
+    model.train_on_batch(batch)
+    calls = []
+    for layer in (ResidualBlock, TopographicalAttention):
+        original = layer.call
+
+        def counted(self, *args, original=original, **kwargs):
+            calls.append(type(self).__name__)
+            return original(self, *args, **kwargs)
+
+        monkeypatch.setattr(layer, "call", counted)
+    model.train_on_batch(batch)
+    assert sorted(calls) == ["ResidualBlock", "ResidualBlock", "TopographicalAttention"]
+
+
 class TestChoiceOfTheEpoch:
     """The monitored series is planted, so that the best epoch is neither the first nor the last."""
 
