@@ -14,13 +14,13 @@ import mlflow
 import numpy as np
 import pytest
 
-from eeg2fmri.config import Config, LinearConfig
+from eeg2fmri.config import Config, DataConfig, LinearConfig
 from eeg2fmri.serving import Bundle
 from eeg2fmri.store import Store, Windows
 from eeg2fmri.training import FitSettings, fit
 from tests.fakes import CHANNELS, CONTEXT, FREQUENCIES, GRID, SAMPLING_RATE, TR, recording
 
-SETTINGS = {"context": CONTEXT, "channel_types": ["eeg", "ecg"]}
+SETTINGS = DataConfig(context=CONTEXT).model_dump(mode="json")
 SIGNAL = {
     "tr": TR,
     "sampling_rate": SAMPLING_RATE,

@@ -1,9 +1,10 @@
 """Datasets on disk: recordings of simultaneous EEG and BOLD, how they are read, and their common clock."""
 
 from eeg2fmri.datasets.adapter import Adapter, Source
-from eeg2fmri.datasets.alignment import Alignment, align
+from eeg2fmri.datasets.alignment import Alignment, align, volume_onsets
 from eeg2fmri.datasets.bold import Bold, BoldHeader, load_bold, read_bold_header
 from eeg2fmri.datasets.channels import common_channels
+from eeg2fmri.datasets.cleaned import read_clean_eeg
 from eeg2fmri.datasets.eeg import Eeg, RawEeg, load_eeg, open_eeg, open_eeg_file, read_eeg
 from eeg2fmri.datasets.files import check_fetched
 from eeg2fmri.datasets.find import find_recordings, list_recordings
@@ -31,6 +32,8 @@ __all__ = [
     "open_eeg",
     "open_eeg_file",
     "read_bold_header",
+    "read_clean_eeg",
     "read_eeg",
     "survey",
+    "volume_onsets",
 ]

@@ -17,6 +17,7 @@ from eeg2fmri.datasets.eeg import RawEeg
 from eeg2fmri.datasets.files import read_merged, read_table
 from eeg2fmri.datasets.recording import Recording, is_marker
 from eeg2fmri.errors import AlignmentError
+from eeg2fmri.signals import continued
 
 MARKER_TOLERANCE = 2 + 1e-6  # samples
 EVENT_TOLERANCE_S = 0.01
@@ -78,6 +79,21 @@ def align(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Align
     lead = XP_LEAD_S * raw.sampling_rate if recording.alignment == "xp" else 0.0  # known, no news
     warnings = (*found.warnings, *_uncovered(raw, found.onset, tr, n_volumes, lead))
     return Alignment(found.onset, found.source, found.markers_found, missing, warnings)
+
+
+def volume_onsets(raw: RawEeg, recording: Recording, found: Alignment, tr: float, n_volumes: int) -> np.ndarray:
+    """Samples at which the scanner excites a volume: its markers, continued where the run begins before or goes on.
+
+    Without markers there are none: another clock is not exact enough for the gradient artefact.
+    """
+    markers = raw.markers if len(raw.markers) else _table_markers(raw, recording)
+    if not len(markers):
+        return markers
+    length = tr * raw.sampling_rate
+    before = round((markers[0] - found.onset) / length)
+    after = round((found.onset - markers[-1]) / length) + n_volumes - 1
+    onsets = continued(markers, length, max(before, 0), max(after, 0))
+    return onsets[onsets >= 0]
 
 
 def _markers(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignment | None:

@@ -136,12 +136,7 @@ def load_eeg(recording: Recording, channel_types: tuple[str, ...]) -> Eeg:
 
 def read_eeg(raw: RawEeg, channel_types: tuple[str, ...]) -> Eeg:
     """Read the channels of the wanted types whole; see `load_eeg`."""
-    kept = [index for index, kind in enumerate(raw.types) if kind in channel_types]
-    if not kept:
-        raise DatasetError(
-            f"{raw.path}: no channel of type {' or '.join(channel_types)} among {sorted(set(raw.types))}; "
-            f"set data.channel_types"
-        )
+    kept = wanted_channels(raw, channel_types)
     data = raw.read(kept)
     names = tuple(raw.channels[index] for index in kept)
     if not np.isfinite(data).all():
@@ -150,6 +145,17 @@ def read_eeg(raw: RawEeg, channel_types: tuple[str, ...]) -> Eeg:
             f"{raw.path}: NaN or infinite samples in {', '.join(bad[:4])}; repair or drop these channels"
         )
     return Eeg(data, raw.sampling_rate, names, raw.markers, tuple(raw.types[index] for index in kept))
+
+
+def wanted_channels(raw: RawEeg, channel_types: tuple[str, ...]) -> list[int]:
+    """Indices of the channels of the wanted types, of which there must be one."""
+    kept = [index for index, kind in enumerate(raw.types) if kind in channel_types]
+    if not kept:
+        raise DatasetError(
+            f"{raw.path}: no channel of type {' or '.join(channel_types)} among {sorted(set(raw.types))}; "
+            f"set data.channel_types"
+        )
+    return kept
 
 
 def _open_mne(path: Path, known_types: dict[int, str], volume_marker: str) -> RawEeg:

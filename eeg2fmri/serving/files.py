@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from eeg2fmri.config import CleaningConfig
 from eeg2fmri.errors import ConfigError, DatasetError, RequestError
 from eeg2fmri.serving.bundle import Bundle
 
@@ -17,8 +18,9 @@ from eeg2fmri.serving.bundle import Bundle
 def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path) -> tuple[int, ...]:
     """Synthesise every volume that an EEG recording allows and write them as NIfTI.
 
-    The first volume starts `context` TRs after the first volume marker, or after the file's start
-    where there is no marker. A JSON sidecar beside the image says so (``StartTime``, seconds).
+    The EEG is cleaned as the model's training data were. The first volume starts `context` TRs after
+    the first volume marker, or after the file's start where there is no marker. A JSON sidecar beside
+    the image says so (``StartTime``, seconds).
 
     Parameters
     ----------
@@ -54,17 +56,20 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path) -> tuple[int, ...
 
 
 def _read_windows(bundle: Bundle, path: Path) -> np.ndarray:
-    """EEG windows of a recording, from its first volume marker on."""
-    from eeg2fmri.datasets import open_eeg_file, read_eeg
+    """EEG windows of a recording, cleaned as those of the store were, from its first volume marker on."""
+    from eeg2fmri.datasets import open_eeg_file, read_clean_eeg
 
     if not path.exists():
         raise DatasetError(f"{path}: no such EEG file")
     beside = path.with_name(path.name.rsplit("_", 1)[0] + "_channels.tsv")
     raw = open_eeg_file(path, beside if beside.exists() else None)
-    eeg = read_eeg(raw, tuple(bundle.settings["channel_types"]))
-    if not len(eeg.markers):
+    cleaning = CleaningConfig.model_validate(bundle.settings["cleaning"])
+    eeg = read_clean_eeg(
+        raw, tuple(bundle.settings["channel_types"]), raw.markers, float(bundle.signal["tr"]), cleaning
+    )
+    if not len(raw.markers):
         logging.getLogger(__name__).warning("%s: no volume marker; the first TR starts with the file", path)
-    onset = float(eeg.markers[0]) if len(eeg.markers) else 0.0
+    onset = float(raw.markers[0]) / eeg.factor if len(raw.markers) else 0.0
     try:
         return bundle.windows(eeg.data, eeg.sampling_rate, eeg.channels, onset)
     except RequestError as err:

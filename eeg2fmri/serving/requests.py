@@ -4,6 +4,7 @@ A record holds either EEG windows or raw EEG, each as JSON arrays or as base64 o
     windows | windows_npy   (C, F, T) or (n, C, F, T) magnitudes in µV
     eeg | eeg_npy           (C, samples) in µV, with sampling_rate (Hz) and, if wanted, channels
     reply                   "npz" (default), "npy" or "json"
+Nothing is cleaned here: raw EEG must be what the store's settings (`data.cleaning`) made of it.
 """
 
 from __future__ import annotations

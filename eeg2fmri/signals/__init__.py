@@ -11,6 +11,7 @@ from eeg2fmri.signals.bold import (
 )
 from eeg2fmri.signals.cleaning import CleanEeg, clean_eeg
 from eeg2fmri.signals.eeg import EegStatistics, standardise_eeg
+from eeg2fmri.signals.gradient import continued
 from eeg2fmri.signals.nuisance import noise_components
 from eeg2fmri.signals.principal import principal_components
 from eeg2fmri.signals.spectrogram import frequencies, spectrogram
@@ -20,6 +21,7 @@ __all__ = [
     "CleanEeg",
     "EegStatistics",
     "clean_eeg",
+    "continued",
     "drift_waves",
     "frequencies",
     "noise_components",

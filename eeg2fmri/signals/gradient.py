@@ -91,6 +91,16 @@ def scan_epochs(markers: np.ndarray, tr: float, sampling_rate: float, n_samples:
     return Epochs(starts, onsets - starts, stop, length, template)
 
 
+def continued(markers: np.ndarray, length: float, before: int, after: int) -> np.ndarray:
+    """Markers (m,) with `before` onsets ahead of them and `after` behind, in their own rhythm.
+
+    `length` is the nominal TR in samples; the result has ``before + m + after`` elements.
+    """
+    period, _ = _period(markers, np.rint((markers - markers[0]) / length), length)
+    ahead, behind = np.arange(-before, 0), np.arange(1, after + 1)
+    return np.concatenate([markers[0] + period * ahead, markers, markers[-1] + period * behind])
+
+
 def _period(markers: np.ndarray, numbers: np.ndarray, nominal: float) -> tuple[float, float]:
     """Samples from volume to volume, and the onset of the first one."""
     first = float(np.median(markers - nominal * numbers))

@@ -7,6 +7,7 @@ recordings that are finished, and a reader sees the store as it was until the ne
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from eeg2fmri.store.store import FORMAT, Store, check_format, open_store
 from eeg2fmri.store.write import CODE, Outcome, digest_of, store_recording
 
 GROUP = re.compile(r".+\.[0-9a-f]{12}")
+logger = logging.getLogger(__name__)
 UNFINISHED_FILE = ".partial"  # what Zarr calls a file that it has not renamed yet
 
 
@@ -79,6 +81,8 @@ def build_store(
     for recording, result in each(task, recordings, workers=workers, scheduler=scheduler):
         outcome = result if isinstance(result, Outcome) else _died(recording, result)
         outcomes[recording.name] = outcome
+        for line in outcome.warnings:
+            logger.warning("%s", line)
         if on_recording:
             on_recording(outcome)
     return _finish(location, settings, {r.name: r for r in recordings}, outcomes)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from eeg2fmri.config import DataConfig
-from eeg2fmri.datasets import Bold, Recording, align, load_bold, open_eeg, read_eeg
+from eeg2fmri.datasets import Bold, Recording, align, check_fetched, load_bold, open_eeg, read_clean_eeg, volume_onsets
 from eeg2fmri.errors import AlignmentError, DatasetError
 from eeg2fmri.signals import frequencies, recording_statistics, regrid, spectrogram
 
@@ -18,9 +18,10 @@ from eeg2fmri.signals import frequencies, recording_statistics, regrid, spectrog
 class Signals:
     """Both modalities of a recording on one clock.
 
-    eeg: (channels, samples) in µV.  onset: sample at which the first volume starts.
-    alignment: how that is known; JSON values.
-    quality: arrays kept for quality control: marker_intervals (s), spectrum_* of the EEG.
+    eeg: (channels, samples) in µV, cleaned.  onset: sample at which the first volume starts.
+    alignment: how that is known; JSON values.  interpolated: channels that were rebuilt.
+    quality: arrays kept for quality control: marker_intervals (s), spectrum_frequencies (F,) in Hz,
+    spectrum_before and spectrum_after cleaning (channels, F) in µV²/Hz, and r_peaks (s) where they were needed.
     """
 
     eeg: np.ndarray
@@ -29,6 +30,7 @@ class Signals:
     onset: float
     bold: Bold
     alignment: Mapping[str, Any]
+    interpolated: tuple[str, ...]
     quality: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -61,7 +63,7 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
     except AlignmentError as err:
         raise AlignmentError(f"{recording.eeg_path}: {err}") from err
     volumes = regrid(signals.bold.volumes[config.bold_shift :], config.grid)
-    mask = _brain_mask(volumes, recording)
+    mask = _read_mask(recording, signals.bold, config.grid) if recording.mask_path else _brain_mask(volumes, recording)
     statistics = recording_statistics(volumes, mask, iqr=config.iqr)
     if statistics.sd == 0:
         raise DatasetError(f"{recording.bold_path}: every voxel has the value {statistics.mean:g}; fetch it again")
@@ -91,6 +93,7 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
             "affine": _regridded_affine(signals.bold.affine, signals.bold.volumes.shape[1:], config.grid).tolist(),
             "source_volumes": n_volumes,
             "alignment": dict(signals.alignment),
+            "interpolated": list(signals.interpolated),
             "signal": signal,
         },
     )
@@ -116,16 +119,26 @@ def read_signals(recording: Recording, config: DataConfig) -> Signals:
         )
     raw = open_eeg(recording)
     found = align(raw, recording, bold.tr, n_volumes)
-    eeg = read_eeg(raw, config.channel_types)
+    eeg = read_clean_eeg(
+        raw, config.channel_types, volume_onsets(raw, recording, found, bold.tr, n_volumes), bold.tr, config.cleaning
+    )
     alignment = {
         "source": found.source,
         "onset_s": found.onset / raw.sampling_rate,
         "markers_found": found.markers_found,
         "markers_missing": found.markers_missing,
-        "warnings": list(found.warnings),
+        "warnings": [*raw.notes, *found.warnings],
     }
-    quality = {"marker_intervals": np.diff(raw.markers) / raw.sampling_rate}
-    return Signals(eeg.data, eeg.sampling_rate, eeg.channels, found.onset, bold, alignment, quality)
+    quality = {
+        "marker_intervals": np.diff(raw.markers) / raw.sampling_rate,
+        "spectrum_frequencies": eeg.spectrum_frequencies,
+        "spectrum_before": eeg.spectrum_before,
+        "spectrum_after": eeg.spectrum_after,
+    }
+    if config.cleaning.pulse:
+        quality["r_peaks"] = eeg.r_peaks / eeg.sampling_rate
+    onset = found.onset / eeg.factor
+    return Signals(eeg.data, eeg.sampling_rate, eeg.channels, onset, bold, alignment, eeg.interpolated, quality)
 
 
 def _global_signal(volumes: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -133,6 +146,27 @@ def _global_signal(volumes: np.ndarray, mask: np.ndarray) -> np.ndarray:
     order: Literal["F", "C"] = "F" if volumes[0].flags.f_contiguous else "C"  # as they lie in memory
     inside = mask.ravel(order=order)
     return np.array([volume.ravel(order=order)[inside].mean(dtype=np.float64) for volume in volumes], np.float32)
+
+
+def _read_mask(recording: Recording, bold: Bold, grid: tuple[int, int, int]) -> np.ndarray:
+    """The brain mask that came with the volumes; on another grid a voxel is brain where half of it is."""
+    import nibabel
+
+    path: Any = recording.mask_path
+    check_fetched(path)
+    try:
+        image: Any = nibabel.load(path)
+        values = np.asarray(image.dataobj, np.float32)
+    except Exception as err:  # nibabel and gzip each raise their own for a damaged file
+        raise DatasetError(f"{path}: not a readable brain mask ({type(err).__name__}); fetch it again") from err
+    if values.shape != bold.volumes.shape[1:]:
+        raise DatasetError(
+            f"{path}: its shape is {values.shape}, that of the volumes {bold.volumes.shape[1:]}; fetch both again"
+        )
+    mask = regrid(values[None], grid)[0] > 0.5
+    if not mask.any():
+        raise DatasetError(f"{path}: no voxel of the mask is brain; fetch or compute it again")
+    return mask
 
 
 def _brain_mask(volumes: np.ndarray, recording: Recording) -> np.ndarray:

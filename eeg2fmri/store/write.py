@@ -29,12 +29,14 @@ class Outcome:
     """What became of a recording.
 
     group: its group in the store.  kept: it was there already.  error: one line, empty if it is in.
+    warnings: what a person should look at, one line each.
     """
 
     name: str
     group: str = ""
     kept: bool = False
     error: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def store_recording(recording: Recording, *, location: Location, config: DataConfig, code: str) -> Outcome:
@@ -67,7 +69,8 @@ def store_recording(recording: Recording, *, location: Location, config: DataCon
             "versions": package_versions(PACKAGES),
         }
         _write(location.child(group), content, marks)
-        return Outcome(recording.name, group)
+        warnings = content.attributes["alignment"]["warnings"]
+        return Outcome(recording.name, group, warnings=tuple(f"{recording.eeg_path}: {line}" for line in warnings))
     except Eeg2FmriError as err:
         return Outcome(recording.name, error=" ".join(str(err).split()))
     except Exception as err:  # whatever it is, the other recordings go on

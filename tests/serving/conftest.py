@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eeg2fmri.config import LinearConfig, MeanConfig
+from eeg2fmri.config import DataConfig, LinearConfig, MeanConfig
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
 from eeg2fmri.serving import Bundle, save_bundle
@@ -35,7 +35,7 @@ def make_bundle(family: str) -> Bundle:
         "grid": list(GRID),
         "affine": np.diag([2.0, 3.0, 4.0, 1.0]).tolist(),
     }
-    settings = {"context": CONTEXT, "channel_types": ["eeg", "ecg"]}
+    settings = DataConfig(context=CONTEXT).model_dump(mode="json")
     return Bundle(model, signal, settings, {"data_digest": "abc", "subjects": ["sub-01", "sub-02", "sub-03"]})
 
 

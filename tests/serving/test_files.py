@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from fractions import Fraction
 
 import nibabel
 import numpy as np
 import pybv
 import pytest
 
-from eeg2fmri.errors import ConfigError, DatasetError
+from eeg2fmri.config import CleaningConfig
+from eeg2fmri.errors import AlignmentError, ConfigError, DatasetError
 from eeg2fmri.serving import synthesise_file
+from eeg2fmri.signals.resample import resample
 from tests.fakes import CHANNELS, CONTEXT, GRID, SAMPLING_RATE, TR
 
 STEP = round(TR * SAMPLING_RATE)
@@ -87,6 +91,27 @@ def test_without_markers_the_file_starts_the_run(bundles, write, signal, out, ca
     assert "no volume marker" in caplog.text
     expected = bundle.model.synthesise(bundle.windows(signal.astype(np.float32), SAMPLING_RATE))
     np.testing.assert_allclose(nibabel.load(out).get_fdata(), np.moveaxis(expected, 0, 3), rtol=1e-4)
+
+
+def test_the_eeg_is_cleaned_as_that_of_the_store(bundles, write, rng, out):
+    """At twice the model's rate and with a common reference, as the store's settings say."""
+    cleaning = CleaningConfig(sampling_rate=SAMPLING_RATE, average_reference=True).model_dump(mode="json")
+    bundle = dataclasses.replace(bundles["linear"], settings={**bundles["linear"].settings, "cleaning": cleaning})
+    fast = rng.normal(0, 20, (len(CHANNELS), LEAD + TRS * 2 * STEP + 5)).astype(np.float32)
+    synthesise_file(bundle, write(fast, rate=2 * SAMPLING_RATE), out)
+    slow = resample(fast, Fraction(1, 2))
+    scalp = [name != "ECG" for name in CHANNELS]
+    slow[scalp] -= slow[scalp].mean(axis=0)
+    expected = bundle.model.synthesise(bundle.windows(slow, SAMPLING_RATE, onset=LEAD / 2))
+    np.testing.assert_allclose(nibabel.load(out).get_fdata(), np.moveaxis(expected, 0, 3), rtol=1e-4)
+
+
+def test_eeg_that_cannot_be_cleaned_alike_is_refused(bundles, write, out, refuses):
+    cleaning = CleaningConfig(gradient=True).model_dump(mode="json")
+    bundle = dataclasses.replace(bundles["linear"], settings={**bundles["linear"].settings, "cleaning": cleaning})
+    with refuses(AlignmentError, r"eeg\.vhdr: data\.cleaning\.gradient needs the volume markers of the run, found 0"):
+        synthesise_file(bundle, write(markers=False), out)
+    assert not out.parent.exists()
 
 
 def test_channels_are_found_by_name(bundles, write, signal, out, tmp_path):

@@ -1,0 +1,120 @@
+"""EEG is cleaned, the mask that came with the volumes is used, and warnings reach the process that asked."""
+
+import json
+import logging
+
+import nibabel
+import numpy as np
+import pytest
+
+from eeg2fmri.config import CleaningConfig, DatasetConfig, SimulationConfig
+from eeg2fmri.datasets import align, find_recordings, open_eeg, volume_onsets
+from eeg2fmri.errors import DatasetError
+from eeg2fmri.simulation import simulate
+from eeg2fmri.store import build_store
+from eeg2fmri.store.prepare import read_signals
+from tests.conftest import GRID
+
+RAW = SimulationConfig(subjects=1, volumes=12, grid=GRID, tr=0.6, channels=6, raw=True)
+CLEANING = CleaningConfig(gradient=True, template=5, sampling_rate=250.0, pulse=True)
+
+
+@pytest.fixture(scope="module")
+def raw_root(tmp_path_factory):
+    """One subject as the amplifier in the scanner records it."""
+    return simulate(RAW, tmp_path_factory.mktemp("raw") / "bids")
+
+
+@pytest.mark.parametrize("types", [("eeg", "ecg"), ("eeg",)])
+def test_raw_eeg_is_cleaned_with_the_ecg_whether_it_is_kept_or_not(types, raw_root, tiny_config, tmp_path):
+    config = tiny_config.model_copy(update={"cleaning": CLEANING, "channel_types": types})
+    built = build_store(find_recordings(raw_root)[0], tmp_path / "store", config)
+    assert not built.failures
+    (recording,) = built.store.recordings
+    channels = 6 + ("ecg" in types)
+    assert built.store.signal["sampling_rate"] == 250
+    assert built.store.signal["channels"][:6] == list(recording.attributes["signal"]["channels"])[:6]
+    assert recording.spectrogram.shape == (RAW.volumes - config.bold_shift - 1, channels, config.frequencies)
+    before, after = recording.read("spectrum_before"), recording.read("spectrum_after")
+    assert before.shape == after.shape == (channels, len(recording.read("spectrum_frequencies")))
+    assert after[:6].sum() < 0.1 * before[:6].sum()  # nearly all of it was artefact
+    beats = np.diff(recording.read("r_peaks"))
+    assert ((beats > 0.4) & (beats < 1.6)).all()
+    onset = recording.attributes["alignment"]["onset_s"]
+    (signals,) = (read_signals(r, config) for r in find_recordings(raw_root)[0])
+    assert signals.onset / signals.sampling_rate == pytest.approx(onset)
+
+
+def test_what_cannot_be_cleaned_names_its_file(build, tiny_config, refuses):
+    cleaning = CleaningConfig(gradient=True, template=23)
+    with refuses(DatasetError, r"sub-01_task-rest_eeg\.vhdr: data\.cleaning\.template: the mean of 23 volumes"):
+        build(config=tiny_config.model_copy(update={"cleaning": cleaning}))
+
+
+@pytest.mark.parametrize(("end", "kept"), [("end", slice(0, -3)), ("start", slice(3, None))])
+def test_volumes_without_markers_have_an_onset_for_the_gradient_artefact(end, kept, write_recording, tmp_path):
+    markers = [130 + 50 * v for v in range(22)]
+    write_recording(tmp_path / "bids", markers=markers[kept])
+    recording = find_recordings(tmp_path / "bids", DatasetConfig(missing_markers=end))[0][0]
+    raw = open_eeg(recording)
+    found = align(raw, recording, 0.5, 22)
+    np.testing.assert_allclose(volume_onsets(raw, recording, found, 0.5, 22), markers, atol=1e-6)
+
+
+def test_without_markers_there_are_no_onsets(write_recording, tmp_path):
+    write_recording(tmp_path / "bids", markers=[])
+    recording = find_recordings(tmp_path / "bids")[0][0]
+    raw = open_eeg(recording)
+    assert not len(volume_onsets(raw, recording, align(raw, recording, 0.5, 22), 0.5, 22))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_warnings_are_said_once_by_this_process_and_kept(workers, write_recording, build, tmp_path, caplog):
+    for subject in ("01", "02"):
+        write_recording(tmp_path / "free", subject, markers=[])
+    with caplog.at_level(logging.WARNING, "eeg2fmri"):
+        store, _ = build(root=tmp_path / "free", workers=workers)
+        build(root=tmp_path / "free")
+    said = [r.getMessage() for r in caplog.records if "taken to start together" in r.getMessage()]
+    assert len(said) == 2
+    assert all(f"sub-0{n}_task-rest_eeg.vhdr: no R128 marker" in "".join(said) for n in (1, 2))
+    (line,) = store.recordings[0].attributes["alignment"]["warnings"]
+    assert said[0].endswith(line) or said[1].endswith(line)
+
+
+def _with_mask(root, write_recording, mask):
+    """A recording whose BOLD fMRIPrep made, with a mask of its own."""
+    write_recording(root)
+    source, folder = root / "sub-01/func", root / "derivatives/fmriprep/sub-01/func"
+    folder.mkdir(parents=True)
+    (folder.parents[1] / "dataset_description.json").write_text(json.dumps({"Name": "x", "BIDSVersion": "1.8.0"}))
+    stem = "sub-01_task-rest_space-MNI152NLin2009cAsym_desc"
+    (folder / f"{stem}-preproc_bold.nii.gz").write_bytes((source / "sub-01_task-rest_bold.nii.gz").read_bytes())
+    (folder / f"{stem}-preproc_bold.json").write_text(json.dumps({"RepetitionTime": 0.5}))
+    nibabel.save(nibabel.Nifti1Image(mask.astype(np.uint8), np.eye(4)), folder / f"{stem}-brain_mask.nii.gz")
+    return find_recordings(root, DatasetConfig(bold="fmriprep"))[0]
+
+
+def test_the_mask_of_fmriprep_is_the_brain_mask(write_recording, tmp_path, tiny_config):
+    mask = np.zeros(GRID, bool)
+    mask[2:6, 1:5, 3:6] = True
+    recordings = _with_mask(tmp_path / "bids", write_recording, mask)
+    (stored,) = build_store(recordings, tmp_path / "store", tiny_config).store.recordings
+    np.testing.assert_array_equal(stored.mask, mask)
+    double = tiny_config.model_copy(update={"grid": (18, 16, 14)})
+    (stored,) = build_store(recordings, tmp_path / "double", double).store.recordings
+    overlap = stored.mask & np.kron(mask, np.ones((2, 2, 2), bool))
+    assert 2 * overlap.sum() / (stored.mask.sum() + 8 * mask.sum()) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("mask", "text"),
+    [
+        (np.ones((9, 8, 6)), r"brain_mask\.nii\.gz: its shape is \(9, 8, 6\), that of the volumes \(9, 8, 7\)"),
+        (np.zeros(GRID), r"brain_mask\.nii\.gz: no voxel of the mask is brain"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_refused(mask, text, write_recording, tmp_path, tiny_config, refuses):
+    recordings = _with_mask(tmp_path / "bids", write_recording, mask)
+    with refuses(DatasetError, text):
+        build_store(recordings, tmp_path / "store", tiny_config)
