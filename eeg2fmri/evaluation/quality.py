@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 LINE_HZ = (50.0, 60.0)
-LINE_HALF_WIDTH_HZ, SIDE_HZ = 1.0, (2.0, 5.0)  # of the mains' peak, and where the power beside it is taken
-BROKEN_SD = 5.0  # robust deviations; Bigdely-Shamlo et al. 2015, Front. Neuroinform. 9:16
+LINE_HALF_WIDTH_HZ, SIDE_HZ = 0.5, (2.0, 5.0)  # of the mains' peak, and where the power beside it is taken
+SILENT_DB = -20.0
+LOUD_SD = 5.0  # robust deviations; Bigdely-Shamlo et al. 2015, Front. Neuroinform. 9:16
 BAND_HZ = (1.0, 45.0)
 _NORMAL = 1.4826  # standard deviation of a normal distribution per median absolute deviation
 _LEAST_SD = 0.5  # dB: channels as alike as that are not told apart
@@ -56,23 +57,26 @@ def line_noise(frequencies: np.ndarray, spectrum: np.ndarray) -> float:
 
     Returns
     -------
-    About 0 without line noise; the higher of the two frequencies. NaN where the spectrum reaches neither.
+    About 0 without line noise; the higher of the two frequencies. NaN where the spectrum reaches
+    neither, or every channel is flat.
     """
+    spectrum = spectrum[spectrum.any(axis=1)]
     found = []
     for line in LINE_HZ:
         distance = np.abs(frequencies - line)
         peak, side = distance <= LINE_HALF_WIDTH_HZ, (distance >= SIDE_HZ[0]) & (distance <= SIDE_HZ[1])
-        if frequencies[-1] >= line + SIDE_HZ[0] and peak.any() and side.any():
-            ratio = decibels(spectrum[:, peak].max(axis=1)) - decibels(np.median(spectrum[:, side], axis=1))
+        if frequencies[-1] >= line + SIDE_HZ[0] and len(spectrum):
+            ratio = _decibels(spectrum[:, peak].mean(axis=1)) - _decibels(spectrum[:, side].mean(axis=1))
             found.append(float(np.median(ratio)))
     return max(found, default=float("nan"))
 
 
 def broken_channels(frequencies: np.ndarray, spectrum: np.ndarray) -> np.ndarray:
-    """Which channels are flat, or far louder or quieter than the others between 1 and 45 Hz.
+    """Which channels are far louder than the others between 1 and 45 Hz, or next to silent.
 
-    Far is more than five robust standard deviations of the log power from the median channel
-    (the deviation criterion of the PREP pipeline, on log power so that it sees both ends).
+    Louder is five robust standard deviations of the log power above the median channel (the deviation
+    criterion of the PREP pipeline, which takes the amplitude); silent is below a hundredth of its
+    power. Quiet channels beside the reference electrode are neither.
 
     Parameters
     ----------
@@ -85,14 +89,14 @@ def broken_channels(frequencies: np.ndarray, spectrum: np.ndarray) -> np.ndarray
     """
     band = (frequencies >= BAND_HZ[0]) & (frequencies <= BAND_HZ[1])
     power = spectrum[:, band].mean(axis=1)
-    level = decibels(power)
-    alive = power > 0
-    if not alive.any():
-        return ~alive
-    distance = np.abs(level - np.median(level[alive]))
-    return ~alive | (distance > BROKEN_SD * max(_NORMAL * float(np.median(distance[alive])), _LEAST_SD))
+    if not power.any():
+        return np.ones(len(power), bool)
+    level = _decibels(power)
+    distance = level - np.median(level[power > 0])
+    spread = max(_NORMAL * float(np.median(np.abs(distance[power > 0]))), _LEAST_SD)
+    return (distance > LOUD_SD * spread) | (distance < SILENT_DB)
 
 
-def decibels(power: np.ndarray) -> np.ndarray:
+def _decibels(power: np.ndarray) -> np.ndarray:
     """Power in dB; that of nothing at all is finite and far below anything measured."""
     return 10 * np.log10(np.maximum(power, np.finfo(np.float32).tiny))

@@ -1,4 +1,4 @@
-"""Quality control: one page a recording, and all recordings of a dataset beside each other.
+"""Quality control: one page a recording.
 
 C channels, S frequencies of the spectra, F of the spectrogram, W windows, V volumes, M volume markers.
 Times are seconds after BOLD time zero.
@@ -6,8 +6,7 @@ Times are seconds after BOLD time zero.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,15 +18,16 @@ from numpy.typing import NDArray
 from eeg2fmri.errors import FigureError
 from eeg2fmri.plotting._scale import SEQUENTIAL, Scale, check_volume, draw_bar
 from eeg2fmri.plotting._spectral import POWER_LABEL, draw_spectrogram, power_density
-from eeg2fmri.plotting.canvas import LABEL, TICK, TITLE, new_figure
+from eeg2fmri.plotting.canvas import BAD, DATA, LABEL, TICK, TITLE, new_figure
 from eeg2fmri.plotting.slices import draw_slice, slice_label
 
 Array = NDArray[np.floating]
 
-_BLUE, _RED, _GREY = "#0072B2", "#D55E00", "0.55"  # Okabe & Ito (2008), as in the other figures
+_GREY = "0.55"
 _SLICES = 10
 _LEFT, _MIDDLE, _RIGHT = 0.06, 0.53, 0.925  # shares of the page's width: spectra, then time courses
-_BAR = 0.935
+_BAR, _THICK = 0.935, 0.009
+_SLICE_TOPS, _SLICE_HEIGHT, _GAP = (0.365, 0.185), 0.165, 0.03
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _check(page: QualityPage, channel: str | None) -> None:
         "mask": page.mean_volume.shape,
     }
     for name, shape in expected.items():
-        if (found := getattr(page, name).shape) != shape or 0 in shape and name.startswith("spectr"):
+        if (found := getattr(page, name).shape) != shape or (0 in shape and name.startswith("spectr")):
             raise FigureError(f"{page.name}: {name} has shape {found}, expected {shape}, none 0.")
     check_volume(page.mean_volume, f"{page.name}: mean_volume")
     check_volume(page.temporal_snr, f"{page.name}: temporal_snr")
@@ -122,18 +122,18 @@ def _draw_spectra(figure: Figure, page: QualityPage) -> None:
     if not cleaned:
         panels = {"EEG (nothing cleaned)": page.spectrum_before}
     grid = figure.add_gridspec(1, len(panels), left=_LEFT, right=0.44, top=0.885, bottom=0.47, wspace=0.06)
-    first: Axes | None = None
+    first, limits = None, _log_limits(*panels.values())
     for column, (heading, spectrum) in enumerate(panels.items()):
         axes = figure.add_subplot(grid[0, column], sharey=first)
         _draw_spectrum(axes, page, spectrum)
+        axes.set_ylim(limits)
+        axes.set_yscale("log")
         axes.set_title(heading, fontsize=LABEL, loc="left")
         if first is None:
             axes.set_ylabel("power (µV²/Hz)", fontsize=LABEL)
             first = axes
         else:
             axes.tick_params(labelleft=False)
-    if first is not None:
-        first.set_ylim(*_log_limits(*panels.values()))
 
 
 def _draw_spectrum(axes: Axes, page: QualityPage, spectrum: Array) -> None:
@@ -141,13 +141,13 @@ def _draw_spectrum(axes: Axes, page: QualityPage, spectrum: Array) -> None:
     frequencies = page.spectrum_frequencies[1:]  # not the mean level
     drawn = np.where(spectrum > 0, spectrum, np.nan)[:, 1:]
     good = ~page.broken
-    axes.semilogy(frequencies, drawn[good].T, color=_BLUE, linewidth=0.6, alpha=0.25)
+    axes.plot(frequencies, drawn[good].T, color=DATA, linewidth=0.6, alpha=0.25)
     if page.broken.any():
-        axes.semilogy(frequencies, drawn[page.broken].T, color=_RED, linewidth=0.8, alpha=0.8)
+        axes.plot(frequencies, drawn[page.broken].T, color=BAD, linewidth=0.8, alpha=0.8)
         names = [name for name, bad in zip(page.channels, page.broken, strict=True) if bad]
-        label = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        axes.plot([], [], color=_RED, linewidth=1.5, label=f"unlike the others: {label}")
-    axes.semilogy(frequencies, np.median(spectrum[:, 1:], axis=0), color="black", linewidth=2, label="median channel")
+        label = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        axes.plot([], [], color=BAD, linewidth=1.5, label=f"broken: {label}")
+    axes.plot(frequencies, np.median(spectrum[:, 1:], axis=0), color="black", linewidth=2, label="median channel")
     axes.set_xlim(0, frequencies[-1])
     axes.set_xlabel("frequency (Hz)", fontsize=LABEL)
     axes.legend(fontsize=TICK - 1, frameon=False, loc="upper right")
@@ -155,12 +155,13 @@ def _draw_spectrum(axes: Axes, page: QualityPage, spectrum: Array) -> None:
 
 
 def _log_limits(*spectra: Array) -> tuple[float, float]:
-    """Limits that hold all but the quietest hundredth of the values."""
+    """Limits that hold all but the quietest values, with room for a legend above."""
     values = np.concatenate([spectrum[:, 1:].ravel() for spectrum in spectra])
     values = values[values > 0]
     if not len(values):
         return 0.1, 1.0
-    return float(np.percentile(values, 0.5)) / 2, float(values.max()) * 3
+    low, high = float(np.percentile(values, 0.5)) / 2, float(values.max()) * 2
+    return low, high * (high / low) ** 0.16
 
 
 def _draw_time_courses(figure: Figure, page: QualityPage, channel: str | None) -> None:
@@ -175,7 +176,7 @@ def _draw_time_courses(figure: Figure, page: QualityPage, channel: str | None) -
     axes.set_ylabel("Hz", fontsize=LABEL)
     axes.set_title(f"EEG spectrogram, {channel or 'mean over channels'}", fontsize=LABEL, loc="left")
     place = axes.get_position()
-    bar = figure.colorbar(mesh, cax=figure.add_axes((_BAR, place.y0, 0.009, place.height)), extend="both")
+    bar = figure.colorbar(mesh, cax=figure.add_axes((_BAR, place.y0, _THICK, place.height)), extend="both")
     bar.set_label(POWER_LABEL, fontsize=TICK)
     bar.ax.tick_params(labelsize=TICK)
     axes.tick_params(labelsize=TICK)
@@ -184,7 +185,7 @@ def _draw_time_courses(figure: Figure, page: QualityPage, channel: str | None) -
     course = figure.add_subplot(grid[2], sharex=axes)
     times = page.start + page.tr * np.arange(len(page.global_signal))
     mean = float(page.global_signal.mean()) or 1.0
-    course.plot(times, 100 * (page.global_signal / mean - 1), color=_BLUE, linewidth=1.2)
+    course.plot(times, 100 * (page.global_signal / mean - 1), color=DATA, linewidth=1.2)
     course.set_title("Global BOLD signal", fontsize=LABEL, loc="left")
     course.set_ylabel("% change", fontsize=LABEL)
     course.set_xlabel("time from the first volume (s)", fontsize=LABEL)
@@ -204,9 +205,9 @@ def _draw_markers(axes: Axes, page: QualityPage) -> None:
                   fontsize=LABEL, color=_GREY)  # fmt: skip
         axes.set_yticks([])
     axes.axhline(0, color=_GREY, linewidth=1)
-    axes.plot(page.marker_times, page.marker_deviation, ".", color=_BLUE, markersize=5)
+    axes.plot(page.marker_times, page.marker_deviation, ".", color=DATA, markersize=5)
     if len(page.missing_times):
-        axes.plot(page.missing_times, np.zeros(len(page.missing_times)), "x", color=_RED, markersize=8,
+        axes.plot(page.missing_times, np.zeros(len(page.missing_times)), "x", color=BAD, markersize=8,
                   markeredgewidth=2, label=f"{len(page.missing_times)} missing")  # fmt: skip
         axes.legend(fontsize=TICK - 1, frameon=False, loc="lower right", bbox_to_anchor=(1, 0.93), borderpad=0,
                     handletextpad=0.2)  # fmt: skip
@@ -222,26 +223,32 @@ def _draw_volumes(figure: Figure, page: QualityPage) -> None:
     mean = Scale(0.0, brightest or 1.0, 0, False, "gray")
     snr = Scale(0.0, float(np.percentile(page.temporal_snr[inside], 99)) or 1.0, 0, False, SEQUENTIAL)
     rows = (
-        ("Mean BOLD", np.ma.masked_array(page.mean_volume), mean, "intensity", 0.222),
-        ("Temporal SNR", np.ma.masked_array(page.temporal_snr, ~inside), snr, "mean / SD", 0.03),
+        ("Mean BOLD", np.ma.masked_array(page.mean_volume), mean, "intensity"),
+        ("Temporal SNR", np.ma.masked_array(page.temporal_snr, ~inside), snr, "mean / SD"),
     )
     slices = _slices(page.mask)
-    for heading, drawn, scale, unit, bottom in rows:
-        grid = figure.add_gridspec(1, len(slices), left=_LEFT, right=_RIGHT, bottom=bottom, top=bottom + 0.158,
-                                   wspace=0.03)  # fmt: skip
+    for (heading, drawn, scale, unit), top in zip(rows, _SLICE_TOPS, strict=True):
+        height = _row_height(len(slices), page.mask.shape, figure.get_figwidth() / figure.get_figheight())
+        grid = figure.add_gridspec(1, len(slices), left=_LEFT, right=_RIGHT, bottom=top - height, top=top, wspace=_GAP)
         for column, z in enumerate(slices):
             axes = figure.add_subplot(grid[0, column])
-            draw_slice(axes, drawn, z, scale, slice_label(z) if bottom > 0.1 else "")
+            draw_slice(axes, drawn, z, scale, slice_label(z) if top == _SLICE_TOPS[0] else "")
             if column == 0:
                 axes.set_ylabel(heading, fontsize=LABEL)
-        draw_bar(figure, (_BAR, bottom, 0.009, 0.158), scale, unit, drawn)
+        draw_bar(figure, (_BAR, top - height, _THICK, height), scale, unit, drawn)
+
+
+def _row_height(columns: int, grid: tuple[int, ...], aspect: float) -> float:
+    """Share of the page's height that a row of slices fills, which its colour bar then has too."""
+    width = (_RIGHT - _LEFT) / (columns + _GAP * (columns - 1)) * aspect
+    return min(_SLICE_HEIGHT, width * grid[1] / grid[0])
 
 
 def _slices(mask: NDArray[np.bool_]) -> list[int]:
     """Up to ten slices, evenly spaced over those that hold brain (all, where none does)."""
     held = np.flatnonzero(mask.any(axis=(0, 1)))
     low, high = (held[0], held[-1]) if len(held) else (0, mask.shape[2] - 1)
-    return sorted({int(round(z)) for z in np.linspace(low, high, _SLICES)})
+    return sorted({round(float(z)) for z in np.linspace(low, high, _SLICES)})
 
 
 def _tidy(axes: Axes, grid: str = "y") -> None:

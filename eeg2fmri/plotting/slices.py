@@ -147,6 +147,7 @@ def draw_volume(figure: FigureBase, volume: Volume, scale: Scale, unit_label: st
     slices = range(0, volume.shape[2], SLICE_STEP)
     stack = figure.add_axes((-0.035, -0.055, 0.41, 1.02), projection="3d")
     assert isinstance(stack, Axes3D)
+    stack.patch.set_visible(False)  # it reaches beyond its part of the figure
     _draw_stack(stack, drawn, slices, scale)
     columns = _columns(len(slices), 7.0 / 5.9)
     rows = math.ceil(len(slices) / columns)
@@ -173,7 +174,7 @@ def _draw_rows(
 
 
 def slice_label(z: int) -> str:
-    """Write a slice as the field does: Z₀, Z₃, …"""
+    """Name of a slice as the field writes it, e.g. Z₁₂."""
     return "Z" + str(z).translate(_SUBSCRIPTS)
 
 
