@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -251,7 +252,7 @@ def _slices(mask: NDArray[np.bool_]) -> list[int]:
     return sorted({round(float(z)) for z in np.linspace(low, high, _SLICES)})
 
 
-def _tidy(axes: Axes, grid: str = "y") -> None:
+def _tidy(axes: Axes, grid: Literal["both", "y"] = "y") -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=TICK)
     if axes.get_yscale() == "linear":
