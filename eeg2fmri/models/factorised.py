@@ -41,9 +41,7 @@ class LogBandPower(keras.layers.Layer):
         _, channels, frequencies, _ = input_shape
         for name, shape in (("bins", (frequencies, self.bands)), ("centre", (channels, self.bands))):
             setattr(self, name, self.add_weight(name=name, shape=shape, initializer="zeros", trainable=False))
-        self.scale = self.add_weight(
-            name="scale", shape=(channels, self.bands), initializer="ones", trainable=False
-        )
+        self.scale = self.add_weight(name="scale", shape=(channels, self.bands), initializer="ones", trainable=False)
 
     def call(self, eeg: Any) -> Any:
         _, channels, _, context = eeg.shape

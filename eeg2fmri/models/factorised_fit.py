@@ -45,7 +45,7 @@ def members(subjects: Sequence[str], count: int) -> list[tuple[str, ...]]:
     ConfigError
         If there are fewer than two subjects for a member.
     """
-    subjects = sorted(subjects)
+    subjects = sorted(set(subjects))
     if count == 1:
         return [tuple(subjects)]
     if len(subjects) < max(count, 3):

@@ -48,7 +48,8 @@ def load_network(folder: Path, family: str) -> Network:
     if needs_keras(family):
         import keras
 
-        import eeg2fmri.models.layers  # noqa: F401 - registers the layers that the file names
+        import eeg2fmri.models.factorised
+        import eeg2fmri.models.layers  # noqa: F401
 
         return KerasNetwork(keras.saving.load_model(path, compile=False, safe_mode=True))
     kind = ARRAY_NETWORKS[family]

@@ -100,7 +100,7 @@ def bands_with_bins(bands: Mapping[str, tuple[float, float]], frequencies: np.nd
     SpecError
         If no bin falls into any band.
     """
-    kept = {name: np.asarray(edges) for name, edges in bands.items() if _bins(frequencies, edges).any()}
+    kept = {name: np.asarray(edges) for name, edges in bands.items() if bins_between(frequencies, edges).any()}
     if not kept:
         raise SpecError(f"no frequency of {frequencies[0]:g} to {frequencies[-1]:g} Hz lies in a band of {dict(bands)}")
     return kept
@@ -115,11 +115,12 @@ def log_band_power(eeg: np.ndarray, frequencies: np.ndarray, bands: np.ndarray) 
     frequencies : (F,) Hz.
     bands : (B, 2), lower and upper edges in Hz, the lower one included; each must hold a bin.
     """
-    power = [np.square(eeg[:, :, _bins(frequencies, edges)]).sum(axis=2) for edges in bands]
+    power = [np.square(eeg[:, :, bins_between(frequencies, edges)]).sum(axis=2) for edges in bands]
     return np.log(np.stack(power, axis=2) + FLOOR)
 
 
-def _bins(frequencies: np.ndarray, edges: Sequence[float] | np.ndarray) -> np.ndarray:
+def bins_between(frequencies: np.ndarray, edges: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Which bins lie between two edges in Hz, the lower one included, (F,) bool."""
     return (frequencies >= edges[0]) & (frequencies < edges[1])
 
 

@@ -13,7 +13,7 @@ import mlflow
 import numpy as np
 
 from eeg2fmri import plotting
-from eeg2fmri.config import Calhas2022Config, Config, LinearConfig, ModelConfig, flatten
+from eeg2fmri.config import Calhas2022Config, Config, FactorisedConfig, LinearConfig, ModelConfig, flatten
 from eeg2fmri.models.linear import LinearNetwork, bands_with_bins
 from eeg2fmri.pipeline.card import model_card
 from eeg2fmri.pipeline.data import say_skipped
@@ -149,7 +149,9 @@ def _register(
         },
     )
     log.params({f"result.{key}": value for key, value in result.facts.items()})
-    monitor = model.training.monitor if isinstance(model, Calhas2022Config) else BEST.replace("best_", "")
+    monitor = (
+        model.training.monitor if isinstance(model, Calhas2022Config | FactorisedConfig) else BEST.replace("best_", "")
+    )
     log.figure(
         plotting.learning_curves(result.history, title=model.variant, monitor=monitor), "figures/learning_curves.png"
     )

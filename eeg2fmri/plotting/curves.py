@@ -20,6 +20,7 @@ Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
 PANELS = {
     "loss": "loss",
     "mae": "mean absolute error",
+    "unexplained": "share of fluctuations unexplained",
     "cosine": "cosine distance of the latents",
     "r2_temporal": "temporal R² (mean volume: 0)",
 }
@@ -33,14 +34,13 @@ _ZERO = "0.55"
 
 
 def learning_curves(history: History, *, title: str = "", monitor: str = "val/r2_temporal") -> Figure:
-    """Draw loss, error, cosine and temporal R² over epochs, one panel each, the best epoch marked.
+    """Draw loss, error, unexplained share, cosine and temporal R² over epochs, one panel each, the best epoch marked.
 
     Parameters
     ----------
     history
-        One value per epoch under ``train/loss``, ``val/loss``, ``train/mae``, ``val/mae``,
-        ``train/cosine``, ``val/cosine``, ``train/r2_temporal``, ``val/r2_temporal``. Any may be
-        missing, and other keys are not drawn. NaN leaves a gap.
+        One value per epoch under ``train/…`` and ``val/…``: ``loss``, ``mae``, ``unexplained``, ``cosine``,
+        ``r2_temporal``. Any may be missing, and other keys are not drawn. NaN leaves a gap.
     monitor
         Key whose best epoch is marked in every panel: the highest value of an ``r2_temporal``, the
         lowest of anything else. No epoch is marked if `history` lacks it.

@@ -1,8 +1,17 @@
 """Signals as arrays: cleaning of EEG, spectrograms, and the regridding and scaling of BOLD volumes."""
 
-from eeg2fmri.signals.bold import BoldStatistics, recording_statistics, regrid, restore, standardise, without_drift
+from eeg2fmri.signals.bold import (
+    BoldStatistics,
+    drift_waves,
+    recording_statistics,
+    regrid,
+    restore,
+    standardise,
+    without_drift,
+)
 from eeg2fmri.signals.cleaning import CleanEeg, clean_eeg
 from eeg2fmri.signals.eeg import EegStatistics, standardise_eeg
+from eeg2fmri.signals.nuisance import noise_components
 from eeg2fmri.signals.principal import principal_components
 from eeg2fmri.signals.spectrogram import frequencies, spectrogram
 
@@ -11,7 +20,9 @@ __all__ = [
     "CleanEeg",
     "EegStatistics",
     "clean_eeg",
+    "drift_waves",
     "frequencies",
+    "noise_components",
     "principal_components",
     "recording_statistics",
     "regrid",

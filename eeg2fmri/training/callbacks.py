@@ -187,3 +187,10 @@ class ProgressBar(keras.callbacks.Callback):
         rate = (batch + 1) * self.batch_size / (time.perf_counter() - self.started)
         losses = "  ".join(f"{key} {float(value):.4f}" for key, value in (logs or {}).items())
         self.progress.update(self.task, advance=1, status=f"{losses}  {rate:.1f} samples/s")
+
+
+def replay(history: History, on_epoch: OnEpoch | None) -> None:
+    """Report the epochs of an interrupted fit again, since its run is not this one."""
+    for epoch in range(len(next(iter(history.values()), []))):
+        if on_epoch:
+            on_epoch(epoch, {key: values[epoch] for key, values in history.items()}, None)

@@ -20,13 +20,13 @@ def closed_form_result(
     model: FittedModel, validation: Windows, facts: Mapping[str, str | int | float], on_epoch: OnEpoch | None
 ) -> FitResult:
     """Score a fitted model on validation subjects as the only epoch of its fit."""
-    metrics, example = _validation_scores(model, validation)
+    metrics, example = validation_scores(model, validation)
     if on_epoch:
         on_epoch(0, metrics, example)
     return FitResult(model, {key: [value] for key, value in metrics.items()}, 0, facts)
 
 
-def _validation_scores(model: FittedModel, windows: Windows) -> tuple[dict[str, float], Example]:
+def validation_scores(model: FittedModel, windows: Windows) -> tuple[dict[str, float], Example]:
     """MAE and `r2_temporal` in standard units, the mean over recordings, and one example."""
     absolute, scores, examples = [], [], []
     for number, recording in enumerate(windows.recordings):

@@ -19,7 +19,7 @@ from eeg2fmri.models.fitted import KerasNetwork
 from eeg2fmri.progress import progress_display
 from eeg2fmri.store import Windows
 from eeg2fmri.training import backend
-from eeg2fmri.training.callbacks import Checkpoints, EpochEnd, History, OnEpoch, ProgressBar
+from eeg2fmri.training.callbacks import Checkpoints, EpochEnd, OnEpoch, ProgressBar, replay
 from eeg2fmri.training.fluctuations import Components, fit_components
 from eeg2fmri.training.pairs import PairData, pair_model
 from eeg2fmri.training.prefetch import Prefetched
@@ -64,7 +64,7 @@ def fit_deep_model(
         with tempfile.TemporaryDirectory() as scratch:
             checkpoints = Checkpoints(settings.checkpoints or Path(scratch), settings.key)
             state = checkpoints.restore(model)
-            _replay(state.history, on_epoch)
+            replay(state.history, on_epoch)
             end = EpochEnd(data, fitted, synthesiser, validation, options, checkpoints, state, on_epoch)
             if state.epochs - 1 - max(state.best_epoch, 0) < options.patience:
                 _train(model, data, end, settings)
@@ -146,10 +146,3 @@ def _build(config: Calhas2022Config, train: Windows, seed: int, components: Comp
     else:
         mean, basis = components.mean, components.scaled
     return build(config, shape, recording.mask.shape, seed=seed, mean_volume=mean, basis=basis)
-
-
-def _replay(history: History, on_epoch: OnEpoch | None) -> None:
-    """Report the epochs of an interrupted fit again, since its run is not this one."""
-    for epoch in range(len(next(iter(history.values()), []))):
-        if on_epoch:
-            on_epoch(epoch, {key: values[epoch] for key, values in history.items()}, None)

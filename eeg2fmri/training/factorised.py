@@ -1,6 +1,7 @@
 """Fitting the `factorised` family: a start in closed form, then gradient steps on whole recordings.
 
-n instances of one recording, P features, K components, M members, q drift waves.
+n instances of one recording, W its windows, C channels, b bands, P = C·b features, K components, M members,
+q drift waves.
 
 A step takes one recording, since only over time can drifts and means be told from what the EEG explains.
 Epoch 0 is the start itself, so training is kept only where it helps validation subjects.
@@ -9,7 +10,7 @@ Epoch 0 is the start itself, so training is kept only where it helps validation 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,24 +20,27 @@ import numpy as np
 from keras import ops
 
 from eeg2fmri.config import FactorisedConfig
+from eeg2fmri.devices import use_device
 from eeg2fmri.models.factorised import Factorised, Features, build
 from eeg2fmri.models.factorised_fit import fit_sources, members
-from eeg2fmri.models.fitted import KerasNetwork
-from eeg2fmri.models.linear import band_bins, bands_with_bins, lag_shapes, log_band_power
+from eeg2fmri.models.fitted import FittedModel, KerasNetwork
+from eeg2fmri.models.linear import bands_with_bins, bins_between, lag_shapes, log_band_power
 from eeg2fmri.models.ridge import Moments
 from eeg2fmri.progress import progress_display
-from eeg2fmri.signals import drift_waves, noise_components, without_drift
+from eeg2fmri.signals import drift_waves, noise_components, principal_components, without_drift
 from eeg2fmri.store import Windows
 from eeg2fmri.training import backend
-from eeg2fmri.training.callbacks import Checkpoints, OnEpoch, Progressing
+from eeg2fmri.training.callbacks import Checkpoints, OnEpoch, Progressing, replay
 from eeg2fmri.training.closed_form import validation_scores
-from eeg2fmri.training.linear import series_components, volumes_without_drift
+from eeg2fmri.training.linear import volumes_without_drift
 from eeg2fmri.training.settings import FitResult, FitSettings, fitted_model
+
+MEMORY = 2**28  # bytes of all recordings' volumes at once, as in the linear family
 
 
 @dataclass(frozen=True)
 class Course:
-    """One training recording: its subject, band power (W, C, b) and drift-free scores, measured and clean (n, K)."""
+    """A training recording: subject, log power (W, C, b), drift-free scores (n, K) as measured and without noise."""
 
     subject: str
     power: np.ndarray
@@ -45,20 +49,173 @@ class Course:
 
 
 class SourcesModel(keras.Model):
-    """The scores of every member, with their loss; x (n, C, F, T) gives (n, M, K).
+    """The scores of every member with their loss: x (n, C, F, T) gives (n, M, K).
 
-    y: "scores" (n, K), "waves" (n, q) and "members" (M,), 1 for those that learn from the recording.
+    y: "scores" (n, K), "waves" (n, q), "members" (M,), 1 for those that learn from the recording, and
+    "weights" (K,) of the squared errors.
     """
-
-    def weigh(self, scale: np.ndarray) -> None:
-        """Set the weights (K,) of squared errors."""
-        self.scale = scale.astype(np.float32)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """Share of weighted variance that the members leave unexplained, drifts of the prediction apart."""
+        """Share of the weighted variance that the members leave unexplained; drifts they predict are free."""
         error = ops.transpose(y_pred - y["scores"][:, None], (1, 0, 2))
         error = error - ops.matmul(y["waves"], ops.matmul(ops.transpose(y["waves"]), error))
-        each = ops.sum(ops.square(error) * self.scale, axis=(1, 2))
-        return ops.sum(each * y["members"]) / ops.sum(ops.square(y["scores"]) * self.scale) / ops.sum(y["members"])
+        each = ops.sum(ops.square(error) * y["weights"], axis=(1, 2))
+        total = ops.sum(ops.square(y["scores"]) * y["weights"]) * ops.sum(y["members"])
+        return ops.sum(each * y["members"]) / total
+
+
+def fit_factorised_model(
+    config: FactorisedConfig,
+    train: Windows,
+    validation: Windows,
+    frequencies: np.ndarray,
+    settings: FitSettings,
+    on_epoch: OnEpoch | None,
+) -> FitResult:
+    device = use_device(settings.device, settings.gpu_memory_limit)
+    if settings.deterministic:
+        backend.make_deterministic(device)
+    keras.utils.set_random_seed(settings.seed)
+    tr = 1 / float(frequencies[0])
+    edges = np.stack(list(bands_with_bins(config.bands, frequencies).values()))
+    basis = principal_components(
+        lambda: volumes_without_drift(train, config.bold_scaling, tr, config.drift_cutoff),
+        config.components,
+        memory=MEMORY,
+    )
+    courses = [
+        _course(train, number, volumes, basis, edges, frequencies, config)
+        for number, volumes in enumerate(volumes_without_drift(train, config.bold_scaling, tr, config.drift_cutoff))
+    ]
+    parts = members([c.subject for c in courses], config.members)
+    features = _features(courses, edges, frequencies, train.context, tr, config)
+    moments = _moments(courses, features, tr, config)
+    starts = [fit_sources({s: moments[s] for s in part}, config) for part in parts]
+    network = build(config, features, starts, basis, train.mean_volume(config.bold_scaling), seed=settings.seed)
+    fitted = fitted_model(config, KerasNetwork(network.synthesiser), train)
+    batches = [_targets(course, parts, courses, tr, config) for course in courses]
+    state = _train(config, network, fitted, train, validation, batches, device, settings, on_epoch)
+    facts = {
+        "parameters": int(network.scores.count_params()),
+        "device": device,
+        "backend": keras.backend.backend(),
+        "best_epoch": state.best_epoch,
+        "start_r2_temporal": state.history["val/r2_temporal"][0],
+    }
+    return FitResult(fitted, state.history, state.best_epoch, facts)
+
+
+def _course(
+    train: Windows,
+    number: int,
+    volumes: np.ndarray,
+    basis: np.ndarray,
+    edges: np.ndarray,
+    frequencies: np.ndarray,
+    config: FactorisedConfig,
+) -> Course:
+    """What a recording's drift-free `volumes` (n, V) and its spectrogram say."""
+    recording = train.recordings[number]
+    power = log_band_power(np.moveaxis(recording.spectrogram, 0, -1)[None], frequencies, edges)[0]
+    scores = volumes @ basis.T
+    inside = recording.mask.ravel()
+    mean = recording.statistics.voxel_mean.ravel()[inside] / recording.statistics.sd
+    noise = noise_components(volumes[:, inside], mean, config.nuisance)
+    clean = scores - (noise @ (noise.T @ scores)).astype(np.float32)
+    return Course(recording.subject, np.moveaxis(power, 2, 0), scores, clean)
+
+
+def _features(
+    courses: Sequence[Course], edges: np.ndarray, frequencies: np.ndarray, context: int, tr: float, config: Any
+) -> Features:
+    """Standardisation of log power, by its deviation within recordings after the response."""
+    response = lag_shapes("haemodynamic", context, tr)[:, 0]
+    answered = [_answered(c.power, response, len(c.measured)) for c in courses]
+    varying = np.concatenate([without_drift(a, tr, config.drift_cutoff) for a in answered]).std(axis=0)
+    return Features(
+        bins=np.stack([bins_between(frequencies, e) for e in edges], axis=1).astype(np.float32),
+        centre=np.concatenate([c.power for c in courses]).mean(axis=0),
+        scale=np.divide(1, varying, out=np.zeros_like(varying), where=varying > 1e-4),
+        response=response,
+    )
+
+
+def _answered(power: np.ndarray, response: np.ndarray, n: int) -> np.ndarray:
+    """Log power (W, C, b) through the response over each instance's context, (n, C, b)."""
+    return np.lib.stride_tricks.sliding_window_view(power, len(response), axis=0)[:n] @ response
+
+
+def _moments(courses: Sequence[Course], features: Features, tr: float, config: FactorisedConfig) -> dict[str, Moments]:
+    """Of each subject: features against measured and clean scores."""
+    result: dict[str, Moments] = {}
+    for course in courses:
+        n = len(course.measured)
+        x = _answered((course.power - features.centre) * features.scale, features.response, n).reshape(n, -1)
+        x = without_drift(x, tr, config.drift_cutoff)
+        freedom = n - drift_waves(n, tr, config.drift_cutoff).shape[1]
+        own = Moments.of(x, np.concatenate([course.measured, course.clean], axis=1), freedom)
+        result[course.subject] = result[course.subject] + own if course.subject in result else own
+    return result
+
+
+def _targets(
+    course: Course, parts: Sequence[Sequence[str]], courses: Sequence[Course], tr: float, config: FactorisedConfig
+) -> dict[str, np.ndarray]:
+    """What a step compares the members' scores of this recording with."""
+    deviation = np.concatenate([c.clean for c in courses]).std(axis=0)
+    return {
+        "scores": course.clean,
+        "waves": drift_waves(len(course.clean), tr, config.drift_cutoff).astype(np.float32),
+        "members": np.array([course.subject in part for part in parts], np.float32),
+        # Between errors of volumes, where a few noisy components decide, and equal components.
+        "weights": 1 / np.maximum(deviation, deviation.max() * 1e-3),
+    }
+
+
+def _train(
+    config: FactorisedConfig,
+    network: Factorised,
+    fitted: FittedModel,
+    train: Windows,
+    validation: Windows,
+    batches: Sequence[dict[str, np.ndarray]],
+    device: str,
+    settings: FitSettings,
+    on_epoch: OnEpoch | None,
+) -> Progressing:
+    """Gradient steps from the start, the weights of the best epoch kept in `network`."""
+    options = config.training
+    model = SourcesModel(network.scores.input, network.scores.output)
+    model.compile(optimizer=keras.optimizers.Adam(options.learning_rate), jit_compile=backend.compile_with_xla(device))
+    model.optimizer.build(model.trainable_variables)
+    with tempfile.TemporaryDirectory() as scratch:
+        checkpoints = Checkpoints(settings.checkpoints or Path(scratch), settings.key)
+        state = checkpoints.restore(model)
+        checkpoints.restore_random(model)
+        replay(state.history, on_epoch)
+        with progress_display(visible=settings.progress) as display:
+            task = display.add_task("training", total=options.epochs, completed=state.epochs, status="")
+            for epoch in range(state.epochs, options.epochs + 1):
+                if epoch - 1 - max(state.best_epoch, 0) >= options.patience:
+                    break
+                metrics = {"train/loss": _epoch(model, train, batches, epoch, settings.seed)}
+                scores, example = validation_scores(fitted, validation)
+                metrics |= scores
+                best = state.add(metrics, options.monitor)
+                checkpoints.save(model, network.synthesiser, state, best=best)
+                if on_epoch:
+                    on_epoch(epoch, metrics, example)
+                display.update(task, completed=epoch, status=f"loss {metrics['train/loss']:.4f}")
+        checkpoints.restore_best(network.synthesiser)
+    return state
+
+
+def _epoch(
+    model: SourcesModel, train: Windows, batches: Sequence[dict[str, np.ndarray]], epoch: int, seed: int
+) -> float:
+    """Mean loss over the recordings; epoch 0 only measures, later ones take a step on each."""
+    step = model.train_on_batch if epoch else model.test_on_batch
+    order = np.random.default_rng((seed, epoch)).permutation(len(batches))
+    return float(np.mean([step(train.eeg(train.indices(number)), batches[number]) for number in order]))

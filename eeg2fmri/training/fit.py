@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eeg2fmri.config import LinearConfig, MeanConfig, ModelConfig
+from eeg2fmri.config import FactorisedConfig, LinearConfig, MeanConfig, ModelConfig
 from eeg2fmri.errors import LeakageError
 from eeg2fmri.store import Windows
 from eeg2fmri.training.linear import fit_linear_model
@@ -53,6 +53,10 @@ def fit(
     if isinstance(config, MeanConfig):
         return fit_mean_model(config, train, validation, on_epoch)
     # Keras takes seconds to import; the other families do without it.
+    if isinstance(config, FactorisedConfig):
+        from eeg2fmri.training.factorised import fit_factorised_model
+
+        return fit_factorised_model(config, train, validation, frequencies, settings, on_epoch)
     from eeg2fmri.training.deep import fit_deep_model
 
     return fit_deep_model(config, train, validation, settings, on_epoch)

@@ -36,7 +36,11 @@ def fit_linear_model(
     frequencies = frequencies.astype(np.float32)
     bands = np.stack(list(bands_with_bins(config.bands, frequencies).values()))
     mean = train.mean_volume(config.bold_scaling)
-    basis = principal_components(lambda: _without_drift(train, config, tr), config.components, memory=MEMORY)
+    basis = principal_components(
+        lambda: volumes_without_drift(train, config.bold_scaling, tr, config.drift_cutoff),
+        config.components,
+        memory=MEMORY,
+    )
     series = [list(_series(w, config.bold_scaling, frequencies, bands, basis, mean)) for w in (train, validation)]
     fitted = fit_linear(series[0], series[1], tr, config)
     network = LinearNetwork(
@@ -71,17 +75,17 @@ def _blocks(windows: Windows, recording: int, kind: str) -> Iterator[np.ndarray]
         yield volumes.reshape(len(volumes), -1)
 
 
-def _without_drift(windows: Windows, config: LinearConfig, tr: float) -> Iterator[np.ndarray]:
+def volumes_without_drift(windows: Windows, kind: str, tr: float, cutoff: float) -> Iterator[np.ndarray]:
     """Volumes of one recording after the other, (n, V), each without its mean and drifts."""
     for number in range(len(windows.recordings)):
         n, voxels = len(windows.indices(number)), windows.recordings[number].mask.size
         volumes, row = np.empty((n, voxels), np.float32), 0
-        for block in _blocks(windows, number, config.bold_scaling):
+        for block in _blocks(windows, number, kind):
             volumes[row : row + len(block)] = block
             row += len(block)
         for start in range(0, voxels, BLOCK * 1000):  # by voxels, as the whole would be in memory thrice
             part = slice(start, start + BLOCK * 1000)
-            volumes[:, part] = without_drift(volumes[:, part], tr, config.drift_cutoff)
+            volumes[:, part] = without_drift(volumes[:, part], tr, cutoff)
         yield volumes
 
 

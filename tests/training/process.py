@@ -5,6 +5,7 @@ Every work prints one line of JSON.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -121,10 +122,8 @@ def repeat(backend: str) -> dict[str, Any]:
         raise KeyboardInterrupt
 
     settings = dataclasses.replace(DETERMINISTIC, checkpoints=folder, key="k")
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         learn(settings, stop, epochs=2)
-    except KeyboardInterrupt:
-        pass
     return {"whole": whole, "resumed": learn(settings, epochs=2)}
 
 

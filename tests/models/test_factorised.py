@@ -1,0 +1,121 @@
+"""The factorised family: its closed form, its layers against numpy, and its file."""
+
+import keras
+import numpy as np
+import pytest
+
+from eeg2fmri.config import FactorisedConfig
+from eeg2fmri.errors import ConfigError
+from eeg2fmri.models.factorised import Features, build
+from eeg2fmri.models.factorised_fit import Sources, fit_sources, members
+from eeg2fmri.models.ridge import Moments
+
+CHANNELS, BINS, CONTEXT, BANDS, SOURCES, COMPONENTS, GRID = 5, 11, 4, 3, 2, 6, (4, 3, 2)
+
+
+def planted(rng, n=400, features=12, rank=2, noise=0.5):
+    """Moments of three subjects whose scores (6) follow `rank` sources of the features."""
+    weights, loadings = rng.standard_normal((features, rank)), rng.standard_normal((rank, COMPONENTS))
+    result = {}
+    for subject in ("a", "b", "c"):
+        x = rng.standard_normal((n, features))
+        clean = x @ weights @ loadings
+        scores = clean + noise * rng.standard_normal(clean.shape)
+        result[subject] = Moments.of(x, np.concatenate([scores, scores], axis=1), n)
+    return result, weights @ loadings
+
+
+def test_finds_the_planted_relation(rng):
+    moments, relation = planted(rng)
+    found = fit_sources(moments, FactorisedConfig(sources=2, penalty=1e-3))
+    assert found.weights.shape == (12, 2)
+    np.testing.assert_allclose(found.weights @ found.loadings, relation, atol=0.15)
+
+
+def test_fewer_sources_explain_less(rng):
+    moments, relation = planted(rng)
+    errors = []
+    for sources in (1, 2):
+        found = fit_sources(moments, FactorisedConfig(sources=sources, penalty=1e-3))
+        assert np.linalg.matrix_rank(found.weights @ found.loadings) == sources
+        errors.append(np.abs(found.weights @ found.loadings - relation).mean())
+    assert errors[0] > 2 * errors[1]
+
+
+def test_sources_vary_by_one(rng):
+    moments, _ = planted(rng)
+    found = fit_sources(moments, FactorisedConfig(sources=2))
+    total = moments["a"] + moments["b"] + moments["c"]
+    np.testing.assert_allclose(np.diag(found.weights.T @ total.features @ found.weights) / total.freedom, 1, rtol=1e-4)
+
+
+def test_scores_that_no_source_predicts_get_no_loading(rng):
+    x, s = rng.standard_normal((300, 12)), rng.standard_normal((300, COMPONENTS))
+    s[:, 0] += x[:, 0]
+    moments = {n: Moments.of(x[i::3], np.concatenate([s, s], axis=1)[i::3], 100) for i, n in enumerate("abc")}
+    found = fit_sources(moments, FactorisedConfig(sources=1))
+    assert np.abs(found.loadings[0, 0]) > 3 * np.abs(found.loadings[0, 1:]).max()
+
+
+def test_every_subject_is_left_out_once():
+    parts = members(["d", "a", "c", "b"], 3)
+    assert len(parts) == 3
+    assert sorted(s for part in parts for s in {"a", "b", "c", "d"} - set(part)) == ["a", "b", "c", "d"]
+    assert members(["a"], 1) == [("a",)]
+
+
+def test_more_members_than_subjects_are_refused(refuses):
+    with refuses(ConfigError, "members: 3 of 2 training subjects"):
+        members(["a", "b"], 3)
+
+
+@pytest.fixture
+def network(rng):
+    features = Features(
+        bins=(np.arange(BINS)[:, None] // 4 == np.arange(BANDS)).astype("float32"),
+        centre=rng.standard_normal((CHANNELS, BANDS)).astype("float32"),
+        scale=rng.random((CHANNELS, BANDS)).astype("float32"),
+        response=rng.standard_normal(CONTEXT).astype("float32"),
+    )
+    starts = [
+        Sources(
+            rng.standard_normal((CHANNELS * BANDS, SOURCES)).astype("float32"),
+            rng.standard_normal((SOURCES, COMPONENTS)).astype("float32"),
+        )
+        for _ in range(3)
+    ]
+    basis = np.linalg.qr(rng.standard_normal((24, COMPONENTS)))[0].T.astype("float32")
+    mean = rng.standard_normal(GRID).astype("float32")
+    config = FactorisedConfig(components=COMPONENTS, hidden=7)
+    return build(config, features, starts, basis, mean), features, starts, basis, mean
+
+
+def test_starts_as_the_closed_form_says(network, rng):
+    built, features, starts, basis, mean = network
+    eeg = rng.random((8, CHANNELS, BINS, CONTEXT)).astype("float32") + 0.1
+    power = np.log(np.einsum("ncft,fb->ntcb", eeg**2, features.bins))
+    x = ((power - features.centre) * features.scale).reshape(8, CONTEXT, -1)
+    answered = np.einsum("ntp,t->np", x, features.response)
+    scores = np.stack([answered @ s.weights @ s.loadings for s in starts], axis=1)
+    np.testing.assert_allclose(built.scores(eeg), scores, rtol=1e-3, atol=1e-3)
+    volumes = (scores.mean(axis=1) @ basis).reshape(8, *GRID) + mean
+    np.testing.assert_allclose(built.synthesiser(eeg), volumes, rtol=1e-3, atol=1e-3)
+
+
+def test_hidden_units_correct_each_window(network, rng):
+    built, *_ = network
+    layer = built.scores.get_layer("sources")
+    layer.outward.assign(rng.standard_normal(layer.outward.shape))
+    x = rng.standard_normal((2, CONTEXT, CHANNELS * BANDS)).astype("float32")
+    w, u, b, v = (np.asarray(a) for a in (layer.linear, layer.inward, layer.bias, layer.outward))
+    expected = [x @ w[m] + np.tanh(x @ u[m] + b[m]) @ v[m] for m in range(3)]
+    np.testing.assert_allclose(layer(x), np.stack(expected, axis=2), rtol=1e-4, atol=1e-4)
+
+
+def test_loaded_from_its_file_it_is_the_same(network, rng, tmp_path):
+    built, *_ = network
+    path = tmp_path / "network.keras"
+    built.synthesiser.save(path)
+    eeg = rng.random((3, CHANNELS, BINS, CONTEXT)).astype("float32")
+    loaded = keras.saving.load_model(path, compile=False, safe_mode=True)
+    np.testing.assert_array_equal(loaded(eeg), built.synthesiser(eeg))

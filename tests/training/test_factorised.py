@@ -1,0 +1,84 @@
+"""Fitting the factorised family on windows."""
+
+import numpy as np
+import pytest
+
+from eeg2fmri.config import FactorisedConfig, RecordingTraining
+from eeg2fmri.errors import ConfigError, ModelError
+from eeg2fmri.store import Windows
+from eeg2fmri.training import FitSettings, fit
+from tests.fakes import CONTEXT, FREQUENCIES
+from tests.fakes import recording as early
+
+SMALL = {"components": 5, "sources": 2, "hidden": 4, "nuisance": 0, "drift_cutoff": 6.0}
+
+
+def recording(subject, seed, **options):
+    """A recording whose BOLD follows at the first window of the context, where the response is strongest."""
+    made = early(subject, seed, **options)
+    made.group["volumes"] = np.roll(made.group["volumes"], 1, axis=0)
+    return made
+
+
+def config(epochs=3, **changes):
+    training = RecordingTraining(epochs=epochs, learning_rate=1e-3, patience=10)
+    return FactorisedConfig(**{**SMALL, "training": training, **changes})
+
+
+@pytest.fixture(scope="module")
+def parts():
+    train = [recording(f"sub-0{n}", n, windows=60) for n in (1, 2, 3)]
+    train.append(recording("sub-03", 8, windows=30, run=2))
+    return Windows(train, CONTEXT), Windows([recording("sub-04", 4, windows=60)], CONTEXT)
+
+
+def test_explains_what_is_planted_and_nothing_where_nothing_is(parts):
+    result = fit(config(), *parts, FREQUENCIES, FitSettings())
+    assert result.history["val/r2_temporal"][result.best_epoch] > 0.3
+    nothing = [recording(f"sub-0{n}", n, windows=60, coupling=0.0) for n in (1, 2, 3, 4)]
+    null = fit(config(), Windows(nothing[:3], CONTEXT), Windows(nothing[3:], CONTEXT), FREQUENCIES, FitSettings())
+    assert null.history["val/r2_temporal"][null.best_epoch] < 0.1
+
+
+def test_epoch_zero_is_the_closed_form_and_the_best_epoch_is_kept(parts):
+    seen = []
+    result = fit(config(epochs=2), *parts, FREQUENCIES, FitSettings(), lambda epoch, *_: seen.append(epoch))
+    assert seen == [0, 1, 2]
+    validation = parts[1]
+    rows = np.arange(len(validation))
+    again = fit(config(epochs=2), *parts, FREQUENCIES, FitSettings())
+    np.testing.assert_allclose(
+        again.model.synthesise(validation.eeg(rows)), result.model.synthesise(validation.eeg(rows)), rtol=1e-5
+    )
+    assert result.facts["start_r2_temporal"] == result.history["val/r2_temporal"][0]
+
+
+def test_training_lowers_the_loss(parts):
+    losses = fit(config(epochs=8, dropout=0.0), *parts, FREQUENCIES, FitSettings()).history["train/loss"]
+    assert losses[-1] < losses[0]
+
+
+def test_a_stopped_fit_goes_on_as_if_never_stopped(parts, tmp_path):
+    whole = fit(config(epochs=4), *parts, FREQUENCIES, FitSettings())
+
+    def stop(epoch, *_):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    settings = FitSettings(checkpoints=tmp_path, key="k")
+    with pytest.raises(KeyboardInterrupt):
+        fit(config(epochs=4), *parts, FREQUENCIES, settings, stop)
+    resumed = fit(config(epochs=4), *parts, FREQUENCIES, settings)
+    for name, values in whole.history.items():
+        np.testing.assert_allclose(resumed.history[name], values, rtol=1e-5, err_msg=name)
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(parts, tmp_path, refuses):
+    fit(config(epochs=1), *parts, FREQUENCIES, FitSettings(checkpoints=tmp_path, key="k"))
+    with refuses(ModelError, "another configuration"):
+        fit(config(epochs=1), *parts, FREQUENCIES, FitSettings(checkpoints=tmp_path, key="other"))
+
+
+def test_members_need_subjects(parts, refuses):
+    with refuses(ConfigError, "members: 4 of 3 training subjects"):
+        fit(config(members=4), *parts, FREQUENCIES, FitSettings())
