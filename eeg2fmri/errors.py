@@ -27,6 +27,12 @@ class AlignmentError(DatasetError):
     """EEG and BOLD of a recording cannot be put on one clock."""
 
 
+class IncompleteError(DatasetError):
+    """Some recordings of a dataset cannot be used; the others are done."""
+
+    exit_code = 1
+
+
 class StoreError(Eeg2FmriError, ValueError):
     """A store is missing, damaged, or was made with other settings."""
 

@@ -43,7 +43,7 @@ COLUMNS = ("r2_temporal", "mae", "samples_per_second", "seconds", "parameters")
 def data(args: argparse.Namespace, folder: Path) -> tuple[Windows, Windows, np.ndarray, float]:
     """Training and validation windows of a simulated dataset, its frequencies, and the best reachable score."""
     simulate(SimulationConfig(subjects=args.subjects, volumes=args.volumes), folder / "dataset")
-    store = build_store(find_recordings(folder / "dataset")[0], folder / "store", DataConfig())
+    store = build_store(find_recordings(folder / "dataset")[0], folder / "store", DataConfig()).store
     split = split_subjects(store.subjects, SplitConfig())
     train, validation = (Windows(store.of(split.part(part)), store.context) for part in ("train", "validation"))
     best = read_best_r2(folder / "dataset")

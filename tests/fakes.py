@@ -36,7 +36,7 @@ def recording(subject: str, seed: int, *, windows: int = 24, coupling: float = 1
     signal = np.roll(course, LAG)[:, None, None, None] * pattern * mask
     volumes = 500 + anatomy + signal + 4 * rng.standard_normal((windows, *GRID))
     group = {
-        "spectrogram": spectrogram.astype(np.float32),
+        "spectrogram": spectrogram[:-1].astype(np.float32),
         "volumes": volumes.astype(np.float32),
         "mask": mask,
         "voxel_mean": volumes.mean(axis=0).astype(np.float32),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import sys
@@ -68,6 +69,8 @@ def config(text: str) -> str:
         (["train", "--store", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
         (["evaluate", "--store", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
         (["search", "--store", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
+        (["store", "info", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
+        (["preprocess", "--root", ".", "--workers", "2", "--scheduler", "tcp://x"], ["--workers 2", "--scheduler"]),
         (["promote"], ["'eeg2fmri'", "eeg2fmri train"]),
         (["promote", "--name", "other", "--version", "2"], ["models:/other/2"]),
         (["promote", "--name", "a/b"], ["registry.name"]),
@@ -106,6 +109,10 @@ def test_bad_input_ends_with_2_and_one_line(run, arguments, named):
         (["train", "--gpu-memory-limit", "0"], ["--gpu-memory-limit", "'0'", "at least 1"]),
         (["evaluate", "--split", "all"], ["--split", "'all'", "validation"]),
         (["synthesize", "--out", "x.nii"], ["--eeg"]),
+        (["preprocess", "--workers", "0"], ["--workers", "'0'", "at least 1"]),
+        (["preprocess", "--allow-failures", "perhaps"], ["--allow-failures", "'perhaps'", "true or false"]),
+        (["store"], ["WHAT"]),
+        (["store", "info"], ["STORE"]),
         (["train", "--quiet", "--verbose"], ["--verbose", "not allowed with"]),
     ],
 )
@@ -116,6 +123,23 @@ def test_bad_arguments_end_with_2_and_one_line(run, arguments, named):
     for text in named:
         assert text in lines[0]
     assert written() == set()
+
+
+SMALL = ["--set", "data.frequencies=7; data.context=3; data.bold_shift=2; data.grid=[9, 8, 7]"]
+
+
+def test_a_broken_recording_ends_with_1_and_with_0_where_it_is_allowed(run, bids_root, capsys):
+    (bids_root / "sub-02/eeg/sub-02_task-rest_eeg.eeg").unlink()
+    arguments = ["preprocess", "--root", str(bids_root), "--store", "store", *SMALL]
+    status, lines = run(*arguments)
+    assert status == 1
+    assert "sub-02_task-rest_eeg.vhdr: not a readable EEG" in lines[-2]
+    assert lines[-1].startswith("eeg2fmri preprocess: 1 of 3 recordings cannot be used (sub-02_task-rest)")
+    assert run(*arguments, "--allow-failures")[0] == 0
+    assert cli.main(["store", "info", "store", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["subjects"] == ["sub-01", "sub-03"]
+    assert cli.main(["store", "info", "store"]) == 0
+    assert "2 recordings of 2 subjects" in capsys.readouterr().out
 
 
 def test_unknown_key_in_a_file(run):

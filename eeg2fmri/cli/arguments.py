@@ -19,6 +19,14 @@ def optional(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     return convert
 
 
+def truth(text: str) -> bool:
+    """A flag that may be given as a value, as `mlflow run` passes it; empty is false."""
+    value = text.strip("'\"").lower()
+    if value not in ("", "true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} must be true or false")
+    return value == "true"
+
+
 def number(kind: type, rule: str, allowed: Callable[[Any], bool]) -> Callable[[str], Any]:
     """A number that keeps a rule; the refusal says which."""
 
@@ -48,11 +56,17 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_verb(verbs: Any, name: str, run: Run, text: str, config: str | None = None) -> Any:
-    parser = verbs.add_parser(name, help=text, description=text)
-    parser.set_defaults(run=run)
+    parser = add_command(verbs, name, run, text)
     parser.add_argument("--config", type=optional(str), default=config,
                         help=f"YAML configuration (default: {config or 'the published settings'})")  # fmt: skip
     parser.add_argument("--set", metavar="KEY=VALUE[;…]", help="override settings, e.g. 'run.seed=3; data.context=8'")
+    return parser
+
+
+def add_command(verbs: Any, name: str, run: Run, text: str) -> Any:
+    """A command without a configuration."""
+    parser = verbs.add_parser(name, help=text, description=text)
+    parser.set_defaults(run=run)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument("--verbose", action="store_true")
@@ -61,7 +75,12 @@ def add_verb(verbs: Any, name: str, run: Run, text: str, config: str | None = No
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--store", default="work/store", help="folder of the store (default: work/store)")
+    parser.add_argument("--store", default="work/store", help="folder or URL of the store (default: work/store)")
+
+
+def add_allow_failures(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--allow-failures", type=truth, nargs="?", const=True, default=False,
+                        help="go on without recordings that cannot be used, with exit status 0")  # fmt: skip
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
@@ -15,6 +16,8 @@ from typing import Any
 from eeg2fmri import __version__
 from eeg2fmri.cli.arguments import (
     Parser,
+    add_allow_failures,
+    add_command,
     add_dataset,
     add_device,
     add_store,
@@ -71,7 +74,15 @@ def _simulate(args: argparse.Namespace) -> None:
 def _preprocess(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import preprocess_step
 
-    preprocess_step(_config(args, dataset_changes(args)), Path(args.root), Path(args.store))
+    preprocess_step(_config(args, dataset_changes(args)), Path(args.root), args.store, workers=args.workers,
+                    scheduler=args.scheduler, allow_failures=args.allow_failures)  # fmt: skip
+
+
+def _store_info(args: argparse.Namespace) -> None:
+    from eeg2fmri.store import describe, open_store, summary
+
+    store = open_store(args.store)
+    print(json.dumps(describe(store), indent=2) + "\n" if args.json else summary(store), end="")
 
 
 def _inspect(args: argparse.Namespace) -> None:
@@ -85,7 +96,7 @@ def _search(args: argparse.Namespace) -> None:
     from eeg2fmri.store import open_store
 
     config = _config(args)
-    search_step(config, open_store(Path(args.store)), study=args.study, storage=_storage(args.storage),
+    search_step(config, open_store(args.store), study=args.study, storage=_storage(args.storage),
                 trials=args.trials, timeout=args.timeout, out=Path(args.out))  # fmt: skip
 
 
@@ -97,14 +108,14 @@ def _train(args: argparse.Namespace) -> None:
                "run.gpu_memory_limit": args.gpu_memory_limit}  # fmt: skip
     config = _config(args, changes)
     config = _with_training(config, args)
-    train_step(config, args.variant, open_store(Path(args.store)), Path(args.workdir))
+    train_step(config, args.variant, open_store(args.store), Path(args.workdir))
 
 
 def _evaluate(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import evaluate_step
     from eeg2fmri.store import open_store
 
-    evaluate_step(_config(args), args.model_uri, open_store(Path(args.store)), args.split)
+    evaluate_step(_config(args), args.model_uri, open_store(args.store), args.split)
 
 
 def _promote(args: argparse.Namespace) -> None:
@@ -128,7 +139,8 @@ def _main(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline.main import summary
 
     config = _config(args, {"run.device": args.device, "run.gpu_memory_limit": args.gpu_memory_limit})
-    result = main_job(config, Path(args.workdir), Path(args.root) if args.root else None, args.trials)
+    result = main_job(config, Path(args.workdir), Path(args.root) if args.root else None, args.trials,
+                      allow_failures=args.allow_failures)  # fmt: skip
     print(summary(result, config), end="")
 
 
@@ -185,6 +197,7 @@ def _parser() -> argparse.ArgumentParser:
     main_.add_argument("--workdir", default="work", help="folder of dataset, store and checkpoints (default: work)")
     main_.add_argument("--root", type=optional(str), help="BIDS dataset to use instead of a simulated one")
     main_.add_argument("--trials", type=count, default=0, help="search trials before training (default: 0)")
+    add_allow_failures(main_)
     add_device(main_)
 
     simulate = add_verb(verbs, "simulate", _simulate, "write a simulated BIDS dataset with known truth")
@@ -198,6 +211,16 @@ def _parser() -> argparse.ArgumentParser:
     preprocess.add_argument("--root", default="work/dataset", help="folder of the dataset (default: work/dataset)")
     add_dataset(preprocess)
     add_store(preprocess)
+    preprocess.add_argument("--workers", type=positive, default=1, help="local processes (default: 1)")
+    preprocess.add_argument(
+        "--scheduler", type=optional(str), help="Dask scheduler to use instead, e.g. tcp://host:8786"
+    )
+    add_allow_failures(preprocess)
+
+    store = verbs.add_parser("store", help="look into a store", description="look into a store")
+    info = add_command(store.add_subparsers(required=True, metavar="WHAT"), "info", _store_info, "what a store holds")
+    info.add_argument("store", metavar="STORE", help="folder or URL of the store")
+    info.add_argument("--json", action="store_true", help="for machines")
 
     inspect = add_verb(verbs, "inspect", _inspect, "what a dataset holds and what is wrong with it, from headers alone")
     inspect.add_argument(

@@ -29,8 +29,8 @@ CONSTANT = 1e-4  # log power that varies less is a dead channel, and what varies
 class Series:
     """One recording as the regression sees it, drifts and all.
 
-    subject: label.  power: (C, B, W), log band power of every window.  scores: (n, K), component
-    scores of the volumes that follow the contexts: volumes T, T + 1, … W - 1.
+    subject: label.  power: (C, B, W), log band power of every window that a context reads.  scores:
+    (n, K), component scores of the volumes that follow the contexts: volumes T, T + 1, … W.
     """
 
     subject: str
@@ -39,8 +39,12 @@ class Series:
 
     def contexts(self) -> np.ndarray:
         """Log power in the context of every instance, (n, C, B, T); a view."""
-        context = self.power.shape[2] - len(self.scores)
-        return np.moveaxis(np.lib.stride_tricks.sliding_window_view(self.power, context, axis=2)[:, :, :-1], 2, 0)
+        return np.moveaxis(np.lib.stride_tricks.sliding_window_view(self.power, self.context, axis=2), 2, 0)
+
+    @property
+    def context(self) -> int:
+        """T; the last volume follows the last window."""
+        return self.power.shape[2] - len(self.scores) + 1
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,7 @@ def fit_linear(train: Sequence[Series], validation: Sequence[Series], tr: float,
     tr : seconds between windows.
     config : penalties, lags, drift cutoff.
     """
-    context = train[0].power.shape[2] - len(train[0].scores)
-    shapes = lag_shapes(config.lags, context, tr)
+    shapes = lag_shapes(config.lags, train[0].context, tr)
 
     def subjects(series: Sequence[Series], scale: np.ndarray) -> Iterator[Moments]:
         """Moments of one subject after the other: made when asked for, as each may be 80 MB."""

@@ -13,9 +13,10 @@ import pandas as pd
 
 from eeg2fmri.config import Config, SimulationConfig, flatten
 from eeg2fmri.datasets import find_recordings
+from eeg2fmri.errors import ConfigError, IncompleteError
 from eeg2fmri.progress import progress_display
 from eeg2fmri.simulation import is_simulated, read_best_r2, simulate
-from eeg2fmri.store import Store, build_store
+from eeg2fmri.store import Built, Location, Outcome, Store, build_store, recordings_table
 from eeg2fmri.tracking import finished_run, tracked_run
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
@@ -51,43 +52,88 @@ def simulate_step(config: SimulationConfig, out: Path, experiment: str) -> StepR
         return StepResult(log.run_id, skipped=False)
 
 
-def preprocess_step(config: Config, root: Path, store_path: Path) -> tuple[Store, StepResult]:
-    """Turn a dataset into a store; recordings that are in it already are kept."""
-    recordings, skipped = find_recordings(root, config.dataset)
+def preprocess_step(
+    config: Config,
+    root: Path,
+    where: str | Path,
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    allow_failures: bool = False,
+) -> tuple[Store, StepResult]:
+    """Turn a dataset into a store; recordings that are in it already are kept.
+
+    Parameters
+    ----------
+    config, root : settings; folder of the dataset.
+    where : folder or fsspec URL of the store.
+    workers, scheduler : local processes, or the address of a Dask scheduler.
+    allow_failures : go on although some recordings cannot be used.
+
+    Raises
+    ------
+    DatasetError
+        If no recording can be used.
+    IncompleteError
+        If some cannot be used, and that was not allowed; the others are in the store.
+    """
+    if workers > 1 and scheduler:
+        raise ConfigError(f"--workers {workers} and --scheduler {scheduler}: give one of them")
+    location = Location.of(where)
+    recordings, skipped = find_recordings(root.absolute(), config.dataset)  # workers may have another working directory
     for item in skipped:
         logger.warning("%s: %s; skipped", item.path, item.reason)
-    experiment = config.run.experiment
     params = {**flatten(config.data, "data."), **flatten(config.dataset, "dataset."), "dataset.root": str(root)}
-    with progress_display(visible=sys.stderr.isatty()) as display:
-        task = display.add_task("preprocessing", total=len(recordings), status="")
-        kept: list[bool] = []
 
-        def on_recording(name: str, done: bool) -> None:
-            kept.append(done)
-            display.update(task, advance=1, status=name)
+    def build() -> Built:
+        with progress_display(visible=sys.stderr.isatty()) as display:
+            task = display.add_task("preprocessing", total=len(recordings), status="")
 
-        def build() -> Store:
-            return build_store(recordings, store_path, config.data, on_recording=on_recording)
+            def show(outcome: Outcome) -> None:
+                display.update(task, advance=1, status=outcome.name)
 
-        # Digests of the source files tell whether anything is to do; only then is a run opened.
-        key = step_key("preprocess", STORE_CODE, config.data.model_dump(mode="json"), _inputs(recordings))
-        run = finished_run(key)
-        if run and (store_path / "zarr.json").exists():
-            store = build()
-            if all(kept):
-                say_skipped("preprocess", run.info.run_id)
-                return store, StepResult(run.info.run_id, skipped=True)
-            kept.clear()
-        with tracked_run("preprocess", experiment=experiment, params=params) as log:
-            store = build()
-            log.tags({STEP_KEY: key, "eeg2fmri.data_digest": store.digest})
-            log.params({"data.digest": store.digest, "data.store": str(store_path)})
-            log.metrics({"data/recordings": len(store.recordings), "data/kept": sum(kept)})
-            log.table(_overview(store), "recordings.json")
-            log.table(pd.DataFrame({"path": [str(s.path) for s in skipped], "reason": [s.reason for s in skipped]}),
-                      "skipped.json")  # fmt: skip
-            logger.info("store %s: %d recordings, digest %s", store_path, len(store.recordings), store.digest[:12])
-            return store, StepResult(log.run_id, skipped=False)
+            return build_store(recordings, location, config.data, workers=workers, scheduler=scheduler,
+                               on_recording=show)  # fmt: skip
+
+    # Digests of the source files tell whether anything is to do; only then is a run opened.
+    key = step_key("preprocess", STORE_CODE, config.data.model_dump(mode="json"), _inputs(recordings))
+    run = finished_run(key)
+    built = build() if run and location.metadata() else None
+    if run and built and len(built.kept) == len(built.store.recordings):
+        say_skipped("preprocess", run.info.run_id)
+        _report(built, allow_failures)
+        return built.store, StepResult(run.info.run_id, skipped=True)
+    with tracked_run("preprocess", experiment=config.run.experiment, params=params) as log:
+        built = built or build()
+        store = built.store
+        log.tags({STEP_KEY: key, "eeg2fmri.data_digest": store.digest})
+        log.params({"data.digest": store.digest, "data.store": str(location)})
+        log.metrics({"data/recordings": len(store.recordings), "data/kept": len(built.kept),
+                     "data/failed": len(built.failures)})  # fmt: skip
+        log.table(recordings_table(store), "recordings.json")
+        log.table(pd.DataFrame({"path": [str(s.path) for s in skipped], "reason": [s.reason for s in skipped]}),
+                  "skipped.json")  # fmt: skip
+        log.table(pd.DataFrame({"recording": list(built.failures), "reason": list(built.failures.values())}),
+                  "failures.json")  # fmt: skip
+        logger.info("store %s: %d recordings, digest %s", location, len(store.recordings), store.digest[:12])
+    _report(built, allow_failures)
+    return store, StepResult(log.run_id, skipped=False)
+
+
+def _report(built: Built, allow_failures: bool) -> None:
+    """Say what was left out, one line each; an error unless that was allowed."""
+    store = built.store
+    if absent := store.missing_channels:
+        names = "; ".join(f"{channel} (not in {', '.join(recordings)})" for channel, recordings in absent.items())
+        logger.warning("channels: %d are common to all recordings, without %s", len(store.signal["channels"]), names)
+    for line in built.failures.values():
+        logger.error("%s", line)
+    failed, made = len(built.failures), len(store.recordings)
+    if failed and not allow_failures:
+        raise IncompleteError(
+            f"{failed} of {failed + made} recordings cannot be used ({', '.join(built.failures)}); the store "
+            f"{store.path} holds the others: mend these, or go on without them with --allow-failures"
+        )
 
 
 def say_skipped(step: str, run_id: str) -> None:
@@ -104,18 +150,3 @@ def _stamp(path: Path) -> str:
     if not path.exists():
         return f"{path.name}:missing"
     return f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}"
-
-
-def _overview(store: Store) -> pd.DataFrame:
-    rows = [
-        {
-            "recording": r.name,
-            "windows": len(r.spectrogram) - store.context,
-            "source_volumes": r.attributes["source_volumes"],
-            "brain_voxels": int(r.mask.sum()),
-            "mean_intensity": r.statistics.mean,
-            "digest": r.digest[:12],
-        }
-        for r in store.recordings
-    ]
-    return pd.DataFrame(rows)

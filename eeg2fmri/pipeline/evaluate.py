@@ -105,9 +105,9 @@ def recordings_to_score(config: Config, store: Store, split_name: str) -> list[S
         raise ConfigError(f"split.{split_name}: no subject in it; name some to evaluate on")
     needed = 3 * store.context + 1
     for recording in recordings:
-        if len(recording.spectrogram) < needed:
+        if len(recording.volumes) < needed:
             raise DatasetError(
-                f"{recording.name}: {len(recording.spectrogram)} volumes after the shift, scores need {needed} (the "
+                f"{recording.name}: {len(recording.volumes)} volumes after the shift, scores need {needed} (the "
                 f"shuffled-EEG control moves windows by a context either way); leave it out of split.{split_name}"
             )
     return recordings

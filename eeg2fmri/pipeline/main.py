@@ -35,7 +35,9 @@ class JobResult:
     best_reachable: float | None
 
 
-def main_job(config: Config, workdir: Path, root: Path | None, trials: int) -> JobResult:
+def main_job(
+    config: Config, workdir: Path, root: Path | None, trials: int, *, allow_failures: bool = False
+) -> JobResult:
     """Simulate (if asked), preprocess, search (if trials > 0), train and evaluate each model, promote the better.
 
     The better model is the one that explains more on *validation* subjects.
@@ -46,6 +48,7 @@ def main_job(config: Config, workdir: Path, root: Path | None, trials: int) -> J
     workdir : where dataset, store, studies and checkpoints go.
     root : a BIDS dataset to use instead of a simulated one.
     trials : search trials before training; 0 for none.
+    allow_failures : go on without the recordings that cannot be used.
     """
     if root is None and config.simulation is None:
         raise ConfigError("no dataset: give --root DATASET, or a configuration with a section simulation")
@@ -56,7 +59,7 @@ def main_job(config: Config, workdir: Path, root: Path | None, trials: int) -> J
             simulate_step(config.simulation, root, config.run.experiment)
             best = read_best_r2(root)
         assert root is not None  # checked above
-        store, _ = preprocess_step(config, root, workdir / "store")
+        store, _ = preprocess_step(config, root, workdir / "store", allow_failures=allow_failures)
         recordings_to_score(config, store, "test")  # better refused now than after hours of training
         if trials:
             storage = f"sqlite:///{(workdir / 'optuna.db').resolve()}"

@@ -1,18 +1,27 @@
 """The preprocessed store: spectrograms and volumes on disk, the windows on it, and splits by subject."""
 
-from eeg2fmri.store.build import build_store
+from eeg2fmri.store.build import Built, build_store
+from eeg2fmri.store.info import describe, recordings_table, summary
+from eeg2fmri.store.location import Location
 from eeg2fmri.store.splits import Split, split_subjects
 from eeg2fmri.store.store import Store, StoredRecording, open_store, recordings_digest
 from eeg2fmri.store.windows import Windows, split_windows
+from eeg2fmri.store.write import Outcome
 
 __all__ = [
+    "Built",
+    "Location",
+    "Outcome",
     "Split",
     "Store",
     "StoredRecording",
     "Windows",
     "build_store",
+    "describe",
     "open_store",
     "recordings_digest",
+    "recordings_table",
     "split_subjects",
     "split_windows",
+    "summary",
 ]

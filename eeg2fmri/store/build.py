@@ -1,209 +1,192 @@
-"""Building a store from recordings: each is written once, whole or not at all.
+"""Building a store from recordings, here or on many workers.
 
-The store grows under ``PATH.part`` and takes its name when every recording is in it. A build that
-was stopped goes on from the recordings that are finished.
+Recordings are groups of their own; the store's own attributes are written when all of them are
+done, in one step, and say which groups belong to it. A build that was stopped goes on from the
+recordings that are finished, and a reader sees the store as it was until the next one is whole.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eeg2fmri.config import DataConfig
-from eeg2fmri.datasets import Recording, align, check_fetched, load_bold, open_eeg, read_eeg
+from eeg2fmri.datasets import Recording
 from eeg2fmri.errors import DatasetError, StoreError
 from eeg2fmri.provenance import code_digest
-from eeg2fmri.store.prepare import prepare
-from eeg2fmri.store.store import FORMAT, Store, open_store
+from eeg2fmri.store.location import METADATA, Location
+from eeg2fmri.store.parallel import each
+from eeg2fmri.store.store import FORMAT, Store, check_format, open_store
+from eeg2fmri.store.write import CODE, Outcome, digest_of, store_recording
 
-Progress = Callable[[str, bool], None]
-CODE = ("datasets", "signals", "store")  # what a store depends on, besides settings and files
+GROUP = re.compile(r".+\.[0-9a-f]{12}")
+UNFINISHED_FILE = ".partial"  # what Zarr calls a file that it has not renamed yet
+
+
+@dataclass(frozen=True)
+class Built:
+    """A store and what became of the recordings that were asked for.
+
+    kept: recordings that were in it already.  failures: one line for each that is not in it.
+    """
+
+    store: Store
+    kept: tuple[str, ...]
+    failures: Mapping[str, str]
 
 
 def build_store(
-    recordings: Sequence[Recording], path: Path, config: DataConfig, *, on_recording: Progress | None = None
-) -> Store:
-    """Write the store of `recordings` at `path`, keeping recordings that are there already.
+    recordings: Sequence[Recording],
+    where: str | Path | Location,
+    config: DataConfig,
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    on_recording: Callable[[Outcome], None] | None = None,
+) -> Built:
+    """Write the store of `recordings`, keeping those that are there already.
+
+    A recording that cannot be used, or whose TR, frequencies or space are not those of most, is left out.
 
     Parameters
     ----------
-    recordings : what to put in; all must agree on TR, sampling rate, channels and frequencies.
-    path : folder of the store.
+    recordings : what to put in; what else is there is removed.
+    where : folder or fsspec URL of the store; workers must see the same place.
     config : settings; they are part of the digest.
-    on_recording : called with a recording's name and whether it was there already.
+    workers, scheduler : see `eeg2fmri.store.parallel.each`.
+    on_recording : called with the outcome of each recording as it is done.
 
     Raises
     ------
     StoreError
-        If a store made with other settings lies at `path`.
-    DatasetError, AlignmentError, ConfigError
-        If a recording cannot be used; `path` is then left as it was.
+        If a store made with other settings, or something else, lies there.
+    DatasetError
+        If no recording can be used; what lies there is then left as it was.
     """
-    import zarr
-
+    location = Location.of(where)
     settings = config.model_dump(mode="json")
-    _check_settings(path, settings)
-    shutil.rmtree(_beside(path, "replaced"), ignore_errors=True)
-    sources = {r.name: _digest([_sha256(f) for f in r.files]) for r in recordings}
-    code = code_digest(CODE)
-    rules = {r.name: r.rules for r in recordings}
-    digests = {name: _digest(settings, code, rules[name], source) for name, source in sources.items()}
-    whole = _digest(FORMAT, sorted(digests.items()))
-    if _finished(path, whole):
-        for recording in recordings:
-            _report(on_recording, recording.name, True)
-        return open_store(path)
-    part = _working_copy(path, settings)
-    for recording in recordings:
-        done = _recording_digest(part / recording.name) == digests[recording.name]
-        if not done:
-            marks = {"digest": digests[recording.name], "source_digest": sources[recording.name]}
-            _write_recording(recording, part, config, marks)
-        _report(on_recording, recording.name, done)
-    for stale in {p.name for p in part.iterdir() if p.is_dir()} - digests.keys():
-        shutil.rmtree(part / stale)
-    root = zarr.open_group(part, mode="a")
-    root.attrs.update(
-        {"format": FORMAT, "digest": whole, "recordings": sorted(digests), "signal": _common_signal(root, digests)}
+    _check_place(location, settings)
+    if location.one_process_only and (workers > 1 or scheduler):
+        raise StoreError(f"{location}: lives in one process; use --workers 1, or a place that workers can see")
+    task = partial(store_recording, location=location.absolute(), config=config, code=code_digest(CODE))
+    outcomes: dict[str, Outcome] = {}
+    for recording, result in each(task, recordings, workers=workers, scheduler=scheduler):
+        outcome = result if isinstance(result, Outcome) else _died(recording, result)
+        outcomes[recording.name] = outcome
+        if on_recording:
+            on_recording(outcome)
+    return _finish(location, settings, {r.name: r for r in recordings}, outcomes)
+
+
+def _died(recording: Recording, error: BaseException) -> Outcome:
+    what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return Outcome(
+        recording.name, error=f"{recording.eeg_path}: its worker died each time ({what}); give workers more memory"
     )
-    _replace(path, part)
-    return open_store(path)
 
 
-def _write_recording(recording: Recording, part: Path, config: DataConfig, marks: dict[str, str]) -> None:
-    import zarr
+def _finish(
+    location: Location, settings: Mapping[str, Any], recordings: Mapping[str, Recording], outcomes: dict[str, Outcome]
+) -> Built:
+    """Name the finished groups in the store's attributes; then remove the groups that nothing asked for."""
+    failures = {name: outcome.error for name, outcome in sorted(outcomes.items()) if outcome.error}
+    usable = {
+        name: location.child(outcome.group).open("r").attrs.asdict()
+        for name, outcome in sorted(outcomes.items())
+        if not outcome.error
+    }
+    kind, others = _majority({name: attributes["signal"] for name, attributes in usable.items()})
+    for name, line in others.items():
+        failures[name] = f"{recordings[name].bold_path}: {line}"
+        del usable[name]
+    if not usable:
+        first = next(iter(failures.values()), "there is none")
+        raise DatasetError(f"{location}: none of {len(outcomes)} recordings can be used; the first: {first}")
+    attributes = {
+        "format": FORMAT,
+        "digest": digest_of(FORMAT, sorted((name, a["digest"]) for name, a in usable.items())),
+        "settings": settings,
+        "recordings": [outcomes[name].group for name in usable],
+        "signal": {**kind, "channels": _common_channels(usable), "affine": next(iter(usable.values()))["affine"]},
+    }
+    if location.metadata() != attributes:
+        location.write_attributes(attributes)
+    asked_for = {outcome.group for outcome in outcomes.values()} | {METADATA}
+    for name in set(location.entries()) - asked_for:
+        location.child(name).remove()
+    kept = tuple(name for name in usable if outcomes[name].kept)
+    return Built(open_store(location), kept, failures)
 
-    raw = open_eeg(recording)
-    eeg, bold = read_eeg(raw, config.channel_types), load_bold(recording)
-    content = prepare(eeg, bold, align(raw, recording, bold.tr, len(bold.volumes)), recording, config)
-    unfinished = part / f".{recording.name}.part"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    group = zarr.open_group(unfinished, mode="w")
-    for name, values in content["arrays"].items():
-        chunks = (1, *values.shape[1:]) if name == "volumes" else values.shape
-        group.create_array(name, data=values, chunks=chunks, compressors=None)
-    group.attrs.update({**content["attributes"], **marks, "sources": _sources(recording)})
-    shutil.rmtree(part / recording.name, ignore_errors=True)
-    unfinished.rename(part / recording.name)
 
-
-def _working_copy(path: Path, settings: dict[str, Any]) -> Path:
-    """The unfinished store at ``PATH.part``: a stopped build's, the finished store's, or a new one."""
-    import zarr
-
-    part = path.with_name(path.name + ".part")
-    if part.exists() and _settings(part) != settings:
-        shutil.rmtree(part)
-    if not part.exists():
-        if path.exists():
-            copy = _beside(path, "copy")  # it takes its name when it is whole
-            shutil.rmtree(copy, ignore_errors=True)
-            shutil.copytree(path, copy, copy_function=_link)
-            copy.rename(part)
+def _majority(signals: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The signal that most recordings share (of equals, the first's), and why the others do not fit."""
+    kinds: list[list[str]] = []
+    for name, signal in signals.items():
+        for members in kinds:
+            if not _difference(signal, signals[members[0]]):
+                members.append(name)
+                break
         else:
-            part.parent.mkdir(parents=True, exist_ok=True)
-    for unfinished in part.glob(".*.part"):
-        shutil.rmtree(unfinished)
-    zarr.open_group(part, mode="a").attrs["settings"] = settings
-    return part
+            kinds.append([name])
+    if not kinds:
+        return {}, {}
+    most = max(kinds, key=len)
+    common = dict(signals[most[0]])
+    others = {
+        name: f"{_difference(signals[name], common)} in {len(most)} of {len(signals)} recordings; a store holds "
+        f"recordings of one kind, put this one into another store"
+        for members in kinds
+        if members is not most
+        for name in members
+    }
+    return common, others
 
 
-def _link(source: str, target: str) -> None:
-    """Hard links spare a copy; metadata is rewritten later and must not be shared."""
-    if source.endswith("zarr.json"):
-        shutil.copy2(source, target)
-    else:
-        Path(target).hardlink_to(source)
+def _difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """What keeps two recordings from sharing a store; empty if nothing does."""
+    if abs(one["tr"] - other["tr"]) > 1e-3:
+        return f"TR is {one['tr']:g} s, but {other['tr']:g} s"
+    if not np.allclose(one["frequencies"], other["frequencies"], rtol=1e-3):
+        return f"frequencies reach {one['frequencies'][-1]:g} Hz, but {other['frequencies'][-1]:g} Hz"
+    if one["space"] != other["space"]:
+        return f"space is {one['space']}, but {other['space']}"
+    return ""
 
 
-def _replace(path: Path, part: Path) -> None:
-    """Give the finished `part` the name `path`, which never holds half a store."""
-    old = _beside(path, "replaced")
-    if path.exists():
-        path.rename(old)
-    part.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+def _common_channels(usable: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Channels that every recording has, in the order of the first."""
+    own = {name: attributes["signal"]["channels"] for name, attributes in usable.items()}
+    first = next(iter(own.values()))
+    common = [channel for channel in first if all(channel in channels for channels in own.values())]
+    if not common:
+        odd = min(own, key=lambda name: len(set(own[name]) & set(first)))
+        raise DatasetError(
+            f"{odd}: no channel in common with {next(iter(own))} ({', '.join(own[odd][:3])}, …, expected "
+            f"{', '.join(first[:3])}, …); rename its channels or leave it out"
+        )
+    return common
 
 
-def _beside(path: Path, what: str) -> Path:
-    return path.with_name(f".{path.name}.{what}")
-
-
-def _check_settings(path: Path, settings: dict[str, Any]) -> None:
-    if not path.exists():
-        return
-    if not path.is_dir():
-        raise StoreError(f"{path}: a file, not a folder; give another --store")
-    found = _settings(path)
+def _check_place(location: Location, settings: Mapping[str, Any]) -> None:
+    if location.is_file():
+        raise StoreError(f"{location}: a file, not a folder; give another --store")
+    found = location.metadata()
     if found is None:
-        if any(path.iterdir()):
-            raise StoreError(f"{path}: a folder that is not a store; give another --store")
-        path.rmdir()
+        if not all(GROUP.fullmatch(name) or name.endswith(UNFINISHED_FILE) for name in location.entries()):
+            raise StoreError(f"{location}: a folder that is not a store; give another --store")
         return
-    changed = [f"{k}={found.get(k)} there, {settings[k]} asked for" for k in settings if found.get(k) != settings[k]]
+    if "format" not in found:
+        raise StoreError(f"{location}: a folder that is not a store; give another --store")
+    check_format(location, found)
+    there = found["settings"]
+    changed = [f"{k}={there.get(k)} there, {settings[k]} asked for" for k in settings if there.get(k) != settings[k]]
     if changed:
-        raise StoreError(f"{path}: made with other settings ({'; '.join(changed)}); give another --store or delete it")
-
-
-def _settings(path: Path) -> dict[str, Any] | None:
-    return _attributes(path).get("settings")
-
-
-def _recording_digest(path: Path) -> str | None:
-    return _attributes(path).get("digest")
-
-
-def _finished(path: Path, digest: str) -> bool:
-    return path.exists() and _attributes(path).get("digest") == digest
-
-
-def _attributes(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads((path / "zarr.json").read_text())["attributes"])
-    except (OSError, ValueError, KeyError, TypeError):  # absent, or damaged: nothing of it can be used
-        return {}
-
-
-def _common_signal(root: Any, names: dict[str, str]) -> dict[str, Any]:
-    """What every recording shares; a recording that differs from the first is refused."""
-    signals = {name: root[name].attrs["signal"] for name in sorted(names)}
-    affines = [root[name].attrs["affine"] for name in sorted(names)]
-    first, *others = signals
-    for name in others:
-        for key, value in signals[first].items():
-            if signals[name][key] != value:
-                raise DatasetError(
-                    f"{name}: {key} is {_short(signals[name][key])}, but {_short(value)} in {first}; "
-                    f"a store holds recordings of one kind, put these into separate stores"
-                )
-    return {**signals[first], "affine": affines[0]}
-
-
-def _short(value: Any) -> str:
-    return f"{len(value)} values ({', '.join(map(str, value[:3]))}, …)" if isinstance(value, list) else str(value)
-
-
-def _sources(recording: Recording) -> list[dict[str, Any]]:
-    return [{"file": f.name, "bytes": f.stat().st_size, "sha256": _sha256(f)} for f in recording.files]
-
-
-def _sha256(path: Path) -> str:
-    check_fetched(path)
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as err:
-        raise DatasetError(f"{path}: cannot be read ({err.strerror})") from err
-
-
-def _digest(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _report(on_recording: Progress | None, name: str, done: bool) -> None:
-    if on_recording:
-        on_recording(name, done)
+        raise StoreError(
+            f"{location}: made with other settings ({'; '.join(changed)}); give another --store or delete it"
+        )

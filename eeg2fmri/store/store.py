@@ -1,10 +1,18 @@
 """Reading a store.
 
-A store is a Zarr v3 group with one child group per recording:
-    spectrogram  (windows, channels, frequencies) float32, µV
-    volumes      (windows, x, y, z) float32, scanner intensity, one chunk per volume
+A store is a Zarr v3 group with one child group per recording, on a local disk or any fsspec URL:
+    spectrogram  (volumes - 1, channels, frequencies) float32, µV
+    volumes      (volumes, x, y, z) float32, scanner intensity, one chunk per volume
     mask, voxel_mean, voxel_sd   (x, y, z)
-Window w and volume w start together; both begin after the dropped first volumes.
+    global_signal  (volumes,) float32, mean intensity in the mask
+    marker_intervals, spectrum_*  for quality control, where the recording gives them
+Window w and volume w start together, after the dropped first volumes; no context reads the window
+of the last volume, so it is not kept.
+
+The root's attributes name the groups that belong to the finished store. A group's name ends with
+the digest of what it was made from, so a group never changes and the root, written last, never
+names one that is not whole. The fill value, which the data never have, is what a lost chunk reads
+as; it is refused.
 """
 
 from __future__ import annotations
@@ -20,16 +28,55 @@ import numpy as np
 
 from eeg2fmri.errors import StoreError
 from eeg2fmri.signals import BoldStatistics
+from eeg2fmri.store.location import Location
 
-FORMAT = 1
+FORMAT = 2
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array of a recording on disk: read when it is indexed, and refused where something is lost.
+
+    where: what to call it in a message.
+    """
+
+    array: Any
+    where: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape, e.g. (volumes, x, y, z)."""
+        return tuple(self.array.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        try:
+            found = np.asarray(self.array[index])
+        except (ValueError, OSError) as err:  # a chunk that is cut short, or out of reach
+            raise StoreError(
+                f"{self.where}: cannot be read ({type(err).__name__}); preprocess the dataset again"
+            ) from err
+        if np.isnan(found).any() if found.dtype.kind == "f" else not found.any():
+            raise StoreError(
+                f"{self.where}: a chunk is missing; if the store was written anew while it was open, start again, "
+                f"otherwise preprocess the dataset again"
+            )
+        return found
 
 
 @dataclass(frozen=True)
 class StoredRecording:
-    """One recording of a store; arrays are read on first use."""
+    """One recording of a store; arrays are read on first use.
+
+    group: its arrays by name.  picks: its channels that all recordings have, in the store's order;
+    ``None`` for all of them.
+    """
 
     group: Any
     attributes: Mapping[str, Any]
+    picks: tuple[int, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -51,20 +98,27 @@ class StoredRecording:
         """Digest of the source files alone: the same data, however it was preprocessed."""
         return str(self.attributes["source_digest"])
 
+    def read(self, name: str) -> np.ndarray:
+        """A whole array of the recording, e.g. ``"global_signal"``."""
+        return self._array(name)[:]
+
     @cached_property
     def spectrogram(self) -> np.ndarray:
-        """(windows, channels, frequencies) float32 in µV, in memory (10 MB for 300 NODDI windows)."""
-        return self.group["spectrogram"][:]
+        """(volumes - 1, channels, frequencies) float32 in µV, in memory (10 MB for 300 NODDI volumes)."""
+        whole = self.read("spectrogram")
+        if self.picks is None or self.picks == tuple(range(whole.shape[1])):
+            return whole
+        return np.ascontiguousarray(whole[:, list(self.picks)])
 
-    @property
-    def volumes(self) -> Any:
-        """Zarr array (windows, x, y, z): volumes are read when they are indexed."""
-        return self.group["volumes"]
+    @cached_property
+    def volumes(self) -> StoredArray:
+        """(volumes, x, y, z) float32: volumes are read when they are indexed."""
+        return self._array("volumes")
 
     @cached_property
     def mask(self) -> np.ndarray:
         """Brain mask, (x, y, z) bool."""
-        return self.group["mask"][:]
+        return self.read("mask").astype(bool)
 
     @cached_property
     def statistics(self) -> BoldStatistics:
@@ -72,10 +126,13 @@ class StoredRecording:
         return BoldStatistics(
             mean=float(self.attributes["mean"]),
             sd=float(self.attributes["sd"]),
-            voxel_mean=self.group["voxel_mean"][:],
-            voxel_sd=self.group["voxel_sd"][:],
+            voxel_mean=self.read("voxel_mean"),
+            voxel_sd=self.read("voxel_sd"),
             mask=self.mask,
         )
+
+    def _array(self, name: str) -> StoredArray:
+        return StoredArray(self.group[name], f"{self.name}/{name}")
 
 
 @dataclass(frozen=True)
@@ -83,10 +140,11 @@ class Store:
     """A finished store.
 
     digest: sha256 of the settings, the code and every source file.  settings: those that made it.
-    signal: what all recordings share (TR, sampling rate, channels, frequencies, grid, affine).
+    signal: what all recordings share (TR, channels, frequencies, grid, space), and the sampling
+    rate and affine of the first.
     """
 
-    path: Path
+    path: Location | Path
     digest: str
     settings: Mapping[str, Any]
     signal: Mapping[str, Any]
@@ -107,6 +165,14 @@ class Store:
         """Frequencies of the spectrogram's bins, (F,) Hz."""
         return np.asarray(self.signal["frequencies"], np.float64)
 
+    @property
+    def missing_channels(self) -> dict[str, list[str]]:
+        """Channels that are not common to all recordings, and the recordings that do not have them."""
+        own = {r.name: r.attributes["signal"]["channels"] for r in self.recordings}
+        every = dict.fromkeys(channel for channels in own.values() for channel in channels)
+        lacking = {channel: [name for name in own if channel not in own[name]] for channel in every}
+        return {channel: names for channel, names in lacking.items() if names}
+
     def of(self, subjects: tuple[str, ...]) -> list[StoredRecording]:
         """The recordings of these subjects."""
         return [r for r in self.recordings if r.subject in subjects]
@@ -117,33 +183,42 @@ def recordings_digest(recordings: Sequence[StoredRecording]) -> str:
     return hashlib.sha256("".join(sorted(r.digest for r in recordings)).encode()).hexdigest()
 
 
-def open_store(path: Path) -> Store:
-    """Open a finished store.
+def open_store(where: str | Path | Location) -> Store:
+    """Open a finished store on a local disk or at an fsspec URL.
 
     Raises
     ------
     StoreError
-        If there is none at `path`, it is damaged, or it was written by another version of the format.
+        If there is none, it is not finished, it is damaged, or it was written by another version of
+        the format.
     """
-    import zarr
-
-    if not (path / "zarr.json").exists():
-        raise StoreError(f"{path}: no store there; make one with: eeg2fmri preprocess --root DATASET --store {path}")
+    location = Location.of(where)
+    attributes = location.metadata()
+    if attributes is None:
+        raise StoreError(
+            f"{location}: no store there; make one with: eeg2fmri preprocess --root DATASET --store {location}"
+        )
+    check_format(location, attributes)
+    root = location.open("r")
     try:
-        return _read(path, zarr.open_group(path, mode="r"))
-    except StoreError:
-        raise
+        recordings = tuple(_recording(root[key], attributes["signal"]) for key in attributes["recordings"])
+        return Store(location, attributes["digest"], attributes["settings"], attributes["signal"], recordings)
     except (ValueError, KeyError, OSError) as err:
-        raise StoreError(f"{path}: damaged ({type(err).__name__}); delete it and preprocess the dataset again") from err
+        raise StoreError(
+            f"{location}: damaged ({type(err).__name__}); preprocess the dataset again, it keeps what is whole"
+        ) from err
 
 
-def _read(path: Path, root: Any) -> Store:
-    found = root.attrs.get("format")
-    if found != FORMAT:
-        raise StoreError(f"{path}: store format {found}, this version reads {FORMAT}; preprocess the dataset again")
-    attributes: Any = root.attrs.asdict()
-    recordings = []
-    for name in attributes["recordings"]:
-        group: Any = root[name]
-        recordings.append(StoredRecording(group, group.attrs.asdict()))
-    return Store(path, attributes["digest"], attributes["settings"], attributes["signal"], tuple(recordings))
+def check_format(location: Location, attributes: Mapping[str, Any]) -> None:
+    """Refuse a store that another version of the format has written."""
+    if (found := attributes.get("format")) != FORMAT:
+        raise StoreError(
+            f"{location}: store format {found}, this version reads {FORMAT}; delete it or give another --store, "
+            f"and preprocess the dataset again"
+        )
+
+
+def _recording(group: Any, signal: Mapping[str, Any]) -> StoredRecording:
+    attributes = group.attrs.asdict()
+    own = attributes["signal"]["channels"]
+    return StoredRecording(group, attributes, tuple(own.index(name) for name in signal["channels"]))

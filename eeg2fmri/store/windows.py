@@ -32,7 +32,7 @@ class Windows:
             raise StoreError("no recording in this part of the split; name its subjects in `split`")
         self.recordings = tuple(recordings)
         self.context = context
-        counts = [len(r.spectrogram) - context for r in self.recordings]
+        counts = [len(r.volumes) - context for r in self.recordings]
         self.owner = np.repeat(np.arange(len(counts)), counts)
         self.volume = np.concatenate([np.arange(context, context + n) for n in counts])
         self._contexts = [

@@ -9,7 +9,6 @@ import platform
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ import mlflow
 import mlflow.data.numpy_dataset
 
 import eeg2fmri
-from eeg2fmri.provenance import code_digest
+from eeg2fmri.provenance import code_digest, package_versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,14 +120,8 @@ def step_key(entry_point: str, parts: Sequence[str], *inputs: Any) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that shape a result, as dotted parameters."""
-    found = {"version.python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[f"version.{package}"] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            if package == "eeg2fmri":  # run from a checkout, as `mlflow run` does
-                found["version.eeg2fmri"] = eeg2fmri.__version__
-    return found
+    found = {f"version.{package}": version for package, version in package_versions(PACKAGES).items()}
+    return {"version.python": platform.python_version(), **found}
 
 
 def git_commit() -> str:

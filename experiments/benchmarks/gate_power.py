@@ -31,7 +31,7 @@ GRID = (24, 24, 12)
 def one_dataset(coupling: float, seed: int, folder: Path) -> dict[str, float | bool]:
     """Scores of the linear family on the test subjects of one simulated dataset."""
     simulate(SimulationConfig(coupling=coupling, seed=seed, grid=GRID), folder / "dataset")
-    store = build_store(find_recordings(folder / "dataset")[0], folder / "store", DataConfig(grid=GRID))
+    store = build_store(find_recordings(folder / "dataset")[0], folder / "store", DataConfig(grid=GRID)).store
     split = split_subjects(store.subjects, Config().split)
     train, validation, test = (Windows(store.of(split.part(p)), store.context) for p in ("train", "validation", "test"))
     model = fit(LinearConfig(), train, validation, np.asarray(store.signal["frequencies"]), FitSettings()).model

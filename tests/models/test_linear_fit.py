@@ -15,9 +15,9 @@ def planted(rng, *, noise=0.3, subjects=5, windows=60, gain=1.0, offset=0.0):
     """Recordings whose first component follows one channel's second band two lags back."""
     series = []
     for subject in range(subjects):
-        power = rng.standard_normal((CHANNELS, BANDS, windows + CONTEXT))
+        power = rng.standard_normal((CHANNELS, BANDS, windows + CONTEXT - 1))
         scores = noise * rng.standard_normal((windows, COMPONENTS)) + offset * rng.standard_normal(COMPONENTS)
-        scores[:, 0] += gain * power[1, 1, CONTEXT - 2 : -2]
+        scores[:, 0] += gain * power[1, 1, CONTEXT - 2 : -1]
         series.append(Series(f"sub-{subject}", power, scores))
     return series
 
@@ -68,7 +68,7 @@ def test_power_deviation_is_that_within_recordings(rng):
 
 def test_a_planted_relation_is_found_in_the_held_out_subject(rng):
     series = planted(rng)
-    guess, truth = predicted(fit(series), series[-1])[:, 0], series[-1].power[1, 1, CONTEXT - 2 : -2]
+    guess, truth = predicted(fit(series), series[-1])[:, 0], series[-1].power[1, 1, CONTEXT - 2 : -1]
     assert np.corrcoef(guess, truth)[0, 1] > 0.98
     assert np.square(guess - guess.mean() - truth + truth.mean()).sum() < 0.1 * np.square(truth).sum()
 

@@ -17,7 +17,7 @@ def store(tmp_path_factory, _bids_template):
     from eeg2fmri.config import DataConfig
 
     config = DataConfig(frequencies=7, context=3, bold_shift=2, grid=(9, 8, 7))
-    return build_store(find_recordings(_bids_template)[0], tmp_path_factory.mktemp("windows") / "store", config)
+    return build_store(find_recordings(_bids_template)[0], tmp_path_factory.mktemp("windows") / "store", config).store
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_the_context_ends_before_the_volume_starts(v, write_recording, rng, tmp_
     seen = []
     for name, signal in (("whole", eeg), ("later", later), ("earlier", earlier)):
         write_recording(tmp_path / name, eeg=signal, volumes=volumes)
-        store = build_store(find_recordings(tmp_path / name)[0], tmp_path / f"{name}-store", tiny_config)
+        store = build_store(find_recordings(tmp_path / name)[0], tmp_path / f"{name}-store", tiny_config).store
         windows = Windows(store.recordings, store.context)
         seen.append(windows.eeg(np.flatnonzero(windows.volume <= v)))
     np.testing.assert_array_equal(seen[0], seen[1])
@@ -134,7 +134,7 @@ def test_training_statistics_do_not_see_the_other_subjects(write_recording, rng,
     volumes[2:-1, 1:-2, 1:-1] += 4000
     write_recording(changed, "03", eeg=rng.normal(0, 300, (5, 1400)), volumes=volumes)
     stores = [
-        build_store(find_recordings(root)[0], tmp_path / f"{root.name}-store", tiny_config)
+        build_store(find_recordings(root)[0], tmp_path / f"{root.name}-store", tiny_config).store
         for root in (bids_root, changed)
     ]
     assert stores[0].digest != stores[1].digest

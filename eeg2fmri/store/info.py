@@ -1,0 +1,72 @@
+"""What a store holds, for people and for machines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from eeg2fmri.store.store import Store, StoredRecording
+
+
+def recordings_table(store: Store) -> pd.DataFrame:
+    """One row per recording."""
+    return pd.DataFrame([_row(recording, store.context) for recording in store.recordings])
+
+
+def describe(store: Store) -> dict[str, Any]:
+    """Everything that `eeg2fmri store info --json` prints; JSON values."""
+    return {
+        "store": str(store.path),
+        "digest": store.digest,
+        "subjects": store.subjects,
+        "instances": sum(len(r.volumes) - store.context for r in store.recordings),
+        "signal": dict(store.signal),
+        "settings": dict(store.settings),
+        "missing_channels": store.missing_channels,
+        "recordings": [
+            {**_row(r, store.context), "sources": r.attributes["sources"], "versions": r.attributes["versions"]}
+            for r in store.recordings
+        ],
+    }
+
+
+def summary(store: Store) -> str:
+    """What `eeg2fmri store info` prints."""
+    signal = store.signal
+    grid = " × ".join(map(str, signal["grid"]))
+    frequencies = signal["frequencies"]
+    lines = [
+        f"store      {store.path}",
+        f"digest     {store.digest}",
+        f"holds      {len(store.recordings)} recordings of {len(store.subjects)} subjects, "
+        f"{describe(store)['instances']} instances of {store.context} windows",
+        f"EEG        {len(signal['channels'])} channels, {len(frequencies)} frequencies from "
+        f"{frequencies[0]:.3g} to {frequencies[-1]:.3g} Hz",
+        f"BOLD       {grid}, TR {signal['tr']:g} s, space {signal['space']}",
+        f"settings   {', '.join(f'{key}={value}' for key, value in store.settings.items())}",
+    ]
+    lines += [f"left out   channel {c}, absent from {', '.join(n)}" for c, n in store.missing_channels.items()]
+    return "\n".join([*lines, "", recordings_table(store).to_string(index=False)]) + "\n"
+
+
+def _row(recording: StoredRecording, context: int) -> dict[str, Any]:
+    attributes, statistics = recording.attributes, recording.statistics
+    snr = np.divide(statistics.voxel_mean, statistics.voxel_sd, where=statistics.voxel_sd > 0,
+                    out=np.zeros_like(statistics.voxel_mean))  # fmt: skip
+    return {
+        "recording": recording.name,
+        "subject": recording.subject,
+        "volumes": len(recording.volumes),
+        "instances": len(recording.volumes) - context,
+        "source_volumes": attributes["source_volumes"],
+        "channels": len(attributes["signal"]["channels"]),
+        "sampling_rate": attributes["signal"]["sampling_rate"],
+        "alignment": attributes["alignment"]["source"],
+        "markers_missing": attributes["alignment"]["markers_missing"],
+        "brain_voxels": int(statistics.mask.sum()),
+        "mean_intensity": statistics.mean,
+        "temporal_snr": float(np.median(snr[statistics.mask])),
+        "digest": recording.digest[:12],
+    }

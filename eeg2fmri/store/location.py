@@ -1,0 +1,133 @@
+"""Where a store lies: a folder of a local disk, or an fsspec URL such as ``s3://bucket/store``.
+
+Credentials and endpoints of a URL come from the environment, as its fsspec driver documents them
+(``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``, … for S3).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from eeg2fmri.errors import MissingExtraError, StoreError
+
+METADATA = "zarr.json"
+
+
+@dataclass(frozen=True)
+class Location:
+    """Address of a store, as the user gave it."""
+
+    address: str
+
+    @classmethod
+    def of(cls, where: str | Path | Location) -> Location:
+        """Take a path, a URL, or a location as it is."""
+        if isinstance(where, Location):
+            return where
+        return cls(str(where).removeprefix("file://"))
+
+    def __str__(self) -> str:
+        return self.address
+
+    @property
+    def is_url(self) -> bool:
+        """Whether it is an fsspec URL rather than a local folder."""
+        return "://" in self.address
+
+    @property
+    def name(self) -> str:
+        """Last part of the address."""
+        return self.address.rstrip("/").rsplit("/", 1)[-1]
+
+    @property
+    def one_process_only(self) -> bool:
+        """Whether other processes cannot see it."""
+        return self.address.startswith("memory://")
+
+    def absolute(self) -> Location:
+        """The same place, whatever the working directory of the process that opens it."""
+        return self if self.is_url else Location(str(Path(self.address).absolute()))
+
+    def is_file(self) -> bool:
+        """Whether a file lies there."""
+        files, path = self._files()
+        return bool(self._ask(files.isfile, path))
+
+    def entries(self) -> list[str]:
+        """Names of what lies directly below, sorted; none where there is nothing."""
+        files, path = self._files()
+        files.invalidate_cache()  # other processes write too
+        if not self._ask(files.exists, path):
+            return []
+        found = self._ask(files.ls, path, detail=False)
+        return sorted({str(name).rstrip("/").rsplit("/", 1)[-1] for name in found})
+
+    def child(self, name: str) -> Location:
+        """The place `name` below this one."""
+        return Location(f"{self.address.rstrip('/')}/{name}")
+
+    def remove(self) -> None:
+        """Remove what lies there, with everything below."""
+        files, path = self._files()
+        self._ask(files.rm, path, recursive=True)
+
+    def metadata(self) -> dict[str, Any] | None:
+        """Attributes of the root group; ``None`` without one.
+
+        Raises
+        ------
+        StoreError
+            If it is there and cannot be read.
+        """
+        files, path = self._files()
+        try:
+            content = self._ask(files.cat_file, f"{path.rstrip('/')}/{METADATA}")
+        except StoreError as err:
+            if isinstance(err.__cause__, (FileNotFoundError, NotADirectoryError)):
+                return None
+            raise
+        try:
+            return dict(json.loads(content)["attributes"])
+        except (ValueError, KeyError, TypeError) as err:
+            raise StoreError(
+                f"{self}: its {METADATA} is damaged ({type(err).__name__}); delete the store and preprocess again"
+            ) from err
+
+    def open(self, mode: Literal["r", "w"]) -> Any:
+        """The group that lies there: to be read, or a new and empty one."""
+        import zarr
+
+        return self._ask(zarr.open_group, self._zarr, mode=mode)
+
+    def write_attributes(self, attributes: dict[str, Any]) -> None:
+        """Write the attributes of the group in one step, whether it is there or not."""
+        import zarr
+
+        if self.metadata() is None:
+            self._ask(zarr.create_group, self._zarr, attributes=attributes)
+        else:
+            self._ask(zarr.open_group, self._zarr, mode="r+").attrs.put(attributes)
+
+    @property
+    def _zarr(self) -> str | Path:
+        return self.address if self.is_url else Path(self.address)
+
+    def _files(self) -> tuple[Any, str]:
+        import fsspec
+
+        found: tuple[Any, str] = self._ask(fsspec.url_to_fs, self.address)
+        return found
+
+    def _ask(self, call: Any, *arguments: Any, **options: Any) -> Any:
+        """Drivers raise kinds of their own for what does not answer; all mean the same here."""
+        try:
+            return call(*arguments, **options)
+        except ImportError as err:
+            extra = "; pip install 'eeg2fmri[s3]'" if self.address.startswith("s3://") else ""
+            raise MissingExtraError(f"{self}: {' '.join(str(err).split())}{extra}") from err
+        except Exception as err:
+            line = " ".join(f"{type(err).__name__}: {err}".split())[:200]
+            raise StoreError(f"{self}: cannot be opened ({line}); check the address and the access rights") from err

@@ -1,0 +1,82 @@
+"""One function on many items: in this process, in local processes, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from eeg2fmri.errors import ConfigError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+ANSWER_S = 10  # for a scheduler to answer
+WORKER_S = 60  # for its first worker to come
+
+
+def each(
+    function: Callable[[Item], Result], items: Sequence[Item], *, workers: int = 1, scheduler: str | None = None
+) -> Iterator[tuple[Item, Result | BaseException]]:
+    """Yield each item with its result, as they are done.
+
+    A task whose worker dies is run again elsewhere, so `function` must be one that may be repeated.
+
+    Parameters
+    ----------
+    function : importable by the workers; it handles the errors of its own.
+    items : what to call it on.
+    workers : local processes; with 1 everything happens in this process.
+    scheduler : address of a Dask scheduler whose workers are used instead, e.g. ``tcp://host:8786``.
+
+    Yields
+    ------
+    The item, and its result or the error that ended it for good.
+
+    Raises
+    ------
+    ConfigError
+        If there is no scheduler at that address, or it has no workers.
+    """
+    if not items or (workers == 1 and scheduler is None):
+        for item in items:
+            yield item, function(item)
+        return
+    from distributed import as_completed
+
+    with _client(min(workers, len(items)), scheduler) as client:
+        futures = client.map(function, items, pure=False)
+        owner = {future.key: item for future, item in zip(futures, items, strict=True)}
+        for future in as_completed(futures):
+            yield owner[future.key], future.exception() or future.result()
+
+
+@contextmanager
+def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
+    from distributed import Client, LocalCluster
+
+    if scheduler is None:
+        # Dask starts its worker processes with OMP_NUM_THREADS=1 and the like: one core each.
+        with (
+            LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(scheduler, timeout=ANSWER_S)
+    except (OSError, ValueError) as err:
+        raise ConfigError(
+            f"--scheduler {scheduler}: no Dask scheduler answers there ({type(err).__name__}); start one with: "
+            f"dask scheduler, or use --workers N"
+        ) from err
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=WORKER_S)
+        except TimeoutError as err:
+            raise ConfigError(
+                f"--scheduler {scheduler}: has no worker; start one with: dask worker {scheduler}"
+            ) from err
+        yield client

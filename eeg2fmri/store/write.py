@@ -1,0 +1,125 @@
+"""Writing one recording into a store: the task that one worker does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eeg2fmri.config import DataConfig
+from eeg2fmri.datasets import Recording, check_fetched
+from eeg2fmri.errors import DatasetError, Eeg2FmriError, StoreError
+from eeg2fmri.provenance import code_digest, package_versions
+from eeg2fmri.store.location import Location
+from eeg2fmri.store.prepare import Prepared, prepare
+
+CODE = ("datasets", "signals", "store")  # what a recording depends on, besides settings and files
+PACKAGES = ("eeg2fmri", "mne", "nibabel", "nilearn", "numpy", "scipy", "zarr")
+VOLUMES_AT_ONCE = 16
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a recording.
+
+    group: its group in the store.  kept: it was there already.  error: one line, empty if it is in.
+    """
+
+    name: str
+    group: str = ""
+    kept: bool = False
+    error: str = ""
+
+
+def store_recording(recording: Recording, *, location: Location, config: DataConfig, code: str) -> Outcome:
+    """Bring one recording into the store, unless it is there; an error becomes the outcome's.
+
+    The group is named by what it is made from and its attributes are written last. So it may be
+    written twice, stopped anywhere and begun again: a group with attributes is whole.
+
+    Parameters
+    ----------
+    recording, config : what to prepare, and how.
+    location : of the store.
+    code : digest of `CODE` where the job was started.
+    """
+    try:
+        if code_digest(CODE) != code:
+            raise StoreError("the worker runs another version of eeg2fmri than the job; install the same on both")
+        sources = [_source(path) for path in recording.files]
+        source = digest_of([entry["sha256"] for entry in sources])
+        digest = digest_of(config.model_dump(mode="json"), code, recording.rules, source)
+        group = f"{recording.name}.{digest[:12]}"
+        if is_whole(location.child(group), digest):
+            return Outcome(recording.name, group, kept=True)
+        content = prepare(recording, config)
+        marks = {
+            "digest": digest,
+            "source_digest": source,
+            "sources": sources,
+            "settings": config.model_dump(mode="json"),
+            "versions": package_versions(PACKAGES),
+        }
+        _write(location.child(group), content, marks)
+        return Outcome(recording.name, group)
+    except Eeg2FmriError as err:
+        return Outcome(recording.name, error=" ".join(str(err).split()))
+    except Exception as err:  # whatever it is, the other recordings go on
+        logger.debug("%s", recording.name, exc_info=True)
+        line = " ".join(f"{type(err).__name__}: {err}".split())[:300]
+        return Outcome(recording.name, error=f"{recording.eeg_path}: failed ({line}); --debug --workers 1 shows where")
+
+
+def is_whole(location: Location, digest: str) -> bool:
+    """Whether the group of a recording is there, with this digest and every chunk of its arrays."""
+    try:
+        group = location.open("r")
+        arrays = dict(group.arrays())
+        whole = all(array.nchunks_initialized == array.nchunks for array in arrays.values())
+        return whole and group.attrs.get("digest") == digest and sorted(arrays) == group.attrs["arrays"]
+    except (StoreError, ValueError, KeyError, OSError):  # absent or damaged: written anew
+        return False
+
+
+def digest_of(*parts: Any) -> str:
+    """Digest (sha256) of JSON values."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _write(location: Location, content: Prepared, marks: dict[str, Any]) -> None:
+    group = location.open("w")
+    for name, values in content.arrays.items():
+        by_volume = name == "volumes"
+        array = group.create_array(
+            name,
+            shape=values.shape,
+            dtype=values.dtype,
+            chunks=(1, *values.shape[1:]) if by_volume else tuple(max(1, n) for n in values.shape),
+            chunk_key_encoding={"name": "default", "separator": "."},  # one folder an array, not three a volume
+            compressors=None,  # noise hardly shrinks, and batches are read at the speed of the disk
+            fill_value=np.nan if values.dtype.kind == "f" else False,
+            config={"write_empty_chunks": True},
+        )
+        step = VOLUMES_AT_ONCE if by_volume else max(1, len(values))
+        for start in range(0, len(values), step):
+            array[start : start + step] = values[start : start + step]
+    group.attrs.put({**content.attributes, **marks, "arrays": sorted(content.arrays)})
+
+
+def _source(path: Path) -> dict[str, Any]:
+    check_fetched(path)
+    try:
+        with path.open("rb") as file:
+            return {
+                "file": path.name,
+                "bytes": path.stat().st_size,
+                "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+            }
+    except OSError as err:
+        raise DatasetError(f"{path}: cannot be read ({err.strerror}); fetch it again") from err

@@ -1,0 +1,109 @@
+"""The same store from one process, from several, and from a cluster whose workers die."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from distributed import Client, LocalCluster
+
+from eeg2fmri.errors import ConfigError, StoreError
+from eeg2fmri.store.parallel import each
+from tests.store.files import NAMES, content
+
+
+def die_once(flag: str) -> None:
+    """Make the process of a worker kill itself in the middle of writing a recording; only the first does."""
+    import zarr
+
+    original = zarr.Group.create_array
+
+    def create_array(group, name, **options):
+        if name == "mask" and "sub-02" in str(group.store_path):
+            try:
+                os.close(os.open(flag, os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                return original(group, name, **options)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(group, name, **options)
+
+    zarr.Group.create_array = create_array
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50) as running:
+        yield running
+
+
+@pytest.fixture
+def serial(build, tmp_path) -> dict[str, bytes]:
+    build(tmp_path / "serial")
+    return content(tmp_path / "serial")
+
+
+def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(build, serial, cluster, tmp_path):
+    flag = tmp_path / "died"
+    with Client(cluster) as client:
+        before = set(client.run(os.getpid).values())
+        client.run(die_once, str(flag))
+        built = build.built(scheduler=cluster.scheduler_address)
+        client.wait_for_workers(2, timeout=60)
+        after = set(client.run(os.getpid).values())
+    assert flag.exists()
+    assert len(before - after) == 1
+    assert not built.failures
+    assert sorted(build.seen) == [(name, False) for name in NAMES]
+    assert content(tmp_path / "store") == serial
+
+
+def test_two_local_processes_write_what_one_does(build, serial, bids_root, tmp_path):
+    (bids_root / "sub-03/eeg/sub-03_task-rest_eeg.eeg").unlink()
+    built = build.built(workers=2)
+    assert [r.name for r in built.store.recordings] == NAMES[:2]
+    assert list(built.failures) == [NAMES[2]]
+    groups = {name: found for name, found in content(tmp_path / "store").items() if name != "zarr.json"}
+    assert groups == {name: found for name, found in serial.items() if "sub-03" not in name and name != "zarr.json"}
+
+
+def _die(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_task_that_kills_every_worker_ends_as_an_error(cluster, monkeypatch):
+    monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)
+    ((item, error),) = each(_die, [7], scheduler=cluster.scheduler_address)
+    assert item == 7
+    assert type(error).__name__ == "KilledWorker"
+
+
+def test_in_this_process_nothing_is_started():
+    assert list(each(lambda item: (item, os.getpid()), [1, 2])) == [(1, (1, os.getpid())), (2, (2, os.getpid()))]
+
+
+def test_a_worker_of_another_version_is_refused(build, monkeypatch):
+    monkeypatch.setattr("eeg2fmri.store.write.code_digest", lambda parts: "another version")
+    with pytest.raises(Exception, match="the worker runs another version of eeg2fmri than the job; install the same"):
+        build()
+
+
+def test_an_address_without_a_scheduler_is_refused(build, monkeypatch, refuses, tmp_path):
+    monkeypatch.setattr("eeg2fmri.store.parallel.ANSWER_S", 0.2)
+    with refuses(ConfigError, "--scheduler tcp://127.0.0.1:9: no Dask scheduler answers there .* dask scheduler"):
+        build(scheduler="tcp://127.0.0.1:9")
+    assert not Path(tmp_path / "store").exists()
+
+
+def test_a_cluster_without_workers_is_refused(build, monkeypatch, refuses):
+    monkeypatch.setattr("eeg2fmri.store.parallel.WORKER_S", 0.2)
+    empty = LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0", silence_logs=50)
+    with empty, refuses(ConfigError, "has no worker; start one with: dask worker tcp://"):
+        build(scheduler=empty.scheduler_address)
+
+
+def test_memory_is_not_shared_between_processes(build, refuses):
+    with refuses(StoreError, "memory://here: lives in one process; use --workers 1"):
+        build("memory://here", workers=2)
