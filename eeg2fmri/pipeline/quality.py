@@ -108,14 +108,15 @@ def _facts(row: Mapping[str, Any]) -> list[str]:
         f"{row['sampling_rate']:g} Hz",
         f"TR {row['tr']:g} s",
         f"{row['volumes']} volumes",
-        f"clock: {row['alignment']}",
-        f"median temporal SNR {row['temporal_snr']:.0f}",
+        f"aligned by {row['alignment']}",
+        f"median tSNR {row['temporal_snr']:.0f}",
     ]
     if np.isfinite(row["line_noise_db"]):
         facts.append(f"line noise {row['line_noise_db']:.1f} dB")
     if row["heart_beats"]:
-        rate = row["heart_beats"] / (row["volumes"] * row["tr"] / 60)
-        facts.append(f"{row['heart_beats']} heart beats ({rate:.0f} a minute)")
+        facts.append(f"{row['heart_beats'] / (row['volumes'] * row['tr'] / 60):.0f} heart beats/min")
     if row["interpolated"]:
-        facts.append(f"interpolated: {row['interpolated']}")
+        facts.append(f"interpolated: {row['interpolated'].count(',') + 1}")
+    if row["broken_channels"]:
+        facts.append(f"broken: {row['broken_channels']}")
     return facts

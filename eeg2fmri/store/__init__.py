@@ -3,6 +3,7 @@
 from eeg2fmri.store.build import Built, build_store
 from eeg2fmri.store.info import describe, recordings_table, summary
 from eeg2fmri.store.location import Location
+from eeg2fmri.store.prepare import Prepared, prepare
 from eeg2fmri.store.splits import Split, split_subjects
 from eeg2fmri.store.store import Store, StoredRecording, open_store, recordings_digest
 from eeg2fmri.store.windows import Windows, split_windows
@@ -12,6 +13,7 @@ __all__ = [
     "Built",
     "Location",
     "Outcome",
+    "Prepared",
     "Split",
     "Store",
     "StoredRecording",
@@ -19,6 +21,7 @@ __all__ = [
     "build_store",
     "describe",
     "open_store",
+    "prepare",
     "recordings_digest",
     "recordings_table",
     "split_subjects",
