@@ -59,7 +59,7 @@ def quality_of(recording: StoredRecording, *, bold_shift: int) -> tuple[dict[str
     before, after = (recording.read(f"spectrum_{when}")[eeg] for when in ("before", "after"))
     broken = broken_channels(frequencies, after)
     deviation, spanned = marker_deviation(recording.read("marker_intervals"), tr)
-    marked = attributes["first_marker"] + np.cumsum([0, *spanned])  # volumes
+    marked = alignment["first_marker"] + np.cumsum([0, *spanned])  # volumes
     snr = temporal_snr(recording.read("voxel_mean"), recording.read("voxel_sd"))
     row = {
         "recording": recording.name,
@@ -73,7 +73,7 @@ def quality_of(recording: StoredRecording, *, bold_shift: int) -> tuple[dict[str
         "marker_jitter_ms": float(np.abs(deviation).max()) if len(deviation) else float("nan"),
         "temporal_snr": float(np.median(snr[recording.mask])),
         "line_noise_db": line_noise(frequencies, after),
-        "heart_beats": int(attributes["heart_beats"]),
+        "heart_rate": _heart_rate(recording),
         "interpolated": ", ".join(attributes["interpolated"]),
         "broken_channels": int(broken.sum()),
         "broken": ", ".join(name for name, bad in zip(names, broken, strict=True) if bad),
@@ -101,6 +101,12 @@ def quality_of(recording: StoredRecording, *, bold_shift: int) -> tuple[dict[str
     return row, page
 
 
+def _heart_rate(recording: StoredRecording) -> float:
+    """Beats a minute, from the median interval of the R-peaks; NaN where none were looked for or found."""
+    peaks = recording.read("r_peaks") if "r_peaks" in recording.attributes["arrays"] else np.empty(0)
+    return 60 / float(np.median(np.diff(peaks))) if len(peaks) > 1 else float("nan")
+
+
 def _facts(row: Mapping[str, Any]) -> list[str]:
     """What stands beneath a page's title."""
     facts = [
@@ -113,8 +119,8 @@ def _facts(row: Mapping[str, Any]) -> list[str]:
     ]
     if np.isfinite(row["line_noise_db"]):
         facts.append(f"line noise {row['line_noise_db']:.1f} dB")
-    if row["heart_beats"]:
-        facts.append(f"{row['heart_beats'] / (row['volumes'] * row['tr'] / 60):.0f} heart beats/min")
+    if np.isfinite(row["heart_rate"]):
+        facts.append(f"{row['heart_rate']:.0f} heart beats/min")
     if row["interpolated"]:
         facts.append(f"interpolated: {row['interpolated'].count(',') + 1}")
     if row["broken_channels"]:

@@ -103,7 +103,8 @@ def _draw_measure(axes: Axes, measure: Measure) -> None:
     axes.set_title(measure.label, fontsize=LABEL)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=TICK)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+    whole = bool((measure.values[known] % 1 == 0).all())
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=whole))
     axes.grid(color="0.92", linewidth=0.8)
     axes.set_axisbelow(True)
 

@@ -90,7 +90,7 @@ def quality_page(page: QualityPage, *, channel: str | None = None) -> Figure:
     _check(page, channel)
     figure = new_figure(16, 10, "")
     figure.text(_LEFT, 0.967, page.name, fontsize=TITLE + 2, fontweight="bold", va="center")
-    figure.text(_LEFT, 0.937, "   ·   ".join(page.facts), fontsize=TICK, color="0.3", va="center")
+    figure.text(_LEFT, 0.937, "  ·  ".join(page.facts), fontsize=TICK, color="0.3", va="center")
     _draw_spectra(figure, page)
     _draw_time_courses(figure, page, channel)
     _draw_volumes(figure, page)

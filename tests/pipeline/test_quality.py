@@ -19,7 +19,7 @@ CHANNELS, TYPES = ("Fp1", "Cz", "ECG", "Oz"), ("eeg", "eeg", "ecg", "eeg")
 HZ = np.arange(0, 70.25, 0.25)
 
 
-def recording(rng, subject="sub-01", intervals=(TR,) * (VOLUMES - 1), **attributes) -> StoredRecording:
+def recording(rng, subject="sub-01", intervals=(TR,) * (VOLUMES - 1), first=0, **attributes) -> StoredRecording:
     mask = np.zeros(GRID, bool)
     mask[1:-1, 1:-1, 1:-1] = True
     spectrum = rng.gamma(40, 1 / 40, (4, len(HZ)))
@@ -39,10 +39,14 @@ def recording(rng, subject="sub-01", intervals=(TR,) * (VOLUMES - 1), **attribut
         "subject": subject,
         "source_volumes": VOLUMES,
         "types": list(TYPES),
-        "first_marker": 0,
-        "heart_beats": 0,
         "interpolated": [],
-        "alignment": {"source": "R128", "markers_found": len(intervals) + 1, "markers_missing": 0},
+        "alignment": {
+            "source": "R128",
+            "markers_found": len(intervals) + 1,
+            "markers_missing": 0,
+            "first_marker": first,
+        },
+        "arrays": sorted(arrays),
         "signal": {
             "tr": TR,
             "sampling_rate": 250.0,
@@ -83,7 +87,7 @@ def test_a_broken_channel_is_named(rng):
 
 
 def test_missing_markers_lie_on_the_run_s_clock(rng):
-    row, page = quality_of(recording(rng, intervals=(TR, 3 * TR + 0.004, TR), first_marker=4), bold_shift=SHIFT)
+    row, page = quality_of(recording(rng, intervals=(TR, 3 * TR + 0.004, TR), first=4), bold_shift=SHIFT)
     assert row["marker_jitter_ms"] == pytest.approx(4)
     np.testing.assert_allclose(page.marker_times, TR * np.array([5, 8, 9]))
     np.testing.assert_allclose(page.missing_times, TR * np.array([0, 1, 2, 3, 6, 7, 10, 11]))
@@ -91,20 +95,25 @@ def test_missing_markers_lie_on_the_run_s_clock(rng):
 
 
 def test_a_recording_without_markers_has_no_jitter(rng):
-    clock = {"source": "file start", "markers_found": 0, "markers_missing": 0}
+    clock = {"source": "file start", "markers_found": 0, "markers_missing": 0, "first_marker": 0}
     row, page = quality_of(recording(rng, intervals=(), alignment=clock), bold_shift=SHIFT)
     assert np.isnan(row["marker_jitter_ms"])
     assert page.marker_times.shape == page.missing_times.shape == (0,)
 
 
 def test_what_cleaning_did_is_among_the_facts(rng):
-    _, page = quality_of(recording(rng, heart_beats=28, interpolated=["Fp1", "Cz"]), bold_shift=SHIFT)
-    assert page.facts[-2:] == ["70 heart beats/min", "interpolated: 2"]
+    stored = recording(rng, interpolated=["Fp1", "Cz"])
+    stored.group["r_peaks"] = 3.1 + np.cumsum([0.8] * 9 + [1.6] + [0.8] * 9)  # one was not found
+    stored.attributes["arrays"].append("r_peaks")
+    row, page = quality_of(stored, bold_shift=SHIFT)
+    assert row["heart_rate"] == pytest.approx(75)
+    assert row["interpolated"] == "Fp1, Cz"
+    assert page.facts[-2:] == ["75 heart beats/min", "interpolated: 2"]
 
 
 @pytest.mark.usefixtures("tracking")
 def test_pages_overview_and_table_are_logged(rng):
-    clock = {"source": "file start", "markers_found": 0, "markers_missing": 0}
+    clock = {"source": "file start", "markers_found": 0, "markers_missing": 0, "first_marker": 0}
     recordings = (recording(rng), recording(rng, "sub-02", intervals=(), alignment=clock))
     store = Store(Path("memory"), "d" * 64, {"bold_shift": SHIFT}, {}, recordings)
     with tracked_run("preprocess", experiment="test") as log:

@@ -55,7 +55,7 @@ def lines(axes, colour):
 def test_the_page_is_1600_by_1000_and_names_the_recording(page):
     figure = quality_page(page)
     assert figure_to_rgb(figure).shape == (1000, 1600, 3)
-    assert [text.get_text() for text in figure.texts] == ["sub-01_task-rest", "4 channels   ·   TR 2 s"]
+    assert [text.get_text() for text in figure.texts] == ["sub-01_task-rest", "4 channels  ·  TR 2 s"]
 
 
 def test_spectra_before_and_after_share_their_axes(page):
