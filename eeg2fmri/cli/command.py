@@ -86,9 +86,15 @@ def _store_info(args: argparse.Namespace) -> None:
 
 
 def _inspect(args: argparse.Namespace) -> None:
-    from eeg2fmri.cli.inspect import inspect
+    from eeg2fmri.cli.inspect import inspect, plot_instance
 
-    inspect(Path(args.root), _config(args, dataset_changes(args)).dataset, as_json=args.json)
+    config = _config(args, dataset_changes(args))
+    if args.plot is not None:
+        plot_instance(Path(args.root), config, Path(args.plot), args.channel, args.volume)
+    elif args.channel is not None or args.volume is not None:
+        raise ConfigError("--channel and --volume say what --plot draws; give --plot FILE.png")
+    else:
+        inspect(Path(args.root), config.dataset, as_json=args.json)
 
 
 def _search(args: argparse.Namespace) -> None:
@@ -230,7 +236,11 @@ def _parser() -> argparse.ArgumentParser:
         "root", nargs="?", default="work/dataset", help="folder of the dataset (default: work/dataset)"
     )
     add_dataset(inspect)
-    inspect.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    what = inspect.add_mutually_exclusive_group()
+    what.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    what.add_argument("--plot", metavar="PNG", help="draw one instance of the first recording instead")
+    inspect.add_argument("--channel", help="EEG channel that --plot draws (default: the first)")
+    inspect.add_argument("--volume", type=count, help="volume that --plot draws, from 0 (default: the first it can)")
 
     search = add_verb(verbs, "search", _search, "Bayesian search over hyper-parameters and architectures")
     add_store(search)

@@ -1,13 +1,16 @@
-"""``eeg2fmri inspect``: the table of a dataset's recordings."""
+"""``eeg2fmri inspect``: the table of a dataset's recordings, or a picture of one instance."""
 
 from __future__ import annotations
 
 import json
+import logging
+import os
 from pathlib import Path
 
-from eeg2fmri.config import DatasetConfig
-from eeg2fmri.errors import DatasetError
+from eeg2fmri.config import Config, DatasetConfig
+from eeg2fmri.errors import ConfigError, DatasetError, nearest
 
+logger = logging.getLogger(__name__)
 COLUMNS = ("recording", "status", "channels", "Hz", "EEG s", "TR s", "volumes", "grid", "alignment", "BOLD starts")
 
 
@@ -36,6 +39,78 @@ def inspect(root: Path, config: DatasetConfig, *, as_json: bool) -> None:
             print(f"{path}: {problem}")
     if not overview.usable:
         raise DatasetError(f"{root}: nothing usable; the lines above say why for each file")
+
+
+def plot_instance(root: Path, config: Config, out: Path, channel: str | None, volume: int | None) -> None:
+    """Write a picture of one instance of the first recording: what the store would hold of it.
+
+    Parameters
+    ----------
+    root, config : folder of the dataset; which recordings, and how they are prepared.
+    out : PNG file.
+    channel : whose context is drawn; the first one by default.
+    volume : counted from 0 in the BOLD file; the first that has a context by default.
+
+    Raises
+    ------
+    ConfigError
+        If `out` is no PNG, or the recording has no such channel or no such instance.
+    DatasetError
+        If the dataset holds no recording, or its first one cannot be used.
+    """
+    import numpy as np
+
+    from eeg2fmri.datasets import find_recordings
+    from eeg2fmri.plotting import instance_figure
+    from eeg2fmri.signals import BoldStatistics, standardise
+    from eeg2fmri.store import prepare
+
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"--plot {out}: a PNG file is written; give a name that ends in .png")
+    recording = find_recordings(root, config.dataset)[0][0]
+    content = prepare(recording, config.data)
+    arrays, attributes = content.arrays, content.attributes
+    signal, count = attributes["signal"], attributes["source_volumes"]
+    row, channel = _row_of(channel, signal["channels"], recording.name)
+    context, shift = config.data.context, config.data.bold_shift
+    volume = shift + context if volume is None else volume
+    if not shift + context <= volume < count:
+        raise ConfigError(
+            f"--volume {volume}: {recording.name} has volumes {shift + context} to {count - 1} with a context "
+            f"(data.bold_shift {shift} + data.context {context} before them)"
+        )
+    stored = volume - shift
+    statistics = BoldStatistics(
+        attributes["mean"], attributes["sd"], arrays["voxel_mean"], arrays["voxel_sd"], arrays["mask"]
+    )
+    figure = instance_figure(
+        arrays["spectrogram"][stored - context : stored, row],
+        np.asarray(signal["frequencies"]),
+        signal["tr"],
+        standardise(arrays["volumes"][stored : stored + 1], "recording", statistics)[0],
+        channel=channel,
+        title=f"{recording.name}: volume {volume} and the {context} EEG windows before it",
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".part-{out.name}")
+    try:
+        figure.savefig(part, format="png")
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
+    logger.info("inspect: %s, volume %d, channel %s: %s", recording.name, volume, channel, out)
+
+
+def _row_of(channel: str | None, channels: list[str], recording: str) -> tuple[int, str]:
+    """Row and name of a channel; case does not count."""
+    found = channels[0] if channel is None else channel
+    for row, name in enumerate(channels):
+        if name.lower() == found.lower():
+            return row, name
+    raise ConfigError(
+        f"--channel {channel}: {recording} has no such channel; it has {', '.join(channels)}"
+        f"{nearest(str(channel), channels)}"
+    )
 
 
 def _cells(row: dict) -> list[str]:

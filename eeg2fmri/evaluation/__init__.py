@@ -1,4 +1,4 @@
-"""Scores of synthesised recordings and the nulls they stand beside."""
+"""Scores of synthesised recordings, the nulls they stand beside, and the quality of measured ones."""
 
 from eeg2fmri.evaluation.metrics import (
     mae,
@@ -11,9 +11,13 @@ from eeg2fmri.evaluation.metrics import (
     temporal_correlation,
 )
 from eeg2fmri.evaluation.nulls import r2_of_shifts, shuffled_order, shuffled_p_value
+from eeg2fmri.evaluation.quality import broken_channels, line_noise, marker_deviation, temporal_snr
 
 __all__ = [
+    "broken_channels",
+    "line_noise",
     "mae",
+    "marker_deviation",
     "psnr",
     "r2_of_shifts",
     "r2_temporal",
@@ -24,4 +28,5 @@ __all__ = [
     "skill",
     "ssim",
     "temporal_correlation",
+    "temporal_snr",
 ]

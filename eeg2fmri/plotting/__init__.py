@@ -3,13 +3,21 @@
 from eeg2fmri.plotting.canvas import figure_to_rgb
 from eeg2fmri.plotting.coefficients import coefficient_figure
 from eeg2fmri.plotting.curves import learning_curves, score_figure
+from eeg2fmri.plotting.instance import instance_figure
+from eeg2fmri.plotting.overview import Measure, overview_figure
+from eeg2fmri.plotting.quality import QualityPage, quality_page
 from eeg2fmri.plotting.slices import comparison_figure, slice_figure
 
 __all__ = [
+    "Measure",
+    "QualityPage",
     "coefficient_figure",
     "comparison_figure",
     "figure_to_rgb",
+    "instance_figure",
     "learning_curves",
+    "overview_figure",
+    "quality_page",
     "score_figure",
     "slice_figure",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, Normalize
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 from numpy.typing import NDArray
 
 from eeg2fmri.errors import FigureError
@@ -88,7 +88,7 @@ def make_scale(volume: Volume, signed: bool, threshold: float, limits: Limits | 
 
 
 def draw_bar(
-    figure: Figure, place: tuple[float, float, float, float], scale: Scale, label: str, *volumes: Volume
+    figure: FigureBase, place: tuple[float, float, float, float], scale: Scale, label: str, *volumes: Volume
 ) -> None:
     """Draw the scale's bar, with a pointed end where a value of `volumes` lies beyond it."""
     below = (scale.signed or not scale.threshold) and any(volume.min() < scale.low for volume in volumes)

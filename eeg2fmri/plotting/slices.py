@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 from numpy.typing import NDArray
@@ -71,18 +71,8 @@ def slice_figure(
     """
     check_volume(volume, "volume")
     scale = make_scale(volume, signed, threshold, limits, cmap)
-    drawn = scale.blanked(volume)
-    slices = range(0, volume.shape[2], SLICE_STEP)
     figure = new_figure(14, 7, title)
-    stack = figure.add_axes((-0.035, -0.055, 0.41, 1.02), projection="3d")
-    assert isinstance(stack, Axes3D)
-    _draw_stack(stack, drawn, slices, scale)
-    columns = _columns(len(slices), 7.0 / 5.9)
-    rows = math.ceil(len(slices) / columns)
-    grid = figure.add_gridspec(rows, columns, left=0.40, right=0.90, top=0.88, bottom=0.04, wspace=0.03, hspace=0.14)
-    for i, z in enumerate(slices):
-        _draw_slice(figure.add_subplot(grid[i // columns, i % columns]), drawn, z, scale, _label(z))
-    draw_bar(figure, (0.915, 0.04, 0.014, 0.84), scale, unit_label, volume)
+    draw_volume(figure, volume, scale, unit_label)
     return figure
 
 
@@ -151,6 +141,22 @@ def comparison_figure(
     return figure
 
 
+def draw_volume(figure: FigureBase, volume: Volume, scale: Scale, unit_label: str) -> None:
+    """Draw stack, grid of slices and colour bar into a figure, or a part of one, twice as wide as high."""
+    drawn = scale.blanked(volume)
+    slices = range(0, volume.shape[2], SLICE_STEP)
+    stack = figure.add_axes((-0.035, -0.055, 0.41, 1.02), projection="3d")
+    assert isinstance(stack, Axes3D)
+    stack.patch.set_visible(False)  # it reaches beyond its part of the figure
+    _draw_stack(stack, drawn, slices, scale)
+    columns = _columns(len(slices), 7.0 / 5.9)
+    rows = math.ceil(len(slices) / columns)
+    grid = figure.add_gridspec(rows, columns, left=0.40, right=0.90, top=0.88, bottom=0.04, wspace=0.03, hspace=0.14)
+    for i, z in enumerate(slices):
+        draw_slice(figure.add_subplot(grid[i // columns, i % columns]), drawn, z, scale, slice_label(z))
+    draw_bar(figure, (0.915, 0.04, 0.014, 0.84), scale, unit_label, volume)
+
+
 def _draw_rows(
     figure: Figure, rows: Mapping[str, tuple[np.ma.MaskedArray, Scale]], slices: range, right: float
 ) -> None:
@@ -162,12 +168,13 @@ def _draw_rows(
     for row, (name, (drawn, scale)) in enumerate(rows.items()):
         for column, z in enumerate(slices):
             axes = figure.add_subplot(grid[row, column])
-            _draw_slice(axes, drawn, z, scale, _label(z) if row == 0 else "")
+            draw_slice(axes, drawn, z, scale, slice_label(z) if row == 0 else "")
             if column == 0:
                 axes.set_ylabel(name, fontsize=LABEL)
 
 
-def _label(z: int) -> str:
+def slice_label(z: int) -> str:
+    """Name of a slice as the field writes it, e.g. Z₁₂."""
     return "Z" + str(z).translate(_SUBSCRIPTS)
 
 
@@ -176,7 +183,8 @@ def _columns(cells: int, aspect: float) -> int:
     return max(range(1, cells + 1), key=lambda n: (min(aspect / n, 1 / math.ceil(cells / n)), -n))
 
 
-def _draw_slice(axes: Axes, drawn: np.ma.MaskedArray, z: int, scale: Scale, label: str) -> None:
+def draw_slice(axes: Axes, drawn: np.ma.MaskedArray, z: int, scale: Scale, label: str) -> None:
+    """Draw one axial slice in a frame, x to the right and y upwards."""
     image = drawn[:, :, z].T
     axes.imshow(image, origin="lower", interpolation="nearest", norm=scale.norm, cmap=scale.colours)
     axes.set_xticks([])
@@ -208,7 +216,7 @@ def _draw_stack(axes: Axes3D, drawn: np.ma.MaskedArray, slices: range, scale: Sc
     axes.view_init(elev=20, azim=-65)
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_zticks(list(slices), [_label(z) for z in slices], fontsize=TICK)
+    axes.set_zticks(list(slices), [slice_label(z) for z in slices], fontsize=TICK)
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.pane.set_visible(False)
         axis.line.set_visible(False)

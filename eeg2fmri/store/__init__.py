@@ -3,6 +3,7 @@
 from eeg2fmri.store.build import Built, build_store
 from eeg2fmri.store.info import describe, recordings_table, summary
 from eeg2fmri.store.location import Location
+from eeg2fmri.store.prepare import Prepared, prepare
 from eeg2fmri.store.splits import Split, split_subjects
 from eeg2fmri.store.store import Store, StoredRecording, check_digest, open_store, recordings_digest
 from eeg2fmri.store.windows import Windows, split_windows
@@ -12,6 +13,7 @@ __all__ = [
     "Built",
     "Location",
     "Outcome",
+    "Prepared",
     "Split",
     "Store",
     "StoredRecording",
@@ -20,6 +22,7 @@ __all__ = [
     "check_digest",
     "describe",
     "open_store",
+    "prepare",
     "recordings_digest",
     "recordings_table",
     "split_subjects",

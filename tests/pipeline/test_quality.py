@@ -1,0 +1,133 @@
+"""Quality control: what is logged of a store, and the numbers and pages of its recordings."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+
+from eeg2fmri.pipeline.quality import log_quality, quality_of
+from eeg2fmri.store import Store, StoredRecording
+from eeg2fmri.tracking import tracked_run
+
+GRID, TR, SHIFT, VOLUMES = (6, 7, 5), 2.0, 2, 12
+CHANNELS, TYPES = ("Fp1", "Cz", "ECG", "Oz"), ("eeg", "eeg", "ecg", "eeg")
+HZ = np.arange(0, 70.25, 0.25)
+
+
+def recording(rng, subject="sub-01", intervals=(TR,) * (VOLUMES - 1), first=0, **attributes) -> StoredRecording:
+    mask = np.zeros(GRID, bool)
+    mask[1:-1, 1:-1, 1:-1] = True
+    spectrum = rng.gamma(40, 1 / 40, (4, len(HZ)))
+    arrays = {
+        "spectrogram": rng.gamma(2, 1, (VOLUMES - SHIFT - 1, 4, 13)),
+        "mask": mask,
+        "voxel_mean": np.where(mask, 1000.0, 10.0),
+        "voxel_sd": np.full(GRID, 20.0),
+        "global_signal": rng.normal(1000, 5, VOLUMES - SHIFT),
+        "marker_intervals": np.array(intervals),
+        "spectrum_frequencies": HZ,
+        "spectrum_before": 10 * spectrum,
+        "spectrum_after": spectrum,
+    }
+    known = {
+        "name": f"{subject}_task-rest",
+        "subject": subject,
+        "source_volumes": VOLUMES,
+        "types": list(TYPES),
+        "interpolated": [],
+        "alignment": {
+            "source": "R128",
+            "markers_found": len(intervals) + 1,
+            "markers_missing": 0,
+            "first_marker": first,
+        },
+        "arrays": sorted(arrays),
+        "signal": {
+            "tr": TR,
+            "sampling_rate": 250.0,
+            "channels": list(CHANNELS),
+            "frequencies": [k / TR for k in range(1, 14)],
+        },
+    }
+    return StoredRecording(arrays, known | attributes)
+
+
+def test_numbers_of_a_good_recording(rng):
+    row, page = quality_of(recording(rng), bold_shift=SHIFT)
+    assert (row["recording"], row["channels"], row["volumes"]) == ("sub-01_task-rest", 3, VOLUMES)
+    assert row["temporal_snr"] == 50
+    assert row["marker_jitter_ms"] == 0
+    assert (row["broken_channels"], row["broken"]) == (0, "")
+    assert abs(row["line_noise_db"]) < 1
+    assert page.facts[:6] == ["3 EEG channels", "250 Hz", "TR 2 s", "12 volumes", "aligned by R128", "median tSNR 50"]
+
+
+def test_only_eeg_channels_are_shown_and_judged(rng):
+    stored = recording(rng)
+    stored.group["spectrum_after"][2] *= 1e6  # the ECG is louder
+    row, page = quality_of(stored, bold_shift=SHIFT)
+    assert row["broken_channels"] == 0
+    assert page.channels == ["Fp1", "Cz", "Oz"]
+    np.testing.assert_array_equal(page.spectrogram, stored.group["spectrogram"][:, [0, 1, 3]])
+    np.testing.assert_array_equal(page.spectrum_before, stored.group["spectrum_before"][[0, 1, 3]])
+
+
+def test_a_broken_channel_is_named(rng):
+    stored = recording(rng)
+    stored.group["spectrum_after"][3] = 0
+    row, page = quality_of(stored, bold_shift=SHIFT)
+    assert (row["broken_channels"], row["broken"]) == (1, "Oz")
+    assert list(page.broken) == [False, False, True]
+    assert "broken: 1" in page.facts
+
+
+def test_missing_markers_lie_on_the_run_s_clock(rng):
+    row, page = quality_of(recording(rng, intervals=(TR, 3 * TR + 0.004, TR), first=4), bold_shift=SHIFT)
+    assert row["marker_jitter_ms"] == pytest.approx(4)
+    np.testing.assert_allclose(page.marker_times, TR * np.array([5, 8, 9]))
+    np.testing.assert_allclose(page.missing_times, TR * np.array([0, 1, 2, 3, 6, 7, 10, 11]))
+    assert page.start == SHIFT * TR
+
+
+def test_a_recording_without_markers_has_no_jitter(rng):
+    clock = {"source": "file start", "markers_found": 0, "markers_missing": 0, "first_marker": 0}
+    row, page = quality_of(recording(rng, intervals=(), alignment=clock), bold_shift=SHIFT)
+    assert np.isnan(row["marker_jitter_ms"])
+    assert page.marker_times.shape == page.missing_times.shape == (0,)
+
+
+def test_what_cleaning_did_is_among_the_facts(rng):
+    stored = recording(rng, interpolated=["Fp1", "Cz"])
+    stored.group["r_peaks"] = 3.1 + np.cumsum([0.8] * 9 + [1.6] + [0.8] * 9)  # one was not found
+    stored.attributes["arrays"].append("r_peaks")
+    row, page = quality_of(stored, bold_shift=SHIFT)
+    assert row["heart_rate"] == pytest.approx(75)
+    assert row["interpolated"] == "Fp1, Cz"
+    assert page.facts[-2:] == ["75 heart beats/min", "interpolated: 2"]
+
+
+@pytest.mark.usefixtures("tracking")
+def test_pages_overview_and_table_are_logged(rng):
+    clock = {"source": "file start", "markers_found": 0, "markers_missing": 0, "first_marker": 0}
+    recordings = (recording(rng), recording(rng, "sub-02", intervals=(), alignment=clock))
+    store = Store(Path("memory"), "d" * 64, {"bold_shift": SHIFT}, {}, recordings)
+    with tracked_run("preprocess", experiment="test") as log:
+        table = log_quality(log, store)
+    run = mlflow.get_run(log.run_id)
+    artifacts = [item.path for item in mlflow.MlflowClient().list_artifacts(log.run_id, "quality")]
+    assert artifacts == [f"quality/{name}.png" for name in ("overview", "sub-01_task-rest", "sub-02_task-rest")]
+    logged = json.loads(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/quality.json"))
+    assert logged["columns"] == list(table.columns)
+    assert [line[0] for line in logged["data"]] == ["sub-01_task-rest", "sub-02_task-rest"]
+    assert logged["data"][1][logged["columns"].index("marker_jitter_ms")] is None
+
+
+def test_the_channels_are_the_recording_s_own(rng):
+    stored = dataclasses.replace(recording(rng), picks=(0, 3))  # common to all recordings of the store
+    _, page = quality_of(stored, bold_shift=SHIFT)
+    assert page.channels == ["Fp1", "Cz", "Oz"]
