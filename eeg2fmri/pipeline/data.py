@@ -14,6 +14,7 @@ import pandas as pd
 from eeg2fmri.config import Config, SimulationConfig, flatten
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.errors import ConfigError, IncompleteError
+from eeg2fmri.pipeline.quality import log_quality
 from eeg2fmri.progress import progress_display
 from eeg2fmri.simulation import is_simulated, read_best_r2, simulate
 from eeg2fmri.store import Built, Location, Outcome, Store, build_store, recordings_table
@@ -115,6 +116,7 @@ def preprocess_step(
                   "skipped.json")  # fmt: skip
         log.table(pd.DataFrame({"recording": list(built.failures), "reason": list(built.failures.values())}),
                   "failures.json")  # fmt: skip
+        log_quality(log, store)
         logger.info("store %s: %d recordings, digest %s", location, len(store.recordings), store.digest[:12])
     _report(built, allow_failures)
     return store, StepResult(log.run_id, skipped=False)

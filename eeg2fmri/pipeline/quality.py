@@ -18,7 +18,7 @@ OVERVIEW = (
     ("temporal_snr", "temporal SNR (median)", True, 5.0),
     ("marker_jitter_ms", "marker jitter (ms)", False, 1.0),
     ("line_noise_db", "line noise (dB)", False, 3.0),
-    ("broken_channels", "broken channels", False, 0.5),
+    ("broken_channels", "broken channels", False, 1.0),
 )
 
 
@@ -47,13 +47,14 @@ def quality_of(recording: StoredRecording, *, bold_shift: int) -> tuple[dict[str
 
     Parameters
     ----------
-    recording : of a store; other than EEG channels are left out.
+    recording : of a store; channels other than EEG are left out, unless there are no others.
     bold_shift : volumes at the start of the run that the store does not hold.
     """
     attributes = recording.attributes
     signal, alignment = attributes["signal"], attributes["alignment"]
     tr, n_volumes = float(signal["tr"]), int(attributes["source_volumes"])
-    eeg = [row for row, kind in enumerate(attributes["types"]) if kind == "eeg"]
+    every = range(len(signal["channels"]))
+    eeg = [row for row in every if attributes["types"][row] == "eeg"] or list(every)
     names = [signal["channels"][row] for row in eeg]
     frequencies = recording.read("spectrum_frequencies")
     before, after = (recording.read(f"spectrum_{when}")[eeg] for when in ("before", "after"))

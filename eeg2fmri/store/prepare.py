@@ -18,7 +18,7 @@ from eeg2fmri.signals import frequencies, recording_statistics, regrid, spectrog
 class Signals:
     """Both modalities of a recording on one clock.
 
-    eeg: (channels, samples) in µV, cleaned.  onset: sample at which the first volume starts.
+    eeg: (channels, samples) in µV, cleaned.  types: lower case.  onset: sample at which the first volume starts.
     alignment: how that is known; JSON values.  interpolated: channels that were rebuilt.
     quality: arrays kept for quality control: marker_intervals (s), spectrum_frequencies (F,) in Hz,
     spectrum_before and spectrum_after cleaning (channels, F) in µV²/Hz, and r_peaks (s) where they were needed.
@@ -27,6 +27,7 @@ class Signals:
     eeg: np.ndarray
     sampling_rate: float
     channels: tuple[str, ...]
+    types: tuple[str, ...]
     onset: float
     bold: Bold
     alignment: Mapping[str, Any]
@@ -93,6 +94,7 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
             "affine": _regridded_affine(signals.bold.affine, signals.bold.volumes.shape[1:], config.grid).tolist(),
             "source_volumes": n_volumes,
             "alignment": dict(signals.alignment),
+            "types": list(signals.types),
             "interpolated": list(signals.interpolated),
             "signal": signal,
         },
@@ -122,9 +124,11 @@ def read_signals(recording: Recording, config: DataConfig) -> Signals:
     eeg = read_clean_eeg(
         raw, config.channel_types, volume_onsets(raw, recording, found, bold.tr, n_volumes), bold.tr, config.cleaning
     )
+    before = (raw.markers[0] - found.onset) / (bold.tr * raw.sampling_rate) if len(raw.markers) else 0
     alignment = {
         "source": found.source,
         "onset_s": found.onset / raw.sampling_rate,
+        "first_marker": round(before),  # its volume
         "markers_found": found.markers_found,
         "markers_missing": found.markers_missing,
         "warnings": [*raw.notes, *found.warnings],
@@ -138,7 +142,9 @@ def read_signals(recording: Recording, config: DataConfig) -> Signals:
     if config.cleaning.pulse:
         quality["r_peaks"] = eeg.r_peaks / eeg.sampling_rate
     onset = found.onset / eeg.factor
-    return Signals(eeg.data, eeg.sampling_rate, eeg.channels, onset, bold, alignment, eeg.interpolated, quality)
+    return Signals(
+        eeg.data, eeg.sampling_rate, eeg.channels, eeg.types, onset, bold, alignment, eeg.interpolated, quality
+    )
 
 
 def _global_signal(volumes: np.ndarray, mask: np.ndarray) -> np.ndarray:
