@@ -167,6 +167,7 @@ def stored(monkeypatch):
     [
         (["--variant", "tafp-stile"], ["'tafp-stile'", "did you mean 'tafp-style'?"]),
         (["--variant", "linear", "--epochs", "3"], ["epochs", "linear", "no training loop"]),
+        (["--variant", "factorised", "--batch-size", "3"], ["batch_size", "factorised", "trained without"]),
     ],
 )
 def test_train_refuses(run, arguments, named):

@@ -166,6 +166,8 @@ def _with_training(config: Config, args: argparse.Namespace) -> Config:
     tree = model.model_dump(mode="json")
     if given and "training" not in tree:
         raise ConfigError(f"{', '.join(given)}: the {model.variant} model has no training loop; leave it out")
+    if unknown := [key for key in given if key not in tree["training"]]:
+        raise ConfigError(f"{', '.join(unknown)}: the {model.variant} model is trained without; leave it out")
     if given:
         tree["training"].update(given)
     others = [m.model_dump(mode="json") for m in config.models if m.variant != model.variant]
@@ -254,7 +256,7 @@ def _parser() -> argparse.ArgumentParser:
     add_store(train)
     train.add_argument("--workdir", default="work", help="folder of the checkpoints (default: work)")
     train.add_argument(
-        "--variant", type=optional(str), help="which model: linear, tafp-style, tafp, … (default: first)"
+        "--variant", type=optional(str), help="which model: linear, factorised, tafp-style, tafp, … (default: first)"
     )
     train.add_argument("--epochs", type=optional(positive))
     train.add_argument("--batch-size", type=optional(positive))

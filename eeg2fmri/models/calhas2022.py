@@ -151,7 +151,8 @@ def _decoder(
     amounts = weights(features)
     if config.volumes > 1:
         amounts = layers.Reshape((config.volumes, count))(amounts)
-    volumes = PrincipalVolumes(grid, config.train_basis, name="volume")
+    # In float32: under mixed precision, rounding of the mean volume would be as large as its fluctuations.
+    volumes = PrincipalVolumes(grid, config.train_basis, dtype="float32", name="volume")
     decoder = keras.Model(inputs, volumes(amounts), name="decoder")
     if basis is not None:
         volumes.basis.assign(basis)

@@ -121,13 +121,20 @@ def _log_data(log: RunLog, store: Store, train: Windows, validation: Windows) ->
         log.tags({"eeg2fmri.preprocess_run": made_by[0].info.run_id})
 
 
+def _first_epoch(model: ModelConfig) -> int:
+    """What the first epoch is called: the start of a factorised model, before any step, is epoch 0."""
+    return 0 if isinstance(model, FactorisedConfig) else 1
+
+
 def _epoch_logger(log: RunLog, model: ModelConfig) -> Any:
+    first = _first_epoch(model)
+
     def on_epoch(epoch: int, metrics: dict[str, float], example: Any) -> None:
         log.metrics(metrics, step=epoch)
         shown = "  ".join(f"{key} {metrics[key]:.4g}" for key in sorted(metrics) if not key.endswith("rate"))
-        logger.info("%s, epoch %d: %s", model.variant, epoch + 1, shown)
+        logger.info("%s, epoch %d: %s", model.variant, epoch + first, shown)
         if example is not None and all(np.isfinite(volume).all() for volume in example):
-            title = f"{model.variant}, validation subject, epoch {epoch + 1}"
+            title = f"{model.variant}, validation subject, epoch {epoch + first}"
             log.image(plotting.comparison_figure(*example, title=title), "validation_volume", epoch)
 
     return on_epoch
@@ -158,9 +165,10 @@ def _register(
     monitor = (
         model.training.monitor if isinstance(model, Calhas2022Config | FactorisedConfig) else BEST.replace("best_", "")
     )
-    log.figure(
-        plotting.learning_curves(result.history, title=model.variant, monitor=monitor), "figures/learning_curves.png"
+    curves = plotting.learning_curves(
+        result.history, title=model.variant, monitor=monitor, first_epoch=_first_epoch(model)
     )
+    log.figure(curves, "figures/learning_curves.png")
     if isinstance(model, LinearConfig) and isinstance(result.model.network, LinearNetwork):
         _log_coefficients(log, model, result.model.network, bundle)
     log.text(model_card(bundle, result), "model_card.md")

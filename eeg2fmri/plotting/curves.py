@@ -33,7 +33,9 @@ _LOWER_IS_BETTER = {"rmse", "mae"}
 _ZERO = "0.55"
 
 
-def learning_curves(history: History, *, title: str = "", monitor: str = "val/r2_temporal") -> Figure:
+def learning_curves(
+    history: History, *, title: str = "", monitor: str = "val/r2_temporal", first_epoch: int = 1
+) -> Figure:
     """Draw loss, error, unexplained share, cosine and temporal R² over epochs, one panel each, the best epoch marked.
 
     Parameters
@@ -44,6 +46,8 @@ def learning_curves(history: History, *, title: str = "", monitor: str = "val/r2
     monitor
         Key whose best epoch is marked in every panel: the highest value of an ``r2_temporal``, the
         lowest of anything else. No epoch is marked if `history` lacks it.
+    first_epoch
+        Number of the first epoch: 0 where it is the start, before any step.
 
     Returns
     -------
@@ -58,14 +62,14 @@ def learning_curves(history: History, *, title: str = "", monitor: str = "val/r2
     panels = [name for name in PANELS if any(history.get(f"{split}/{name}") for split in _LINES)]
     if not panels:
         raise FigureError(f"history has the keys {sorted(history)}: expected train/loss, val/loss or the like.")
-    best = _best_epoch(history.get(monitor, ()), highest=monitor.endswith("r2_temporal"))
+    best = _best_epoch(history.get(monitor, ()), first_epoch, highest=monitor.endswith("r2_temporal"))
     columns = min(2, len(panels))
     rows = math.ceil(len(panels) / columns)
     figure = new_figure(6.0 * columns, 3.6 * rows + 0.8, title)
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1)
     for i, name in enumerate(panels):
         axes = figure.add_subplot(rows, columns, i + 1)
-        _draw_panel(axes, name, history, best)
+        _draw_panel(axes, name, history, first_epoch, best)
         if i >= len(panels) - columns:
             axes.set_xlabel("epoch", fontsize=LABEL)
     _draw_legend(figure)
@@ -108,15 +112,15 @@ def score_figure(scores: Scores, *, title: str = "") -> Figure:
     return figure
 
 
-def _best_epoch(values: Sequence[float], *, highest: bool) -> int | None:
-    """Epoch, counted from 1, of the best value; the first one on a tie."""
+def _best_epoch(values: Sequence[float], first: int, *, highest: bool) -> int | None:
+    """Epoch, counted from `first`, of the best value; the first one on a tie."""
     series = np.asarray(values, float)
     if not np.isfinite(series).any():
         return None
-    return 1 + int(np.nanargmax(series) if highest else np.nanargmin(series))
+    return first + int(np.nanargmax(series) if highest else np.nanargmin(series))
 
 
-def _draw_panel(axes: Axes, name: str, history: History, best: int | None) -> None:
+def _draw_panel(axes: Axes, name: str, history: History, first: int, best: int | None) -> None:
     if name == "r2_temporal":
         axes.axhline(0, color=_ZERO, linewidth=1.2, linestyle=":")
     if best is not None:
@@ -124,7 +128,7 @@ def _draw_panel(axes: Axes, name: str, history: History, best: int | None) -> No
     for split, (colour, marker, label) in _LINES.items():
         values = history.get(f"{split}/{name}", ())
         if len(values):
-            epochs = np.arange(1, len(values) + 1)
+            epochs = np.arange(first, first + len(values))
             axes.plot(epochs, values, color=colour, marker=marker, markersize=5, linewidth=2, label=label)
     axes.set_title(PANELS[name], fontsize=LABEL)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

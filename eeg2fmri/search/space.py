@@ -34,17 +34,18 @@ def suggest_model(
         "latent": (side, side, side),
         "weight_decay": trial.suggest_float("weight_decay", *search.weight_decay, log=True),
         "filters": trial.suggest_categorical("filters", search.filters),
-        "dropout": trial.suggest_float("dropout", *search.dropout),
     }
+    if base.aligns:  # dropout acts in the fMRI encoder
+        changes["dropout"] = trial.suggest_float("dropout", *search.dropout)
     for switch in SWITCHES:
         changes[switch] = trial.suggest_categorical(switch, (True, False))
     for name, choices in _choices(base, search).items():
         changes[name] = trial.suggest_categorical(name, choices)
     if search.architectures:
-        for name, spec, shape, target, depths in (
-            ("eeg", base.eeg, eeg_shape, search.eeg_target, search.eeg_blocks),
-            ("fmri", base.fmri, grid, search.fmri_target, search.fmri_blocks),
-        ):
+        encoders = [("eeg", base.eeg, eeg_shape, search.eeg_target, search.eeg_blocks)]
+        if base.aligns:
+            encoders.append(("fmri", base.fmri, grid, search.fmri_target, search.fmri_blocks))
+        for name, spec, shape, target, depths in encoders:
             pool = (spec.pool, spec.pool_stride) if changes["max_pool"] else (NO_POOL, NO_POOL)
             changes[name] = suggest_blocks(trial, name, shape, target, depths, *pool)
     return base.model_copy(update=changes)
@@ -79,8 +80,9 @@ def parameters_of(base: Calhas2022Config, search: SearchConfig, store: Store) ->
         "batch_size": base.training.batch_size,
         "latent_side": base.latent[0],
         "filters": base.filters,
-        "dropout": base.dropout,
     }
+    if base.aligns:
+        wanted["dropout"] = base.dropout
     for switch in SWITCHES:
         wanted[switch] = getattr(base, switch)
     choices = _choices(base, search)
@@ -91,5 +93,6 @@ def parameters_of(base: Calhas2022Config, search: SearchConfig, store: Store) ->
     if search.architectures:
         eeg_shape = (len(signal["channels"]), len(signal["frequencies"]), store.context)
         wanted.update(block_parameters(base.eeg, "eeg", eeg_shape, search.eeg_target))
-        wanted.update(block_parameters(base.fmri, "fmri", tuple(signal["grid"]), search.fmri_target))
+        if base.aligns:
+            wanted.update(block_parameters(base.fmri, "fmri", tuple(signal["grid"]), search.fmri_target))
     return wanted

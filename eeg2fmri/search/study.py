@@ -17,7 +17,7 @@ import mlflow
 import numpy as np
 import yaml
 
-from eeg2fmri.config import Calhas2022Config, Config, SearchConfig, flatten
+from eeg2fmri.config import Calhas2022Config, Config, SearchConfig, Triple, flatten
 from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError, SpecError
 from eeg2fmri.models.spec import block_macs
@@ -126,12 +126,18 @@ class _Objective:
         split = split_subjects(store.subjects, config.split)
         self.train = Windows(store.of(split.train), store.context)
         self.validation = Windows(store.of(split.validation), store.context)
-        self.eeg_shape = (*self.train.recordings[0].spectrogram.shape[1:], store.context)
+        recording = self.train.recordings[0]
+        self.eeg_shape = (*recording.spectrogram.shape[1:], store.context)
+        self.grid: Triple = recording.mask.shape  # the store's: the configuration's may be another one
+        if (largest := max(config.search.batch_size)) > len(self.train):
+            raise ConfigError(
+                f"search.batch_size {largest} is larger than the training set of {len(self.train)} windows"
+            )
 
     def __call__(self, trial: optuna.Trial) -> float:
         import optuna
 
-        model = suggest_model(trial, self.base, self.config.search, self.eeg_shape, self.config.data.grid)
+        model = suggest_model(trial, self.base, self.config.search, self.eeg_shape, self.grid)
         params = {**flatten(model, "model."), "search.trial": trial.number, "data.digest": self.store.digest}
         pruned, score = "", float("-inf")
         with tracked_run("trial", experiment="", name=f"trial-{trial.number}", params=params) as log:
@@ -150,11 +156,9 @@ class _Objective:
         import keras
         import optuna
 
-        cost = sum(
-            block_macs(shape, spec, model.filters, max_pool=model.max_pool)
-            for shape, spec in ((self.eeg_shape, model.eeg), (self.config.data.grid, model.fmri))
-        )
-        weights = decoder_weights(model, self.eeg_shape[0], self.config.data.grid)
+        encoders = [(self.eeg_shape, model.eeg), *([(self.grid, model.fmri)] if model.aligns else [])]
+        cost = sum(block_macs(shape, spec, model.filters, max_pool=model.max_pool) for shape, spec in encoders)
+        weights = decoder_weights(model, self.eeg_shape[0], self.grid)
         log.params({"search.multiply_adds": cost, "search.decoder_weights": weights})
         if weights > self.config.search.max_weights:
             raise optuna.TrialPruned(f"{weights:.2e} decoder weights, more than search.max_weights")
@@ -199,7 +203,7 @@ def _run_params(run_id: str) -> dict[str, Any]:
             node = tree
             for part in parents:
                 node = node.setdefault(part, {})
-            node[last] = yaml.safe_load(value)
+            node[last] = None if value == "None" else yaml.safe_load(value)  # MLflow keeps str(value)
     return tree
 
 

@@ -21,6 +21,7 @@ from keras import ops
 
 from eeg2fmri.config import FactorisedConfig
 from eeg2fmri.devices import use_device
+from eeg2fmri.errors import DivergenceError, EvaluationError
 from eeg2fmri.models.factorised import Factorised, Features, build
 from eeg2fmri.models.factorised_fit import fit_sources, members
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
@@ -78,6 +79,7 @@ def fit_factorised_model(
     if settings.deterministic:
         backend.make_deterministic(device)
     keras.utils.set_random_seed(settings.seed)
+    parts = members([recording.subject for recording in train.recordings], config.members)
     tr = 1 / float(frequencies[0])
     edges = np.stack(list(bands_with_bins(config.bands, frequencies).values()))
     basis = principal_components(
@@ -89,7 +91,6 @@ def fit_factorised_model(
         _course(train, number, volumes, basis, edges, frequencies, config)
         for number, volumes in enumerate(volumes_without_drift(train, config.bold_scaling, tr, config.drift_cutoff))
     ]
-    parts = members([c.subject for c in courses], config.members)
     features = _features(courses, edges, frequencies, train.context, tr, config)
     moments = _moments(courses, features, tr, config)
     products = {c.subject: np.zeros((len(basis), len(basis))) for c in courses}
@@ -98,7 +99,11 @@ def fit_factorised_model(
     starts = [fit_sources({s: moments[s] for s in p}, {s: products[s] for s in p}, config) for p in parts]
     network = build(config, features, starts, basis, train.mean_volume(config.bold_scaling), seed=settings.seed)
     fitted = fitted_model(config, KerasNetwork(network.synthesiser), train)
-    batches = [_targets(course, parts, courses, tr, config) for course in courses]
+    # Tensors, since PyTorch's steps take what they are given.
+    batches = [
+        {name: ops.convert_to_tensor(array) for name, array in _targets(course, parts, courses, tr, config).items()}
+        for course in courses
+    ]
     state = _train(config, network, fitted, train, validation, batches, device, settings, on_epoch)
     facts = {
         "parameters": int(network.scores.count_params()),
@@ -188,7 +193,7 @@ def _train(
     fitted: FittedModel,
     train: Windows,
     validation: Windows,
-    batches: Sequence[dict[str, np.ndarray]],
+    batches: Sequence[dict[str, Any]],
     device: str,
     settings: FitSettings,
     on_epoch: OnEpoch | None,
@@ -209,7 +214,10 @@ def _train(
                 if epoch - 1 - max(state.best_epoch, 0) >= options.patience:
                     break
                 metrics = {"train/loss": _epoch(model, train, batches, epoch, settings.seed)}
-                scores, example = validation_scores(fitted, validation)
+                try:
+                    scores, example = validation_scores(fitted, validation)
+                except EvaluationError as err:
+                    raise DivergenceError(f"after epoch {epoch}: {err} Lower training.learning_rate") from err
                 metrics |= scores
                 best = state.add(metrics, options.monitor)
                 checkpoints.save(model, network.synthesiser, state, best=best)
@@ -220,9 +228,7 @@ def _train(
     return state
 
 
-def _epoch(
-    model: SourcesModel, train: Windows, batches: Sequence[dict[str, np.ndarray]], epoch: int, seed: int
-) -> float:
+def _epoch(model: SourcesModel, train: Windows, batches: Sequence[dict[str, Any]], epoch: int, seed: int) -> float:
     """Mean loss over the recordings; epoch 0 only measures, later ones take a step on each."""
     step = model.train_on_batch if epoch else model.test_on_batch
     order = np.random.default_rng((seed, epoch)).permutation(len(batches))

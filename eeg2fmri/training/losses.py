@@ -52,10 +52,10 @@ def cosine_distance(z_x: Any, z_y: Any) -> Any:
 def organising_penalty(scores: Any) -> Any:
     """Mean over the batch of -Σ_j log(Σ_i scores_ij): least when attention uses every channel once.
 
-    The channel-organising penalty of the published code (github.com/DCalhas/eeg_to_fmri); the paper
-    does not mention it. Rows sum to 1, so by Jensen's inequality a permutation of the channels, and
-    any other doubly stochastic matrix, is a minimum. Below `UNUSED` a column counts as unused: the
-    published floor of 1e-9 was for a softmax, while sparsemax gives exact zeros.
+    The channel-organising penalty of the published code (github.com/DCalhas/eeg_to_fmri). Rows sum to 1,
+    so by Jensen's inequality a permutation of the channels, and any other doubly stochastic matrix, is a
+    minimum. Below `UNUSED` a column counts as unused: the published floor of 1e-9 was for a softmax,
+    while sparsemax gives exact zeros.
     """
     use = ops.sum(ops.cast(scores, "float32"), axis=-2)
     return -ops.mean(ops.sum(ops.log(use + UNUSED), axis=-1))

@@ -61,6 +61,12 @@ def test_the_best_epoch_is_marked_in_every_panel_and_in_the_legend(monitor, best
     assert legend == ["training", "validation", f"best epoch: {best}"]
 
 
+def test_epochs_may_be_counted_from_the_start_before_any_step():
+    figure = learning_curves(HISTORY, first_epoch=0)
+    assert list(lines(figure.axes[0])["validation"].get_xdata()) == [0, 1, 2, 3]
+    assert "best epoch: 1" in lines(figure.axes[0])
+
+
 def test_one_epoch_and_missing_keys_can_be_drawn():
     figure = learning_curves({"val/mae": [0.5], "val/loss": []})
     assert titles(figure) == ["mean absolute error"]

@@ -30,8 +30,17 @@ def test_output_filter_and_fourier_features_are_drawn(output_filter, fourier):
 
 def test_only_what_the_base_can_take_is_drawn():
     model, names = drawn(deep_config(decoder="pca", variant="talp"))
-    assert not names & {"output_filter", "fourier"}
+    assert not names & {"output_filter", "fourier", "dropout"}
     assert type(model).model_validate(model.model_dump()) == model
+
+
+def test_without_the_latent_loss_no_fmri_encoder_is_drawn():
+    search = SearchConfig(eeg_target=(4, 5, 2), eeg_blocks=(1, 1), fmri_target=(60, 60, 60))
+    base = deep_config(decoder="pca")
+    trial = optuna.create_study().ask()
+    model = suggest_model(trial, base, search, EEG_SHAPE, GRID)
+    assert model.fmri == base.fmri
+    assert not any(name.startswith("fmri") for name in trial.params)
 
 
 @pytest.mark.parametrize(

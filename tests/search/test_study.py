@@ -355,3 +355,18 @@ def test_a_study_of_other_data_is_not_gone_on_with(refuses, change):
     with refuses(ConfigError, "other data, split or base model"):
         search(other, 2)
     assert len(trials()) == 1
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_grid_is_that_of_the_store():
+    config = settings()
+    other = config.model_copy(update={"data": config.data.model_copy(update={"grid": (64, 64, 30)})})
+    search(other, 1)  # the base, at the largest cost that is trained
+    assert states() == ["COMPLETE"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_batch_larger_than_the_training_set_is_refused_before_any_trial(refuses):
+    with refuses(ConfigError, r"search\.batch_size 999 is larger than the training set of \d+ windows"):
+        search(settings(batch_size=(5, 999)), 1)
+    assert states() == ["WAITING"]

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from eeg2fmri.config import FactorisedConfig, RecordingTraining
 from eeg2fmri.devices import use_backend
 from eeg2fmri.store import Windows
 from eeg2fmri.training import FitSettings, fit
@@ -152,6 +153,16 @@ def steps(backend: str) -> dict[str, Any]:
     return {"backend": keras.backend.backend(), "losses": losses}
 
 
+def factorised(backend: str) -> dict[str, Any]:
+    """Loss at the start and after an epoch of the factorised family."""
+    use_backend(backend)
+    training = RecordingTraining(epochs=1, learning_rate=1e-3)
+    config = FactorisedConfig(
+        components=5, sources=2, hidden=4, nuisance=0, drift_cutoff=6.0, dropout=0.0, training=training
+    )
+    return fit(config, *windows(), FREQUENCIES, FitSettings(seed=5, device="cpu")).history
+
+
 def devices(count: str) -> dict[str, Any]:
     """A fit on JAX with a batch shared by `count` virtual devices."""
     use_backend("jax")
@@ -166,5 +177,6 @@ def devices(count: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    work = {"resume": resume, "repeat": repeat, "steps": steps, "devices": devices}[sys.argv[1]]
+    works = {"resume": resume, "repeat": repeat, "steps": steps, "factorised": factorised, "devices": devices}
+    work = works[sys.argv[1]]
     print(json.dumps(work(sys.argv[2])))

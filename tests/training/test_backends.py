@@ -53,6 +53,17 @@ def test_steps_are_those_of_tensorflow(on_tensorflow, backend):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", OTHERS)
+def test_the_factorised_family_starts_alike_and_learns_on_other_backends(backend):
+    expected, found = process("factorised", "tensorflow"), process("factorised", backend)
+    assert len(found["train/loss"]) == 2
+    # The hidden units are drawn by each backend: alike only until they learn.
+    for key, (start, _) in expected.items():
+        assert found[key][0] == pytest.approx(start, abs=1e-5)
+    assert found["train/loss"][1] != found["train/loss"][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", OTHERS)
 def test_an_interrupted_fit_ends_exactly_alike_on_other_backends(tmp_path, backend):
     found = process("repeat", backend, tmp_path)
     assert found["resumed"] == found["whole"]

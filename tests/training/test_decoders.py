@@ -69,3 +69,15 @@ def test_an_interrupted_fit_goes_on_with_the_same_components(long_train, long_va
         assert resumed.history[key] == pytest.approx(whole.history[key], abs=1e-5)
     eeg = long_validation.eeg(np.arange(3))
     np.testing.assert_allclose(resumed.model.synthesise(eeg), whole.model.synthesise(eeg), rtol=1e-4)
+
+
+def test_under_mixed_precision_validation_scores_what_is_served(long_train, long_validation):
+    config = deep_config(decoder="pca", components=8, epochs=1, volumes=2, precision="mixed_bfloat16")
+    result = fit(config, long_train, long_validation, FREQUENCIES, CPU)
+    layers = [layer for layer in result.model.network.model._flatten_layers() if layer.name == "volume"]
+    assert [layer.dtype_policy.name for layer in layers] == ["float32"]
+    rows = long_validation.indices(0)[:-1]
+    synthesised = result.model.standard_units(result.model.synthesise(long_validation.eeg(rows)))
+    measured = long_validation.standardised(rows, "recording")
+    score = r2_temporal(measured, synthesised, long_validation.recordings[0].mask)
+    assert result.history["val/r2_temporal"][0] == pytest.approx(score, abs=2e-3)

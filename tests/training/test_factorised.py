@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eeg2fmri.config import FactorisedConfig, RecordingTraining
-from eeg2fmri.errors import ConfigError, ModelError
+from eeg2fmri.errors import ConfigError, DivergenceError, ModelError
 from eeg2fmri.store import Windows
 from eeg2fmri.training import FitSettings, fit
 from tests.fakes import CONTEXT, FREQUENCIES
@@ -82,3 +82,9 @@ def test_a_checkpoint_of_another_configuration_is_refused(parts, tmp_path, refus
 def test_members_need_subjects(parts, refuses):
     with refuses(ConfigError, "members: 4 of 3 training subjects"):
         fit(config(members=4), *parts, FREQUENCIES, FitSettings())
+
+
+def test_a_training_that_diverges_is_refused(parts, refuses):
+    training = RecordingTraining(epochs=2, learning_rate=1e30)
+    with refuses(DivergenceError, r"after epoch [12]: synthesised holds NaN .* Lower training\.learning_rate"):
+        fit(config(hidden=0, training=training), *parts, FREQUENCIES, FitSettings())
