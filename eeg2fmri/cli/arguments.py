@@ -92,7 +92,7 @@ def add_device(parser: argparse.ArgumentParser, *, limit: bool = True) -> None:
 def add_dataset(parser: argparse.ArgumentParser) -> None:
     """Which recordings of a dataset, and which of their derivatives."""
     layouts = "bids, noddi, oddball, cn-epfl, xp1, xp2 or package.module:Class"
-    parser.add_argument("--dataset", default="bids", help=f"{layouts} (default: the configuration's, bids)")
+    parser.add_argument("--dataset", type=optional(str), help=f"{layouts} (default: the configuration's, or bids)")
     for label in DATASET_OPTIONS[:4]:
         parser.add_argument(f"--{label}", type=optional(str), metavar="A,B,…", help=f"only these {label}")
     parser.add_argument("--eeg", type=optional(str), help="raw or a derivative, e.g. eeg_pp (default: the layout's)")
@@ -101,5 +101,4 @@ def add_dataset(parser: argparse.ArgumentParser) -> None:
 
 def dataset_changes(args: argparse.Namespace) -> dict[str, Any]:
     """Settings that the options of `add_dataset` change."""
-    changes = {f"dataset.{option}": getattr(args, option) for option in DATASET_OPTIONS}
-    return {**changes, "dataset.name": None if args.dataset == "bids" else args.dataset}
+    return {"dataset.name": args.dataset, **{f"dataset.{option}": getattr(args, option) for option in DATASET_OPTIONS}}
