@@ -129,7 +129,10 @@ def test_a_missing_dataset_is_refused(tmp_path, refuses):
 
 
 def test_an_empty_dataset_is_refused(tmp_path, refuses):
-    with refuses(DatasetError, r"no recording with both EEG and BOLD \(found 0 EEG and 0 BOLD files\).*is expected"):
+    with refuses(
+        DatasetError,
+        r"no recording with both EEG and BOLD \(found 0 EEG and 0 BOLD files\).*expected; eeg2fmri inspect",
+    ):
         find_recordings(tmp_path)
 
 
