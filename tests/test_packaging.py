@@ -26,7 +26,7 @@ PINNED = re.compile(r"[A-Za-z0-9._-]+(\[[a-z]+\])?==[0-9][A-Za-z0-9.]*")
 
 # design.md §3: the parameters an entry point must have, and the defaults that it names.
 CONTRACT = {
-    "main": {"config": "experiments/demo.yaml", "workdir": "work", "trials": 0},
+    "main": {"config": "experiments/demo.yaml", "workdir": "work", "trials": 0, "workers": 1, "scheduler": ""},
     "simulate": {"out": None, "subjects": None, "volumes": None, "coupling": None, "seed": None},
     "preprocess": {"dataset": "", "root": None, "store": None, "config": None},
     "inspect": {"root": None, "dataset": "", "subjects": None, "sessions": None, "tasks": None, "runs": None,

@@ -83,6 +83,11 @@ def add_allow_failures(parser: argparse.ArgumentParser) -> None:
                         help="go on without recordings that cannot be used, with exit status 0")  # fmt: skip
 
 
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=positive, default=1, help="processes that preprocess (default: 1)")
+    parser.add_argument("--scheduler", type=optional(str), help="Dask scheduler instead, e.g. tcp://host:8786")
+
+
 def add_device(parser: argparse.ArgumentParser, *, limit: bool = True) -> None:
     parser.add_argument("--device", type=optional(str), help="auto, cpu or gpu (default: auto)")
     if limit:
