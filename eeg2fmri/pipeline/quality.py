@@ -18,7 +18,7 @@ OVERVIEW = (
     ("temporal_snr", "temporal SNR (median)", True, 5.0),
     ("marker_jitter_ms", "marker jitter (ms)", False, 1.0),
     ("line_noise_db", "line noise (dB)", False, 3.0),
-    ("broken_channels", "broken channels", False, 0.5),
+    ("broken_channels", "broken channels", False, 1.0),
 )
 
 

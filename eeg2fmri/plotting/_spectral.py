@@ -19,7 +19,7 @@ def power_density(magnitude: NDArray[np.floating], window_s: float) -> NDArray[n
     One-sided density of a boxcar window (`scipy.signal.periodogram`): twice the squared magnitude
     times the window's length in seconds. A magnitude of 0 gives a finite value far below all others.
     """
-    power = 2 * window_s * np.square(magnitude, dtype=np.float64)
+    power = 2 * window_s * np.square(magnitude)
     return 10 * np.log10(np.maximum(power, np.finfo(np.float32).tiny))
 
 

@@ -25,7 +25,7 @@ class Measure:
     """One number a recording has, as the overview draws it.
 
     label: its name and unit.  values: (recordings,), NaN where it is not known.
-    low_is_bad: for what should be high.  least: differences smaller than this are never an outlier.
+    low_is_bad: for what should be high.  least: smaller differences never make an outlier.
     """
 
     label: str
@@ -42,7 +42,7 @@ class Measure:
         middle = np.median(known)
         spread = _NORMAL * np.median(np.abs(known - middle))
         worse = (middle - self.values) if self.low_is_bad else (self.values - middle)
-        return worse > max(OUTLIER_SD * spread, self.least)
+        return (worse > OUTLIER_SD * spread) & (worse >= self.least)
 
 
 def overview_figure(recordings: Sequence[str], measures: Sequence[Measure], *, title: str = "") -> Figure:
@@ -56,7 +56,7 @@ def overview_figure(recordings: Sequence[str], measures: Sequence[Measure], *, t
     Returns
     -------
     Figure
-        1600 pixels wide, 30 a recording high, 480 to 2000.
+        1600 pixels wide, 30 a recording high, 400 to 2000.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def overview_figure(recordings: Sequence[str], measures: Sequence[Measure], *, t
     for measure in measures:
         if measure.values.shape != (len(recordings),):
             raise FigureError(f"{measure.label} has shape {measure.values.shape}: expected ({len(recordings)},).")
-    height = min(max(_ROW_IN * len(recordings) + _EDGES_IN, 4.8), _MOST_IN)
+    height = min(max(_ROW_IN * len(recordings) + _EDGES_IN, 4.0), _MOST_IN)
     figure = new_figure(16, height, title)
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.08)
     first: Axes | None = None

@@ -236,6 +236,7 @@ def report(count: int) -> dict[str, Any]:
             "windows": count,
             "batch": BATCH,
             "cores": os.cpu_count(),
+            "load_at_the_end": os.getloadavg()[0],  # with two cores, more than about 2 is a busy machine
             "versions": {"python": platform.python_version(), "keras": keras.__version__, "tensorflow": tf.__version__},
         }
     )

@@ -17,11 +17,20 @@ from eeg2fmri.store import Windows, build_store
 SETTINGS = "data.frequencies=7; data.context=3; data.bold_shift=2; data.grid=[9,8,7]"
 
 
+@pytest.fixture(autouse=True)
+def _own_logging():
+    """What the command sets up ends with the test."""
+    logger = logging.getLogger("eeg2fmri")
+    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+    logger.propagate = propagate
+
+
 @pytest.fixture
 def plot(tmp_path, bids_root, capsys, monkeypatch):
     """Run the command on the tiny dataset: (exit status, stderr), and the arguments of what was drawn."""
-    logger = logging.getLogger("eeg2fmri")
-    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
     drawn = {}
     original = plotting.instance_figure
 
@@ -35,10 +44,7 @@ def plot(tmp_path, bids_root, capsys, monkeypatch):
         status = cli.main(["inspect", str(bids_root), "--set", SETTINGS, "--plot", str(out), *options])
         return status, capsys.readouterr().err.splitlines(), drawn
 
-    yield command
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
-    logger.propagate = propagate
+    return command
 
 
 def test_what_is_drawn_is_what_a_store_holds(plot, tmp_path, bids_root, tiny_config):

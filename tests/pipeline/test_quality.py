@@ -10,7 +10,10 @@ import mlflow
 import numpy as np
 import pytest
 
+from eeg2fmri.config import Config, SimulationConfig
+from eeg2fmri.pipeline import preprocess_step
 from eeg2fmri.pipeline.quality import log_quality, quality_of
+from eeg2fmri.simulation import simulate
 from eeg2fmri.store import Store, StoredRecording
 from eeg2fmri.tracking import tracked_run
 
@@ -131,3 +134,23 @@ def test_the_channels_are_the_recording_s_own(rng):
     stored = dataclasses.replace(recording(rng), picks=(0, 3))  # common to all recordings of the store
     _, page = quality_of(stored, bold_shift=SHIFT)
     assert page.channels == ["Fp1", "Cz", "Oz"]
+
+
+@pytest.mark.usefixtures("tracking")
+def test_the_preprocess_run_holds_the_quality_of_raw_recordings(tmp_path):
+    raw = SimulationConfig(subjects=2, volumes=24, grid=(9, 8, 7), channels=5, tr=0.9, sampling_rate=100, raw=True)
+    cleaning = {"gradient": True, "pulse": True, "pulse_components": 2, "sampling_rate": 100}
+    data = {"frequencies": 30, "context": 3, "bold_shift": 2, "grid": (9, 8, 7), "cleaning": cleaning}
+    config = Config.model_validate({"data": data})
+    store, result = preprocess_step(config, simulate(raw, tmp_path / "bids"), tmp_path / "store")
+    client = mlflow.MlflowClient()
+    artifacts = [item.path for item in client.list_artifacts(result.run_id, "quality")]
+    assert artifacts == [f"quality/{name}.png" for name in ("overview", "sub-01_task-rest", "sub-02_task-rest")]
+    table = mlflow.load_table("quality.json", run_ids=[result.run_id])
+    assert list(table["recording"]) == [r.name for r in store.recordings]
+    assert (table["channels"] == 5).all()
+    assert table["marker_jitter_ms"].max() < 1
+    assert table["heart_rate"].between(40, 120).all()
+    _, page = quality_of(store.recordings[0], bold_shift=2)
+    assert page.spectrum_before.sum() > 10 * page.spectrum_after.sum()
+    assert page.marker_times[-1] == pytest.approx(23 * 0.9)

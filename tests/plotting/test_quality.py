@@ -197,7 +197,7 @@ def test_the_recording_that_stands_out_is_named_in_colour():
     rest, outlier = figure.axes[0].collections
     np.testing.assert_array_equal(outlier.get_offsets(), [[20, 3]])
     assert len(rest.get_offsets()) == 7
-    assert figure_to_rgb(figure).shape == (480, 1600, 3)
+    assert figure_to_rgb(figure).shape == (430, 1600, 3)
 
 
 def test_only_the_bad_side_is_an_outlier():

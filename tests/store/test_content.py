@@ -180,5 +180,5 @@ def test_where_a_recording_comes_from(build, bids_root, tiny_config):
     assert attributes["settings"] == tiny_config.model_dump(mode="json")
     assert attributes["versions"]["eeg2fmri"] == eeg2fmri.__version__
     assert attributes["versions"].keys() == {"eeg2fmri", "mne", "nibabel", "nilearn", "numpy", "scipy", "zarr"}
-    assert attributes["alignment"] == {"source": "R128", "onset_s": 1.47, "markers_found": 22, "markers_missing": 0,
-                                       "warnings": []}  # fmt: skip
+    assert attributes["alignment"] == {"source": "R128", "onset_s": 1.47, "first_marker": 0, "markers_found": 22,
+                                       "markers_missing": 0, "warnings": []}  # fmt: skip
