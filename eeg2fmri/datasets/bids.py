@@ -38,6 +38,7 @@ class Bids(Adapter):
     def __init__(self, root: Path, config: DatasetConfig) -> None:
         super().__init__(root, config)
         self._ignored = _bidsignore(root)
+        self._listed: dict[Path, list[Path]] = {}  # a folder is asked about by every file below it
 
     def eeg_files(self) -> Iterator[Source]:
         """EEG in any format, raw or of a derivative."""
@@ -154,7 +155,7 @@ class Bids(Adapter):
             for part in ("sub-", "ses-", modality):
                 folders += [p for p in _folders(folders[-1]) if _is_own(p, part, own)][:1]
             inside = [*folders, *(inside[1:] if derived else ())]
-        found = [file for folder in inside for file in sorted(folder.glob(f"*{kind}{ending}"))]
+        found = [file for folder in inside for file in self._list(folder) if file.name.endswith(f"{kind}{ending}")]
         return tuple(
             file
             for file in found
@@ -162,6 +163,12 @@ class Bids(Adapter):
             and not file.name.startswith(".")
             and _comparable(entities(file)).items() <= own.items()
         )
+
+    def _list(self, folder: Path) -> list[Path]:
+        """Tables and sidecars that lie in a folder, sorted."""
+        if folder not in self._listed:
+            self._listed[folder] = sorted(p for p in folder.iterdir() if p.suffix in (".tsv", ".json"))
+        return self._listed[folder]
 
 
 def _is_own(folder: Path, part: str, own: dict[str, str]) -> bool:
