@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from eeg2fmri.cli.command import _parser
+from eeg2fmri.cli.arguments import dataset_changes
+from eeg2fmri.cli.command import _config, _parser
 from eeg2fmri.tracking.registry import KERAS_PACKAGES, SERVING_PACKAGES
 
 ROOT = Path(__file__).parents[1]
@@ -25,10 +26,10 @@ PINNED = re.compile(r"[A-Za-z0-9._-]+(\[[a-z]+\])?==[0-9][A-Za-z0-9.]*")
 
 # design.md §3: the parameters an entry point must have, and the defaults that it names.
 CONTRACT = {
-    "main": {"config": "experiments/demo.yaml", "workdir": "work", "trials": 0},
+    "main": {"config": "experiments/demo.yaml", "workdir": "work", "trials": 0, "workers": 1, "scheduler": ""},
     "simulate": {"out": None, "subjects": None, "volumes": None, "coupling": None, "seed": None},
-    "preprocess": {"dataset": "bids", "root": None, "store": None, "config": None},
-    "inspect": {"root": None, "dataset": "bids", "subjects": None, "sessions": None, "tasks": None, "runs": None,
+    "preprocess": {"dataset": "", "root": None, "store": None, "config": None},
+    "inspect": {"root": None, "dataset": "", "subjects": None, "sessions": None, "tasks": None, "runs": None,
                 "eeg": None, "bold": None, "config": None},
     "search": {"config": None, "store": None, "study": None, "storage": None, "trials": None, "timeout": None},
     "train": {"config": None, "store": None, "epochs": None, "batch_size": None, "learning_rate": None,
@@ -155,6 +156,16 @@ def test_the_project_and_the_command_line_have_the_same_defaults(name):
 )
 def test_given_parameters_arrive(name, given, key, value):
     assert getattr(_parser().parse_args(arguments(name, **given)), key) == value
+
+
+@pytest.mark.parametrize("verb", ["preprocess", "inspect"])
+@pytest.mark.parametrize(("given", "name"), [({}, "noddi"), ({"dataset": "bids"}, "bids"), ({"dataset": "xp1"}, "xp1")])
+def test_the_configuration_names_the_layout_unless_it_is_given(verb, given, name, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("dataset: {name: noddi, subjects: [32]}\n")
+    args = _parser().parse_args(arguments(verb, config=path, **given))
+    config = _config(args, dataset_changes(args))
+    assert (config.dataset.name, config.dataset.subjects) == (name, ("32",))
 
 
 def test_help_loads_nothing_heavy():

@@ -83,6 +83,11 @@ def add_allow_failures(parser: argparse.ArgumentParser) -> None:
                         help="go on without recordings that cannot be used, with exit status 0")  # fmt: skip
 
 
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=positive, default=1, help="processes that preprocess (default: 1)")
+    parser.add_argument("--scheduler", type=optional(str), help="Dask scheduler instead, e.g. tcp://host:8786")
+
+
 def add_device(parser: argparse.ArgumentParser, *, limit: bool = True) -> None:
     parser.add_argument("--device", type=optional(str), help="auto, cpu or gpu (default: auto)")
     if limit:
@@ -92,7 +97,7 @@ def add_device(parser: argparse.ArgumentParser, *, limit: bool = True) -> None:
 def add_dataset(parser: argparse.ArgumentParser) -> None:
     """Which recordings of a dataset, and which of their derivatives."""
     layouts = "bids, noddi, oddball, cn-epfl, xp1, xp2 or package.module:Class"
-    parser.add_argument("--dataset", default="bids", help=f"{layouts} (default: the configuration's, bids)")
+    parser.add_argument("--dataset", type=optional(str), help=f"{layouts} (default: the configuration's, or bids)")
     for label in DATASET_OPTIONS[:4]:
         parser.add_argument(f"--{label}", type=optional(str), metavar="A,B,…", help=f"only these {label}")
     parser.add_argument("--eeg", type=optional(str), help="raw or a derivative, e.g. eeg_pp (default: the layout's)")
@@ -101,5 +106,4 @@ def add_dataset(parser: argparse.ArgumentParser) -> None:
 
 def dataset_changes(args: argparse.Namespace) -> dict[str, Any]:
     """Settings that the options of `add_dataset` change."""
-    changes = {f"dataset.{option}": getattr(args, option) for option in DATASET_OPTIONS}
-    return {**changes, "dataset.name": None if args.dataset == "bids" else args.dataset}
+    return {"dataset.name": args.dataset, **{f"dataset.{option}": getattr(args, option) for option in DATASET_OPTIONS}}

@@ -22,6 +22,7 @@ from eeg2fmri.cli.arguments import (
     add_device,
     add_store,
     add_verb,
+    add_workers,
     count,
     dataset_changes,
     fraction,
@@ -149,7 +150,7 @@ def _main(args: argparse.Namespace) -> None:
 
     config = _config(args, {"run.device": args.device, "run.gpu_memory_limit": args.gpu_memory_limit})
     result = main_job(config, Path(args.workdir), Path(args.root) if args.root else None, args.trials,
-                      allow_failures=args.allow_failures)  # fmt: skip
+                      workers=args.workers, scheduler=args.scheduler, allow_failures=args.allow_failures)  # fmt: skip
     print(summary(result, config), end="")
 
 
@@ -206,8 +207,9 @@ def _parser() -> argparse.ArgumentParser:
 
     main_ = add_verb(verbs, "main", _main, "the whole job as one parent run", config=DEFAULT_CONFIG)
     main_.add_argument("--workdir", default="work", help="folder of dataset, store and checkpoints (default: work)")
-    main_.add_argument("--root", type=optional(str), help="BIDS dataset to use instead of a simulated one")
+    main_.add_argument("--root", type=optional(str), help="dataset to use instead of a simulated one")
     main_.add_argument("--trials", type=count, default=0, help="search trials before training (default: 0)")
+    add_workers(main_)
     add_allow_failures(main_)
     add_device(main_)
 
@@ -222,10 +224,7 @@ def _parser() -> argparse.ArgumentParser:
     preprocess.add_argument("--root", default="work/dataset", help="folder of the dataset (default: work/dataset)")
     add_dataset(preprocess)
     add_store(preprocess)
-    preprocess.add_argument("--workers", type=positive, default=1, help="local processes (default: 1)")
-    preprocess.add_argument(
-        "--scheduler", type=optional(str), help="Dask scheduler to use instead, e.g. tcp://host:8786"
-    )
+    add_workers(preprocess)
     add_allow_failures(preprocess)
 
     store = verbs.add_parser("store", help="look into a store", description="look into a store")

@@ -1,7 +1,7 @@
 """Datasets on disk: recordings of simultaneous EEG and BOLD, how they are read, and their common clock."""
 
 from eeg2fmri.datasets.adapter import Adapter, Source
-from eeg2fmri.datasets.alignment import Alignment, align, volume_onsets
+from eeg2fmri.datasets.alignment import Alignment, align, volume_markers, volume_onsets
 from eeg2fmri.datasets.bold import Bold, BoldHeader, load_bold, read_bold_header
 from eeg2fmri.datasets.channels import common_channels
 from eeg2fmri.datasets.cleaned import read_clean_eeg
@@ -35,5 +35,6 @@ __all__ = [
     "read_clean_eeg",
     "read_eeg",
     "survey",
+    "volume_markers",
     "volume_onsets",
 ]

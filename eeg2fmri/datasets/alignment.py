@@ -86,7 +86,7 @@ def volume_onsets(raw: RawEeg, recording: Recording, found: Alignment, tr: float
 
     Without markers there are none: another clock is not exact enough for the gradient artefact.
     """
-    markers = raw.markers if len(raw.markers) else _table_markers(raw, recording)
+    markers = volume_markers(raw, recording)
     if not len(markers):
         return markers
     length = tr * raw.sampling_rate
@@ -94,6 +94,11 @@ def volume_onsets(raw: RawEeg, recording: Recording, found: Alignment, tr: float
     after = round((found.onset - markers[-1]) / length) + n_volumes - 1
     onsets = continued(markers, length, max(before, 0), max(after, 0))
     return onsets[onsets >= 0]
+
+
+def volume_markers(raw: RawEeg, recording: Recording) -> np.ndarray:
+    """Samples of the scanner's volume markers: those of the EEG file or, where it has none, of its event table."""
+    return raw.markers if len(raw.markers) else _table_markers(raw, recording)
 
 
 def _markers(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignment | None:

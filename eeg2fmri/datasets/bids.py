@@ -38,6 +38,7 @@ class Bids(Adapter):
     def __init__(self, root: Path, config: DatasetConfig) -> None:
         super().__init__(root, config)
         self._ignored = _bidsignore(root)
+        self._listed: dict[Path, tuple[list[Path], list[Path]]] = {}  # a folder is asked about by every file below it
 
     def eeg_files(self) -> Iterator[Source]:
         """EEG in any format, raw or of a derivative."""
@@ -152,9 +153,9 @@ class Bids(Adapter):
         if derived or path.parent.name.lower() != modality:
             folders = [self.root]
             for part in ("sub-", "ses-", modality):
-                folders += [p for p in _folders(folders[-1]) if _is_own(p, part, own)][:1]
+                folders += [p for p in self._list(folders[-1])[0] if _is_own(p, part, own)][:1]
             inside = [*folders, *(inside[1:] if derived else ())]
-        found = [file for folder in inside for file in sorted(folder.glob(f"*{kind}{ending}"))]
+        found = [file for folder in inside for file in self._list(folder)[1] if file.name.endswith(f"{kind}{ending}")]
         return tuple(
             file
             for file in found
@@ -162,6 +163,13 @@ class Bids(Adapter):
             and not file.name.startswith(".")
             and _comparable(entities(file)).items() <= own.items()
         )
+
+    def _list(self, folder: Path) -> tuple[list[Path], list[Path]]:
+        """Folders, and tables and sidecars, that lie in a folder; sorted."""
+        if folder not in self._listed:
+            tables = sorted(p for p in folder.iterdir() if p.suffix in (".tsv", ".json"))
+            self._listed[folder] = _folders(folder), tables
+        return self._listed[folder]
 
 
 def _is_own(folder: Path, part: str, own: dict[str, str]) -> bool:

@@ -59,9 +59,10 @@ def _companion(header: Path, text: str, key: str, suffixes: tuple[str, ...]) -> 
             )
         return named, ""
     if beside is None:
+        other = f", nor is {own[-1].name}" if own[-1] != named else ""
         raise DatasetError(
-            f"{header}: not a readable EEG recording (its {key}= names {named.name}, which is not there, nor is "
-            f"{header.stem}{suffixes[0]}); fetch or export it again"
+            f"{header}: not a readable EEG recording (its {key}= names {named.name}, which is not there{other}); "
+            f"fetch or export it again"
         )
     return beside, given
 

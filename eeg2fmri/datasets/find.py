@@ -47,7 +47,7 @@ def find_recordings(root: Path, config: DatasetConfig | None = None) -> tuple[li
     if not recordings:
         raise DatasetError(
             f"{root}: no recording with both EEG and BOLD (found {n_eeg} EEG and {n_bold} BOLD files); "
-            f"{expected} is expected"
+            f"{expected} is expected; eeg2fmri inspect {root} says of each file why"
         )
     return recordings, skipped
 

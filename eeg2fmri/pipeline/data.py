@@ -116,7 +116,9 @@ def preprocess_step(
                   "skipped.json")  # fmt: skip
         log.table(pd.DataFrame({"recording": list(built.failures), "reason": list(built.failures.values())}),
                   "failures.json")  # fmt: skip
-        log_quality(log, store)
+        with progress_display(visible=sys.stderr.isatty()) as display:
+            task = display.add_task("drawing", total=len(store.recordings), status="")
+            log_quality(log, store, on_page=lambda: display.update(task, advance=1))
         logger.info("store %s: %d recordings, digest %s", location, len(store.recordings), store.digest[:12])
     _report(built, allow_failures)
     return store, StepResult(log.run_id, skipped=False)

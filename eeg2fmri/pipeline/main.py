@@ -36,7 +36,14 @@ class JobResult:
 
 
 def main_job(
-    config: Config, workdir: Path, root: Path | None, trials: int, *, allow_failures: bool = False
+    config: Config,
+    workdir: Path,
+    root: Path | None,
+    trials: int,
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    allow_failures: bool = False,
 ) -> JobResult:
     """Simulate (if asked), preprocess, search (if trials > 0), train and evaluate each model, promote the better.
 
@@ -46,9 +53,9 @@ def main_job(
     ----------
     config : the configuration; without a section `simulation`, `root` is needed.
     workdir : where dataset, store, studies and checkpoints go.
-    root : a BIDS dataset to use instead of a simulated one.
+    root : a dataset to use instead of a simulated one.
     trials : search trials before training; 0 for none.
-    allow_failures : go on without the recordings that cannot be used.
+    workers, scheduler, allow_failures : see `preprocess_step`.
     """
     if root is None and config.simulation is None:
         raise ConfigError("no dataset: give --root DATASET, or a configuration with a section simulation")
@@ -59,7 +66,8 @@ def main_job(
             simulate_step(config.simulation, root, config.run.experiment)
             best = read_best_r2(root)
         assert root is not None  # checked above
-        store, _ = preprocess_step(config, root, workdir / "store", allow_failures=allow_failures)
+        store, _ = preprocess_step(config, root, workdir / "store", workers=workers, scheduler=scheduler,
+                                   allow_failures=allow_failures)  # fmt: skip
         recordings_to_score(config, store, "test")  # better refused now than after hours of training
         if trials:
             storage = f"sqlite:///{(workdir / 'optuna.db').resolve()}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,13 @@ OVERVIEW = (
 )
 
 
-def log_quality(log: RunLog, store: Store) -> pd.DataFrame:
+def log_quality(log: RunLog, store: Store, on_page: Callable[[], None] | None = None) -> pd.DataFrame:
     """Log ``quality/<recording>.png``, ``quality/overview.png`` and the table ``quality.json``.
+
+    Parameters
+    ----------
+    log, store : the run; what is judged.
+    on_page : called after each recording: drawing a page takes about a second.
 
     Returns
     -------
@@ -34,6 +39,8 @@ def log_quality(log: RunLog, store: Store) -> pd.DataFrame:
         row, page = quality_of(recording, bold_shift=int(store.settings["bold_shift"]))
         log.figure(quality_page(page), f"quality/{recording.name}.png")
         rows.append(row)
+        if on_page:
+            on_page()
     table = pd.DataFrame(rows)
     log.table(table, "quality.json")
     measures = [Measure(label, table[key].to_numpy(float), low, least) for key, label, low, least in OVERVIEW]

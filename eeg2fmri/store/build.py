@@ -110,7 +110,9 @@ def _finish(
         failures[name] = f"{recordings[name].bold_path}: {line}"
         del usable[name]
     if not usable:
-        first = next(iter(failures.values()), "there is none")
+        first, *others_failed = [*failures.values()] or ["there is none"]
+        for line in others_failed:
+            logger.error("%s", line)
         raise DatasetError(f"{location}: none of {len(outcomes)} recordings can be used; the first: {first}")
     attributes = {
         "format": FORMAT,

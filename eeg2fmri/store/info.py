@@ -26,7 +26,11 @@ def describe(store: Store) -> dict[str, Any]:
         "settings": dict(store.settings),
         "missing_channels": store.missing_channels,
         "recordings": [
-            {**_row(r, store.context), "sources": r.attributes["sources"], "versions": r.attributes["versions"]}
+            {
+                **_row(r, store.context),
+                "warnings": _warnings(r),
+                **{k: r.attributes[k] for k in ("sources", "versions")},
+            }
             for r in store.recordings
         ],
     }
@@ -48,7 +52,13 @@ def summary(store: Store) -> str:
         f"settings   {', '.join(f'{key}={value}' for key, value in store.settings.items())}",
     ]
     lines += [f"left out   channel {c}, absent from {', '.join(n)}" for c, n in store.missing_channels.items()]
+    lines += [f"look at    {r.name}: {warning}" for r in store.recordings for warning in _warnings(r)]
     return "\n".join([*lines, "", recordings_table(store).to_string(index=False)]) + "\n"
+
+
+def _warnings(recording: StoredRecording) -> list[str]:
+    """What was said of its files and its alignment when it was stored."""
+    return list(recording.attributes["alignment"]["warnings"])
 
 
 def _row(recording: StoredRecording, context: int) -> dict[str, Any]:

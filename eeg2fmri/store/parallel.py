@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -57,12 +59,11 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
 
     if scheduler is None:
         # Dask starts its worker processes with OMP_NUM_THREADS=1 and the like: one core each.
-        with (
-            LocalCluster(
+        with _children_without_interrupt():
+            cluster = LocalCluster(
                 n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
-            ) as cluster,
-            Client(cluster) as client,
-        ):
+            )
+        with cluster, Client(cluster) as client:
             yield client
         return
     try:
@@ -80,3 +81,16 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
                 f"--scheduler {scheduler}: has no worker; start one with: dask worker {scheduler}"
             ) from err
         yield client
+
+
+@contextmanager
+def _children_without_interrupt() -> Iterator[None]:
+    """Processes started within inherit that Ctrl-C is ignored: this process stops them, without their tracebacks."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may say so
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

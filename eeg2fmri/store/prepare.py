@@ -9,7 +9,17 @@ from typing import Any, Literal
 import numpy as np
 
 from eeg2fmri.config import DataConfig
-from eeg2fmri.datasets import Bold, Recording, align, check_fetched, load_bold, open_eeg, read_clean_eeg, volume_onsets
+from eeg2fmri.datasets import (
+    Bold,
+    Recording,
+    align,
+    check_fetched,
+    load_bold,
+    open_eeg,
+    read_clean_eeg,
+    volume_markers,
+    volume_onsets,
+)
 from eeg2fmri.errors import AlignmentError, DatasetError
 from eeg2fmri.signals import frequencies, recording_statistics, regrid, spectrogram
 
@@ -124,7 +134,8 @@ def read_signals(recording: Recording, config: DataConfig) -> Signals:
     eeg = read_clean_eeg(
         raw, config.channel_types, volume_onsets(raw, recording, found, bold.tr, n_volumes), bold.tr, config.cleaning
     )
-    before = (raw.markers[0] - found.onset) / (bold.tr * raw.sampling_rate) if len(raw.markers) else 0
+    markers = volume_markers(raw, recording)
+    before = (markers[0] - found.onset) / (bold.tr * raw.sampling_rate) if len(markers) else 0
     alignment = {
         "source": found.source,
         "onset_s": found.onset / raw.sampling_rate,
@@ -134,7 +145,7 @@ def read_signals(recording: Recording, config: DataConfig) -> Signals:
         "warnings": [*raw.notes, *found.warnings],
     }
     quality = {
-        "marker_intervals": np.diff(raw.markers) / raw.sampling_rate,
+        "marker_intervals": np.diff(markers) / raw.sampling_rate,
         "spectrum_frequencies": eeg.spectrum_frequencies,
         "spectrum_before": eeg.spectrum_before,
         "spectrum_after": eeg.spectrum_after,

@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -129,7 +130,10 @@ def test_a_missing_dataset_is_refused(tmp_path, refuses):
 
 
 def test_an_empty_dataset_is_refused(tmp_path, refuses):
-    with refuses(DatasetError, r"no recording with both EEG and BOLD \(found 0 EEG and 0 BOLD files\).*is expected"):
+    with refuses(
+        DatasetError,
+        r"no recording with both EEG and BOLD \(found 0 EEG and 0 BOLD files\).*expected; eeg2fmri inspect",
+    ):
         find_recordings(tmp_path)
 
 
@@ -284,3 +288,16 @@ def test_a_derivative_that_is_not_there_is_refused(touch, refuses):
     root = touch(*PAIR, "derivatives/fmriprep/dataset_description.json")
     with refuses(DatasetError, r"no derivative 'fmriperp' \(no folder derivatives/fmriperp\); did you mean 'fmriprep'"):
         find_recordings(root, DatasetConfig(bold="fmriperp"))
+
+
+def test_a_big_dataset_is_not_listed_again_for_every_file(bids_root, monkeypatch):
+    listed = []
+    inside = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: listed.append(folder) or inside(folder))
+    find_recordings(bids_root)
+    few = listed.count(bids_root)
+    for number in range(4, 9):
+        shutil.copytree(bids_root / "sub-01", bids_root / f"sub-{number:02d}")
+    listed.clear()
+    find_recordings(bids_root)
+    assert listed.count(bids_root) == few

@@ -111,7 +111,7 @@ def test_a_missing_eeg_file_is_refused(suffix, paths, refuses):
 def test_eeg_without_its_marker_file_is_refused(paths, refuses):
     header, channels, _ = paths
     header.with_suffix(".vmrk").unlink()
-    with refuses(DatasetError, r"its MarkerFile= names sub-01_task-rest_eeg\.vmrk, which is not there, nor is"):
+    with refuses(DatasetError, r"its MarkerFile= names sub-01_task-rest_eeg\.vmrk, which is not there\); fetch"):
         load(header, channels, TYPES)
 
 

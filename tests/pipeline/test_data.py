@@ -47,6 +47,9 @@ def test_the_run_holds_what_was_made(step):
     assert run.data.metrics == {"data/recordings": 3, "data/kept": 0, "data/failed": 0}
     assert [row[0] for row in table(run, "recordings.json")["data"]] == [r.name for r in store.recordings]
     assert table(run, "failures.json")["data"] == []
+    assert [row[0] for row in table(run, "quality.json")["data"]] == [r.name for r in store.recordings]
+    pages = {item.path for item in mlflow.MlflowClient().list_artifacts(run.info.run_id, "quality")}
+    assert pages == {f"quality/{name}.png" for name in ("overview", *(r.name for r in store.recordings))}
 
 
 def test_the_same_again_is_skipped(step):
@@ -82,11 +85,12 @@ def test_failures_may_be_allowed(step, bids_root):
     assert store.subjects == ["sub-01", "sub-03"]
 
 
-def test_nothing_usable_ends_with_2(step, bids_root, tmp_path, refuses):
+def test_nothing_usable_ends_with_2(step, bids_root, tmp_path, refuses, caplog):
     for subject in ("01", "02", "03"):
         break_one(bids_root, subject)
-    with refuses(DatasetError, "none of 3 recordings can be used"):
+    with refuses(DatasetError, "none of 3 recordings can be used; the first: .*sub-01_task-rest_eeg.vhdr"):
         step(allow_failures=True)
+    assert [f"sub-0{n}_task-rest_eeg.vhdr: not a readable EEG" in caplog.text for n in (1, 2, 3)] == [False, True, True]
     assert DatasetError.exit_code == 2
     assert not (tmp_path / "store").exists()
     assert [run.info.status for run in runs()] == ["FAILED"]

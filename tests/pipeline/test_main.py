@@ -161,6 +161,12 @@ def newest_runs_failed() -> bool:
 def test_without_a_dataset_nothing_starts(tmp_path, tracking, refuses):
     with refuses(ConfigError, "no dataset: give --root"):
         main_job(Config.model_validate({"run": {"experiment": "none"}}), tmp_path / "work", None, 0)
+
+
+@pytest.mark.usefixtures("tracking")
+def test_workers_and_scheduler_reach_the_preprocessing(bids_root, tmp_path, refuses):
+    with refuses(ConfigError, "--workers 2 and --scheduler tcp://127.0.0.1:1: give one of them"):
+        main_job(Config(), tmp_path / "work", bids_root, 0, workers=2, scheduler="tcp://127.0.0.1:1")
     assert mlflow.get_experiment_by_name("none") is None
     assert not (tmp_path / "work").exists()
 

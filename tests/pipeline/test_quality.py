@@ -120,7 +120,9 @@ def test_pages_overview_and_table_are_logged(rng):
     recordings = (recording(rng), recording(rng, "sub-02", intervals=(), alignment=clock))
     store = Store(Path("memory"), "d" * 64, {"bold_shift": SHIFT}, {}, recordings)
     with tracked_run("preprocess", experiment="test") as log:
-        table = log_quality(log, store)
+        drawn: list[None] = []
+        table = log_quality(log, store, on_page=lambda: drawn.append(None))
+    assert len(drawn) == 2
     run = mlflow.get_run(log.run_id)
     artifacts = [item.path for item in mlflow.MlflowClient().list_artifacts(log.run_id, "quality")]
     assert artifacts == [f"quality/{name}.png" for name in ("overview", "sub-01_task-rest", "sub-02_task-rest")]

@@ -12,7 +12,7 @@ from eeg2fmri.datasets import align, find_recordings, open_eeg, volume_onsets
 from eeg2fmri.errors import DatasetError
 from eeg2fmri.simulation import simulate
 from eeg2fmri.store import build_store
-from eeg2fmri.store.prepare import read_signals
+from eeg2fmri.store.prepare import prepare, read_signals
 from tests.conftest import GRID
 
 RAW = SimulationConfig(subjects=1, volumes=12, grid=GRID, tr=0.6, channels=6, raw=True)
@@ -66,6 +66,16 @@ def test_without_markers_there_are_no_onsets(write_recording, tmp_path):
     recording = find_recordings(tmp_path / "bids")[0][0]
     raw = open_eeg(recording)
     assert not len(volume_onsets(raw, recording, align(raw, recording, 0.5, 22), 0.5, 22))
+
+
+def test_markers_of_an_event_table_are_judged_too(write_recording, tmp_path, tiny_config):
+    folder = write_recording(tmp_path / "bids", markers=[])
+    rows = "".join(f"{1.3 + 0.5 * v:.3f}\t0\tR128\n" for v in range(22))
+    (folder / "eeg/sub-01_task-rest_events.tsv").write_text("onset\tduration\ttrial_type\n" + rows)
+    content = prepare(find_recordings(tmp_path / "bids")[0][0], tiny_config)
+    assert content.attributes["alignment"]["source"] == "R128 in events.tsv"
+    assert content.attributes["alignment"]["first_marker"] == 0
+    np.testing.assert_allclose(content.arrays["marker_intervals"], np.full(21, 0.5))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

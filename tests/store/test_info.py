@@ -29,6 +29,13 @@ def test_the_description_is_json_and_whole(build):
     assert len(found["recordings"][0]["sources"][0]["sha256"]) == 64
 
 
+def test_warnings_are_not_forgotten(build, write_recording, bids_root):
+    write_recording(bids_root, "09", markers=[])
+    store, _ = build()
+    assert "look at    sub-09_task-rest: no R128 marker" in summary(store)
+    assert [len(row["warnings"]) for row in describe(store)["recordings"]] == [0, 0, 0, 1]
+
+
 def test_the_summary_names_what_there_is(build, write_recording, bids_root, rng):
     write_recording(bids_root, "09", eeg=rng.normal(0, 20, (4, 1300)), names=("Fp1", "Cz", "Oz", "ECG"))
     store, _ = build()

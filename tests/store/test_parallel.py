@@ -15,6 +15,10 @@ from eeg2fmri.store.parallel import each
 from tests.store.files import NAMES, content
 
 
+def interrupt_handler(_: int) -> object:
+    return signal.getsignal(signal.SIGINT)
+
+
 def die_once(flag: str) -> None:
     """Make the process of a worker kill itself in the middle of writing a recording; only the first does."""
     import zarr
@@ -107,3 +111,9 @@ def test_a_cluster_without_workers_is_refused(build, monkeypatch, refuses):
 def test_memory_is_not_shared_between_processes(build, refuses):
     with refuses(StoreError, "memory://here: lives in one process; use --workers 1"):
         build("memory://here", workers=2)
+
+
+def test_ctrl_c_stops_the_job_not_its_workers():
+    inherited = [result for _, result in each(interrupt_handler, [1, 2], workers=2)]
+    assert inherited == [signal.SIG_IGN, signal.SIG_IGN]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
