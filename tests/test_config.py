@@ -114,7 +114,7 @@ def test_an_unknown_key_like_no_other_lists_the_valid_ones(refuses):
         ("registry.alias", "no spaces", "match pattern"),
         ("models", [], "at least 1 item"),
         ("models", [{"family": "linear"}, {"family": "linear"}], "every variant may appear once"),
-        ("models", [{"family": "lineal"}], "'calhas2022', 'linear', 'mean'"),
+        ("models", [{"family": "lineal"}], "'calhas2022', 'factorised', 'linear', 'mean'"),
         ("models", [{"family": "linear", "bold_scaling": "volumes"}], "'volume'"),
         ("models", [{"family": "linear", "bands": {"alpha": [13, 8]}}], r"bands.alpha must be \(low, high\) in Hz"),
         ("models", [{"family": "linear", "bands": {}}], "at least 1 item"),
