@@ -116,7 +116,7 @@ def test_an_unknown_key_like_no_other_lists_the_valid_ones(refuses):
         ("models", [{"family": "linear"}, {"family": "linear"}], "every variant may appear once"),
         ("models", [{"family": "lineal"}], "'calhas2022', 'factorised', 'linear', 'mean'"),
         ("models", [{"family": "linear", "bold_scaling": "volumes"}], "'volume'"),
-        ("models", [{"family": "linear", "bands": {"alpha": [13, 8]}}], r"bands.alpha must be \(low, high\) in Hz"),
+        ("models", [{"family": "linear", "bands": {"alpha": [13, 8]}}], r"alpha must be \(low, high\) in Hz"),
         ("models", [{"family": "linear", "bands": {}}], "at least 1 item"),
         ("models", [{"family": "calhas2022", "dropout": 1.0}], "less than 1"),
         (
