@@ -21,6 +21,7 @@ from eeg2fmri.signals.pulse import find_r_peaks, remove_pulse
 from eeg2fmri.signals.resample import resample, resampling_ratio
 
 BLOCK = 1 << 25  # samples of a block of channels at the full rate: 128 MiB
+SPECTRUM_SAMPLES = 1 << 24  # of channels whose spectra are taken at once
 SPECTRUM_S, HIGHEST_HZ = 4.0, 70.0
 
 
@@ -179,7 +180,8 @@ def _spectrum(eeg: np.ndarray, rate: float, frequencies: np.ndarray) -> np.ndarr
     """Power spectral density (C, F) in µV²/Hz by Welch's method, Hann windows side by side."""
     length = round(rate / frequencies[1])
     power = np.empty((len(eeg), len(frequencies)), np.float32)
-    for first in range(0, len(eeg), 4):  # few channels at a time bound the memory at the full rate
-        density = signal.welch(eeg[first : first + 4], rate, nperseg=length, noverlap=0)[1]
-        power[first : first + 4] = density[:, : len(frequencies)]
+    block = max(1, SPECTRUM_SAMPLES // eeg.shape[1])
+    for first in range(0, len(eeg), block):
+        density = signal.welch(eeg[first : first + block], rate, nperseg=length, noverlap=0)[1]
+        power[first : first + block] = density[:, : len(frequencies)]
     return power
