@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy import signal
+from scipy import fft, signal
 
 from eeg2fmri.config import CleaningConfig
 from eeg2fmri.errors import DatasetError
@@ -21,7 +21,6 @@ from eeg2fmri.signals.pulse import find_r_peaks, remove_pulse
 from eeg2fmri.signals.resample import resample, resampling_ratio
 
 BLOCK = 1 << 25  # samples of a block of channels at the full rate: 128 MiB
-SPECTRUM_SAMPLES = 1 << 24  # of channels whose spectra are taken at once
 SPECTRUM_S, HIGHEST_HZ = 4.0, 70.0
 
 
@@ -177,11 +176,19 @@ def _frequencies(seconds: float, rate: float) -> np.ndarray:
 
 
 def _spectrum(eeg: np.ndarray, rate: float, frequencies: np.ndarray) -> np.ndarray:
-    """Power spectral density (C, F) in µV²/Hz by Welch's method, Hann windows side by side."""
+    """Power spectral density (C, F) in µV²/Hz by Welch's method, Hann windows side by side.
+
+    The same as `scipy.signal.welch` with ``noverlap=0``, whose time would be a tenth of preprocessing a recording.
+    """
     length = round(rate / frequencies[1])
+    window = signal.get_window("hann", length).astype(np.float32)
     power = np.empty((len(eeg), len(frequencies)), np.float32)
-    block = max(1, SPECTRUM_SAMPLES // eeg.shape[1])
-    for first in range(0, len(eeg), block):
-        density = signal.welch(eeg[first : first + block], rate, nperseg=length, noverlap=0)[1]
-        power[first : first + block] = density[:, : len(frequencies)]
+    for channel, course in enumerate(eeg):
+        parts = course[: len(course) // length * length].reshape(-1, length)
+        spectrum = fft.rfft((parts - parts.mean(axis=1, keepdims=True)) * window)[:, : len(frequencies)]
+        power[channel] = (np.square(spectrum.real) + np.square(spectrum.imag)).mean(axis=0)
+    power *= 2 / (rate * np.square(window).sum())
+    power[:, 0] /= 2  # the constant has no negative frequency to count
+    if 2 * (len(frequencies) - 1) == length:
+        power[:, -1] /= 2
     return power
