@@ -21,7 +21,7 @@ from eeg2fmri.models.families import load_network, save_network
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.signals import BoldStatistics, EegStatistics, spectrogram
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
