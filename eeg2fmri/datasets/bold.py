@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gzip
 import math
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from isal import isal_zlib
 
 from eeg2fmri.datasets.files import check_fetched, one_line, read_merged
 from eeg2fmri.datasets.recording import Recording
@@ -111,16 +111,16 @@ def _compressed(path: Path) -> bool:
 
 
 def _decompress(path: Path) -> bytearray:
-    """Content of a gzip file; zlib checks the checksum of every member.
+    """Content of a gzip file; the checksum of every member is checked (ISA-L, for it is faster than zlib).
 
     The bytes grow in place, so that memory never holds them twice.
     """
-    content, member, ended = bytearray(), zlib.decompressobj(GZIP), False
+    content, member, ended = bytearray(), isal_zlib.decompressobj(GZIP), False
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             while chunk := chunk.lstrip(b"\0") if ended else chunk:  # zeros may pad the end of a file
                 if ended:  # another member follows
-                    member = zlib.decompressobj(GZIP)
+                    member = isal_zlib.decompressobj(GZIP)
                 content += member.decompress(chunk)
                 chunk, ended = member.unused_data, member.eof
     if not ended:

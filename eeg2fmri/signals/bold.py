@@ -30,7 +30,7 @@ def regrid(volumes: np.ndarray, grid: tuple[int, int, int]) -> np.ndarray:
     """Resample volumes by truncating or zero-padding their orthonormal 3-D DCT-II coefficients.
 
     The amplitude is rescaled by ``sqrt(prod(grid) / prod(shape))``, so that a constant volume
-    keeps its value. Volumes already on `grid` are returned as they are.
+    keeps its value. Volumes already on `grid` are returned as they are, in their own type.
 
     Parameters
     ----------
@@ -39,11 +39,11 @@ def regrid(volumes: np.ndarray, grid: tuple[int, int, int]) -> np.ndarray:
 
     Returns
     -------
-    (volumes, *grid) float32.
+    (volumes, *grid) float32, or the very volumes.
     """
     shape = volumes.shape[1:]
     if shape == tuple(grid):
-        return volumes.astype(np.float32, copy=False)
+        return volumes
     kept = tuple(slice(0, min(old, new)) for old, new in zip(shape, grid, strict=True))
     gain = np.sqrt(np.prod(grid) / np.prod(shape))
     out = np.empty((len(volumes), *grid), np.float32)

@@ -2,7 +2,8 @@
 
 A store is a Zarr v3 group with one child group per recording, on a local disk or any fsspec URL:
     spectrogram  (volumes - 1, channels, frequencies) float32, µV
-    volumes      (volumes, x, y, z) float32, scanner intensity, one chunk per volume
+    volumes      (volumes, x, y, z), scanner intensity, one chunk per volume; whole numbers where the
+                 BOLD file has them on this grid, else float32
     mask, voxel_mean, voxel_sd   (x, y, z)
     global_signal  (volumes,) float32, mean intensity in the mask
     marker_intervals, spectrum_*  for quality control, where the recording gives them
@@ -30,12 +31,14 @@ from eeg2fmri.errors import StoreError
 from eeg2fmri.signals import BoldStatistics
 from eeg2fmri.store.location import Location
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
 class StoredArray:
     """An array of a recording on disk: read when it is indexed, and refused where something is lost.
+
+    Whole numbers come as float32.
 
     where: what to call it in a message.
     """
@@ -58,12 +61,28 @@ class StoredArray:
             raise StoreError(
                 f"{self.where}: cannot be read ({type(err).__name__}); preprocess the dataset again"
             ) from err
-        if np.isnan(found).any() if found.dtype.kind == "f" else not found.any():
+        if _has_lost(found):
             raise StoreError(
                 f"{self.where}: a chunk is missing; if the store was written anew while it was open, start again, "
                 f"otherwise preprocess the dataset again"
             )
-        return found
+        return found.astype(np.float32) if found.dtype.kind in "iu" else found
+
+
+def lost_value(dtype: np.dtype) -> Any:
+    """What an array of that type holds where its chunk is lost: NaN, False, or the most extreme whole number."""
+    if dtype.kind == "f":
+        return np.nan
+    if dtype.kind == "b":
+        return False
+    return np.iinfo(dtype).min or np.iinfo(dtype).max
+
+
+def _has_lost(found: np.ndarray) -> bool:
+    """Whether a chunk of what was read is lost: a whole volume of whole numbers, a whole mask, any NaN."""
+    if found.dtype.kind == "f":
+        return bool(np.isnan(found).any())
+    return bool((found == lost_value(found.dtype)).all(axis=(-3, -2, -1)).any())
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from eeg2fmri.config import DataConfig
 from eeg2fmri.datasets import Recording, check_fetched
 from eeg2fmri.errors import DatasetError, Eeg2FmriError, StoreError
 from eeg2fmri.provenance import code_digest, package_versions
 from eeg2fmri.store.location import Location
 from eeg2fmri.store.prepare import Prepared, prepare
+from eeg2fmri.store.store import lost_value
 
 CODE = ("datasets", "signals", "store")  # what a recording depends on, besides settings and files
 PACKAGES = ("eeg2fmri", "mne", "nibabel", "nilearn", "numpy", "scipy", "zarr")
@@ -106,7 +105,7 @@ def _write(location: Location, content: Prepared, marks: dict[str, Any]) -> None
             chunks=(1, *values.shape[1:]) if by_volume else tuple(max(1, n) for n in values.shape),
             chunk_key_encoding={"name": "default", "separator": "."},  # one folder an array, not three a volume
             compressors=None,  # noise hardly shrinks, and batches are read at the speed of the disk
-            fill_value=np.nan if values.dtype.kind == "f" else False,
+            fill_value=lost_value(values.dtype),
             config={"write_empty_chunks": True},
         )
         step = VOLUMES_AT_ONCE if by_volume else max(1, len(values))

@@ -9,7 +9,7 @@ import pytest
 import eeg2fmri
 from eeg2fmri.config import DataConfig, DatasetConfig, SplitConfig
 from eeg2fmri.datasets import find_recordings, load_bold, load_eeg
-from eeg2fmri.errors import DatasetError
+from eeg2fmri.errors import DatasetError, StoreError
 from eeg2fmri.signals import frequencies, recording_statistics, regrid, spectrogram
 from eeg2fmri.store import Windows, build_store, open_store, split_subjects
 from tests.store.files import NAMES
@@ -34,6 +34,36 @@ def test_a_store_holds_what_the_signals_functions_give(build, bids_root, tiny_co
     np.testing.assert_allclose(stored.read("marker_intervals"), np.full(21, 0.5))
     np.testing.assert_array_equal(stored.statistics.voxel_mean, statistics.voxel_mean)
     np.testing.assert_array_equal(stored.statistics.voxel_sd, statistics.voxel_sd)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int16", "uint16", "float32"])
+def test_whole_numbers_stay_whole_on_the_disk(kind, build, bids_root, write_recording, rng, tmp_path):
+    volumes = rng.integers(0, 9, (9, 8, 7, 22))
+    volumes[1:-1, 1:-1, 1:-1] += 200
+    write_recording(bids_root, volumes=volumes.astype(kind))
+    (stored,) = build(subjects=("sub-01",))[0].recordings
+    (chunk,) = tmp_path.glob("store/sub-01*/volumes/c.0.0.0.0")
+    assert chunk.stat().st_size == 9 * 8 * 7 * np.dtype(kind).itemsize
+    assert stored.volumes[3].dtype == np.float32
+    np.testing.assert_array_equal(stored.volumes[:], np.moveaxis(volumes, 3, 0)[2:])
+    floats = recording_statistics(stored.volumes[:], stored.mask, iqr=False)
+    assert stored.statistics.mean == pytest.approx(floats.mean, rel=1e-12)
+    assert stored.statistics.sd == pytest.approx(floats.sd, rel=1e-12)
+    np.testing.assert_allclose(stored.statistics.voxel_sd, floats.voxel_sd, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int16"])
+def test_a_lost_volume_of_whole_numbers_is_refused(kind, build, bids_root, write_recording, rng, tmp_path, refuses):
+    volumes = rng.integers(0, 9, (9, 8, 7, 22))
+    volumes[1:-1, 1:-1, 1:-1] += 200
+    volumes[..., 9] = 0  # a volume that the scanner left empty is there all the same
+    write_recording(bids_root, volumes=volumes.astype(kind))
+    (stored,) = build(subjects=("sub-01",))[0].recordings
+    (chunk,) = tmp_path.glob("store/sub-01*/volumes/c.5.0.0.0")
+    chunk.unlink()
+    assert not stored.volumes[7].any()
+    with refuses(StoreError, "sub-01_task-rest/volumes: a chunk is missing"):
+        stored.volumes[4:8]
 
 
 def test_the_mask_is_the_bright_part(build):
