@@ -53,17 +53,26 @@ def each(
             yield owner[future.key], future.exception() or future.result()
 
 
+def local_cluster(workers: int) -> Any:
+    """Dask cluster of so many processes of one thread each on this machine; a context manager."""
+    import dask
+    from distributed import LocalCluster
+
+    # Dask would have its workers hand freed memory back after every 64 KiB: faulting it in anew doubled
+    # the time of a recording.
+    one_core = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": one_core}), _children_without_interrupt():
+        return LocalCluster(
+            n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
+        )
+
+
 @contextmanager
 def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     if scheduler is None:
-        # Dask starts its worker processes with OMP_NUM_THREADS=1 and the like: one core each.
-        with _children_without_interrupt():
-            cluster = LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
-            )
-        with cluster, Client(cluster) as client:
+        with local_cluster(workers) as cluster, Client(cluster) as client:
             yield client
         return
     try:
