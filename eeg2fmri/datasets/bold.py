@@ -57,8 +57,8 @@ def load_bold(recording: Recording) -> Bold:
     path = recording.bold_path
     check_fetched(path)
     try:
-        content = _decompress(path) if _compressed(path) else np.memmap(path, mode="r")
-        image = _parse(bytes(content[:HEADER_BYTES]))
+        image = _read_header(path)
+        content = _decompress(path, _size(image)) if _compressed(path) else np.memmap(path, mode="r")
         volumes = _volumes(content, image)
     except Exception as err:  # nibabel, gzip and zlib each raise their own for a damaged file
         raise _unreadable(path, err) from err
@@ -73,8 +73,7 @@ def read_bold_header(recording: Recording) -> BoldHeader:
     path = recording.bold_path
     check_fetched(path)
     try:
-        with gzip.open(path) if _compressed(path) else path.open("rb") as file:
-            image = _parse(file.read(HEADER_BYTES))
+        image = _read_header(path)
     except Exception as err:
         raise _unreadable(path, err) from err
     return _checked(recording, image)
@@ -110,35 +109,45 @@ def _compressed(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
-def _decompress(path: Path) -> bytearray:
-    """Content of a gzip file; the checksum of every member is checked (ISA-L, for it is faster than zlib).
+def _decompress(path: Path, size: int) -> np.ndarray:
+    """The first `size` bytes of what a gzip file holds, (size,) uint8; every member's checksum is checked (ISA-L).
 
-    The bytes grow in place, so that memory never holds them twice.
+    What follows them is read to its end and left out.
     """
-    content, member, ended = bytearray(), isal_zlib.decompressobj(GZIP), False
+    content, filled = np.empty(size, np.uint8), 0
+    member, ended = isal_zlib.decompressobj(GZIP), False
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             while chunk := chunk.lstrip(b"\0") if ended else chunk:  # zeros may pad the end of a file
                 if ended:  # another member follows
                     member = isal_zlib.decompressobj(GZIP)
-                content += member.decompress(chunk)
+                piece = np.frombuffer(member.decompress(chunk), np.uint8)[: size - filled]
+                content[filled : filled + len(piece)] = piece
+                filled += len(piece)
                 chunk, ended = member.unused_data, member.eof
     if not ended:
         raise EOFError("it ends before its end-of-stream marker")
-    return content
+    return content[:filled]
 
 
 def _unreadable(path: Path, err: Exception) -> DatasetError:
     return DatasetError(f"{path}: not a readable NIfTI image ({one_line(err)}); fetch it again")
 
 
-def _parse(start: bytes) -> Any:
+def _read_header(path: Path) -> Any:
     """The NIfTI-1 or NIfTI-2 header at the start of a file."""
     import nibabel
 
+    with gzip.open(path) if _compressed(path) else path.open("rb") as file:
+        start = file.read(HEADER_BYTES)
     version_2 = 540 in (int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big"))
     kind: Any = nibabel.Nifti2Header if version_2 else nibabel.Nifti1Header
     return kind(start[: kind.sizeof_hdr])
+
+
+def _size(header: Any) -> int:
+    """Bytes of a file up to the end of its volumes."""
+    return int(header.get_data_offset()) + math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
 
 
 def _checked(recording: Recording, header: Any) -> BoldHeader:
