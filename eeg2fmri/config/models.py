@@ -192,6 +192,8 @@ class LinearConfig(Section):
     `drift_cutoff`: slower changes (s) are left out of the fit (SPM's 128 s).
     `penalty`: each component's is chosen of `penalties` by held-out subjects (``grouped``) or by
     generalised cross-validation (``gcv``), which takes the volumes of a recording as independent.
+    `refit`: the model that is kept is fitted once more, on training and validation subjects together;
+    validation scores stay those of the fit without them.
     """
 
     family: Literal["linear"] = "linear"
@@ -202,6 +204,7 @@ class LinearConfig(Section):
     drift_cutoff: Annotated[float, Field(gt=0)] = 128.0
     penalty: Literal["grouped", "gcv"] = "grouped"
     penalties: Penalties = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
+    refit: bool = False
     bold_scaling: Literal["recording", "volume", "voxel", "psc"] = "recording"
 
 
@@ -211,7 +214,8 @@ class FactorisedConfig(Section):
     It starts at a reduced-rank regression, whose `sources` see standardised log power with a ridge
     `penalty` (of the mean variance of a feature) and BOLD without `nuisance` components of noise, and is
     trained on from there; `hidden` units correct each window's sources (0: none). `members` networks, each
-    without some of the training subjects, are averaged. `drift_cutoff` as in `linear`.
+    without some of the training subjects, are averaged. `drift_cutoff` and `refit` as in `linear`; a
+    refit takes the epochs that were best for validation subjects.
     """
 
     family: Literal["factorised"] = "factorised"
@@ -225,6 +229,7 @@ class FactorisedConfig(Section):
     nuisance: Annotated[int, Field(ge=0)] = 6
     penalty: Annotated[float, Field(gt=0)] = 0.3
     loading_penalties: Penalties = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+    refit: bool = False
     drift_cutoff: Annotated[float, Field(gt=0)] = 128.0
     bold_scaling: Literal["recording", "volume", "voxel", "psc"] = "recording"
     training: RecordingTraining = RecordingTraining()

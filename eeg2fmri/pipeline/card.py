@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from eeg2fmri.serving import Bundle
 from eeg2fmri.training import FitResult
+
+
+def _validation(subjects: Sequence[str], refitted: bool) -> str:
+    return ", ".join(subjects) + (
+        " (their scores are from before the model was refitted with them)" if refitted else ""
+    )
 
 
 def model_card(bundle: Bundle, result: FitResult) -> str:
@@ -17,7 +25,7 @@ def model_card(bundle: Bundle, result: FitResult) -> str:
         ("volume", f"{' × '.join(map(str, signal['grid']))}, TR {signal['tr']:g} s"),
         ("BOLD scaling", f"{config.bold_scaling}, undone on output with training statistics"),
         ("training subjects", ", ".join(provenance["subjects"]["train"])),
-        ("validation subjects", ", ".join(provenance["subjects"]["validation"])),
+        ("validation subjects", _validation(provenance["subjects"]["validation"], result.refitted)),
         ("data digest", provenance["data_digest"]),
         *((key, str(value)) for key, value in result.facts.items()),
         ("best validation r2_temporal", f"{result.history['val/r2_temporal'][result.best_epoch]:.4f}"),

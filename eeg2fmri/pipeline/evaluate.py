@@ -54,7 +54,7 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
     Raises
     ------
     LeakageError
-        If a test recording was used to train or validate the model.
+        If a test recording was used to train or validate the model, or a validation recording to train it.
     ModelError
         If the model does not fit the store.
     """
@@ -64,8 +64,7 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
     use_backend(config.run.backend, deterministic=config.run.deterministic)
     bundle, version = load_model(model_uri, config.run.device)
     _check_fits(bundle, store)
-    if split_name == "test":
-        _check_unseen(bundle, recordings)
+    _check_unseen(bundle, recordings, split_name)
     identity = f"{version.name}/{version.version}/{version.run_id}" if version else model_uri
     settings = [identity, split_name, subjects, config.evaluation.model_dump(mode="json")]
     digest = recordings_digest(recordings)
@@ -193,12 +192,16 @@ def _check_fits(bundle: Bundle, store: Store) -> None:
         raise ModelError(f"{store.path}: made with other settings ({', '.join(changed)}) than the model's store")
 
 
-def _check_unseen(bundle: Bundle, recordings: list[StoredRecording]) -> None:
-    seen = {digest for digests in bundle.provenance["recordings"].values() for digest in digests}
+def _check_unseen(bundle: Bundle, recordings: list[StoredRecording], split_name: str) -> None:
+    """Test recordings must be new to the model; validation recordings may have chosen it, not shaped it."""
+    parts, use = {
+        "train": ((), ""),
+        "validation": (("train",), "train"),
+        "test": (("train", "validation"), "train or validate"),
+    }[split_name]
+    seen = {digest for part in parts for digest in bundle.provenance["recordings"][part]}
     if known := sorted(r.name for r in recordings if r.source_digest in seen):
-        raise LeakageError(
-            f"{', '.join(known)}: used to train or validate this model; evaluate on the split it was trained with"
-        )
+        raise LeakageError(f"{', '.join(known)}: used to {use} this model; evaluate on the split it was trained with")
 
 
 def _log_figures(log: RunLog, table: pd.DataFrame, example: tuple[np.ndarray, np.ndarray], variant: str) -> None:

@@ -149,7 +149,13 @@ def _register(
     train: Windows,
     result: FitResult,
 ) -> str:
-    digests = {part: [r.source_digest for r in store.of(split.part(part))] for part in ("train", "validation")}
+    fitted, held_out = split.train, split.validation
+    if result.refitted:
+        fitted, held_out = (*split.train, *split.validation), ()
+    digests = {
+        part: [r.source_digest for r in store.of(subjects)]
+        for part, subjects in (("train", fitted), ("validation", held_out))
+    }
     bundle = Bundle(
         model=result.model,
         signal=store.signal,

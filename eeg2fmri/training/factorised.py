@@ -33,7 +33,7 @@ from eeg2fmri.store import Windows
 from eeg2fmri.training import backend
 from eeg2fmri.training.callbacks import Checkpoints, OnEpoch, Progressing, replay
 from eeg2fmri.training.closed_form import validation_scores
-from eeg2fmri.training.linear import volumes_without_drift
+from eeg2fmri.training.linear import everyone, volumes_without_drift
 from eeg2fmri.training.settings import FitResult, FitSettings, fitted_model
 
 MEMORY = 2**28  # bytes of all recordings' volumes at once, as in the linear family
@@ -67,6 +67,19 @@ class SourcesModel(keras.Model):
         return ops.sum(each * y["members"]) / total
 
 
+@dataclass(frozen=True)
+class Start:
+    """A network at its closed form: the model that takes steps, the same weights in `network` and `fitted`,
+    and the recordings with what a step on each compares with.
+    """
+
+    model: SourcesModel
+    network: Factorised
+    fitted: FittedModel
+    train: Windows
+    batches: Sequence[dict[str, Any]]
+
+
 def fit_factorised_model(
     config: FactorisedConfig,
     train: Windows,
@@ -78,6 +91,26 @@ def fit_factorised_model(
     device = use_device(settings.device, settings.gpu_memory_limit)
     if settings.deterministic:
         backend.make_deterministic(device)
+    start = _start(config, train, frequencies, device, settings)
+    state = _train(config, start, validation, settings, on_epoch)
+    if config.refit:
+        start = _start(config, everyone(train, validation), frequencies, device, settings)
+        for epoch in range(1, state.best_epoch + 1):
+            _epoch(start, epoch, settings.seed)
+    facts = {
+        "parameters": int(start.network.scores.count_params()),
+        "device": device,
+        "backend": keras.backend.backend(),
+        "best_epoch": state.best_epoch,
+        "start_r2_temporal": state.history["val/r2_temporal"][0],
+    }
+    return FitResult(start.fitted, state.history, state.best_epoch, facts, config.refit)
+
+
+def _start(
+    config: FactorisedConfig, train: Windows, frequencies: np.ndarray, device: str, settings: FitSettings
+) -> Start:
+    """Fit the closed form, and put what gradient steps need around it."""
     keras.utils.set_random_seed(settings.seed)
     parts = members([recording.subject for recording in train.recordings], config.members)
     tr = 1 / float(frequencies[0])
@@ -98,21 +131,16 @@ def fit_factorised_model(
         products[course.subject] += course.clean.T @ course.clean
     starts = [fit_sources({s: moments[s] for s in p}, {s: products[s] for s in p}, config) for p in parts]
     network = build(config, features, starts, basis, train.mean_volume(config.bold_scaling), seed=settings.seed)
-    fitted = fitted_model(config, KerasNetwork(network.synthesiser), train)
+    model = SourcesModel(network.scores.input, network.scores.output)
+    optimiser = keras.optimizers.Adam(config.training.learning_rate)
+    model.compile(optimizer=optimiser, jit_compile=backend.compile_with_xla(device))
+    model.optimizer.build(model.trainable_variables)
     # Tensors, since PyTorch's steps take what they are given.
     batches = [
         {name: ops.convert_to_tensor(array) for name, array in _targets(course, parts, courses, tr, config).items()}
         for course in courses
     ]
-    state = _train(config, network, fitted, train, validation, batches, device, settings, on_epoch)
-    facts = {
-        "parameters": int(network.scores.count_params()),
-        "device": device,
-        "backend": keras.backend.backend(),
-        "best_epoch": state.best_epoch,
-        "start_r2_temporal": state.history["val/r2_temporal"][0],
-    }
-    return FitResult(fitted, state.history, state.best_epoch, facts)
+    return Start(model, network, fitted_model(config, KerasNetwork(network.synthesiser), train), train, batches)
 
 
 def _course(
@@ -188,21 +216,10 @@ def _targets(
 
 
 def _train(
-    config: FactorisedConfig,
-    network: Factorised,
-    fitted: FittedModel,
-    train: Windows,
-    validation: Windows,
-    batches: Sequence[dict[str, Any]],
-    device: str,
-    settings: FitSettings,
-    on_epoch: OnEpoch | None,
+    config: FactorisedConfig, start: Start, validation: Windows, settings: FitSettings, on_epoch: OnEpoch | None
 ) -> Progressing:
-    """Gradient steps from the start, the weights of the best epoch kept in `network`."""
-    options = config.training
-    model = SourcesModel(network.scores.input, network.scores.output)
-    model.compile(optimizer=keras.optimizers.Adam(options.learning_rate), jit_compile=backend.compile_with_xla(device))
-    model.optimizer.build(model.trainable_variables)
+    """Gradient steps from the start, the weights of the best epoch kept in its network."""
+    options, model, network = config.training, start.model, start.network
     with tempfile.TemporaryDirectory() as scratch:
         checkpoints = Checkpoints(settings.checkpoints or Path(scratch), settings.key)
         state = checkpoints.restore(model)
@@ -213,9 +230,9 @@ def _train(
             for epoch in range(state.epochs, options.epochs + 1):
                 if epoch - 1 - max(state.best_epoch, 0) >= options.patience:
                     break
-                metrics = {"train/loss": _epoch(model, train, batches, epoch, settings.seed)}
+                metrics = {"train/loss": _epoch(start, epoch, settings.seed)}
                 try:
-                    scores, example = validation_scores(fitted, validation)
+                    scores, example = validation_scores(start.fitted, validation)
                 except EvaluationError as err:
                     raise DivergenceError(f"after epoch {epoch}: {err} Lower training.learning_rate") from err
                 metrics |= scores
@@ -228,8 +245,9 @@ def _train(
     return state
 
 
-def _epoch(model: SourcesModel, train: Windows, batches: Sequence[dict[str, Any]], epoch: int, seed: int) -> float:
+def _epoch(start: Start, epoch: int, seed: int) -> float:
     """Mean loss over the recordings; epoch 0 only measures, later ones take a step on each."""
-    step = model.train_on_batch if epoch else model.test_on_batch
-    order = np.random.default_rng((seed, epoch)).permutation(len(batches))
-    return float(np.mean([step(train.eeg(train.indices(number)), batches[number]) for number in order]))
+    step = start.model.train_on_batch if epoch else start.model.test_on_batch
+    train = start.train
+    order = np.random.default_rng((seed, epoch)).permutation(len(start.batches))
+    return float(np.mean([step(train.eeg(train.indices(number)), start.batches[number]) for number in order]))

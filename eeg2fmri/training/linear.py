@@ -8,11 +8,13 @@ of one recording, C channels, B bands, W windows before the context is taken, K 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from eeg2fmri.config import LinearConfig
+from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.models.linear import LinearNetwork, bands_with_bins, log_band_power
 from eeg2fmri.models.linear_fit import LinearFit, Series, fit_linear
 from eeg2fmri.signals import principal_components, without_drift
@@ -30,7 +32,27 @@ MEMORY = 2**28  # bytes of all recordings' volumes at once; what does not fit is
 def fit_linear_model(
     config: LinearConfig, train: Windows, validation: Windows, frequencies: np.ndarray, on_epoch: OnEpoch | None
 ) -> FitResult:
-    """Fit components of the training volumes, then the regression of their scores on band power."""
+    """Fit components of the training volumes, then the regression of their scores on band power.
+
+    The scores on validation subjects are those of the fit that has not seen them, with `refit` too.
+    """
+    model, fitted = _fit(config, train, validation, frequencies)
+    result = closed_form_result(model, validation, _facts(fitted), on_epoch)
+    if not config.refit:
+        return result
+    model, fitted = _fit(config, everyone(train, validation), None, frequencies)
+    return replace(result, model=model, facts=_facts(fitted), refitted=True)
+
+
+def everyone(train: Windows, validation: Windows) -> Windows:
+    """Windows of training and validation subjects together, for a fit that nothing is chosen by any more."""
+    return Windows((*train.recordings, *validation.recordings), train.context)
+
+
+def _fit(
+    config: LinearConfig, train: Windows, validation: Windows | None, frequencies: np.ndarray
+) -> tuple[FittedModel, LinearFit]:
+    """A model of the training subjects; its penalties are judged by the validation subjects too, if there are any."""
     tr = 1 / float(frequencies[0])
     # The served model keeps float32: what lies on an edge must fall to the same side here and there.
     frequencies = frequencies.astype(np.float32)
@@ -41,7 +63,10 @@ def fit_linear_model(
         config.components,
         memory=MEMORY,
     )
-    series = [list(_series(w, config.bold_scaling, frequencies, bands, basis, mean)) for w in (train, validation)]
+    series = [
+        list(_series(windows, config.bold_scaling, frequencies, bands, basis, mean)) if windows else []
+        for windows in (train, validation)
+    ]
     fitted = fit_linear(series[0], series[1], tr, config)
     network = LinearNetwork(
         frequencies=frequencies,
@@ -54,7 +79,7 @@ def fit_linear_model(
         intercept=mean.ravel(),
         grid=np.asarray(mean.shape, np.int64),
     )
-    return closed_form_result(fitted_model(config, network, train), validation, _facts(fitted), on_epoch)
+    return fitted_model(config, network, train), fitted
 
 
 def _facts(fitted: LinearFit) -> dict[str, str | int | float]:

@@ -36,12 +36,16 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class FitResult:
-    """A fitted model, its scores per epoch (a closed form has one) and the epoch that was kept."""
+    """A fitted model, its scores per epoch (a closed form has one) and the epoch that was kept.
+
+    refitted: the model was fitted once more, on training and validation subjects; the scores are those of before.
+    """
 
     model: FittedModel
     history: History
     best_epoch: int
     facts: Mapping[str, str | int | float] = field(default_factory=dict)
+    refitted: bool = False
 
 
 def fitted_model(config: ModelConfig, network: Network, train: Windows) -> FittedModel:

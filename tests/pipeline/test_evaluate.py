@@ -232,6 +232,17 @@ def test_a_recording_that_was_learnt_from_is_refused(refuses, store, split, name
 
 
 @pytest.mark.usefixtures("evaluated")
+def test_a_refitted_model_is_not_scored_on_who_it_was_refitted_with(refuses, store, tmp_path):
+    config = settings(registry={"name": "refitted"})
+    refit = config.model_copy(update={"models": (config.model("linear").model_copy(update={"refit": True}),)})
+    version = train_step(refit, None, store, tmp_path).version
+    uri = f"models:/refitted/{version}"
+    with refuses(LeakageError, "sub-04_task-rest_run-1: used to train this model"):
+        evaluate_step(refit, uri, store, "validation")
+    assert evaluate_step(refit, uri, store, "test").overall["model"]["r2_temporal"] > 0
+
+
+@pytest.mark.usefixtures("evaluated")
 @pytest.mark.parametrize(
     ("key", "value"),
     [("grid", [8, 7, 6]), ("tr", 0.6), ("channels", ["Fp1", "Oz"]), ("frequencies", [1.0, 2.0])],

@@ -79,6 +79,19 @@ def test_a_checkpoint_of_another_configuration_is_refused(parts, tmp_path, refus
         fit(config(epochs=1), *parts, FREQUENCIES, FitSettings(checkpoints=tmp_path, key="other"))
 
 
+def test_a_refit_takes_everyone_and_the_best_epochs(parts):
+    options = config(epochs=2, hidden=0, dropout=0.0)
+    once, again = (fit(options.model_copy(update={"refit": refit}), *parts, FREQUENCIES) for refit in (False, True))
+    assert (once.refitted, again.refitted) == (False, True)
+    assert again.history == once.history
+    everyone = Windows([*parts[0].recordings, *parts[1].recordings], CONTEXT)
+    stranger = Windows([recording("sub-05", 5, windows=60)], CONTEXT)
+    expected = fit(options, everyone, stranger, FREQUENCIES)
+    assert expected.best_epoch == again.best_epoch == 2, "else the test says nothing"
+    eeg = stranger.eeg(np.arange(9))
+    np.testing.assert_allclose(again.model.synthesise(eeg), expected.model.synthesise(eeg), rtol=1e-4)
+
+
 def test_members_need_subjects(parts, refuses):
     with refuses(ConfigError, "members: 4 of 3 training subjects"):
         fit(config(members=4), *parts, FREQUENCIES, FitSettings())

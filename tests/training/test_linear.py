@@ -94,6 +94,23 @@ def test_generalised_cross_validation_finds_the_planted_relation():
     assert result.facts["components_predicted"] >= 1
 
 
+def test_a_refit_is_a_fit_on_everyone_scored_before():
+    train, validation = parts()
+    config = LinearConfig(components=6, drift_cutoff=CUTOFF)
+    once, again = (
+        fit(config.model_copy(update={"refit": refit}), train, validation, FREQUENCIES) for refit in (False, True)
+    )
+    assert (once.refitted, again.refitted) == (False, True)
+    assert again.history == once.history
+    # With nobody held out, the penalties are those that the subjects give one another.
+    everyone = Windows([*train.recordings, *validation.recordings], CONTEXT)
+    expected, _ = training_linear._fit(config, everyone, None, FREQUENCIES)
+    eeg = validation.eeg(np.arange(9))
+    np.testing.assert_array_equal(again.model.synthesise(eeg), expected.synthesise(eeg))
+    assert np.abs(again.model.synthesise(eeg) - once.model.synthesise(eeg)).max() > 1e-3
+    np.testing.assert_array_equal(again.model.bold_statistics.voxel_mean, everyone.bold_statistics().voxel_mean)
+
+
 def test_volumes_are_never_all_in_memory(monkeypatch):
     """Five recordings more take less memory than one of them."""
     monkeypatch.setattr(training_linear, "MEMORY", 2**20)
