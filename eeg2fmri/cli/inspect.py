@@ -89,6 +89,7 @@ def plot_instance(root: Path, config: Config, out: Path, channel: str | None, vo
         signal["tr"],
         standardise(arrays["volumes"][stored : stored + 1], "recording", statistics)[0],
         channel=channel,
+        unit=signal["unit"],
         title=f"{recording.name}: volume {volume} and the {context} EEG windows before it",
     )
     out.parent.mkdir(parents=True, exist_ok=True)

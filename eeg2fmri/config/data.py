@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from eeg2fmri.config.base import Positive, Section, Triple
 
@@ -89,6 +89,8 @@ class DataConfig(Section):
 
     The EEG window is one TR. `frequencies` bins after DC are kept; the context of volume v is the
     `context` windows before it; the first `bold_shift` volumes are dropped on both modalities.
+    `current_source_density` makes the spectrogram of the EEG's surface Laplacian (mV/m²), which tells
+    neighbouring sources apart better than potentials do.
     """
 
     frequencies: Positive = 134
@@ -98,6 +100,15 @@ class DataConfig(Section):
     iqr: bool = False
     channel_types: tuple[str, ...] = ("eeg", "ecg")
     cleaning: CleaningConfig = CleaningConfig()
+    current_source_density: bool = False
+
+    @model_validator(mode="after")
+    def _no_bad_neighbours(self) -> Self:
+        if self.current_source_density and not self.cleaning.interpolate_bads:
+            raise ValueError(
+                "current_source_density: a bad channel would reach its neighbours; set cleaning.interpolate_bads: true"
+            )
+        return self
 
 
 class SplitConfig(Section):

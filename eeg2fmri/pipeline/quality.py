@@ -96,6 +96,7 @@ def quality_of(recording: StoredRecording, *, bold_shift: int) -> tuple[dict[str
         spectrum_frequencies=frequencies,
         spectrum_before=before,
         spectrum_after=after,
+        unit=signal["unit"],
         spectrogram=recording.read("spectrogram")[:, eeg],
         frequencies=np.asarray(signal["frequencies"]),
         marker_times=marked[1:] * tr,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from eeg2fmri.errors import FigureError
 from eeg2fmri.plotting._scale import THRESHOLD, Limits, Volume, check_volume, make_scale
-from eeg2fmri.plotting._spectral import POWER_LABEL, draw_spectrogram, power_density
+from eeg2fmri.plotting._spectral import draw_spectrogram, power_density, power_label
 from eeg2fmri.plotting.canvas import LABEL, TICK, new_figure
 from eeg2fmri.plotting.slices import UNIT_LABEL, draw_volume
 
@@ -20,6 +20,7 @@ def instance_figure(
     volume: Volume,
     *,
     channel: str = "EEG",
+    unit: str = "µV",
     title: str = "",
     limits: Limits | None = None,
 ) -> Figure:
@@ -28,7 +29,7 @@ def instance_figure(
     Parameters
     ----------
     context
-        (windows, frequencies) magnitude of one channel in µV; a window lasts one TR, the last one ends
+        (windows, frequencies) magnitude of one channel; a window lasts one TR, the last one ends
         where the volume starts
     frequencies
         (frequencies,) Hz, evenly spaced
@@ -38,6 +39,8 @@ def instance_figure(
         (x, y, z), standardised BOLD
     channel
         Name of the channel
+    unit
+        That of its magnitude
     limits
         Range of the volume's colours; by default its own
 
@@ -67,7 +70,7 @@ def instance_figure(
     axes.set_ylabel("frequency (Hz)", fontsize=LABEL)
     axes.tick_params(labelsize=TICK)
     bar = left.colorbar(mesh, cax=left.add_axes((0.805, 0.105, 0.035, 0.765)), extend="both")
-    bar.set_label(f"power ({POWER_LABEL})", fontsize=LABEL)
+    bar.set_label(f"power ({power_label(unit)})", fontsize=LABEL)
     bar.ax.tick_params(labelsize=TICK)
     draw_volume(right, volume, make_scale(volume, False, THRESHOLD, limits, None), UNIT_LABEL)
     return figure

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from eeg2fmri.errors import FigureError
 from eeg2fmri.plotting._scale import SEQUENTIAL, Scale, check_volume, draw_bar
-from eeg2fmri.plotting._spectral import POWER_LABEL, draw_spectrogram, power_density
+from eeg2fmri.plotting._spectral import draw_spectrogram, power_density, power_label
 from eeg2fmri.plotting.canvas import BAD, DATA, LABEL, TICK, TITLE, new_figure
 from eeg2fmri.plotting.slices import draw_slice, slice_label
 
@@ -38,7 +38,7 @@ class QualityPage:
     name, facts: the title, and what stands beneath it.
     channels: (C,) names.  broken: (C,) bool, drawn apart.
     spectrum_frequencies: (S,) Hz.  spectrum_before, spectrum_after: (C, S) µV²/Hz; equal if nothing was cleaned.
-    spectrogram: (W, C, F) magnitude in µV over windows of `tr` s, from `start` on.  frequencies: (F,) Hz.
+    spectrogram: (W, C, F) magnitude in `unit` over windows of `tr` s, from `start` on.  frequencies: (F,) Hz.
     marker_times, marker_deviation: (M - 1,) of the second marker on; s, and ms from a whole number of TRs.
     missing_times: of volumes without a marker.
     mean_volume, temporal_snr: (x, y, z).  mask: (x, y, z) bool.
@@ -54,6 +54,7 @@ class QualityPage:
     spectrum_frequencies: Array
     spectrum_before: Array
     spectrum_after: Array
+    unit: str
     spectrogram: Array
     frequencies: Array
     marker_times: Array
@@ -178,7 +179,7 @@ def _draw_time_courses(figure: Figure, page: QualityPage, channel: str | None) -
     axes.set_title(f"EEG spectrogram, {channel or 'mean over channels'}", fontsize=LABEL, loc="left")
     place = axes.get_position()
     bar = figure.colorbar(mesh, cax=figure.add_axes((_BAR, place.y0, _THICK, place.height)), extend="both")
-    bar.set_label(POWER_LABEL, fontsize=TICK)
+    bar.set_label(power_label(page.unit), fontsize=TICK)
     bar.ax.tick_params(labelsize=TICK)
     axes.tick_params(labelsize=TICK)
     markers = figure.add_subplot(grid[1], sharex=axes)

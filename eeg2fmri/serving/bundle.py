@@ -19,9 +19,9 @@ from eeg2fmri.config import Config, parse
 from eeg2fmri.errors import ModelError, RequestError
 from eeg2fmri.models.families import load_network, save_network
 from eeg2fmri.models.fitted import FittedModel
-from eeg2fmri.signals import BoldStatistics, EegStatistics, spectrogram
+from eeg2fmri.signals import BoldStatistics, EegStatistics, current_source_density, spectrogram
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,8 @@ class Bundle:
                 f"eeg: {eeg.shape[1] / sampling_rate:.2f} s of EEG, at least {context * tr:.2f} s are needed "
                 f"({context} windows of {tr:g} s)"
             )
+        if self.settings["current_source_density"]:
+            eeg = current_source_density(eeg, self.signal["channels"])
         power = spectrogram(eeg, sampling_rate, tr, onset=onset, n_windows=n_windows, n_frequencies=n_frequencies)
         return np.lib.stride_tricks.sliding_window_view(power, context, axis=0)
 

@@ -1,7 +1,7 @@
 """Served requests: what a record may hold, and how a reply is packed.
 
 A record holds either EEG windows or raw EEG, each as JSON arrays or as base64 of a .npy/.npz file:
-    windows | windows_npy   (C, F, T) or (n, C, F, T) magnitudes in µV
+    windows | windows_npy   (C, F, T) or (n, C, F, T) magnitudes in µV, or mV/m² with `data.current_source_density`
     eeg | eeg_npy           (C, samples) in µV, with sampling_rate (Hz) and, if wanted, channels
     reply                   "npz" (default), "npy" or "json"
 Nothing is cleaned here: raw EEG must be what the store's settings (`data.cleaning`) made of it.
@@ -103,7 +103,7 @@ def _windows(bundle: Bundle, request: Record) -> np.ndarray:
         if windows.shape[1:] != shape or not len(windows):
             raise RequestError(f"{name}: shape {values.shape}, expected {shape} or (n, {', '.join(map(str, shape))})")
         if (windows < 0).any():
-            raise RequestError(f"{name}: negative values; spectral magnitudes in µV are expected")
+            raise RequestError(f"{name}: negative values; spectral magnitudes are expected")
         return windows
     if request.sampling_rate is None:
         raise RequestError("sampling_rate (Hz) is needed with raw EEG")

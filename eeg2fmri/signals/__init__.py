@@ -12,6 +12,7 @@ from eeg2fmri.signals.bold import (
 from eeg2fmri.signals.cleaning import CleanEeg, clean_eeg
 from eeg2fmri.signals.eeg import EegStatistics, standardise_eeg
 from eeg2fmri.signals.gradient import continued
+from eeg2fmri.signals.montage import current_source_density, known
 from eeg2fmri.signals.nuisance import noise_components
 from eeg2fmri.signals.principal import principal_components
 from eeg2fmri.signals.spectrogram import frequencies, spectrogram
@@ -22,8 +23,10 @@ __all__ = [
     "EegStatistics",
     "clean_eeg",
     "continued",
+    "current_source_density",
     "drift_waves",
     "frequencies",
+    "known",
     "noise_components",
     "principal_components",
     "recording_statistics",

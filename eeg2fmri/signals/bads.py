@@ -8,13 +8,11 @@ Perrin et al. 1989, Electroenceph. Clin. Neurophysiol. 72:184: spherical splines
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from eeg2fmri.errors import DatasetError
-
-FEWEST = 4  # good channels that a spherical spline is laid through
+from eeg2fmri.signals.montage import FEWEST, known, montage
 
 
 def interpolate_bads(eeg: np.ndarray, names: Sequence[str], bads: Sequence[str]) -> np.ndarray:
@@ -41,14 +39,13 @@ def interpolate_bads(eeg: np.ndarray, names: Sequence[str], bads: Sequence[str])
 
     if not bads:
         return eeg
-    montage = _montage()
-    known = {name.lower() for name in montage.ch_names}
-    if unknown := [name for name in bads if name.lower() not in known]:
+    positioned = {names[row] for row in known(names)}
+    if unknown := [name for name in bads if name not in positioned]:
         raise DatasetError(
             f"channel {unknown[0]} is marked bad and is no 10-05 position, so it cannot be interpolated; rename it, "
             f"drop it from the recording, or set data.cleaning.interpolate_bads=false"
         )
-    good = [name for name in names if name.lower() in known and name not in bads]
+    good = [name for name in names if name in positioned and name not in bads]
     if len(good) < FEWEST:
         raise DatasetError(
             f"{len(good)} good EEG channels with a 10-05 position are left beside {len(bads)} bad ones, at least "
@@ -57,19 +54,10 @@ def interpolate_bads(eeg: np.ndarray, names: Sequence[str], bads: Sequence[str])
     used = [*good, *bads]
     # Interpolation is linear: what becomes of one unit in each good channel is the matrix that does it.
     units = np.eye(len(used), len(good))
-    info = mne.create_info(used, 1.0, "eeg").set_montage(montage, match_case=False)
+    info = mne.create_info(used, 1.0, "eeg").set_montage(montage(), match_case=False)
     info["bads"] = list(bads)
     raw = mne.io.RawArray(units, info, verbose="error").interpolate_bads(verbose="error")
     weights = raw.get_data()[len(good) :].astype(eeg.dtype)
     rows = {name: row for row, name in enumerate(names)}
     eeg[[rows[n] for n in bads]] = weights @ eeg[[rows[n] for n in good]]
     return eeg
-
-
-def _montage() -> Any:
-    """The 10-05 system's positions, as MNE ships them."""
-    import mne
-
-    built_in = mne.channels.get_builtin_montages()
-    name = "colin27_1005" if "colin27_1005" in built_in else "standard_1005"  # renamed in MNE 1.13
-    return mne.channels.make_standard_montage(name)

@@ -1,6 +1,22 @@
 """Simulated simultaneous EEG-fMRI whose truth is known, written as a BIDS dataset."""
 
 from eeg2fmri.simulation.dataset import is_simulated, simulate
-from eeg2fmri.simulation.truth import best_r2_temporal, read_best_r2, read_clean_eeg, read_mask, read_truth
+from eeg2fmri.simulation.truth import (
+    best_r2_temporal,
+    read_amplitudes,
+    read_best_r2,
+    read_clean_eeg,
+    read_mask,
+    read_truth,
+)
 
-__all__ = ["best_r2_temporal", "is_simulated", "read_best_r2", "read_clean_eeg", "read_mask", "read_truth", "simulate"]
+__all__ = [
+    "best_r2_temporal",
+    "is_simulated",
+    "read_amplitudes",
+    "read_best_r2",
+    "read_clean_eeg",
+    "read_mask",
+    "read_truth",
+    "simulate",
+]

@@ -71,6 +71,14 @@ def read_truth(dataset: Path | str, subject: str) -> np.ndarray:
     return driven_bold(baseline, maps, rows.T)
 
 
+def read_amplitudes(dataset: Path | str, subject: str) -> np.ndarray:
+    """EEG amplitudes of the networks at the volumes, (T, K), of mean 1."""
+    path = _path(dataset, subject, "desc-amplitude_timeseries.tsv")
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing: only a dataset made by `simulate` knows its truth")
+    return np.loadtxt(path, delimiter="\t", skiprows=1, ndmin=2)
+
+
 def read_mask(dataset: Path | str, subject: str) -> np.ndarray:
     """Brain mask (x, y, z) bool in which the best score of a subject was computed."""
     return _image(dataset, subject, "desc-brain_mask.nii.gz") > 0

@@ -21,7 +21,14 @@ from eeg2fmri.datasets import (
     volume_onsets,
 )
 from eeg2fmri.errors import AlignmentError, DatasetError
-from eeg2fmri.signals import frequencies, recording_statistics, regrid, spectrogram
+from eeg2fmri.signals import (
+    current_source_density,
+    frequencies,
+    known,
+    recording_statistics,
+    regrid,
+    spectrogram,
+)
 
 
 @dataclass(frozen=True)
@@ -66,9 +73,10 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
     # Windows that no context reads are not asked for: those of dropped volumes, and that of the last one.
     onset = signals.onset + config.bold_shift * tr * signals.sampling_rate
     n_windows = n_volumes - config.bold_shift - 1
+    eeg = _density(signals, recording) if config.current_source_density else signals.eeg
     try:
         magnitude = spectrogram(
-            signals.eeg, signals.sampling_rate, tr,
+            eeg, signals.sampling_rate, tr,
             onset=onset, n_windows=n_windows, n_frequencies=config.frequencies,
         )  # fmt: skip
     except AlignmentError as err:
@@ -82,6 +90,7 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
         "tr": tr,
         "sampling_rate": signals.sampling_rate,
         "channels": list(signals.channels),
+        "unit": "mV/m²" if config.current_source_density else "µV",
         "frequencies": frequencies(signals.sampling_rate, tr, config.frequencies).tolist(),
         "grid": list(config.grid),
         "space": recording.space,
@@ -156,6 +165,21 @@ def read_signals(recording: Recording, config: DataConfig) -> Signals:
     return Signals(
         eeg.data, eeg.sampling_rate, eeg.channels, eeg.types, onset, bold, alignment, eeg.interpolated, quality
     )
+
+
+def _density(signals: Signals, recording: Recording) -> np.ndarray:
+    """The surface Laplacian, which every EEG channel must take part in."""
+    positioned = known(signals.channels)
+    for row, kind in enumerate(signals.types):
+        if kind == "eeg" and row not in positioned:
+            raise DatasetError(
+                f"{recording.eeg_path}: {signals.channels[row]} is no 10-05 position, so data.current_source_density "
+                f"cannot be had of it; rename the channel, give it another type, or set it to false"
+            )
+    try:
+        return current_source_density(signals.eeg, signals.channels)
+    except DatasetError as err:
+        raise DatasetError(f"{recording.eeg_path}: {err}") from err
 
 
 def _global_signal(volumes: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ def page(rng):
         spectrum_frequencies=np.arange(S) * 2.0,
         spectrum_before=rng.gamma(2, 1, (4, S)),
         spectrum_after=rng.gamma(2, 0.1, (4, S)),
+        unit="µV",
         spectrogram=rng.gamma(2, 1, (W, 4, F)),
         frequencies=np.arange(1, F + 1) / TR,
         marker_times=TR * np.array([1.0, 3, 4]),

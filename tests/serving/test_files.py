@@ -14,6 +14,7 @@ import pytest
 from eeg2fmri.config import CleaningConfig
 from eeg2fmri.errors import AlignmentError, ConfigError, DatasetError
 from eeg2fmri.serving import synthesise_file
+from eeg2fmri.signals import current_source_density
 from eeg2fmri.signals.resample import resample
 from tests.fakes import CHANNELS, CONTEXT, GRID, SAMPLING_RATE, TR
 
@@ -91,6 +92,17 @@ def test_without_markers_the_file_starts_the_run(bundles, write, signal, out, ca
     assert "no volume marker" in caplog.text
     expected = bundle.model.synthesise(bundle.windows(signal.astype(np.float32), SAMPLING_RATE))
     np.testing.assert_allclose(nibabel.load(out).get_fdata(), np.moveaxis(expected, 0, 3), rtol=1e-4)
+
+
+def test_the_density_is_taken_where_the_store_has_it(bundles, write, signal, out):
+    settings = {**bundles["linear"].settings, "current_source_density": True}
+    bundle = dataclasses.replace(bundles["linear"], settings=settings)
+    synthesise_file(bundle, write(), out)
+    density = current_source_density(signal.astype(np.float32), CHANNELS)
+    expected = bundles["linear"].model.synthesise(bundles["linear"].windows(density, SAMPLING_RATE, onset=LEAD))
+    np.testing.assert_allclose(nibabel.load(out).get_fdata(), np.moveaxis(expected, 0, 3), rtol=1e-4)
+    potential = bundles["linear"].model.synthesise(bundles["linear"].windows(signal, SAMPLING_RATE, onset=LEAD))
+    assert np.abs(potential - expected).max() > 1e-3 * np.ptp(expected)
 
 
 def test_the_eeg_is_cleaned_as_that_of_the_store(bundles, write, rng, out):

@@ -10,7 +10,7 @@ import eeg2fmri
 from eeg2fmri.config import DataConfig, DatasetConfig, SplitConfig
 from eeg2fmri.datasets import find_recordings, load_bold, load_eeg
 from eeg2fmri.errors import DatasetError, StoreError
-from eeg2fmri.signals import frequencies, recording_statistics, regrid, spectrogram
+from eeg2fmri.signals import current_source_density, frequencies, recording_statistics, regrid, spectrogram
 from eeg2fmri.store import Windows, build_store, open_store, split_subjects
 from tests.store.files import NAMES
 
@@ -93,6 +93,23 @@ def test_a_store_opens_as_it_was_built(build, tmp_path, tiny_config):
     source = opened.recordings[0].attributes["sources"][0]
     assert source["file"] == "sub-01_task-rest_eeg.vhdr"
     assert opened.signal["space"] == "native"
+
+
+def test_a_spectrogram_of_the_current_source_density(build, bids_root, tiny_config, refuses, tmp_path):
+    config = tiny_config.model_copy(update={"current_source_density": True})
+    store, _ = build(config=config, subjects=("sub-02",))
+    recording = find_recordings(bids_root)[0][1]
+    eeg = load_eeg(recording, ("eeg", "ecg"))
+    density = current_source_density(eeg.data, eeg.channels)
+    expected = spectrogram(density, 100, 0.5, onset=147, n_windows=21, n_frequencies=7)[2:]
+    np.testing.assert_array_equal(store.recordings[0].spectrogram, expected)
+    assert store.signal["unit"] == "mV/m²"
+    assert build(tmp_path / "plain", subjects=("sub-02",))[0].signal["unit"] == "µV"
+    for path in bids_root.glob("sub-02/eeg/*"):
+        if path.suffix in (".vhdr", ".tsv"):
+            path.write_text(path.read_text().replace("Oz", "E17"))
+    built = build.built(path=tmp_path / "other", config=config, subjects=("sub-02", "sub-03"))
+    assert "E17 is no 10-05 position" in built.failures["sub-02_task-rest"]
 
 
 def test_iqr_changes_the_statistics_only(build, bids_root, write_recording, rng, tmp_path, tiny_config):
