@@ -52,6 +52,7 @@ def recording(rng, subject="sub-01", intervals=(TR,) * (VOLUMES - 1), first=0, *
         "arrays": sorted(arrays),
         "signal": {
             "tr": TR,
+            "unit": "µV",
             "sampling_rate": 250.0,
             "channels": list(CHANNELS),
             "frequencies": [k / TR for k in range(1, 14)],
