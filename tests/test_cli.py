@@ -191,6 +191,19 @@ def test_train_options_reach_the_model_that_is_trained(run, stored, variant):
     assert (model.training.epochs, model.training.batch_size, model.training.learning_rate) == (7, 5, 1e-3)
 
 
+@pytest.mark.parametrize(
+    ("options", "marker"),
+    [([], "R128"), (["--volume-marker", ""], "R128"), (["--volume-marker", "S  1"], "S  1"),
+     (["--set", "dataset.volume_marker=T 9"], "T 9")],
+)  # fmt: skip
+def test_synthesize_knows_the_scanner_s_marker(run, monkeypatch, options, marker):
+    asked: list = []
+    monkeypatch.setattr("eeg2fmri.tracking.load_model", lambda *_: ("bundle", None))
+    monkeypatch.setattr("eeg2fmri.serving.synthesise_file", lambda *given: asked.append(given) or (1,))
+    assert run("synthesize", "--eeg", "x.vhdr", "--out", "x.nii", *options)[0] == 0
+    assert asked == [("bundle", Path("x.vhdr"), Path("x.nii"), marker)]
+
+
 def fails(monkeypatch, error):
     def step(*_):
         raise error

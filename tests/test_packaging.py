@@ -36,7 +36,7 @@ CONTRACT = {
               "variant": None, "seed": None, "register_as": None},
     "evaluate": {"model_uri": None, "store": None, "split": "test"},
     "promote": {"name": None, "version": "latest", "alias": "champion"},
-    "synthesize": {"model_uri": "models:/eeg2fmri@champion", "eeg": None, "out": None},
+    "synthesize": {"model_uri": "models:/eeg2fmri@champion", "eeg": None, "out": None, "volume_marker": ""},
 }  # fmt: skip
 
 
@@ -152,6 +152,7 @@ def test_the_project_and_the_command_line_have_the_same_defaults(name):
         ("search", {"timeout": 1.5}, "timeout", 1.5),
         ("train", {"learning_rate": "1e-3", "batch_size": 8}, "learning_rate", 0.001),
         ("evaluate", {"split": "validation"}, "split", "validation"),
+        ("synthesize", {"volume_marker": "S  1"}, "volume_marker", "S  1"),
     ],
 )
 def test_given_parameters_arrive(name, given, key, value):

@@ -137,10 +137,10 @@ def _synthesize(args: argparse.Namespace) -> None:
     from eeg2fmri.serving import synthesise_file
     from eeg2fmri.tracking import load_model
 
-    config = _config(args, {"run.device": args.device})
+    config = _config(args, {"run.device": args.device, "dataset.volume_marker": args.volume_marker})
     use_backend(config.run.backend)
     bundle, _ = load_model(args.model_uri, config.run.device)
-    shape = synthesise_file(bundle, Path(args.eeg), Path(args.out))
+    shape = synthesise_file(bundle, Path(args.eeg), Path(args.out), config.dataset.volume_marker)
     logger.info("synthesize: %s, %s", args.out, " × ".join(map(str, shape)))
 
 
@@ -279,5 +279,6 @@ def _parser() -> argparse.ArgumentParser:
     synthesize.add_argument("--model-uri", default=CHAMPION, help=f"model (default: {CHAMPION})")
     synthesize.add_argument("--eeg", required=True, help="EEG file, e.g. a BrainVision .vhdr")
     synthesize.add_argument("--out", required=True, help="NIfTI file to write, .nii or .nii.gz")
+    synthesize.add_argument("--volume-marker", type=optional(str), help="the scanner's marker (default: R128)")
     add_device(synthesize, limit=False)
     return parser
