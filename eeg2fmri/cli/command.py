@@ -29,6 +29,7 @@ from eeg2fmri.cli.arguments import (
     optional,
     positive,
     rate,
+    truth,
 )
 from eeg2fmri.config import Config, SimulationConfig, load_config, parse_overrides
 from eeg2fmri.errors import ConfigError, Eeg2FmriError
@@ -90,6 +91,8 @@ def _inspect(args: argparse.Namespace) -> None:
     from eeg2fmri.cli.inspect import inspect, plot_instance
 
     config = _config(args, dataset_changes(args))
+    if args.json and args.plot is not None:
+        raise ConfigError(f"--json and --plot {args.plot}: give one of them")
     if args.plot is not None:
         plot_instance(Path(args.root), config, Path(args.plot), args.channel, args.volume)
     elif args.channel is not None or args.volume is not None:
@@ -237,11 +240,12 @@ def _parser() -> argparse.ArgumentParser:
         "root", nargs="?", default="work/dataset", help="folder of the dataset (default: work/dataset)"
     )
     add_dataset(inspect)
-    what = inspect.add_mutually_exclusive_group()
-    what.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    what.add_argument("--plot", metavar="PNG", help="draw one instance of the first recording instead")
-    inspect.add_argument("--channel", help="EEG channel that --plot draws (default: the first)")
-    inspect.add_argument("--volume", type=count, help="volume that --plot draws, from 0 (default: the first it can)")
+    inspect.add_argument("--json", type=truth, nargs="?", const=True, default=False, metavar="true",
+                         help="print JSON instead of a table")  # fmt: skip
+    inspect.add_argument("--plot", type=optional(str), metavar="PNG", help="draw one instance of the first recording")
+    inspect.add_argument("--channel", type=optional(str), help="EEG channel that --plot draws (default: the first)")
+    inspect.add_argument("--volume", type=optional(count),
+                         help="volume that --plot draws, from 0 (default: the first it can)")  # fmt: skip
 
     search = add_verb(verbs, "search", _search, "Bayesian search over hyper-parameters and architectures")
     add_store(search)
