@@ -73,6 +73,7 @@ def config(text: str) -> str:
         (["search", "--store", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
         (["store", "info", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
         (["preprocess", "--root", ".", "--workers", "2", "--scheduler", "tcp://x"], ["--workers 2", "--scheduler"]),
+        (["inspect", "--json", "--plot", "x.png"], ["--json and --plot x.png: give one of them"]),
         (["promote"], ["'eeg2fmri'", "eeg2fmri train"]),
         (["promote", "--name", "other", "--version", "2"], ["models:/other/2"]),
         (["promote", "--name", "a/b"], ["registry.name"]),
@@ -113,6 +114,8 @@ def test_bad_input_ends_with_2_and_one_line(run, arguments, named):
         (["synthesize", "--out", "x.nii"], ["--eeg"]),
         (["preprocess", "--workers", "0"], ["--workers", "'0'", "at least 1"]),
         (["preprocess", "--allow-failures", "perhaps"], ["--allow-failures", "'perhaps'", "true or false"]),
+        (["inspect", "--volume", "-1", "--plot", "x.png"], ["--volume", "'-1'", "at least 0"]),
+        (["inspect", "--json", "maybe"], ["--json", "'maybe'", "true or false"]),
         (["store"], ["WHAT"]),
         (["store", "info"], ["STORE"]),
         (["train", "--quiet", "--verbose"], ["--verbose", "not allowed with"]),
@@ -189,6 +192,19 @@ def test_train_options_reach_the_model_that_is_trained(run, stored, variant):
     assert model.variant == (variant or "tafp-style")
     assert model.filters == 3
     assert (model.training.epochs, model.training.batch_size, model.training.learning_rate) == (7, 5, 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "marker"),
+    [([], "R128"), (["--volume-marker", ""], "R128"), (["--volume-marker", "S  1"], "S  1"),
+     (["--set", "dataset.volume_marker=T 9"], "T 9")],
+)  # fmt: skip
+def test_synthesize_knows_the_scanner_s_marker(run, monkeypatch, options, marker):
+    asked: list = []
+    monkeypatch.setattr("eeg2fmri.tracking.load_model", lambda *_: ("bundle", None))
+    monkeypatch.setattr("eeg2fmri.serving.synthesise_file", lambda *given: asked.append(given) or (1,))
+    assert run("synthesize", "--eeg", "x.vhdr", "--out", "x.nii", *options)[0] == 0
+    assert asked == [("bundle", Path("x.vhdr"), Path("x.nii"), marker)]
 
 
 def fails(monkeypatch, error):

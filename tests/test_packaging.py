@@ -30,13 +30,13 @@ CONTRACT = {
     "simulate": {"out": None, "subjects": None, "volumes": None, "coupling": None, "seed": None},
     "preprocess": {"dataset": "", "root": None, "store": None, "config": None},
     "inspect": {"root": None, "dataset": "", "subjects": None, "sessions": None, "tasks": None, "runs": None,
-                "eeg": None, "bold": None, "config": None},
+                "eeg": None, "bold": None, "config": None, "json": "", "plot": "", "channel": "", "volume": ""},
     "search": {"config": None, "store": None, "study": None, "storage": None, "trials": None, "timeout": None},
     "train": {"config": None, "store": None, "epochs": None, "batch_size": None, "learning_rate": None,
               "variant": None, "seed": None, "register_as": None},
     "evaluate": {"model_uri": None, "store": None, "split": "test"},
     "promote": {"name": None, "version": "latest", "alias": "champion"},
-    "synthesize": {"model_uri": "models:/eeg2fmri@champion", "eeg": None, "out": None},
+    "synthesize": {"model_uri": "models:/eeg2fmri@champion", "eeg": None, "out": None, "volume_marker": ""},
 }  # fmt: skip
 
 
@@ -152,6 +152,11 @@ def test_the_project_and_the_command_line_have_the_same_defaults(name):
         ("search", {"timeout": 1.5}, "timeout", 1.5),
         ("train", {"learning_rate": "1e-3", "batch_size": 8}, "learning_rate", 0.001),
         ("evaluate", {"split": "validation"}, "split", "validation"),
+        ("inspect", {"json": "true"}, "json", True),
+        ("inspect", {"json": "false"}, "json", False),
+        ("inspect", {"plot": "a look.png", "volume": 7}, "plot", "a look.png"),
+        ("inspect", {"plot": "look.png", "channel": "Oz", "volume": 7}, "volume", 7),
+        ("synthesize", {"volume_marker": "S  1"}, "volume_marker", "S  1"),
     ],
 )
 def test_given_parameters_arrive(name, given, key, value):

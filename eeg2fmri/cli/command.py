@@ -29,6 +29,7 @@ from eeg2fmri.cli.arguments import (
     optional,
     positive,
     rate,
+    truth,
 )
 from eeg2fmri.config import Config, SimulationConfig, load_config, parse_overrides
 from eeg2fmri.errors import ConfigError, Eeg2FmriError
@@ -90,6 +91,8 @@ def _inspect(args: argparse.Namespace) -> None:
     from eeg2fmri.cli.inspect import inspect, plot_instance
 
     config = _config(args, dataset_changes(args))
+    if args.json and args.plot is not None:
+        raise ConfigError(f"--json and --plot {args.plot}: give one of them")
     if args.plot is not None:
         plot_instance(Path(args.root), config, Path(args.plot), args.channel, args.volume)
     elif args.channel is not None or args.volume is not None:
@@ -137,10 +140,10 @@ def _synthesize(args: argparse.Namespace) -> None:
     from eeg2fmri.serving import synthesise_file
     from eeg2fmri.tracking import load_model
 
-    config = _config(args, {"run.device": args.device})
+    config = _config(args, {"run.device": args.device, "dataset.volume_marker": args.volume_marker})
     use_backend(config.run.backend)
     bundle, _ = load_model(args.model_uri, config.run.device)
-    shape = synthesise_file(bundle, Path(args.eeg), Path(args.out))
+    shape = synthesise_file(bundle, Path(args.eeg), Path(args.out), config.dataset.volume_marker)
     logger.info("synthesize: %s, %s", args.out, " × ".join(map(str, shape)))
 
 
@@ -237,11 +240,12 @@ def _parser() -> argparse.ArgumentParser:
         "root", nargs="?", default="work/dataset", help="folder of the dataset (default: work/dataset)"
     )
     add_dataset(inspect)
-    what = inspect.add_mutually_exclusive_group()
-    what.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    what.add_argument("--plot", metavar="PNG", help="draw one instance of the first recording instead")
-    inspect.add_argument("--channel", help="EEG channel that --plot draws (default: the first)")
-    inspect.add_argument("--volume", type=count, help="volume that --plot draws, from 0 (default: the first it can)")
+    inspect.add_argument("--json", type=truth, nargs="?", const=True, default=False, metavar="true",
+                         help="print JSON instead of a table")  # fmt: skip
+    inspect.add_argument("--plot", type=optional(str), metavar="PNG", help="draw one instance of the first recording")
+    inspect.add_argument("--channel", type=optional(str), help="EEG channel that --plot draws (default: the first)")
+    inspect.add_argument("--volume", type=optional(count),
+                         help="volume that --plot draws, from 0 (default: the first it can)")  # fmt: skip
 
     search = add_verb(verbs, "search", _search, "Bayesian search over hyper-parameters and architectures")
     add_store(search)
@@ -279,5 +283,6 @@ def _parser() -> argparse.ArgumentParser:
     synthesize.add_argument("--model-uri", default=CHAMPION, help=f"model (default: {CHAMPION})")
     synthesize.add_argument("--eeg", required=True, help="EEG file, e.g. a BrainVision .vhdr")
     synthesize.add_argument("--out", required=True, help="NIfTI file to write, .nii or .nii.gz")
+    synthesize.add_argument("--volume-marker", type=optional(str), help="the scanner's marker (default: R128)")
     add_device(synthesize, limit=False)
     return parser

@@ -9,9 +9,10 @@ from eeg2fmri.datasets.eeg import Eeg, RawEeg, load_eeg, open_eeg, open_eeg_file
 from eeg2fmri.datasets.files import check_fetched
 from eeg2fmri.datasets.find import find_recordings, list_recordings
 from eeg2fmri.datasets.overview import Overview, survey
-from eeg2fmri.datasets.recording import Recording, Skipped
+from eeg2fmri.datasets.recording import VOLUME_MARKER, Recording, Skipped
 
 __all__ = [
+    "VOLUME_MARKER",
     "Adapter",
     "Alignment",
     "Bold",

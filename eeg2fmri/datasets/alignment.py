@@ -86,7 +86,7 @@ def volume_onsets(raw: RawEeg, recording: Recording, found: Alignment, tr: float
 
     Without markers there are none: another clock is not exact enough for the gradient artefact.
     """
-    markers = volume_markers(raw, recording)
+    markers = volume_markers(raw, recording.eeg_events_path, recording.volume_marker)
     if not len(markers):
         return markers
     length = tr * raw.sampling_rate
@@ -96,16 +96,24 @@ def volume_onsets(raw: RawEeg, recording: Recording, found: Alignment, tr: float
     return onsets[onsets >= 0]
 
 
-def volume_markers(raw: RawEeg, recording: Recording) -> np.ndarray:
-    """Samples of the scanner's volume markers: those of the EEG file or, where it has none, of its event table."""
-    return raw.markers if len(raw.markers) else _table_markers(raw, recording)
+def volume_markers(raw: RawEeg, events_path: Path | None, volume_marker: str) -> np.ndarray:
+    """Samples of the scanner's volume markers: those of the EEG file or, where it has none, of its event table.
+
+    Parameters
+    ----------
+    raw : the EEG, opened with the same `volume_marker`.
+    events_path : event table on the EEG's clock, or ``None``.
+    volume_marker : description of the scanner's marker.
+    """
+    return raw.markers if len(raw.markers) else _table_markers(raw, events_path, volume_marker)
 
 
 def _markers(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignment | None:
     """The scanner's volume markers: the first is BOLD time zero, gaps are whole TRs."""
     source, markers = recording.volume_marker, raw.markers
     if not len(markers):
-        source, markers = f"{source} in events.tsv", _table_markers(raw, recording)
+        source = f"{source} in events.tsv"
+        markers = _table_markers(raw, recording.eeg_events_path, recording.volume_marker)
     if not len(markers):
         return None
     length = tr * raw.sampling_rate
@@ -141,12 +149,12 @@ def _markers(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Al
     return Alignment(float(markers[0] - before * length), source, len(markers), warnings=warnings)
 
 
-def _table_markers(raw: RawEeg, recording: Recording) -> np.ndarray:
+def _table_markers(raw: RawEeg, path: Path | None, volume_marker: str) -> np.ndarray:
     """Volume markers of the EEG's event table; its column ``sample`` undoes the rounding of ``onset``."""
-    if recording.eeg_events_path is None:
+    if path is None:
         return np.empty(0)
-    rows = read_table(recording.eeg_events_path, ("onset",))
-    marks = [row for row in rows if any(is_marker(row.get(key, ""), recording.volume_marker) for key in _LABELS)]
+    rows = read_table(path, ("onset",))
+    marks = [row for row in rows if any(is_marker(row.get(key, ""), volume_marker) for key in _LABELS)]
     onsets = [number * raw.sampling_rate for row in marks if (number := _number(row["onset"])) is not None]
     samples = [number for row in marks if (number := _number(row.get("sample", ""))) is not None]
     agree = len(samples) == len(onsets) and np.allclose(samples, onsets, rtol=0, atol=1)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from eeg2fmri.evaluation import broken_channels, line_noise, marker_deviation, temporal_snr
-from eeg2fmri.plotting import Measure, QualityPage, overview_figure, quality_page
+from eeg2fmri.plotting import Measure, QualityPage, figure_to_png, overview_figure, quality_page
 from eeg2fmri.store import Store, StoredRecording
 from eeg2fmri.tracking.runs import RunLog
 
+logger = logging.getLogger(__name__)
 # Column of the table, its label, whether low values are bad, and the least difference that matters.
 OVERVIEW = (
     ("temporal_snr", "temporal SNR (median)", True, 5.0),
@@ -22,8 +25,19 @@ OVERVIEW = (
 )
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What became of a recording: its numbers, and its page as a PNG; ``None``, and why, where it has none."""
+
+    row: dict[str, Any] | None = None
+    page: bytes | None = None
+    error: str = ""
+
+
 def log_quality(log: RunLog, store: Store, on_page: Callable[[], None] | None = None) -> pd.DataFrame:
     """Log ``quality/<recording>.png``, ``quality/overview.png`` and the table ``quality.json``.
+
+    What cannot be drawn is told in a warning: the store is whole without it.
 
     Parameters
     ----------
@@ -32,82 +46,137 @@ def log_quality(log: RunLog, store: Store, on_page: Callable[[], None] | None = 
 
     Returns
     -------
-    The table: one row a recording, as `quality_of` makes it.
+    The table: one row a recording whose numbers can be computed, as `quality_of` makes it.
     """
     rows = []
     for recording in store.recordings:
-        row, page = quality_of(recording, bold_shift=int(store.settings["bold_shift"]))
-        log.figure(quality_page(page), f"quality/{recording.name}.png")
-        rows.append(row)
+        judged = judge(recording, bold_shift=int(store.settings["bold_shift"]))
+        if judged.row is not None:
+            rows.append(judged.row)
+        if judged.page is not None:
+            log.file(judged.page, f"quality/{recording.name}.png")
+        if judged.error:
+            what = "quality page" if judged.row else "quality page or numbers"
+            logger.warning("%s: no %s (%s)", recording.name, what, judged.error)
         if on_page:
             on_page()
     table = pd.DataFrame(rows)
-    log.table(table, "quality.json")
-    measures = [Measure(label, table[key].to_numpy(float), low, least) for key, label, low, least in OVERVIEW]
-    title = f"Quality of {len(table)} recording{'s' if len(table) > 1 else ''}"
-    log.figure(overview_figure(table["recording"].tolist(), measures, title=title), "quality/overview.png")
+    if rows:
+        log.table(table, "quality.json")
+        _log_overview(log, table)
     return table
 
 
-def quality_of(recording: StoredRecording, *, bold_shift: int) -> tuple[dict[str, Any], QualityPage]:
-    """Numbers and page of a recording, from what a store holds of it.
+def _log_overview(log: RunLog, table: pd.DataFrame) -> None:
+    title = f"Quality of {len(table)} recording{'s' if len(table) > 1 else ''}"
+    measures = [Measure(label, table[key].to_numpy(float), low, least) for key, label, low, least in OVERVIEW]
+    try:
+        page = figure_to_png(overview_figure(table["recording"].tolist(), measures, title=title))
+    except Exception as err:
+        logger.warning("no overview of the quality (%s)", _one_line(err))
+    else:
+        log.file(page, "quality/overview.png")
+
+
+def judge(recording: StoredRecording, *, bold_shift: int) -> Judged:
+    """Numbers and page of a recording; an error becomes part of the result.
 
     Parameters
     ----------
-    recording : of a store; channels other than EEG are left out, unless there are no others.
+    recording : of a store.
     bold_shift : volumes at the start of the run that the store does not hold.
+    """
+    row = None
+    try:
+        row = quality_of(recording)
+        return Judged(row, figure_to_png(quality_page(page_of(recording, row, bold_shift=bold_shift))))
+    except Exception as err:  # whatever it is, the other recordings go on
+        logger.debug("%s", recording.name, exc_info=True)
+        return Judged(row, error=_one_line(err))
+
+
+def quality_of(recording: StoredRecording) -> dict[str, Any]:
+    """Numbers of a recording, from what a store holds of it.
+
+    Channels other than EEG are left out, unless there are no others.
     """
     attributes = recording.attributes
     signal, alignment = attributes["signal"], attributes["alignment"]
-    tr, n_volumes = float(signal["tr"]), int(attributes["source_volumes"])
-    every = range(len(signal["channels"]))
-    eeg = [row for row in every if attributes["types"][row] == "eeg"] or list(every)
-    names = [signal["channels"][row] for row in eeg]
-    frequencies = recording.read("spectrum_frequencies")
-    before, after = (recording.read(f"spectrum_{when}")[eeg] for when in ("before", "after"))
-    broken = broken_channels(frequencies, after)
-    deviation, spanned = marker_deviation(recording.read("marker_intervals"), tr)
-    marked = alignment["first_marker"] + np.cumsum([0, *spanned])  # volumes
-    snr = temporal_snr(recording.read("voxel_mean"), recording.read("voxel_sd"))
-    row = {
+    rows, names = _eeg_channels(recording)
+    frequencies, spectrum = recording.read("spectrum_frequencies"), recording.read("spectrum_after")[rows]
+    broken = broken_channels(frequencies, spectrum)
+    deviation, _ = _markers(recording)
+    return {
         "recording": recording.name,
         "subject": recording.subject,
         "channels": len(names),
         "sampling_rate": float(signal["sampling_rate"]),
-        "tr": tr,
-        "volumes": n_volumes,
+        "tr": float(signal["tr"]),
+        "volumes": int(attributes["source_volumes"]),
         "alignment": alignment["source"],
         "markers_missing": int(alignment["markers_missing"]),
         "marker_jitter_ms": float(np.abs(deviation).max()) if len(deviation) else float("nan"),
-        "temporal_snr": float(np.median(snr[recording.mask])),
-        "line_noise_db": line_noise(frequencies, after),
+        "temporal_snr": float(np.median(_temporal_snr(recording)[recording.mask])),
+        "line_noise_db": line_noise(frequencies, spectrum),
         "heart_rate": _heart_rate(recording),
         "interpolated": ", ".join(attributes["interpolated"]),
         "broken_channels": int(broken.sum()),
         "broken": ", ".join(name for name, bad in zip(names, broken, strict=True) if bad),
     }
-    page = QualityPage(
+
+
+def page_of(recording: StoredRecording, row: Mapping[str, Any], *, bold_shift: int) -> QualityPage:
+    """What the page of a recording shows.
+
+    Parameters
+    ----------
+    recording, row : of a store; its numbers, as `quality_of` gives them.
+    bold_shift : volumes at the start of the run that the store does not hold.
+    """
+    tr, n_volumes = row["tr"], row["volumes"]
+    rows, names = _eeg_channels(recording)
+    frequencies = recording.read("spectrum_frequencies")
+    before, after = (recording.read(f"spectrum_{when}")[rows] for when in ("before", "after"))
+    deviation, marked = _markers(recording)
+    return QualityPage(
         name=recording.name,
         facts=_facts(row),
         tr=tr,
         start=bold_shift * tr,
         channels=names,
-        broken=broken,
+        broken=broken_channels(frequencies, after),
         spectrum_frequencies=frequencies,
         spectrum_before=before,
         spectrum_after=after,
-        unit=signal["unit"],
-        spectrogram=recording.read("spectrogram")[:, eeg],
-        frequencies=np.asarray(signal["frequencies"]),
+        unit=recording.attributes["signal"]["unit"],
+        spectrogram=recording.read("spectrogram")[:, rows],
+        frequencies=np.asarray(recording.attributes["signal"]["frequencies"]),
         marker_times=marked[1:] * tr,
         marker_deviation=deviation,
         missing_times=tr * np.setdiff1d(np.arange(n_volumes), marked) if len(deviation) else np.empty(0),
         mean_volume=recording.read("voxel_mean"),
-        temporal_snr=snr,
+        temporal_snr=_temporal_snr(recording),
         mask=recording.mask,
         global_signal=recording.read("global_signal"),
     )
-    return row, page
+
+
+def _eeg_channels(recording: StoredRecording) -> tuple[list[int], list[str]]:
+    """Rows and names of the EEG channels; of all channels where there is none."""
+    names = recording.attributes["signal"]["channels"]
+    rows = [row for row, kind in enumerate(recording.attributes["types"]) if kind == "eeg"] or list(range(len(names)))
+    return rows, [names[row] for row in rows]
+
+
+def _markers(recording: StoredRecording) -> tuple[np.ndarray, np.ndarray]:
+    """Deviation of the markers' intervals in ms, (M - 1,), and the volumes of the markers, (M,)."""
+    attributes = recording.attributes
+    deviation, spanned = marker_deviation(recording.read("marker_intervals"), float(attributes["signal"]["tr"]))
+    return deviation, attributes["alignment"]["first_marker"] + np.cumsum([0, *spanned])
+
+
+def _temporal_snr(recording: StoredRecording) -> np.ndarray:
+    return temporal_snr(recording.read("voxel_mean"), recording.read("voxel_sd"))
 
 
 def _heart_rate(recording: StoredRecording) -> float:
@@ -135,3 +204,7 @@ def _facts(row: Mapping[str, Any]) -> list[str]:
     if row["broken_channels"]:
         facts.append(f"broken: {row['broken_channels']}")
     return facts
+
+
+def _one_line(err: Exception) -> str:
+    return " ".join(f"{type(err).__name__}: {err}".split())[:300]

@@ -1,6 +1,6 @@
 """Figures from arrays and numbers; nothing here opens a window or writes a file."""
 
-from eeg2fmri.plotting.canvas import figure_to_rgb
+from eeg2fmri.plotting.canvas import figure_to_png, figure_to_rgb
 from eeg2fmri.plotting.coefficients import coefficient_figure
 from eeg2fmri.plotting.curves import learning_curves, score_figure
 from eeg2fmri.plotting.instance import instance_figure
@@ -13,6 +13,7 @@ __all__ = [
     "QualityPage",
     "coefficient_figure",
     "comparison_figure",
+    "figure_to_png",
     "figure_to_rgb",
     "instance_figure",
     "learning_curves",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -37,3 +39,10 @@ def figure_to_rgb(figure: Figure) -> NDArray[np.uint8]:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def figure_to_png(figure: Figure) -> bytes:
+    """Draw a figure into the content of a PNG file."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    return content.getvalue()

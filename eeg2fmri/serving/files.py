@@ -11,22 +11,29 @@ from typing import Any
 import numpy as np
 
 from eeg2fmri.config import CleaningConfig
+from eeg2fmri.datasets import VOLUME_MARKER, open_eeg_file, read_clean_eeg, volume_markers
 from eeg2fmri.errors import ConfigError, DatasetError, RequestError
 from eeg2fmri.serving.bundle import Bundle
 
 
-def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path) -> tuple[int, ...]:
+def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path, volume_marker: str = VOLUME_MARKER) -> tuple[int, ...]:
     """Synthesise every volume that an EEG recording allows and write them as NIfTI.
 
     The EEG is cleaned as the model's training data were. The first volume starts `context` TRs after
     the first volume marker, or after the file's start where there is no marker. A JSON sidecar beside
     the image says so (``StartTime``, seconds).
 
+    The gradient artefact is removed from the first marker to the end of the last one's volume. For the store,
+    markers are continued to both ends of the run; here no BOLD file says where those are, and a template
+    subtracted where the scanner did not run would put the artefact into clean EEG.
+
     Parameters
     ----------
     bundle : the model.
-    eeg_path : EEG file that MNE reads, with a ``_channels.tsv`` beside it if it is BIDS.
+    eeg_path : EEG file that `open_eeg_file` reads. Its BIDS tables are looked for beside it:
+        ``_channels.tsv``, and ``_events.tsv`` where the file itself has no volume marker.
     out : ``.nii`` or ``.nii.gz``.
+    volume_marker : description of the scanner's marker, as ``dataset.volume_marker``.
 
     Returns
     -------
@@ -41,7 +48,7 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path) -> tuple[int, ...
     """
     if not out.name.endswith((".nii", ".nii.gz")):
         raise ConfigError(f"{out}: the output must end in .nii or .nii.gz")
-    volumes = bundle.model.synthesise(_read_windows(bundle, eeg_path))
+    volumes = bundle.model.synthesise(_read_windows(bundle, eeg_path, volume_marker))
     tr = float(bundle.signal["tr"])
     sidecar = {
         "RepetitionTime": tr,
@@ -55,25 +62,30 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path) -> tuple[int, ...
     return *volumes.shape[1:], len(volumes)
 
 
-def _read_windows(bundle: Bundle, path: Path) -> np.ndarray:
+def _read_windows(bundle: Bundle, path: Path, volume_marker: str) -> np.ndarray:
     """EEG windows of a recording, cleaned as those of the store were, from its first volume marker on."""
-    from eeg2fmri.datasets import open_eeg_file, read_clean_eeg
-
     if not path.exists():
         raise DatasetError(f"{path}: no such EEG file")
-    beside = path.with_name(path.name.rsplit("_", 1)[0] + "_channels.tsv")
-    raw = open_eeg_file(path, beside if beside.exists() else None)
+    raw = open_eeg_file(path, _beside(path, "channels"), volume_marker=volume_marker)
+    markers = volume_markers(raw, _beside(path, "events"), volume_marker)
+    markers = markers[markers >= 0]  # a table may list volumes from before the EEG
     cleaning = CleaningConfig.model_validate(bundle.settings["cleaning"])
-    eeg = read_clean_eeg(
-        raw, tuple(bundle.settings["channel_types"]), raw.markers, float(bundle.signal["tr"]), cleaning
-    )
-    if not len(raw.markers):
-        logging.getLogger(__name__).warning("%s: no volume marker; the first TR starts with the file", path)
-    onset = float(raw.markers[0]) / eeg.factor if len(raw.markers) else 0.0
+    eeg = read_clean_eeg(raw, tuple(bundle.settings["channel_types"]), markers, float(bundle.signal["tr"]), cleaning)
+    if not len(markers):
+        logging.getLogger(__name__).warning(
+            "%s: no volume marker %s in it or its event table; the first TR starts with the file", path, volume_marker
+        )
+    onset = float(markers[0]) / eeg.factor if len(markers) else 0.0
     try:
         return bundle.windows(eeg.data, eeg.sampling_rate, eeg.channels, onset)
     except RequestError as err:
         raise DatasetError(f"{path}: {err}") from err
+
+
+def _beside(path: Path, kind: str) -> Path | None:
+    """The BIDS table of a kind that lies beside an EEG file."""
+    table = path.with_name(f"{path.name.rsplit('_', 1)[0]}_{kind}.tsv")
+    return table if table.exists() or table.is_symlink() else None  # reading a link without content refuses it
 
 
 def _write_nifti(out: Path, volumes: np.ndarray, affine: np.ndarray, tr: float) -> None:

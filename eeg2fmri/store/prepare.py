@@ -143,7 +143,7 @@ def read_signals(recording: Recording, config: DataConfig) -> Signals:
     eeg = read_clean_eeg(
         raw, config.channel_types, volume_onsets(raw, recording, found, bold.tr, n_volumes), bold.tr, config.cleaning
     )
-    markers = volume_markers(raw, recording)
+    markers = volume_markers(raw, recording.eeg_events_path, recording.volume_marker)
     before = (markers[0] - found.onset) / (bold.tr * raw.sampling_rate) if len(markers) else 0
     alignment = {
         "source": found.source,

@@ -7,9 +7,10 @@ import json
 import os
 import platform
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import mlflow
@@ -53,6 +54,13 @@ class RunLog:
     def figure(self, figure: Figure, path: str) -> None:
         """Log a figure as a PNG artifact."""
         mlflow.log_figure(figure, path)
+
+    def file(self, content: bytes, path: str) -> None:
+        """Log the content of a file as an artifact."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, PurePosixPath(path).name)
+            file.write_bytes(content)
+            mlflow.log_artifact(str(file), str(PurePosixPath(path).parent))
 
     def image(self, figure: Figure, key: str, step: int) -> None:
         """Log a figure as the image of an epoch; the UI shows one panel per key with a step slider."""

@@ -33,8 +33,8 @@ def run(tmp_path, monkeypatch, capsys):
     return command
 
 
-def rows(run, *options):
-    status, out, _ = run("--json", *options)
+def rows(run, *options, json_option=("--json",)):
+    status, out, _ = run(*json_option, *options)
     content = json.loads("\n".join(out))
     return status, {row["recording"]: row for row in content["recordings"]}, content
 
@@ -110,6 +110,14 @@ def test_what_recordings_do_not_share(run, tmp_path):
     assert "not alike: grid: 5×4×3 in 1, 6×4×3 in 1" in lines
     assert "not alike: channels: 4 common; sub-32_task-rest extra Fp2" in lines
     assert "not alike: channels: 4 common; sub-43_task-rest lacks Fp2; extra Pz" in lines
+
+
+def test_empty_options_are_those_not_given(run, tmp_path):
+    """As `mlflow run` passes them."""
+    write_xp1(tmp_path, runs=XP1)
+    empty = [part for option in ("json", "plot", "channel", "volume") for part in (f"--{option}", "")]
+    assert run("--dataset", "xp1", *empty) == run("--dataset", "xp1")
+    assert rows(run, "--dataset", "xp1", json_option=("--json", "true")) == rows(run, "--dataset", "xp1")
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])

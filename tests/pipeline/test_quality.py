@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from pathlib import Path
 
 import mlflow
@@ -12,7 +13,7 @@ import pytest
 
 from eeg2fmri.config import Config, SimulationConfig
 from eeg2fmri.pipeline import preprocess_step
-from eeg2fmri.pipeline.quality import log_quality, quality_of
+from eeg2fmri.pipeline.quality import log_quality, page_of, quality_of
 from eeg2fmri.simulation import simulate
 from eeg2fmri.store import Store, StoredRecording
 from eeg2fmri.tracking import tracked_run
@@ -61,8 +62,14 @@ def recording(rng, subject="sub-01", intervals=(TR,) * (VOLUMES - 1), first=0, *
     return StoredRecording(arrays, known | attributes)
 
 
+def judged(stored):
+    """Numbers and page of a recording."""
+    row = quality_of(stored)
+    return row, page_of(stored, row, bold_shift=SHIFT)
+
+
 def test_numbers_of_a_good_recording(rng):
-    row, page = quality_of(recording(rng), bold_shift=SHIFT)
+    row, page = judged(recording(rng))
     assert (row["recording"], row["channels"], row["volumes"]) == ("sub-01_task-rest", 3, VOLUMES)
     assert row["temporal_snr"] == 50
     assert row["marker_jitter_ms"] == 0
@@ -74,7 +81,7 @@ def test_numbers_of_a_good_recording(rng):
 def test_only_eeg_channels_are_shown_and_judged(rng):
     stored = recording(rng)
     stored.group["spectrum_after"][2] *= 1e6  # the ECG is louder
-    row, page = quality_of(stored, bold_shift=SHIFT)
+    row, page = judged(stored)
     assert row["broken_channels"] == 0
     assert page.channels == ["Fp1", "Cz", "Oz"]
     np.testing.assert_array_equal(page.spectrogram, stored.group["spectrogram"][:, [0, 1, 3]])
@@ -84,14 +91,14 @@ def test_only_eeg_channels_are_shown_and_judged(rng):
 def test_a_broken_channel_is_named(rng):
     stored = recording(rng)
     stored.group["spectrum_after"][3] = 0
-    row, page = quality_of(stored, bold_shift=SHIFT)
+    row, page = judged(stored)
     assert (row["broken_channels"], row["broken"]) == (1, "Oz")
     assert list(page.broken) == [False, False, True]
     assert "broken: 1" in page.facts
 
 
 def test_missing_markers_lie_on_the_run_s_clock(rng):
-    row, page = quality_of(recording(rng, intervals=(TR, 3 * TR + 0.004, TR), first=4), bold_shift=SHIFT)
+    row, page = judged(recording(rng, intervals=(TR, 3 * TR + 0.004, TR), first=4))
     assert row["marker_jitter_ms"] == pytest.approx(4)
     np.testing.assert_allclose(page.marker_times, TR * np.array([5, 8, 9]))
     np.testing.assert_allclose(page.missing_times, TR * np.array([0, 1, 2, 3, 6, 7, 10, 11]))
@@ -100,7 +107,7 @@ def test_missing_markers_lie_on_the_run_s_clock(rng):
 
 def test_a_recording_without_markers_has_no_jitter(rng):
     clock = {"source": "file start", "markers_found": 0, "markers_missing": 0, "first_marker": 0}
-    row, page = quality_of(recording(rng, intervals=(), alignment=clock), bold_shift=SHIFT)
+    row, page = judged(recording(rng, intervals=(), alignment=clock))
     assert np.isnan(row["marker_jitter_ms"])
     assert page.marker_times.shape == page.missing_times.shape == (0,)
 
@@ -109,7 +116,7 @@ def test_what_cleaning_did_is_among_the_facts(rng):
     stored = recording(rng, interpolated=["Fp1", "Cz"])
     stored.group["r_peaks"] = 3.1 + np.cumsum([0.8] * 9 + [1.6] + [0.8] * 9)  # one was not found
     stored.attributes["arrays"].append("r_peaks")
-    row, page = quality_of(stored, bold_shift=SHIFT)
+    row, page = judged(stored)
     assert row["heart_rate"] == pytest.approx(75)
     assert row["interpolated"] == "Fp1, Cz"
     assert page.facts[-2:] == ["75 heart beats/min", "interpolated: 2"]
@@ -133,9 +140,69 @@ def test_pages_overview_and_table_are_logged(rng):
     assert logged["data"][1][logged["columns"].index("marker_jitter_ms")] is None
 
 
+def without(rng, name, subject="sub-02"):
+    """A recording that lacks an array."""
+    stored = recording(rng, subject)
+    del stored.group[name]
+    return stored
+
+
+def warnings_in(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.usefixtures("tracking")
+@pytest.mark.parametrize(
+    ("broken", "names", "reason"),
+    [
+        ("spectrogram", ["sub-01_task-rest", "sub-02_task-rest"], "no quality page (KeyError: 'spectrogram')"),
+        ("mask", ["sub-01_task-rest"], "no quality page or numbers (KeyError: 'mask')"),
+    ],
+)
+def test_a_page_that_cannot_be_made_is_a_warning(broken, names, reason, rng, caplog):
+    recordings = (without(rng, broken), recording(rng))
+    store = Store(Path("memory"), "d" * 64, {"bold_shift": SHIFT}, {}, recordings)
+    drawn: list[None] = []
+    with tracked_run("preprocess", experiment="test") as log:
+        table = log_quality(log, store, on_page=lambda: drawn.append(None))
+    assert warnings_in(caplog) == [f"sub-02_task-rest: {reason}"]
+    assert sorted(table["recording"]) == names
+    assert len(drawn) == 2
+    assert mlflow.get_run(log.run_id).info.status == "FINISHED"
+    artifacts = [item.path for item in mlflow.MlflowClient().list_artifacts(log.run_id, "quality")]
+    assert artifacts == ["quality/overview.png", "quality/sub-01_task-rest.png"]
+
+
+@pytest.mark.usefixtures("tracking")
+def test_a_run_without_any_number_is_finished(rng, caplog):
+    store = Store(Path("memory"), "d" * 64, {"bold_shift": SHIFT}, {}, (without(rng, "mask"),))
+    with tracked_run("preprocess", experiment="test") as log:
+        assert log_quality(log, store).empty
+    assert len(warnings_in(caplog)) == 1
+    assert not mlflow.MlflowClient().list_artifacts(log.run_id, "quality")
+
+
+@pytest.mark.usefixtures("tracking")
+def test_pictures_that_cannot_be_drawn_are_warnings(rng, monkeypatch, caplog):
+    """Much fails only when a figure is drawn into pixels."""
+
+    def fails(*_args, **_options):
+        raise ValueError("no\nfont")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", fails)
+    store = Store(Path("memory"), "d" * 64, {"bold_shift": SHIFT}, {}, (recording(rng),))
+    with tracked_run("preprocess", experiment="test") as log:
+        log_quality(log, store)
+    assert warnings_in(caplog) == [
+        "sub-01_task-rest: no quality page (ValueError: no font)",
+        "no overview of the quality (ValueError: no font)",
+    ]
+    assert list(mlflow.load_table("quality.json", run_ids=[log.run_id])["recording"]) == ["sub-01_task-rest"]
+
+
 def test_the_channels_are_the_recording_s_own(rng):
     stored = dataclasses.replace(recording(rng), picks=(0, 3))  # common to all recordings of the store
-    _, page = quality_of(stored, bold_shift=SHIFT)
+    _, page = judged(stored)
     assert page.channels == ["Fp1", "Cz", "Oz"]
 
 
@@ -154,6 +221,6 @@ def test_the_preprocess_run_holds_the_quality_of_raw_recordings(tmp_path):
     assert (table["channels"] == 5).all()
     assert table["marker_jitter_ms"].max() < 1
     assert table["heart_rate"].between(40, 120).all()
-    _, page = quality_of(store.recordings[0], bold_shift=2)
+    _, page = judged(store.recordings[0])
     assert page.spectrum_before.sum() > 10 * page.spectrum_after.sum()
     assert page.marker_times[-1] == pytest.approx(23 * 0.9)

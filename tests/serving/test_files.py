@@ -32,9 +32,10 @@ def signal(rng):
 def write(tmp_path, signal):
     """Write a BrainVision recording and its channels.tsv; what is not given is the valid one."""
 
-    def written(data=None, names=CHANNELS, markers=True, rate=SAMPLING_RATE):
+    def written(data=None, names=CHANNELS, markers=True, rate=SAMPLING_RATE, marker=("Response", 128)):
         data = signal if data is None else data
-        events = [{"onset": LEAD + n * STEP, "description": 128, "type": "Response"} for n in range(3)]
+        kind, number = marker
+        events = [{"onset": LEAD + n * STEP, "description": number, "type": kind} for n in range(3)]
         pybv.write_brainvision(
             data=data * 1e-6,
             sfreq=rate,
@@ -88,8 +89,8 @@ def test_nilearn_opens_it(bundles, write, out):
 
 def test_without_markers_the_file_starts_the_run(bundles, write, signal, out, caplog):
     bundle = bundles["linear"]
-    synthesise_file(bundle, write(markers=False), out)
-    assert "no volume marker" in caplog.text
+    synthesise_file(bundle, write_events(write(marker=("Stimulus", 1)), [1.5], "S  1"), out)
+    assert "sub-01_task-rest_eeg.vhdr: no volume marker R128 in it or its event table" in caplog.text
     expected = bundle.model.synthesise(bundle.windows(signal.astype(np.float32), SAMPLING_RATE))
     np.testing.assert_allclose(nibabel.load(out).get_fdata(), np.moveaxis(expected, 0, 3), rtol=1e-4)
 
@@ -103,6 +104,50 @@ def test_the_density_is_taken_where_the_store_has_it(bundles, write, signal, out
     np.testing.assert_allclose(nibabel.load(out).get_fdata(), np.moveaxis(expected, 0, 3), rtol=1e-4)
     potential = bundles["linear"].model.synthesise(bundles["linear"].windows(signal, SAMPLING_RATE, onset=LEAD))
     assert np.abs(potential - expected).max() > 1e-3 * np.ptp(expected)
+
+
+def write_events(header, onsets_s, label="R128"):
+    rows = "".join(f"{onset:.4f}\t0\t{label}\n" for onset in onsets_s)
+    table = header.with_name("sub-01_task-rest_events.tsv")
+    table.write_text("onset\tduration\ttrial_type\n1.1\t0\tpress\n" + rows)
+    return header
+
+
+VOLUMES_S = np.array([LEAD + n * STEP for n in range(3)]) / SAMPLING_RATE
+
+
+@pytest.mark.parametrize(
+    ("make", "marker"),
+    [
+        (lambda write: write(marker=("Stimulus", 1)), "S 1"),
+        (lambda write: write_events(write(markers=False), VOLUMES_S), "R128"),
+        (lambda write: write_events(write(marker=("Stimulus", 1)), VOLUMES_S), "R128"),
+        (lambda write: write_events(write(markers=False), VOLUMES_S, "volume"), "volume"),
+        (lambda write: write_events(write(), VOLUMES_S + 0.2), "R128"),
+        (lambda write: write_events(write(markers=False), [VOLUMES_S[0] - TR, *VOLUMES_S]), "R128"),
+    ],
+    ids=["named", "table", "other marker in the file", "named in the table", "file before table", "before the file"],
+)
+def test_the_first_volume_marker_of_the_file_or_its_table_is_time_zero(
+    make, marker, bundles, write, signal, out, caplog
+):
+    bundle = bundles["linear"]
+    synthesise_file(bundle, make(write), out, marker)
+    assert not caplog.text
+    expected = bundle.model.synthesise(bundle.windows(signal.astype(np.float32), SAMPLING_RATE, onset=LEAD))
+    np.testing.assert_allclose(nibabel.load(out).get_fdata(), np.moveaxis(expected, 0, 3), rtol=1e-4)
+
+
+def test_markers_of_the_table_serve_cleaning_too(bundles, write, out):
+    cleaning = CleaningConfig(gradient=True, template=3).model_dump(mode="json")
+    bundle = dataclasses.replace(bundles["linear"], settings={**bundles["linear"].settings, "cleaning": cleaning})
+    synthesise_file(bundle, write(), out)
+    in_the_file = nibabel.load(out).get_fdata()
+    header = out.parents[1] / "eeg" / "sub-01_task-rest_eeg.vhdr"
+    for path in header.parent.iterdir():
+        path.unlink()
+    synthesise_file(bundle, write_events(write(markers=False), VOLUMES_S), out)
+    np.testing.assert_array_equal(nibabel.load(out).get_fdata(), in_the_file)
 
 
 def test_the_eeg_is_cleaned_as_that_of_the_store(bundles, write, rng, out):
@@ -178,7 +223,16 @@ def untyped(path):
     return path
 
 
+def link_without_content(path):
+    path.with_name("sub-01_task-rest_events.tsv").symlink_to("../.git/annex/objects/none")
+    return path
+
+
 FAULTS = {
+    "event table not fetched": (
+        lambda write, signal: link_without_content(write(markers=False)),
+        "events.tsv: its content was never fetched",
+    ),
     "missing": (lambda write, signal: write().with_name("none_eeg.vhdr"), "none_eeg.vhdr: no such EEG file"),
     "corrupt header": (lambda write, signal: corrupt(write()), "not a readable EEG recording"),
     "signals gone": (lambda write, signal: cut(write()), "not a readable EEG recording"),
