@@ -211,11 +211,12 @@ class LinearConfig(Section):
 class FactorisedConfig(Section):
     """A network of few sources, ours: band power → sources over channels and bands → response → components.
 
-    It starts at a reduced-rank regression, whose `sources` see standardised log power with a ridge
-    `penalty` (of the mean variance of a feature) and BOLD without `nuisance` components of noise, and is
-    trained on from there; `hidden` units correct each window's sources (0: none). `members` networks, each
-    without some of the training subjects, are averaged. `drift_cutoff` and `refit` as in `linear`; a
-    refit takes the epochs that were best for validation subjects.
+    It starts at a reduced-rank regression, whose `sources` see standardised log power with the one of the
+    ridge `penalties` (of the mean variance of a feature) that predicts held-out training subjects best, and
+    BOLD without `nuisance` components of noise. It is trained on from there; `hidden` units correct each
+    window's sources (0: none). `members` networks, each without some of the training subjects, are
+    averaged. `drift_cutoff` and `refit` as in `linear`; a refit takes the epochs that were best for
+    validation subjects.
     """
 
     family: Literal["factorised"] = "factorised"
@@ -227,7 +228,7 @@ class FactorisedConfig(Section):
     components: Positive = 64
     bands: Bands = FINE_BANDS
     nuisance: Annotated[int, Field(ge=0)] = 6
-    penalty: Annotated[float, Field(gt=0)] = 0.3
+    penalties: Penalties = (0.3, 1, 3, 10, 30)
     loading_penalties: Penalties = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
     refit: bool = False
     drift_cutoff: Annotated[float, Field(gt=0)] = 128.0

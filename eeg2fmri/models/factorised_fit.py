@@ -58,8 +58,31 @@ def members(subjects: Sequence[str], count: int) -> list[tuple[str, ...]]:
     return [tuple(s for i, s in enumerate(subjects) if i % count != member) for member in range(count)]
 
 
-def fit_sources(
+def choose_penalty(
     moments: Mapping[str, Moments], products: Mapping[str, np.ndarray], config: FactorisedConfig
+) -> float:
+    """The penalty whose sources save most squared error on subjects they were not fitted on.
+
+    The largest one if there is a single subject. Parameters as of `fit_sources`.
+    """
+    if len(moments) == 1:
+        return max(config.penalties)
+
+    def saved(penalty: float) -> float:
+        total = 0.0
+        for held_out, own in moments.items():
+            others = [subject for subject in moments if subject != held_out]
+            fitted = fit_sources({s: moments[s] for s in others}, {s: products[s] for s in others}, config, penalty)
+            coefficients = fitted.weights.astype(np.float64) @ fitted.loadings
+            cross = own.cross[:, : coefficients.shape[1]]
+            total += float((coefficients * (2 * cross - own.features @ coefficients)).sum())
+        return total
+
+    return max(config.penalties, key=saved)
+
+
+def fit_sources(
+    moments: Mapping[str, Moments], products: Mapping[str, np.ndarray], config: FactorisedConfig, penalty: float
 ) -> Sources:
     """Sources and loadings of one member.
 
@@ -68,12 +91,13 @@ def fit_sources(
     moments : of each of its subjects: features (P, standardised) against the K scores followed by
         the K scores without noise.
     products : of each of its subjects: SᵀS of the scores without noise, (K, K).
-    config : sources, penalties.
+    config : sources, penalties of the loadings.
+    penalty : of the sources.
     """
     total = reduce(add, moments.values())
     n_components = total.cross.shape[1] // 2
     ridge = Ridge(_part(total, slice(n_components, None)))
-    regression = ridge.coefficients(config.penalty * np.trace(total.features) / len(total.features))
+    regression = ridge.coefficients(penalty * np.trace(total.features) / len(total.features))
     regression = regression @ _whitening(reduce(add, products.values()))
     _, directions = linalg.eigh(regression.T @ total.features @ regression)
     weights = regression @ directions[:, ::-1][:, : config.sources]

@@ -23,7 +23,7 @@ from eeg2fmri.config import FactorisedConfig
 from eeg2fmri.devices import use_device
 from eeg2fmri.errors import DivergenceError, EvaluationError
 from eeg2fmri.models.factorised import Factorised, Features, build
-from eeg2fmri.models.factorised_fit import fit_sources, members
+from eeg2fmri.models.factorised_fit import choose_penalty, fit_sources, members
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
 from eeg2fmri.models.linear import bands_with_bins, bins_between, lag_shapes, log_band_power
 from eeg2fmri.models.ridge import Moments
@@ -78,6 +78,7 @@ class Start:
     fitted: FittedModel
     train: Windows
     batches: Sequence[dict[str, Any]]
+    penalty: float
 
 
 def fit_factorised_model(
@@ -102,6 +103,7 @@ def fit_factorised_model(
         "device": device,
         "backend": keras.backend.backend(),
         "best_epoch": state.best_epoch,
+        "penalty": start.penalty,
         "start_r2_temporal": state.history["val/r2_temporal"][0],
     }
     return FitResult(start.fitted, state.history, state.best_epoch, facts, config.refit)
@@ -129,7 +131,8 @@ def _start(
     products = {c.subject: np.zeros((len(basis), len(basis))) for c in courses}
     for course in courses:
         products[course.subject] += course.clean.T @ course.clean
-    starts = [fit_sources({s: moments[s] for s in p}, {s: products[s] for s in p}, config) for p in parts]
+    penalty = choose_penalty(moments, products, config)
+    starts = [fit_sources({s: moments[s] for s in p}, {s: products[s] for s in p}, config, penalty) for p in parts]
     network = build(config, features, starts, basis, train.mean_volume(config.bold_scaling), seed=settings.seed)
     model = SourcesModel(network.scores.input, network.scores.output)
     optimiser = keras.optimizers.Adam(config.training.learning_rate)
@@ -140,7 +143,9 @@ def _start(
         {name: ops.convert_to_tensor(array) for name, array in _targets(course, parts, courses, tr, config).items()}
         for course in courses
     ]
-    return Start(model, network, fitted_model(config, KerasNetwork(network.synthesiser), train), train, batches)
+    return Start(
+        model, network, fitted_model(config, KerasNetwork(network.synthesiser), train), train, batches, penalty
+    )
 
 
 def _course(

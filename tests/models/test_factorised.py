@@ -7,7 +7,7 @@ import pytest
 from eeg2fmri.config import FactorisedConfig
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.models.factorised import Features, build
-from eeg2fmri.models.factorised_fit import Sources, fit_sources, members
+from eeg2fmri.models.factorised_fit import Sources, choose_penalty, fit_sources, members
 from eeg2fmri.models.ridge import Moments
 
 CHANNELS, BINS, CONTEXT, BANDS, SOURCES, COMPONENTS, GRID = 5, 11, 4, 3, 2, 6, (4, 3, 2)
@@ -28,7 +28,7 @@ def planted(rng, n=400, features=12, rank=2, noise=0.5):
 
 def test_finds_the_planted_relation(rng):
     moments, relation = planted(rng)
-    found = fit_sources(*moments, FactorisedConfig(sources=2, penalty=1e-3))
+    found = fit_sources(*moments, FactorisedConfig(sources=2), 1e-3)
     assert found.weights.shape == (12, 2)
     np.testing.assert_allclose(found.weights @ found.loadings, relation, atol=0.15)
 
@@ -37,7 +37,7 @@ def test_fewer_sources_explain_less(rng):
     moments, relation = planted(rng)
     errors = []
     for sources in (1, 2):
-        found = fit_sources(*moments, FactorisedConfig(sources=sources, penalty=1e-3))
+        found = fit_sources(*moments, FactorisedConfig(sources=sources), 1e-3)
         assert np.linalg.matrix_rank(found.weights @ found.loadings) == sources
         errors.append(np.abs(found.weights @ found.loadings - relation).mean())
     assert errors[0] > 2 * errors[1]
@@ -45,7 +45,7 @@ def test_fewer_sources_explain_less(rng):
 
 def test_sources_vary_by_one(rng):
     moments, _ = planted(rng)
-    found = fit_sources(*moments, FactorisedConfig(sources=2))
+    found = fit_sources(*moments, FactorisedConfig(sources=2), 0.3)
     total = moments[0]["a"] + moments[0]["b"] + moments[0]["c"]
     np.testing.assert_allclose(np.diag(found.weights.T @ total.features @ found.weights) / total.freedom, 1, rtol=1e-4)
 
@@ -55,8 +55,17 @@ def test_scores_that_no_source_predicts_get_no_loading(rng):
     s[:, 0] += x[:, 0]
     moments = {n: Moments.of(x[i::3], np.concatenate([s, s], axis=1)[i::3], 100) for i, n in enumerate("abc")}
     products = {n: s[i::3].T @ s[i::3] for i, n in enumerate("abc")}
-    found = fit_sources(moments, products, FactorisedConfig(sources=1))
+    found = fit_sources(moments, products, FactorisedConfig(sources=1), 0.3)
     assert np.abs(found.loadings[0, 0]) > 3 * np.abs(found.loadings[0, 1:]).max()
+
+
+def test_noise_asks_for_a_larger_penalty(rng):
+    config = FactorisedConfig(sources=2, penalties=(1e-3, 0.3, 30, 3000))
+    clean, noisy = (planted(rng, n=60, features=40, noise=noise)[0] for noise in (0.1, 60.0))
+    assert choose_penalty(*clean, config) < 1
+    assert choose_penalty(*noisy, config) > 1
+    only = {"a": clean[0]["a"]}, {"a": clean[1]["a"]}
+    assert choose_penalty(*only, config) == 3000
 
 
 def test_every_subject_is_left_out_once():
