@@ -60,7 +60,7 @@ def local_cluster(workers: int) -> Any:
 
     # Dask would have its workers hand freed memory back after every 64 KiB: faulting it in anew doubled
     # the time of a recording.
-    one_core = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
+    one_core = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "RAYON_NUM_THREADS": 1}
     with dask.config.set({"distributed.nanny.pre-spawn-environ": one_core}), _children_without_interrupt():
         return LocalCluster(
             n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL

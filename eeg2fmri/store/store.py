@@ -57,7 +57,7 @@ class StoredArray:
     def __getitem__(self, index: Any) -> np.ndarray:
         try:
             found = np.asarray(self.array[index])
-        except (ValueError, OSError) as err:  # a chunk that is cut short, or out of reach
+        except (ValueError, OSError, RuntimeError) as err:  # a chunk that is cut short, or out of reach
             raise StoreError(
                 f"{self.where}: cannot be read ({type(err).__name__}); preprocess the dataset again"
             ) from err
