@@ -1,13 +1,15 @@
 """The `factorised` family: a network of few sources between band power and BOLD components.
 
-Symbols: B batch, C channels, F frequencies, T context, b bands, M members, R sources, K components.
+Symbols: B batch, C channels, F frequencies, T context, b bands, M members, R sources, H response shapes,
+K components.
 
-    eeg (B, C, F, T) ── log power per band ──> (B, T, C·b) ── sources ──> (B, T, M, R)
-        ── response over the context ──> (B, M, R) ── loadings ──> scores (B, M, K)
-        ── mean of the members ──> components + mean volume ──> (B, X, Y, Z)
+    eeg (B, C, F, T) ── log power per band ──> (B, T, C·b) ─┬─ sources ──> (B, T, M, R)
+        ── response over the context ──> (B, M, R) ── loadings ──> (B, M, K) ── mean of the members ──> (B, K)
+                                                            └─ linear path ──> (B, K)
+    scores (B, K), their weighted mean ── components + mean volume ──> (B, X, Y, Z)
 
 Every window of the context goes through the same weights, so lags, channels × bands and components are
-factors of the prediction rather than one weight for each of their combinations.
+factors of the prediction rather than one weight for each of their combinations. The linear path has those.
 """
 
 from __future__ import annotations
@@ -107,6 +109,33 @@ class ResponseLoadings(keras.layers.Layer):
         return {**super().get_config(), "components": self.components}
 
 
+@keras.saving.register_keras_serializable(PACKAGE)
+class LinearPath(keras.layers.Layer):
+    """A regression of component scores through H shapes of response, (B, T, P) → (B, K). Nothing is trained.
+
+    shapes: (T, H).  coefficients: (P·H, K), in the order (P, H).
+    """
+
+    def __init__(self, shapes: int, components: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.settings = {"shapes": shapes, "components": components}
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        _, context, features = input_shape
+        h, k = self.settings["shapes"], self.settings["components"]
+        self.shapes = self.add_weight(name="shapes", shape=(context, h), initializer="zeros", trainable=False)
+        self.coefficients = self.add_weight(
+            name="coefficients", shape=(features * h, k), initializer="zeros", trainable=False
+        )
+
+    def call(self, x: Any) -> Any:
+        answered = ops.matmul(ops.transpose(x, (0, 2, 1)), self.shapes)
+        return ops.matmul(ops.reshape(answered, (-1, self.coefficients.shape[0])), self.coefficients)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **self.settings}
+
+
 @dataclass(frozen=True)
 class Features:
     """What band power is standardised by, and what it answers to.
@@ -121,8 +150,19 @@ class Features:
 
 
 @dataclass(frozen=True)
+class Regression:
+    """What the linear path computes.
+
+    shapes: (T, H), of the response.  coefficients: (C·b·H, K), for standardised log power.
+    """
+
+    shapes: np.ndarray
+    coefficients: np.ndarray
+
+
+@dataclass(frozen=True)
 class Factorised:
-    """The network up to the scores of every member, and whole."""
+    """The network up to the scores of every member, and whole; both share their layers."""
 
     scores: keras.Model
     synthesiser: keras.Model
@@ -132,6 +172,7 @@ def build(
     config: FactorisedConfig,
     features: Features,
     starts: Sequence[Sources],
+    linear: Regression | None,
     basis: np.ndarray,
     mean_volume: np.ndarray,
     *,
@@ -144,6 +185,7 @@ def build(
     config : sizes.
     features : scaling of band power and the response.
     starts : of every member, from `factorised_fit`.
+    linear : the linear path; ``None`` where its share is 0.
     basis : (K, X·Y·Z), orthonormal.
     mean_volume : (X, Y, Z).
     seed : of the hidden units and the dropout.
@@ -155,11 +197,14 @@ def build(
     volumes = PrincipalVolumes(mean_volume.shape, name="volume")
     eeg = keras.Input(shape, name="eeg")
     x = power(eeg)
-    if config.dropout:
-        x = keras.layers.Dropout(config.dropout, seed=seed, name="dropout")(x)
-    scores = keras.Model(eeg, answer(sources(x)), name="scores")
-    averaged = ops.mean(scores(eeg), axis=1)
-    synthesiser = keras.Model(eeg, volumes(averaged), name="synthesiser")
+    members = answer(sources(keras.layers.Dropout(config.dropout, seed=seed, name="dropout")(x)))
+    scores = ops.mean(members, axis=1)
+    if linear is not None:
+        path = LinearPath(linear.shapes.shape[1], len(basis), name="linear_path")
+        scores = (1 - config.linear_share) * scores + config.linear_share * path(x)
+        path.shapes.assign(linear.shapes)
+        path.coefficients.assign(linear.coefficients)
+    whole = keras.Model(eeg, volumes(scores), name="synthesiser")
     power.bins.assign(features.bins)
     power.centre.assign(features.centre)
     power.scale.assign(features.scale)
@@ -168,4 +213,4 @@ def build(
     answer.loadings.assign(np.stack([start.loadings for start in starts]))
     volumes.mean.assign(mean_volume.ravel())
     volumes.basis.assign(basis)
-    return Factorised(scores, synthesiser)
+    return Factorised(keras.Model(eeg, members, name="scores"), whole)

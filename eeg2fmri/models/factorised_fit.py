@@ -8,8 +8,14 @@ sources are found by reduced-rank ridge regression on whitened scores, freed of 
 their weights on the scores by ridge regression with held-out subjects, as in the `linear` family. A
 member is this fit without some of the training subjects.
 
+BOLD also follows few of the features. A gate on each, the square root of the strength with which it
+predicts all components together in the ridge regression before, makes the ridge penalty that of a
+group lasso over the components (adaptive ridge), and weak features fade.
+
 References
 ----------
+Grandvalet 1998, Proc. ICANN 201 (adaptive ridge). Obozinski, Taskar & Jordan 2010, Stat. Comput. 20:231
+(a feature's coefficients for all targets as a group).
 Izenman 1975, J. Multivariate Anal. 5:248 and Mukherjee & Zhu 2011, Stat. Anal. Data Min. 4:612
 (reduced-rank regression, with a ridge penalty). Breiman 1996, Machine Learning 24:123 (averaging of fits on parts).
 """
@@ -29,6 +35,8 @@ from eeg2fmri.errors import ConfigError
 from eeg2fmri.models.ridge import Moments, Ridge, gains_held_out
 
 WEAK = 0.1  # of the mean variance: directions weaker than this count for little
+CLOSED = 1e-3  # of the mean squared strength: no gate closes for good
+FAINT = 1e-2  # of the largest deviation of a score: fainter ones count no more than that
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,26 @@ def members(subjects: Sequence[str], count: int) -> list[tuple[str, ...]]:
             f"set members=1 or add subjects"
         )
     return [tuple(s for i, s in enumerate(subjects) if i % count != member) for member in range(count)]
+
+
+def choose_gates(moments: Mapping[str, Moments], config: FactorisedConfig) -> np.ndarray:
+    """Gates of the features, (P,), of mean square about 1; all 1 without rounds, or where nothing predicts anything.
+
+    Parameters as of `fit_sources`.
+    """
+    n_components = next(iter(moments.values())).cross.shape[1] // 2
+    each = [_part(own, slice(n_components)) for own in moments.values()]
+    total = reduce(add, each)
+    unit = np.sqrt(total.targets / total.freedom)
+    unit = np.maximum(unit, FAINT * unit.max())
+    gates = np.ones(len(total.features))
+    for _ in range(config.gate_rounds):
+        coefficients = gates[:, None] * _ridge([own.scaled(gates) for own in each], config.penalties)
+        if not coefficients.any():
+            return np.ones(len(gates))
+        squared = np.square(coefficients / unit).sum(axis=1)
+        gates = (squared / squared.mean() + CLOSED) ** 0.25
+    return gates
 
 
 def choose_penalty(
@@ -117,13 +145,20 @@ def _loadings(
 ) -> np.ndarray:
     """Regression of the measured scores on the sources, each score's penalty by held-out subjects, (R, K)."""
     each = [_through(_part(own, scores), weights) for own in moments.values()]
+    return _ridge(each, config.loading_penalties).astype(np.float32)
+
+
+def _ridge(each: Sequence[Moments], penalties: Sequence[float]) -> np.ndarray:
+    """Coefficients (P, K), each target's penalty, of the mean variance of a feature, by held-out subjects.
+
+    The largest one if there is a single subject.
+    """
     ridge = Ridge(reduce(add, each))
-    penalties = np.asarray(config.loading_penalties) * np.trace(ridge.moments.features) / len(ridge.moments.features)
+    scaled = np.asarray(penalties) * np.trace(ridge.moments.features) / len(ridge.moments.features)
     if len(each) == 1:
-        return ridge.coefficients(float(penalties[-1])).astype(np.float32)
-    gains = gains_held_out(ridge, each, (), penalties)
-    chosen = np.where(gains.max(axis=0) > 0, penalties[gains.argmax(axis=0)], np.inf)
-    return ridge.coefficients(chosen).astype(np.float32)
+        return ridge.coefficients(float(scaled.max()))
+    gains = gains_held_out(ridge, each, (), scaled)
+    return ridge.coefficients(np.where(gains.max(axis=0) > 0, scaled[gains.argmax(axis=0)], np.inf))
 
 
 def _part(moments: Moments, targets: slice) -> Moments:

@@ -1,7 +1,6 @@
 """Fitting the `factorised` family: a start in closed form, then gradient steps on whole recordings.
 
-n instances of one recording, W its windows, C channels, b bands, P = C·b features, K components, M members,
-q drift waves.
+n instances of one recording, C channels, F frequencies, T context, K components, M members, q drift waves.
 
 A step takes one recording, since only over time can drifts and means be told from what the EEG explains.
 Epoch 0 is the start itself, so training is kept only where it helps validation subjects.
@@ -22,31 +21,21 @@ from keras import ops
 from eeg2fmri.config import FactorisedConfig
 from eeg2fmri.devices import use_device
 from eeg2fmri.errors import DivergenceError, EvaluationError
-from eeg2fmri.models.factorised import Factorised, Features, build
-from eeg2fmri.models.factorised_fit import choose_penalty, fit_sources, members
+from eeg2fmri.models.factorised import Factorised, build
+from eeg2fmri.models.factorised_fit import members
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
-from eeg2fmri.models.linear import bands_with_bins, bins_between, lag_shapes, log_band_power
-from eeg2fmri.models.ridge import Moments
+from eeg2fmri.models.linear import bands_with_bins
 from eeg2fmri.progress import progress_display
-from eeg2fmri.signals import drift_waves, noise_components, principal_components, without_drift
+from eeg2fmri.signals import principal_components
 from eeg2fmri.store import Windows
 from eeg2fmri.training import backend
 from eeg2fmri.training.callbacks import Checkpoints, OnEpoch, Progressing, replay
 from eeg2fmri.training.closed_form import validation_scores
+from eeg2fmri.training.courses import Courses
 from eeg2fmri.training.linear import everyone, volumes_without_drift
 from eeg2fmri.training.settings import FitResult, FitSettings, fitted_model
 
 MEMORY = 2**28  # bytes of all recordings' volumes at once, as in the linear family
-
-
-@dataclass(frozen=True)
-class Course:
-    """A training recording: subject, log power (W, C, b), drift-free scores (n, K) as measured and without noise."""
-
-    subject: str
-    power: np.ndarray
-    measured: np.ndarray
-    clean: np.ndarray
 
 
 class SourcesModel(keras.Model):
@@ -115,109 +104,27 @@ def _start(
     """Fit the closed form, and put what gradient steps need around it."""
     keras.utils.set_random_seed(settings.seed)
     parts = members([recording.subject for recording in train.recordings], config.members)
-    tr = 1 / float(frequencies[0])
     edges = np.stack(list(bands_with_bins(config.bands, frequencies).values()))
     basis = principal_components(
-        lambda: volumes_without_drift(train, config.bold_scaling, tr, config.drift_cutoff),
+        lambda: volumes_without_drift(train, config.bold_scaling, 1 / float(frequencies[0]), config.drift_cutoff),
         config.components,
         memory=MEMORY,
     )
-    courses = [
-        _course(train, number, volumes, basis, edges, frequencies, config)
-        for number, volumes in enumerate(volumes_without_drift(train, config.bold_scaling, tr, config.drift_cutoff))
-    ]
-    features = _features(courses, edges, frequencies, train.context, tr, config)
-    moments = _moments(courses, features, tr, config)
-    products = {c.subject: np.zeros((len(basis), len(basis))) for c in courses}
-    for course in courses:
-        products[course.subject] += course.clean.T @ course.clean
-    penalty = choose_penalty(moments, products, config)
-    starts = [fit_sources({s: moments[s] for s in p}, {s: products[s] for s in p}, config, penalty) for p in parts]
-    network = build(config, features, starts, basis, train.mean_volume(config.bold_scaling), seed=settings.seed)
+    courses = Courses.read(config, train, frequencies, edges, basis)
+    starts, penalty = courses.sources(parts)
+    mean_volume = train.mean_volume(config.bold_scaling)
+    network = build(config, courses.features, starts, courses.regression(), basis, mean_volume, seed=settings.seed)
     model = SourcesModel(network.scores.input, network.scores.output)
     optimiser = keras.optimizers.Adam(config.training.learning_rate)
     model.compile(optimizer=optimiser, jit_compile=backend.compile_with_xla(device))
     model.optimizer.build(model.trainable_variables)
     # Tensors, since PyTorch's steps take what they are given.
     batches = [
-        {name: ops.convert_to_tensor(array) for name, array in _targets(course, parts, courses, tr, config).items()}
-        for course in courses
+        {name: ops.convert_to_tensor(array) for name, array in targets.items()} for targets in courses.targets(parts)
     ]
     return Start(
         model, network, fitted_model(config, KerasNetwork(network.synthesiser), train), train, batches, penalty
     )
-
-
-def _course(
-    train: Windows,
-    number: int,
-    volumes: np.ndarray,
-    basis: np.ndarray,
-    edges: np.ndarray,
-    frequencies: np.ndarray,
-    config: FactorisedConfig,
-) -> Course:
-    """What a recording's drift-free `volumes` (n, V) and its spectrogram say."""
-    recording = train.recordings[number]
-    power = log_band_power(np.moveaxis(recording.spectrogram, 0, -1)[None], frequencies, edges)[0]
-    scores = volumes @ basis.T
-    inside = recording.mask.ravel()
-    mean = recording.statistics.voxel_mean.ravel()[inside] / recording.statistics.sd
-    noise = noise_components(volumes[:, inside], mean, config.nuisance)
-    clean = scores - (noise @ (noise.T @ scores)).astype(np.float32)
-    return Course(recording.subject, np.moveaxis(power, 2, 0), scores, clean)
-
-
-def _features(
-    courses: Sequence[Course],
-    edges: np.ndarray,
-    frequencies: np.ndarray,
-    context: int,
-    tr: float,
-    config: FactorisedConfig,
-) -> Features:
-    """Standardisation of log power, by its deviation within recordings after the response."""
-    response = lag_shapes("haemodynamic", context, tr)[:, 0]
-    answered = [_answered(c.power, response, len(c.measured)) for c in courses]
-    varying = np.concatenate([without_drift(a, tr, config.drift_cutoff) for a in answered]).std(axis=0)
-    return Features(
-        bins=np.stack([bins_between(frequencies, e) for e in edges], axis=1).astype(np.float32),
-        centre=np.concatenate([c.power for c in courses]).mean(axis=0),
-        scale=np.divide(1, varying, out=np.zeros_like(varying), where=varying > 1e-4),
-        response=response,
-    )
-
-
-def _answered(power: np.ndarray, response: np.ndarray, n: int) -> np.ndarray:
-    """Log power (W, C, b) through the response over each instance's context, (n, C, b)."""
-    return np.lib.stride_tricks.sliding_window_view(power, len(response), axis=0)[:n] @ response
-
-
-def _moments(courses: Sequence[Course], features: Features, tr: float, config: FactorisedConfig) -> dict[str, Moments]:
-    """Of each subject: features against measured and clean scores."""
-    result: dict[str, Moments] = {}
-    for course in courses:
-        n = len(course.measured)
-        x = _answered((course.power - features.centre) * features.scale, features.response, n).reshape(n, -1)
-        x = without_drift(x, tr, config.drift_cutoff)
-        freedom = n - drift_waves(n, tr, config.drift_cutoff).shape[1]
-        own = Moments.of(x, np.concatenate([course.measured, course.clean], axis=1), freedom)
-        result[course.subject] = result[course.subject] + own if course.subject in result else own
-    return result
-
-
-def _targets(
-    course: Course, parts: Sequence[Sequence[str]], courses: Sequence[Course], tr: float, config: FactorisedConfig
-) -> dict[str, np.ndarray]:
-    """What a step compares the members' scores of this recording with."""
-    deviation = np.concatenate([c.clean for c in courses]).std(axis=0)
-    return {
-        "scores": course.clean,
-        "waves": drift_waves(len(course.clean), tr, config.drift_cutoff).astype(np.float32),
-        "members": np.array([course.subject in part for part in parts], np.float32),
-        # Between errors of volumes, where a few noisy components decide, and equal components.
-        "weights": 1 / np.maximum(deviation, deviation.max() * 1e-3),
-    }
 
 
 def _train(

@@ -6,8 +6,8 @@ import pytest
 
 from eeg2fmri.config import FactorisedConfig
 from eeg2fmri.errors import ConfigError
-from eeg2fmri.models.factorised import Features, build
-from eeg2fmri.models.factorised_fit import Sources, choose_penalty, fit_sources, members
+from eeg2fmri.models.factorised import Features, Regression, build
+from eeg2fmri.models.factorised_fit import Sources, choose_gates, choose_penalty, fit_sources, members
 from eeg2fmri.models.ridge import Moments
 
 CHANNELS, BINS, CONTEXT, BANDS, SOURCES, COMPONENTS, GRID = 5, 11, 4, 3, 2, 6, (4, 3, 2)
@@ -68,6 +68,30 @@ def test_noise_asks_for_a_larger_penalty(rng):
     assert choose_penalty(*only, config) == 3000
 
 
+def test_gates_open_for_the_features_that_predict(rng):
+    n, informative = 300, [2, 7]
+    moments = {}
+    for subject in ("a", "b", "c"):
+        x = rng.standard_normal((n, 12))
+        scores = x[:, informative] @ rng.standard_normal((2, COMPONENTS)) + 2 * rng.standard_normal((n, COMPONENTS))
+        moments[subject] = Moments.of(x, np.concatenate([scores, scores], axis=1), n)
+    closed = [feature for feature in range(12) if feature not in informative]
+    ratios = []
+    for rounds in (1, 3):
+        gates = choose_gates(moments, FactorisedConfig(gate_rounds=rounds))
+        assert gates.shape == (12,)
+        assert (gates > 0).all()
+        ratios.append(gates[informative].min() / gates[closed].max())
+    assert 1 < ratios[0] < ratios[1]
+    np.testing.assert_array_equal(choose_gates(moments, FactorisedConfig(gate_rounds=0)), np.ones(12))
+
+
+def test_gates_stay_open_where_nothing_predicts(rng):
+    x = rng.standard_normal((300, 12))
+    moments = {s: Moments.of(x[i::3], np.zeros((100, 2 * COMPONENTS)), 100) for i, s in enumerate("abc")}
+    np.testing.assert_array_equal(choose_gates(moments, FactorisedConfig()), np.ones(12))
+
+
 def test_every_subject_is_left_out_once():
     parts = members(["d", "a", "c", "b"], 3)
     assert len(parts) == 3
@@ -95,21 +119,26 @@ def network(rng):
         )
         for _ in range(3)
     ]
+    linear = Regression(
+        rng.standard_normal((CONTEXT, 2)).astype("float32"),
+        rng.standard_normal((CHANNELS * BANDS * 2, COMPONENTS)).astype("float32"),
+    )
     basis = np.linalg.qr(rng.standard_normal((24, COMPONENTS)))[0].T.astype("float32")
     mean = rng.standard_normal(GRID).astype("float32")
-    config = FactorisedConfig(components=COMPONENTS, hidden=7)
-    return build(config, features, starts, basis, mean), features, starts, basis, mean
+    config = FactorisedConfig(components=COMPONENTS, hidden=7, linear_share=0.3)
+    return build(config, features, starts, linear, basis, mean), features, starts, linear, basis, mean
 
 
 def test_starts_as_the_closed_form_says(network, rng):
-    built, features, starts, basis, mean = network
+    built, features, starts, linear, basis, mean = network
     eeg = rng.random((8, CHANNELS, BINS, CONTEXT)).astype("float32") + 0.1
     power = np.log(np.einsum("ncft,fb->ntcb", eeg**2, features.bins))
     x = ((power - features.centre) * features.scale).reshape(8, CONTEXT, -1)
     answered = np.einsum("ntp,t->np", x, features.response)
     scores = np.stack([answered @ s.weights @ s.loadings for s in starts], axis=1)
     np.testing.assert_allclose(built.scores(eeg), scores, rtol=1e-3, atol=1e-3)
-    volumes = (scores.mean(axis=1) @ basis).reshape(8, *GRID) + mean
+    path = np.einsum("ntp,th->nph", x, linear.shapes).reshape(8, -1) @ linear.coefficients
+    volumes = ((0.7 * scores.mean(axis=1) + 0.3 * path) @ basis).reshape(8, *GRID) + mean
     np.testing.assert_allclose(built.synthesiser(eeg), volumes, rtol=1e-3, atol=1e-3)
 
 

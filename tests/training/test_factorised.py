@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eeg2fmri.config import FactorisedConfig, RecordingTraining
+from eeg2fmri.config import FactorisedConfig, LinearConfig, RecordingTraining
 from eeg2fmri.errors import ConfigError, DivergenceError, ModelError
 from eeg2fmri.store import Windows
 from eeg2fmri.training import FitSettings, fit
@@ -80,7 +80,7 @@ def test_a_checkpoint_of_another_configuration_is_refused(parts, tmp_path, refus
 
 
 def test_a_refit_takes_everyone_and_the_best_epochs(parts):
-    options = config(epochs=2, hidden=0, dropout=0.0)
+    options = config(epochs=2, hidden=0, dropout=0.0, linear_share=0.0)
     once, again = (fit(options.model_copy(update={"refit": refit}), *parts, FREQUENCIES) for refit in (False, True))
     assert (once.refitted, again.refitted) == (False, True)
     assert again.history == once.history
@@ -90,6 +90,24 @@ def test_a_refit_takes_everyone_and_the_best_epochs(parts):
     assert expected.best_epoch == again.best_epoch == 2, "else the test says nothing"
     eeg = stranger.eeg(np.arange(9))
     np.testing.assert_allclose(again.model.synthesise(eeg), expected.model.synthesise(eeg), rtol=1e-4)
+
+
+def test_with_nearly_all_the_share_it_is_the_linear_family(parts):
+    options = config(epochs=1, linear_share=0.999999)
+    linear = LinearConfig(bands=options.bands, components=5, drift_cutoff=options.drift_cutoff, refit=True)
+    first, *others = parts[0].recordings
+    same = fit(linear, Windows([first], CONTEXT), Windows(others, CONTEXT), FREQUENCIES, FitSettings())
+    eeg = parts[1].eeg(np.arange(len(parts[1])))
+    expected = same.model.synthesise(eeg)
+    found = fit(options, *parts, FREQUENCIES, FitSettings()).model.synthesise(eeg)
+    assert np.ptp(expected, axis=0).max() > 10
+    np.testing.assert_allclose(found - found.mean(axis=0), expected - expected.mean(axis=0), atol=0.01)
+
+
+def test_a_single_subject_has_no_linear_path(parts):
+    train = Windows(parts[0].recordings[:1], CONTEXT)
+    model = fit(config(epochs=1, members=1), train, parts[1], FREQUENCIES, FitSettings()).model.network.model
+    assert "linear_path" not in [layer.name for layer in model.layers]
 
 
 def test_members_need_subjects(parts, refuses):
