@@ -103,7 +103,11 @@ def _on_tensorflow(device: str, gpu_memory_limit: int | None) -> str:
         else:
             tf.config.experimental.set_memory_growth(gpus[0], True)
     except RuntimeError as err:  # TensorFlow computes already, for a model that was loaded before
-        if gpu_memory_limit or (chosen == "cpu") != (not tf.config.get_visible_devices("GPU")):
+        other = (chosen == "cpu") != (not tf.config.get_visible_devices("GPU"))
+        if gpu_memory_limit and chosen == "gpu" and not other:
+            limits = [each.memory_limit for each in tf.config.get_logical_device_configuration(gpus[0]) or ()]
+            other = limits != [gpu_memory_limit]
+        if other:
             raise ConfigError(f"run.device={device}: TensorFlow runs already with another setting ({err})") from err
     return chosen
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
@@ -68,6 +69,8 @@ class TestDevices:
         monkeypatch.setattr(tf.config, "set_visible_devices", late)
         monkeypatch.setattr(tf.config, "set_logical_device_configuration", late)
         monkeypatch.setattr(tf.config.experimental, "set_memory_growth", late)
+        limited = [SimpleNamespace(memory_limit=1024)]
+        monkeypatch.setattr(tf.config, "get_logical_device_configuration", lambda *_: limited)
 
     @pytest.mark.usefixtures("running")
     @pytest.mark.parametrize(("device", "limit"), [("cpu", None), ("gpu", 2048)])
@@ -76,9 +79,9 @@ class TestDevices:
             devices.use_device(device, limit)
 
     @pytest.mark.usefixtures("running")
-    @pytest.mark.parametrize("device", ["auto", "gpu"])
-    def test_device_that_is_in_use_already_is_taken_as_it_is(self, device):
-        assert devices.use_device(device, None) == "gpu"
+    @pytest.mark.parametrize(("device", "limit"), [("auto", None), ("gpu", None), ("gpu", 1024)])
+    def test_device_that_is_in_use_already_is_taken_as_it_is(self, device, limit):
+        assert devices.use_device(device, limit) == "gpu"
 
     def test_unknown_device_is_refused(self, calls, gpus, refuses):
         gpus()

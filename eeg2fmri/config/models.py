@@ -211,14 +211,15 @@ class LinearConfig(Section):
 class FactorisedConfig(Section):
     """A network of few sources, ours: band power → sources over channels and bands → response → components.
 
-    `linear_share` of the prediction is the regression of family `linear` (its defaults, these bands), a path
-    that the sources correct; it is fitted in closed form and not trained on. The sources start at a
-    reduced-rank regression: on standardised log power, each feature let through by a gate, its strength in a
-    ridge regression (`gate_rounds` times over, 0: no gates); with the one of the ridge `penalties` (of the mean
-    variance of a feature) that predicts held-out training subjects best; to BOLD without `nuisance`
-    components of noise. They are trained on from there; `hidden` units correct each window's sources (0:
-    none). `members` networks, each without some of the training subjects, are averaged. `drift_cutoff` and
-    `refit` as in `linear`; a refit takes the epochs that were best for validation subjects.
+    `linear_share` of the prediction is a linear path, the regression of family `linear` (its defaults, these
+    bands), fitted in closed form and not trained on; the rest is the sources'. They start at a reduced-rank
+    regression: on standardised log power, each feature let through by a gate, its strength in a ridge
+    regression (`gate_rounds` times over, 0: no gates); with the one of the ridge `penalties` (of the mean
+    variance of a feature), and of the `loading_penalties` for each component, that predicts held-out training
+    subjects best; to BOLD without `nuisance` components of noise. They are trained on from there; `hidden`
+    units correct each window's sources (0: none). `members` networks, each without some of the training
+    subjects, are averaged. `drift_cutoff` and `refit` as in `linear`; a refit takes the epochs that were best
+    for validation subjects.
     """
 
     family: Literal["factorised"] = "factorised"

@@ -33,7 +33,7 @@ from eeg2fmri.models.layers import (
     TopographicalAttention,
     l2,
 )
-from eeg2fmri.models.spec import block_shapes
+from eeg2fmri.models.spec import check_shapes
 
 Shape = tuple[int, int, int]
 
@@ -90,6 +90,7 @@ def build(
     SpecError
         If an architecture does not fit its input.
     """
+    check_shapes(config, eeg_shape, grid)
     mean = mean_volume if config.start_at_mean else None
     decoder, coefficients = _decoder(config, eeg_shape[0], grid, seed, mean, basis)
     # On PyTorch a model knows its weights by path: of two that share one, only one would have its gradient reset.
@@ -107,8 +108,6 @@ def build(
 
 
 def _eeg_encoder(config: Calhas2022Config, shape: Shape) -> keras.Model:
-    axes = ("channel", "frequency", "context")
-    block_shapes(shape, config.eeg, max_pool=config.max_pool, name="eeg encoder", axes=axes)
     eeg = x = keras.Input(shape, name="eeg")
     scores = None
     if config.attends:
@@ -119,7 +118,6 @@ def _eeg_encoder(config: Calhas2022Config, shape: Shape) -> keras.Model:
 
 
 def _fmri_encoder(config: Calhas2022Config, grid: Shape) -> keras.Model:
-    block_shapes(grid, config.fmri, max_pool=config.max_pool, name="fmri encoder", axes=("x", "y", "z"))
     shape = bold_shape(config, grid)
     fmri = keras.Input(shape, name="fmri")
     features = layers.Reshape((*grid, 1))(fmri) if shape == grid else layers.Permute((2, 3, 4, 1))(fmri)

@@ -5,8 +5,8 @@ response), K components, R sources, M members.
 
 BOLD follows a few sources, so the regression of component scores on band power has a low rank. Its
 sources are found by reduced-rank ridge regression on whitened scores, freed of physiological noise;
-their weights on the scores by ridge regression with held-out subjects, as in the `linear` family. A
-member is this fit without some of the training subjects.
+their loadings on the scores by ridge regression. All penalties are chosen by subjects whom nothing of
+this was fitted on. A member is this fit without some of the training subjects.
 
 BOLD also follows few of the features. A gate on each, the square root of the strength with which it
 predicts all components together in the ridge regression before, makes the ridge penalty that of a
@@ -47,6 +47,16 @@ class Sources:
     loadings: np.ndarray
 
 
+@dataclass(frozen=True)
+class Penalties:
+    """Of the ridge regressions, in units of the mean variance of a feature: of the sources, and of each score's
+    loadings (K,), infinite where no source predicts a score.
+    """
+
+    sources: float
+    loadings: np.ndarray
+
+
 def members(subjects: Sequence[str], count: int) -> list[tuple[str, ...]]:
     """Subjects of each member: of `count` members, every subject is left out by one; a single one has all.
 
@@ -66,51 +76,37 @@ def members(subjects: Sequence[str], count: int) -> list[tuple[str, ...]]:
     return [tuple(s for i, s in enumerate(subjects) if i % count != member) for member in range(count)]
 
 
-def choose_gates(moments: Mapping[str, Moments], config: FactorisedConfig) -> np.ndarray:
-    """Gates of the features, (P,), of mean square about 1; all 1 without rounds, or where nothing predicts anything.
-
-    Parameters as of `fit_sources`.
-    """
-    n_components = next(iter(moments.values())).cross.shape[1] // 2
-    each = [_part(own, slice(n_components)) for own in moments.values()]
-    total = reduce(add, each)
-    unit = np.sqrt(total.targets / total.freedom)
-    unit = np.maximum(unit, FAINT * unit.max())
-    gates = np.ones(len(total.features))
-    for _ in range(config.gate_rounds):
-        coefficients = gates[:, None] * _ridge([own.scaled(gates) for own in each], config.penalties)
-        if not coefficients.any():
-            return np.ones(len(gates))
-        squared = np.square(coefficients / unit).sum(axis=1)
-        gates = (squared / squared.mean() + CLOSED) ** 0.25
-    return gates
-
-
-def choose_penalty(
+def choose_penalties(
     moments: Mapping[str, Moments], products: Mapping[str, np.ndarray], config: FactorisedConfig
-) -> float:
-    """The penalty whose sources save most squared error on subjects they were not fitted on.
+) -> Penalties:
+    """The penalties that save most squared error on subjects whom nothing was fitted on, gates included.
 
-    The largest one if there is a single subject. Parameters as of `fit_sources`.
+    The largest ones if there is a single subject. Parameters as of `fit_sources`.
     """
+    grid = np.asarray(config.loading_penalties)
+    n_components = len(next(iter(products.values())))
     if len(moments) == 1:
-        return max(config.penalties)
-
-    def saved(penalty: float) -> float:
-        total = 0.0
-        for held_out, own in moments.items():
-            others = [subject for subject in moments if subject != held_out]
-            fitted = fit_sources({s: moments[s] for s in others}, {s: products[s] for s in others}, config, penalty)
-            coefficients = fitted.weights.astype(np.float64) @ fitted.loadings
-            cross = own.cross[:, : coefficients.shape[1]]
-            total += float((coefficients * (2 * cross - own.features @ coefficients)).sum())
-        return total
-
-    return max(config.penalties, key=saved)
+        return Penalties(max(config.penalties), np.full(n_components, grid.max()))
+    saved = np.zeros((len(config.penalties), len(grid), n_components))
+    for held_out, own in moments.items():
+        others = [subject for subject in moments if subject != held_out]
+        fold = _Fit.of([moments[s] for s in others], [products[s] for s in others], config)
+        for row, penalty in enumerate(config.penalties):
+            weights = fold.weights(penalty)
+            unseen = _through(_part(own, slice(n_components)), weights)
+            ridge = fold.loadings(weights)
+            saved[row] += [ridge.saved(each * _unit(ridge), unseen) for each in grid]
+    gains = np.maximum(saved.max(axis=1), 0).sum(axis=1)
+    _, sources, row = max(zip(gains, config.penalties, range(len(gains)), strict=True))  # of equals the larger penalty
+    chosen = np.where(saved[row].max(axis=0) > 0, grid[saved[row].argmax(axis=0)], np.inf)
+    return Penalties(sources, chosen)
 
 
 def fit_sources(
-    moments: Mapping[str, Moments], products: Mapping[str, np.ndarray], config: FactorisedConfig, penalty: float
+    moments: Mapping[str, Moments],
+    products: Mapping[str, np.ndarray],
+    config: FactorisedConfig,
+    penalties: Penalties,
 ) -> Sources:
     """Sources and loadings of one member.
 
@@ -119,19 +115,76 @@ def fit_sources(
     moments : of each of its subjects: features (P, standardised) against the K scores followed by
         the K scores without noise.
     products : of each of its subjects: SᵀS of the scores without noise, (K, K).
-    config : sources, penalties of the loadings.
-    penalty : of the sources.
+    config : sources, rounds and penalties of the gates.
+    penalties : what `choose_penalties` found.
     """
-    total = reduce(add, moments.values())
-    n_components = total.cross.shape[1] // 2
-    ridge = Ridge(_part(total, slice(n_components, None)))
-    regression = ridge.coefficients(penalty * np.trace(total.features) / len(total.features))
-    regression = regression @ _whitening(reduce(add, products.values()))
-    _, directions = linalg.eigh(regression.T @ total.features @ regression)
-    weights = regression @ directions[:, ::-1][:, : config.sources]
-    power = np.sqrt(np.diag(weights.T @ total.features @ weights) / total.freedom)
-    weights = weights / np.where(power > 0, power, np.inf)
-    return Sources(weights.astype(np.float32), _loadings(moments, weights, slice(n_components), config))
+    fitted = _Fit.of(list(moments.values()), list(products.values()), config)
+    weights = fitted.weights(penalties.sources)
+    ridge = fitted.loadings(weights)
+    loadings = ridge.coefficients(penalties.loadings * _unit(ridge))
+    return Sources(weights.astype(np.float32), loadings.astype(np.float32))
+
+
+def choose_gates(each: Sequence[Moments], config: FactorisedConfig) -> np.ndarray:
+    """Gates of the features, (P,), of mean square about 1; all 1 without rounds, or where nothing predicts anything.
+
+    Parameters
+    ----------
+    each : moments of every subject: features (P) against the K scores.
+    config : rounds, penalties.
+    """
+    total = reduce(add, each)
+    unit = np.sqrt(total.targets / total.freedom)
+    unit = np.maximum(unit, FAINT * unit.max())
+    gates = np.ones(len(total.features))
+    for _ in range(config.gate_rounds):
+        coefficients = gates[:, None] * _regression([own.scaled(gates) for own in each], config.penalties)
+        if not coefficients.any():
+            return np.ones(len(gates))
+        squared = np.square(coefficients / unit).sum(axis=1)
+        gates = (squared / squared.mean() + CLOSED) ** 0.25
+    return gates
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What the sources of some subjects, for every penalty, are made from.
+
+    gates: (P,).  measured: gated features against the scores.  clean: against those without noise.
+    whitening: (K, K).  count: of sources.
+    """
+
+    gates: np.ndarray
+    measured: Moments
+    clean: Ridge
+    whitening: np.ndarray
+    count: int
+
+    @classmethod
+    def of(cls, moments: Sequence[Moments], products: Sequence[np.ndarray], config: FactorisedConfig) -> _Fit:
+        k = len(products[0])
+        gates = choose_gates([_part(own, slice(k)) for own in moments], config)
+        total = reduce(add, moments).scaled(gates)
+        clean = Ridge(_part(total, slice(k, None)))
+        return cls(gates, _part(total, slice(k)), clean, _whitening(reduce(add, products)), config.sources)
+
+    def weights(self, penalty: float) -> np.ndarray:
+        """Sources of unit deviation, the strongest first, (P, R), for features without gates."""
+        features = self.measured.features
+        regression = self.clean.coefficients(penalty * _unit(self.clean)) @ self.whitening
+        _, directions = linalg.eigh(regression.T @ features @ regression)
+        weights = regression @ directions[:, ::-1][:, : self.count]
+        power = np.sqrt(np.diag(weights.T @ features @ weights) / self.measured.freedom)
+        return self.gates[:, None] * weights / np.where(power > 0, power, np.inf)
+
+    def loadings(self, weights: np.ndarray) -> Ridge:
+        """Regressions of the measured scores on the sources."""
+        return Ridge(_through(self.measured, weights / self.gates[:, None]))
+
+
+def _unit(ridge: Ridge) -> float:
+    """Mean variance of a feature."""
+    return float(np.trace(ridge.moments.features) / len(ridge.moments.features))
 
 
 def _whitening(products: np.ndarray) -> np.ndarray:
@@ -140,24 +193,16 @@ def _whitening(products: np.ndarray) -> np.ndarray:
     return (vectors / np.sqrt(np.maximum(values, 0) + WEAK * values.mean())) @ vectors.T
 
 
-def _loadings(
-    moments: Mapping[str, Moments], weights: np.ndarray, scores: slice, config: FactorisedConfig
-) -> np.ndarray:
-    """Regression of the measured scores on the sources, each score's penalty by held-out subjects, (R, K)."""
-    each = [_through(_part(own, scores), weights) for own in moments.values()]
-    return _ridge(each, config.loading_penalties).astype(np.float32)
-
-
-def _ridge(each: Sequence[Moments], penalties: Sequence[float]) -> np.ndarray:
+def _regression(each: Sequence[Moments], penalties: Sequence[float]) -> np.ndarray:
     """Coefficients (P, K), each target's penalty, of the mean variance of a feature, by held-out subjects.
 
     The largest one if there is a single subject.
     """
     ridge = Ridge(reduce(add, each))
-    scaled = np.asarray(penalties) * np.trace(ridge.moments.features) / len(ridge.moments.features)
+    scaled = np.asarray(penalties) * _unit(ridge)
     if len(each) == 1:
         return ridge.coefficients(float(scaled.max()))
-    gains = gains_held_out(ridge, each, (), scaled)
+    gains = gains_held_out(ridge, each, (), scaled.tolist())
     return ridge.coefficients(np.where(gains.max(axis=0) > 0, scaled[gains.argmax(axis=0)], np.inf))
 
 

@@ -160,9 +160,12 @@ class FixedFourierFeatures(keras.layers.Layer):
     """
 
     def call(self, z: Any) -> Any:
-        size = z.shape[-1]
-        frequencies = ops.convert_to_tensor([math.pi * 2 ** (i / size) for i in range(size)], dtype=z.dtype)
-        return ops.cos(ops.sum(z, axis=-1, keepdims=True) * frequencies)
+        dtype, size = z.dtype, z.shape[-1]
+        frequencies = ops.convert_to_tensor([math.pi * 2 ** (i / size) for i in range(size)], dtype="float32")
+        phases = (
+            ops.sum(ops.cast(z, "float32"), axis=-1, keepdims=True) * frequencies
+        )  # of many turns: half lacks digits
+        return ops.cast(ops.cos(phases), dtype)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import math
 
-from eeg2fmri.config import BlockSpec, Triple
+from eeg2fmri.config import BlockSpec, Calhas2022Config, Triple
 from eeg2fmri.errors import SpecError
 
 Axes = tuple[str, str, str]
-EEG_AXES: Axes = ("channel", "frequency", "time")
+EEG_AXES: Axes = ("channel", "frequency", "context")
 FMRI_AXES: Axes = ("x", "y", "z")
 
 
@@ -66,6 +66,24 @@ def block_shapes(
             shape = _window(shape, spec.pool, spec.pool_stride, where, "pool", axes, "a smaller kernel or stride")
         shapes.append(shape)
     return shapes
+
+
+def check_shapes(config: Calhas2022Config, eeg_shape: Triple, grid: Triple) -> None:
+    """Refuse encoders that do not fit.
+
+    Parameters
+    ----------
+    eeg_shape : (C, F, T).
+    grid : (X, Y, Z).
+
+    Raises
+    ------
+    SpecError
+        If a kernel or a pool is longer than its input.
+    """
+    block_shapes(eeg_shape, config.eeg, max_pool=config.max_pool, name="eeg encoder", axes=EEG_AXES)
+    if config.aligns:
+        block_shapes(grid, config.fmri, max_pool=config.max_pool, name="fmri encoder", axes=FMRI_AXES)
 
 
 def block_macs(shape: Triple, spec: BlockSpec, filters: int, *, max_pool: bool = True) -> int:

@@ -15,7 +15,7 @@ from eeg2fmri.errors import ConfigError, GateRefusal, LeakageError, ModelError
 from eeg2fmri.pipeline.data import preprocess_step, simulate_step
 from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step, recordings_to_score
 from eeg2fmri.pipeline.promote import promote_step
-from eeg2fmri.pipeline.train import train_step
+from eeg2fmri.pipeline.train import check_training, train_step
 from eeg2fmri.search.study import search_step
 from eeg2fmri.simulation import read_best_r2
 from eeg2fmri.store import Store, recordings_digest, split_subjects
@@ -68,7 +68,9 @@ def main_job(
         assert root is not None  # checked above
         store, _ = preprocess_step(config, root, workdir / "store", workers=workers, scheduler=scheduler,
                                    allow_failures=allow_failures)  # fmt: skip
-        recordings_to_score(config, store, "test")  # better refused now than after hours of training
+        # Better refused now than after hours of training.
+        recordings_to_score(config, store, "test")
+        check_training(config, config.models, store)
         if trials:
             storage = f"sqlite:///{(workdir / 'optuna.db').resolve()}"
             study = f"main-{store.digest[:8]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from eeg2fmri.store import Split, Store, Windows, check_digest, split_subjects
 from eeg2fmri.tracking import RunLog, finished_run, log_bundle, tracked_run
 from eeg2fmri.tracking.registry import version_exists
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
-from eeg2fmri.training import FitResult, FitSettings, fit
+from eeg2fmri.training import FitResult, FitSettings, check_feasible, fit
 
 logger = logging.getLogger(__name__)
 TRAIN_CODE = ("signals", "store", "models", "evaluation", "training", "serving")
@@ -41,6 +42,17 @@ class TrainResult:
     skipped: bool
 
 
+def check_training(config: Config, models: Sequence[ModelConfig], store: Store) -> None:
+    """Refuse what training these models on this store could not finish, before any of it starts."""
+    check_digest(store, config.run.store_digest)
+    split = split_subjects(store.subjects, config.split)
+    train, validation = (Windows(store.of(part), store.context) for part in (split.train, split.validation))
+    use_backend(config.run.backend, deterministic=config.run.deterministic)
+    settings = FitSettings(device=config.run.device, gpu_memory_limit=config.run.gpu_memory_limit)
+    for model in models:
+        check_feasible(model, train, validation, settings)
+
+
 def train_step(config: Config, variant: str | None, store: Store, workdir: Path) -> TrainResult:
     """Train the configured model called `variant` and register it.
 
@@ -48,7 +60,7 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
     on from its last checkpoint under ``workdir/checkpoints``.
     """
     model = config.model(variant)
-    check_digest(store, config.run.store_digest)
+    check_training(config, [model], store)
     split = split_subjects(store.subjects, config.split)
     settings = {
         "model": model.model_dump(mode="json"),

@@ -13,11 +13,11 @@ import numpy as np
 
 from eeg2fmri.config import FactorisedConfig, LinearConfig
 from eeg2fmri.models.factorised import Features, Regression
-from eeg2fmri.models.factorised_fit import Sources, choose_gates, choose_penalty, fit_sources
+from eeg2fmri.models.factorised_fit import Penalties, Sources, choose_penalties, fit_sources
 from eeg2fmri.models.linear import bins_between, lag_shapes, log_band_power
 from eeg2fmri.models.linear_fit import Series, fit_linear
 from eeg2fmri.models.ridge import Moments
-from eeg2fmri.signals import drift_waves, noise_components, without_drift
+from eeg2fmri.signals import BoldStatistics, drift_waves, noise_components, without_drift
 from eeg2fmri.store import Windows
 from eeg2fmri.training.linear import volumes_without_drift
 
@@ -75,15 +75,14 @@ class Courses:
         )
         return cls(config, tr, recordings, features)
 
-    def sources(self, parts: Sequence[Sequence[str]]) -> tuple[list[Sources], float]:
-        """The sources of every member, by its subjects, and their penalty."""
+    def sources(self, parts: Sequence[Sequence[str]]) -> tuple[list[Sources], Penalties]:
+        """The sources of every member, by its subjects, and their penalties."""
         moments, products = self._moments(), self._products()
-        gates = choose_gates(moments, self.config)
-        gated = {subject: own.scaled(gates) for subject, own in moments.items()}
-        penalty = choose_penalty(gated, products, self.config)
-        fits = [fit_sources({s: gated[s] for s in p}, {s: products[s] for s in p}, self.config, penalty) for p in parts]
-        opened = gates[:, None].astype(np.float32)
-        return [Sources(opened * fit.weights, fit.loadings) for fit in fits], penalty
+        penalties = choose_penalties(moments, products, self.config)
+        return [
+            fit_sources({s: moments[s] for s in part}, {s: products[s] for s in part}, self.config, penalties)
+            for part in parts
+        ], penalties
 
     def regression(self) -> Regression | None:
         """The linear path, if it has a share, and several subjects to choose its penalties by."""
@@ -129,6 +128,18 @@ class Courses:
         return result
 
 
+def voxel_means(statistics: BoldStatistics, scaling: str) -> np.ndarray:
+    """Mean intensity of every voxel in the unit that its fluctuations have under a scaling, (x, y, z).
+
+    With ``"volume"``, whose unit differs from volume to volume, that of ``"recording"``.
+    """
+    mean = statistics.voxel_mean
+    if scaling == "psc":
+        return np.where(mean > 0, np.float32(100), np.float32(0))
+    unit = statistics.voxel_sd if scaling == "voxel" else np.full_like(mean, statistics.sd)
+    return np.divide(mean, unit, out=np.zeros_like(mean), where=unit > 0)
+
+
 def _course(
     config: FactorisedConfig,
     train: Windows,
@@ -143,7 +154,7 @@ def _course(
     power = log_band_power(np.moveaxis(recording.spectrogram, 0, -1)[None], frequencies, edges)[0]
     scores = volumes @ basis.T
     inside = recording.mask.ravel()
-    mean = recording.statistics.voxel_mean.ravel()[inside] / recording.statistics.sd
+    mean = voxel_means(recording.statistics, config.bold_scaling).ravel()[inside]
     noise = noise_components(volumes[:, inside], mean, config.nuisance)
     clean = scores - (noise @ (noise.T @ scores)).astype(np.float32)
     return Course(recording.subject, power, scores, clean)

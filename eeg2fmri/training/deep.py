@@ -13,7 +13,6 @@ import keras
 
 from eeg2fmri.config import Calhas2022Config, TrainingConfig
 from eeg2fmri.devices import use_device
-from eeg2fmri.errors import ConfigError
 from eeg2fmri.models.calhas2022 import Calhas2022, build
 from eeg2fmri.models.fitted import KerasNetwork
 from eeg2fmri.progress import progress_display
@@ -31,10 +30,6 @@ def fit_deep_model(
     config: Calhas2022Config, train: Windows, validation: Windows, settings: FitSettings, on_epoch: OnEpoch | None
 ) -> FitResult:
     options = config.training
-    if options.batch_size > len(train):
-        raise ConfigError(
-            f"training.batch_size {options.batch_size} is larger than the training set of {len(train)} windows"
-        )
     device = use_device(settings.device, settings.gpu_memory_limit)
     backend.check_precision(options.precision, device)
     distribution = backend.data_parallel(settings.devices, device, options.batch_size)

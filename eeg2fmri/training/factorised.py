@@ -111,7 +111,7 @@ def _start(
         memory=MEMORY,
     )
     courses = Courses.read(config, train, frequencies, edges, basis)
-    starts, penalty = courses.sources(parts)
+    starts, penalties = courses.sources(parts)
     mean_volume = train.mean_volume(config.bold_scaling)
     network = build(config, courses.features, starts, courses.regression(), basis, mean_volume, seed=settings.seed)
     model = SourcesModel(network.scores.input, network.scores.output)
@@ -122,9 +122,8 @@ def _start(
     batches = [
         {name: ops.convert_to_tensor(array) for name, array in targets.items()} for targets in courses.targets(parts)
     ]
-    return Start(
-        model, network, fitted_model(config, KerasNetwork(network.synthesiser), train), train, batches, penalty
-    )
+    fitted = fitted_model(config, KerasNetwork(network.synthesiser), train)
+    return Start(model, network, fitted, train, batches, penalties.sources)
 
 
 def _train(

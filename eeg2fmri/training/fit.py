@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eeg2fmri.config import FactorisedConfig, LinearConfig, MeanConfig, ModelConfig
-from eeg2fmri.errors import LeakageError
 from eeg2fmri.store import Windows
+from eeg2fmri.training.feasible import check_feasible
 from eeg2fmri.training.linear import fit_linear_model
 from eeg2fmri.training.mean import fit_mean_model
 from eeg2fmri.training.settings import FitResult, FitSettings
@@ -38,16 +38,10 @@ def fit(
 
     Raises
     ------
-    LeakageError
-        If a subject is in both parts.
-    ConfigError
-        If a batch is larger than the training set, or the device is not there.
-    SpecError
-        If the architecture does not fit the shapes.
+    LeakageError, ConfigError, SpecError
+        What `check_feasible` refuses, before anything is trained.
     """
-    both = {r.subject for r in train.recordings} & {r.subject for r in validation.recordings}
-    if both:
-        raise LeakageError(f"{', '.join(sorted(both))} in train and in validation; split by subject")
+    check_feasible(config, train, validation, settings)
     if isinstance(config, LinearConfig):
         return fit_linear_model(config, train, validation, frequencies, on_epoch)
     if isinstance(config, MeanConfig):

@@ -21,10 +21,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from eeg2fmri.errors import ConfigError
 from eeg2fmri.models.calhas2022 import Calhas2022
 from eeg2fmri.signals import EegStatistics, standardise_eeg
 from eeg2fmri.store import Windows
+from eeg2fmri.training.feasible import complete
 from eeg2fmri.training.fluctuations import Components, Fluctuations
 from eeg2fmri.training.losses import (
     component_squared_error,
@@ -202,21 +202,3 @@ class PairData(keras.utils.PyDataset):
     def _start(self, epoch: int) -> None:
         self.epoch = epoch
         self.order = np.random.default_rng((self.seed, epoch)).permutation(self.rows)
-
-
-def complete(windows: Windows, volumes: int) -> np.ndarray:
-    """Instances that have `volumes` consecutive volumes of their recording from their own on.
-
-    Raises
-    ------
-    ConfigError
-        If a recording has none.
-    """
-    each = [windows.indices(number) for number in range(len(windows.recordings))]
-    for recording, rows in zip(windows.recordings, each, strict=True):
-        if len(rows) < volumes:
-            raise ConfigError(
-                f"volumes: {volumes} at once, but {recording.name} has {len(rows)} with an EEG context; "
-                f"set volumes={len(rows)} or less"
-            )
-    return np.concatenate([rows[: len(rows) - volumes + 1] for rows in each])

@@ -7,10 +7,13 @@ import pytest
 from eeg2fmri.config import FactorisedConfig
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.models.factorised import Features, Regression, build
-from eeg2fmri.models.factorised_fit import Sources, choose_gates, choose_penalty, fit_sources, members
+from eeg2fmri.models.factorised_fit import Penalties, Sources, choose_gates, choose_penalties, fit_sources, members
 from eeg2fmri.models.ridge import Moments
 
 CHANNELS, BINS, CONTEXT, BANDS, SOURCES, COMPONENTS, GRID = 5, 11, 4, 3, 2, 6, (4, 3, 2)
+
+
+ALL = np.full(COMPONENTS, 1e-3)
 
 
 def planted(rng, n=400, features=12, rank=2, noise=0.5):
@@ -28,7 +31,7 @@ def planted(rng, n=400, features=12, rank=2, noise=0.5):
 
 def test_finds_the_planted_relation(rng):
     moments, relation = planted(rng)
-    found = fit_sources(*moments, FactorisedConfig(sources=2), 1e-3)
+    found = fit_sources(*moments, FactorisedConfig(sources=2), Penalties(1e-3, ALL))
     assert found.weights.shape == (12, 2)
     np.testing.assert_allclose(found.weights @ found.loadings, relation, atol=0.15)
 
@@ -37,7 +40,7 @@ def test_fewer_sources_explain_less(rng):
     moments, relation = planted(rng)
     errors = []
     for sources in (1, 2):
-        found = fit_sources(*moments, FactorisedConfig(sources=sources), 1e-3)
+        found = fit_sources(*moments, FactorisedConfig(sources=sources), Penalties(1e-3, ALL))
         assert np.linalg.matrix_rank(found.weights @ found.loadings) == sources
         errors.append(np.abs(found.weights @ found.loadings - relation).mean())
     assert errors[0] > 2 * errors[1]
@@ -45,36 +48,55 @@ def test_fewer_sources_explain_less(rng):
 
 def test_sources_vary_by_one(rng):
     moments, _ = planted(rng)
-    found = fit_sources(*moments, FactorisedConfig(sources=2), 0.3)
+    found = fit_sources(*moments, FactorisedConfig(sources=2), Penalties(0.3, ALL))
     total = moments[0]["a"] + moments[0]["b"] + moments[0]["c"]
     np.testing.assert_allclose(np.diag(found.weights.T @ total.features @ found.weights) / total.freedom, 1, rtol=1e-4)
 
 
-def test_scores_that_no_source_predicts_get_no_loading(rng):
-    x, s = rng.standard_normal((300, 12)), rng.standard_normal((300, COMPONENTS))
+def test_scores_that_nothing_predicts_get_no_loading(rng):
+    """Their error on subjects whom sources and loadings were not fitted on tells."""
+    x, s = rng.standard_normal((600, 40)), rng.standard_normal((600, COMPONENTS))
     s[:, 0] += x[:, 0]
-    moments = {n: Moments.of(x[i::3], np.concatenate([s, s], axis=1)[i::3], 100) for i, n in enumerate("abc")}
-    products = {n: s[i::3].T @ s[i::3] for i, n in enumerate("abc")}
-    found = fit_sources(moments, products, FactorisedConfig(sources=1), 0.3)
-    assert np.abs(found.loadings[0, 0]) > 3 * np.abs(found.loadings[0, 1:]).max()
+    moments = {n: Moments.of(x[i::4], np.concatenate([s, s], axis=1)[i::4], 150) for i, n in enumerate("abcd")}
+    products = {n: s[i::4].T @ s[i::4] for i, n in enumerate("abcd")}
+    config = FactorisedConfig(sources=2, gate_rounds=1)
+    penalties = choose_penalties(moments, products, config)
+    assert np.isfinite(penalties.loadings[0])
+    assert np.isinf(penalties.loadings[1:]).sum() >= 3
+    found = fit_sources(moments, products, config, penalties)
+    assert np.abs(found.loadings[:, 0]).max() > 0.2
+    assert not found.loadings[:, np.isinf(penalties.loadings)].any()
 
 
 def test_noise_asks_for_a_larger_penalty(rng):
     config = FactorisedConfig(sources=2, penalties=(1e-3, 0.3, 30, 3000))
     clean, noisy = (planted(rng, n=60, features=40, noise=noise)[0] for noise in (0.1, 60.0))
-    assert choose_penalty(*clean, config) < 1
-    assert choose_penalty(*noisy, config) > 1
-    only = {"a": clean[0]["a"]}, {"a": clean[1]["a"]}
-    assert choose_penalty(*only, config) == 3000
+    sure, unsure = choose_penalties(*clean, config), choose_penalties(*noisy, config)
+    assert sure.sources < 1
+    assert sure.loadings.max() < unsure.loadings.min()
+    only = choose_penalties({"a": clean[0]["a"]}, {"a": clean[1]["a"]}, config)
+    assert only.sources == 3000
+    np.testing.assert_array_equal(only.loadings, np.full(COMPONENTS, 10))
+
+
+def test_noise_teaches_next_to_nothing(rng):
+    """What a held-out subject judges was fitted without it, or noise would seem to be predicted."""
+    x, s = rng.standard_normal((700, 100)), rng.standard_normal((700, COMPONENTS))
+    moments = {n: Moments.of(x[i::7], np.concatenate([s, s], axis=1)[i::7], 100) for i, n in enumerate("abcdefg")}
+    products = {n: s[i::7].T @ s[i::7] for i, n in enumerate("abcdefg")}
+    config = FactorisedConfig()
+    found = fit_sources(moments, products, config, choose_penalties(moments, products, config))
+    predicted = rng.standard_normal((2000, 100)) @ found.weights @ found.loadings
+    assert np.square(predicted).mean() < 0.02  # of the scores' variance, all of it lost
 
 
 def test_gates_open_for_the_features_that_predict(rng):
     n, informative = 300, [2, 7]
-    moments = {}
-    for subject in ("a", "b", "c"):
+    moments = []
+    for _ in range(3):
         x = rng.standard_normal((n, 12))
         scores = x[:, informative] @ rng.standard_normal((2, COMPONENTS)) + 2 * rng.standard_normal((n, COMPONENTS))
-        moments[subject] = Moments.of(x, np.concatenate([scores, scores], axis=1), n)
+        moments.append(Moments.of(x, scores, n))
     closed = [feature for feature in range(12) if feature not in informative]
     ratios = []
     for rounds in (1, 3):
@@ -88,7 +110,7 @@ def test_gates_open_for_the_features_that_predict(rng):
 
 def test_gates_stay_open_where_nothing_predicts(rng):
     x = rng.standard_normal((300, 12))
-    moments = {s: Moments.of(x[i::3], np.zeros((100, 2 * COMPONENTS)), 100) for i, s in enumerate("abc")}
+    moments = [Moments.of(x[i::3], np.zeros((100, COMPONENTS)), 100) for i in range(3)]
     np.testing.assert_array_equal(choose_gates(moments, FactorisedConfig()), np.ones(12))
 
 

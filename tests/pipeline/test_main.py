@@ -11,7 +11,7 @@ import pytest
 
 import eeg2fmri.pipeline
 from eeg2fmri.config import Config
-from eeg2fmri.errors import ConfigError, GateRefusal, StoreError
+from eeg2fmri.errors import ConfigError, GateRefusal, SpecError, StoreError
 from eeg2fmri.pipeline import data, evaluate, main, main_job, train
 from eeg2fmri.pipeline.evaluate import Evaluation
 from eeg2fmri.pipeline.main import JobResult, summary
@@ -103,6 +103,14 @@ def test_the_runs_hold_what_the_design_says(first):
     assert run["train-linear"].metrics["test/r2_temporal"] == score
     assert run["simulate"].metrics["truth/best_r2_temporal"] > 0
     assert 0 < result.best_reachable < 1
+
+
+def test_what_a_later_model_cannot_do_is_refused_before_the_first_is_trained(job, first, refuses):
+    linear = CONFIG["models"][0]
+    # Published kernels, which 5 channels are too few for.
+    with refuses(SpecError, r"eeg encoder, block 1, axis 0 \(channel\): kernel 7"):
+        job(models=[linear | {"components": 4}, {"family": "calhas2022"}])
+    assert not [run for run in all_runs() if run.data.params.get("model.components") == "4"]
 
 
 def test_the_parent_keeps_the_summary(first):

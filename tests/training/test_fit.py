@@ -338,12 +338,21 @@ class TestRefusals:
             learn(deep_config(batch_size=64), train, validation)
         assert learn(deep_config(batch_size=63, epochs=1), train, validation).history["train/loss"]
 
-    def test_gpu_without_gpu(self, train, validation, monkeypatch):
+    def test_volumes_in_a_row_leave_fewer_windows(self, train, validation):
+        with pytest.raises(ConfigError, match=r"training\.batch_size 60 is larger .* 57"):
+            learn(deep_config(volumes=3, batch_size=60), train, validation)
+
+    def test_validation_that_is_too_short_to_be_scored(self, train, validation):
+        with pytest.raises(ConfigError, match=r"volumes: 22 in a row are needed, but sub-.* has 21"):
+            learn(deep_config(volumes=21, batch_size=3), train, validation)
+
+    @pytest.mark.parametrize("config", [deep_config(), LinearConfig()])
+    def test_gpu_without_gpu(self, config, train, validation, monkeypatch):
         import tensorflow as tf
 
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
         with pytest.raises(ConfigError, match="no GPU"):
-            learn(deep_config(), train, validation, FitSettings(device="gpu"))
+            learn(config, train, validation, FitSettings(device="gpu"))
 
     def test_architecture_that_does_not_fit(self, train, validation):
         from eeg2fmri.config import BlockSpec
