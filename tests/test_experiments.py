@@ -137,7 +137,7 @@ def test_the_readme_lists_every_experiment():
     text = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`([\w/.{},-]+\.(?:yaml|py|ipynb))`", text))
     listed = {name for entry in named for name in expand(entry)}
-    there = {*FILES, "tutorial.ipynb", *(f"benchmarks/{p.name}" for p in (EXPERIMENTS / "benchmarks").glob("*.py"))}
+    there = {*FILES, "tutorial.ipynb", *(p.relative_to(EXPERIMENTS).as_posix() for p in EXPERIMENTS.rglob("*.py"))}
     assert there - listed == set()
     assert {name for name in listed if not (EXPERIMENTS / name).exists()} == set()
 

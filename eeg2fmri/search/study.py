@@ -52,7 +52,7 @@ def search_step(
 
     Returns
     -------
-    `config` with the best model in the place of its base.
+    `config` with the best model in the place of its base, for this store alone (`run.store_digest`).
     """
     base = _base(config)
     check_digest(store, config.run.store_digest)
@@ -67,7 +67,7 @@ def search_step(
         if left > 0:
             _optimize(found, _Objective(config, base, store), left, timeout)
         best = _best_model(found, base, config.search)
-        tuned = _with_model(config, base, best)
+        tuned = _with_model(config, base, best, store.digest)
         _write(tuned, out)
         _log_study(log, found, out)
         return tuned
@@ -207,9 +207,10 @@ def _run_params(run_id: str) -> dict[str, Any]:
     return tree
 
 
-def _with_model(config: Config, base: Calhas2022Config, best: Calhas2022Config) -> Config:
+def _with_model(config: Config, base: Calhas2022Config, best: Calhas2022Config, digest: str) -> Config:
     models = (best, *(m for m in config.models if m != base))  # `train` takes the first
-    return config.model_copy(update={"models": models})
+    run = config.run.model_copy(update={"store_digest": digest})
+    return config.model_copy(update={"models": models, "run": run})
 
 
 def _write(config: Config, out: Path) -> None:

@@ -89,6 +89,7 @@ def fit_factorised_model(
             _epoch(start, epoch, settings.seed)
     facts = {
         "parameters": int(start.network.scores.count_params()),
+        "components": int(start.network.scores.output_shape[-1]),
         "device": device,
         "backend": keras.backend.backend(),
         "best_epoch": state.best_epoch,

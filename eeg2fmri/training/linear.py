@@ -86,6 +86,7 @@ def _facts(fitted: LinearFit) -> dict[str, str | int | float]:
     predicted = np.isfinite(fitted.chosen)
     return {
         "parameters": int(fitted.coefficients.size),
+        "components": fitted.coefficients.shape[1],  # fewer than asked for where the volumes vary in fewer directions
         "components_predicted": int(predicted.sum()),
         "median_penalty": float(np.median(fitted.chosen[predicted])) if predicted.any() else "none",
         "estimated_gain": float(np.maximum(fitted.gains.max(axis=0), 0).mean()),

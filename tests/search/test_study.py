@@ -160,6 +160,7 @@ def test_the_best_configuration_is_read_back_and_trains(searched):
     folder, _, best = searched
     read = load_config(folder / "best.yaml")
     assert read == best
+    assert read.run.store_digest == memory_store().digest
     model = read.models[0]
     study = optuna.load_study(study_name="s", storage=STORAGE)
     assert model.training.learning_rate == pytest.approx(study.best_params["learning_rate"])
