@@ -144,9 +144,16 @@ def _markers(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Al
             f"misses them: dataset.missing_markers=end (the first are there) or start (the last are there)"
         )
     before = n_volumes - spanned if recording.missing_markers == "start" else 0
+    warnings = []
+    if spanned < n_volumes:
+        warnings.append(
+            f"{n_volumes - spanned} volume markers are taken to be missing at the {recording.missing_markers} "
+            f"(dataset.missing_markers, of every recording); if it is the other end, EEG and BOLD are that far apart"
+        )
     drift = markers[-1] - markers[0] - (spanned - 1) * length
-    warnings = (f"the clocks of EEG and scanner drift by {drift:.1f} samples",) if abs(drift) > MARKER_TOLERANCE else ()
-    return Alignment(float(markers[0] - before * length), source, len(markers), warnings=warnings)
+    if abs(drift) > MARKER_TOLERANCE:
+        warnings.append(f"the clocks of EEG and scanner drift by {drift:.1f} samples")
+    return Alignment(float(markers[0] - before * length), source, len(markers), warnings=tuple(warnings))
 
 
 def _table_markers(raw: RawEeg, path: Path | None, volume_marker: str) -> np.ndarray:

@@ -80,7 +80,7 @@ class Bids(Adapter):
             "sidecars": self._inherited(path, "func", "bold", ".json"),
             "bold_events_path": events[-1] if events else None,
             "space": entities(path).get("space", "native" if native else "unstated"),
-            "mask_path": mask if not native and mask != path and mask.exists() else None,
+            "mask_path": mask if not native and mask != path and (mask.exists() or mask.is_symlink()) else None,
         }
 
     def _preprocessed(self, path: Path) -> bool:

@@ -155,7 +155,13 @@ def _checked(recording: Recording, header: Any) -> BoldHeader:
     if len(shape) != 4:
         raise DatasetError(f"{path}: a 4-D BOLD run is expected, found {len(shape)} dimensions {shape}")
     tr = repetition_time(path, header, read_merged(recording.sidecars), recording.tr)
-    return BoldHeader((shape[0], shape[1], shape[2]), shape[3], tr, header.get_best_affine())
+    try:
+        affine = header.get_best_affine()
+    except ValueError as err:
+        raise DatasetError(
+            f"{path}: its orientation cannot be read ({one_line(err)}); correct its qform or sform"
+        ) from err
+    return BoldHeader((shape[0], shape[1], shape[2]), shape[3], tr, affine)
 
 
 def _volumes(content: Any, header: Any) -> np.ndarray:

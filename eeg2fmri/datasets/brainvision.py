@@ -33,7 +33,11 @@ def companions(header: Path) -> Companions:
         If the header names no data file, a named file is not there under either name, or the
         header names one file while another lies there under the header's name.
     """
-    text = header.read_bytes().decode("latin-1")
+    content = header.read_bytes()
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:  # of an old export
+        text = content.decode("latin-1")
     data, data_stale = _companion(header, text, "DataFile", DATA_SUFFIXES)
     markers, markers_stale = _companion(header, text, "MarkerFile", MARKER_SUFFIXES)
     if data is None:

@@ -124,7 +124,9 @@ def _finish(
     if location.metadata() != attributes:
         location.write_attributes(attributes)
     asked_for = {outcome.group for outcome in outcomes.values()} | {METADATA}
-    for name in set(location.entries()) - asked_for:
+    for name in sorted(set(location.entries()) - asked_for):
+        if GROUP.fullmatch(name) and name.rpartition(".")[0] not in usable:
+            logger.warning("%s: %s leaves the store, which holds what was asked for last", location, name)
         location.child(name).remove()
     kept = tuple(name for name in usable if outcomes[name].kept)
     return Built(open_store(location), kept, failures)

@@ -126,7 +126,7 @@ def test_a_planted_event_is_at_the_same_time_in_both(case, tmp_path):
 
 
 WARNED = {
-    "StartTime after the scanner", "file start", "xp without S 99, late",
+    "StartTime after the scanner", "file start", "xp without S 99, late", "last missing", "first missing",
 }  # fmt: skip
 
 
@@ -135,6 +135,8 @@ def test_missing_markers_are_counted(tmp_path):
     recording = find_recordings(tmp_path, DatasetConfig(missing_markers="end"))[0][0]
     found = align(open_eeg(recording), recording, TR_S, VOLUMES)
     assert (found.markers_found, found.markers_missing) == (VOLUMES - 3, 3)
+    (warning,) = found.warnings
+    assert warning.startswith("2 volume markers are taken to be missing at the end (dataset.missing_markers")
 
 
 # --- rules on markers, without files ---------------------------------------------------------
@@ -219,7 +221,8 @@ def test_more_markers_than_volumes_are_refused(markers, clock, refuses):
 
 
 def test_eeg_that_ends_early_is_told(clock):
-    assert clock(MARKERS, 25, missing_markers="end").warnings == ("no EEG for the last 6 of 25 volumes",)
+    *_, warning = clock(MARKERS, 25, missing_markers="end").warnings
+    assert warning == "no EEG for the last 6 of 25 volumes"
 
 
 def test_a_rest_block_far_from_its_task_is_refused(clock, refuses):

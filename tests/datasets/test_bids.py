@@ -271,6 +271,14 @@ def test_fmriprep_output_in_mni_space_with_its_mask(touch):
     assert [s.reason for s in skipped] == ["BOLD in T1w, not in MNI152NLin2009cAsym"]
 
 
+def test_a_mask_that_was_never_fetched_is_not_passed_over(touch):
+    root = touch(*PAIR, FMRIPREP.format("space-MNI152NLin2009cAsym_desc-preproc_bold.nii.gz"))
+    mask = root / FMRIPREP.format("space-MNI152NLin2009cAsym_desc-brain_mask.nii.gz")
+    mask.symlink_to("../.git/annex/objects/absent")
+    (recording,), _ = find_recordings(root, DatasetConfig(bold="fmriprep"))
+    assert recording.mask_path == mask
+
+
 def test_fmriprep_output_in_another_space_only_is_told(touch):
     root = touch(*PAIR, FMRIPREP.format("desc-preproc_bold.nii.gz"))
     _, skipped, _, _ = list_recordings(root, DatasetConfig(bold="fmriprep"))

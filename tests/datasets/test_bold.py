@@ -107,6 +107,19 @@ def test_a_corrupt_image_is_refused(path, refuses):
         load(path, TR)
 
 
+def test_an_orientation_that_is_none_is_refused(tmp_path, rng, refuses):
+    image = nibabel.Nifti1Image(rng.random((3, 4, 2, 5), np.float32), np.eye(4))
+    image.header.set_zooms((1, 1, 1, 0.5))
+    image.header["qform_code"], image.header["sform_code"] = 1, 0
+    for name in ("quatern_b", "quatern_c", "quatern_d"):
+        image.header[name] = 1
+    content = image.header.binaryblock + bytes(4) + image.get_fdata(dtype=np.float32).tobytes(order="F")
+    path = tmp_path / "bold.nii"
+    path.write_bytes(content)
+    with refuses(DatasetError, r"bold\.nii: its orientation cannot be read \(.*\); correct its qform or sform"):
+        load(path, TR)
+
+
 def test_a_file_that_is_no_image_is_refused(path, refuses):
     path.write_text("see git-annex")
     with refuses(DatasetError, r"bold\.nii\.gz: not a readable NIfTI image"):

@@ -280,6 +280,16 @@ def test_a_placeholder_stands_for_the_name_of_the_header(paths):
     assert open_eeg_file(header).read([0]).size
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_names_beyond_ascii_are_read(encoding, paths):
+    header = paths[0]
+    data = header.with_name("Müller.eeg")
+    header.with_suffix(".eeg").rename(data)
+    text = header.read_text().replace("DataFile=sub-01_task-rest_eeg.eeg", "DataFile=Müller.eeg")
+    header.write_bytes(text.encode(encoding))
+    assert companions(header).data == data
+
+
 def test_a_header_that_names_another_recording_is_refused(paths, refuses):
     header = paths[0]
     for suffix in (".vhdr", ".eeg", ".vmrk"):
