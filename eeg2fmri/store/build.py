@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -109,6 +110,9 @@ def _finish(
     for name, line in others.items():
         failures[name] = f"{recordings[name].bold_path}: {line}"
         del usable[name]
+    for name, line in _foreign_channels(usable).items():
+        failures[name] = f"{recordings[name].eeg_path}: {line}"
+        del usable[name]
     if not usable:
         first, *others_failed = [*failures.values()] or ["there is none"]
         for line in others_failed:
@@ -167,15 +171,34 @@ def _difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     return ""
 
 
+def _eeg_channels(attributes: Mapping[str, Any]) -> list[str]:
+    """Names of a recording's EEG channels."""
+    names = attributes["signal"]["channels"]
+    return [name for name, kind in zip(names, attributes["types"], strict=True) if kind == "eeg"]
+
+
+def _foreign_channels(usable: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Why recordings that lack more than half of the EEG channels that most have are left out."""
+    own = {name: set(_eeg_channels(attributes)) for name, attributes in usable.items()}
+    counts = Counter(channel for channels in own.values() for channel in channels)
+    most = {channel for channel, count in counts.items() if 2 * count > len(own)}
+    return {
+        name: f"has {len(most & channels)} of the {len(most)} EEG channels that most recordings have "
+        f"({', '.join(sorted(channels)[:3])}, …, expected {', '.join(sorted(most)[:3])}, …); rename its channels"
+        for name, channels in own.items()
+        if 2 * len(most & channels) < len(most)
+    }
+
+
 def _common_channels(usable: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Channels that every recording has, in the order of the first."""
     own = {name: attributes["signal"]["channels"] for name, attributes in usable.items()}
     first = next(iter(own.values()))
     common = [channel for channel in first if all(channel in channels for channels in own.values())]
-    if not common:
+    if not set(common) & {channel for attributes in usable.values() for channel in _eeg_channels(attributes)}:
         odd = min(own, key=lambda name: len(set(own[name]) & set(first)))
         raise DatasetError(
-            f"{odd}: no channel in common with {next(iter(own))} ({', '.join(own[odd][:3])}, …, expected "
+            f"{odd}: no EEG channel in common with {next(iter(own))} ({', '.join(own[odd][:3])}, …, expected "
             f"{', '.join(first[:3])}, …); rename its channels or leave it out"
         )
     return common

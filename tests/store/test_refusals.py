@@ -213,10 +213,21 @@ def test_channels_are_the_common_ones_by_name(write_recording, build, bids_root,
     np.testing.assert_array_equal(store.recordings[3].spectrogram, own[:, [2, 4, 1, 0]])
 
 
-def test_recordings_without_a_common_channel_are_refused(write_recording, build, bids_root, rng, tmp_path, refuses):
-    write_recording(bids_root, "09", eeg=rng.normal(0, 20, (2, 1300)), names=("C1", "C2"))
-    with refuses(DatasetError, r"sub-09_task-rest: no channel in common with sub-01_task-rest \(C1, C2, …, exp"):
-        build()
+@pytest.mark.parametrize("names", [("C1", "C2"), ("C1", "C2", "ECG")])
+def test_a_recording_of_foreign_channels_is_left_out(names, write_recording, build, bids_root, rng):
+    write_recording(bids_root, "09", eeg=rng.normal(0, 20, (len(names), 1300)), names=names)
+    built = build.built()
+    assert [r.name for r in built.store.recordings] == NAMES
+    (line,) = built.failures.values()
+    assert re.search(
+        r"sub-09_task-rest_eeg.vhdr: has 0 of the 4 EEG channels .* \(C1, C2, …, expected Cz, Fp1, Fp2", line
+    )
+
+
+def test_recordings_without_a_common_eeg_channel_are_refused(write_recording, build, bids_root, rng, refuses):
+    write_recording(bids_root, "09", eeg=rng.normal(0, 20, (3, 1300)), names=("C1", "C2", "ECG"))
+    with refuses(DatasetError, r"sub-09_task-rest: no EEG channel in common with sub-01_task-rest \(C1, C2, ECG"):
+        build(subjects=("sub-01", "sub-09"))
 
 
 def test_a_recording_of_another_tr_is_left_out(write_recording, build, bids_root, rng):
