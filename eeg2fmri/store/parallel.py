@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -53,18 +54,26 @@ def each(
             yield owner[future.key], future.exception() or future.result()
 
 
-def local_cluster(workers: int) -> Any:
-    """Dask cluster of so many processes of one thread each on this machine; a context manager."""
+@contextmanager
+def local_cluster(workers: int) -> Iterator[Any]:
+    """Dask cluster of so many processes of one thread each on this machine."""
     import dask
     from distributed import LocalCluster
 
     # Dask would have its workers hand freed memory back after every 64 KiB: faulting it in anew doubled
     # the time of a recording.
     one_core = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "RAYON_NUM_THREADS": 1}
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": one_core}), _children_without_interrupt():
-        return LocalCluster(
-            n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
-        )
+    own = dict(os.environ)
+    try:
+        with dask.config.set({"distributed.nanny.pre-spawn-environ": one_core}), _children_without_interrupt():
+            cluster = LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
+            )
+        with cluster:
+            yield cluster
+    finally:  # Dask sets what its workers are to inherit in this process, and leaves it there
+        os.environ.clear()
+        os.environ.update(own)
 
 
 @contextmanager

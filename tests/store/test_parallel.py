@@ -11,7 +11,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from eeg2fmri.errors import ConfigError, StoreError
-from eeg2fmri.store.parallel import each
+from eeg2fmri.store.parallel import each, local_cluster
 from tests.store.files import NAMES, content
 
 
@@ -39,7 +39,7 @@ def die_once(flag: str) -> None:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50) as running:
+    with local_cluster(2) as running:
         yield running
 
 
@@ -84,6 +84,14 @@ def test_a_task_that_kills_every_worker_ends_as_an_error(cluster, monkeypatch):
     assert type(error).__name__ == "KilledWorker"
 
 
+def test_what_workers_inherit_does_not_stay_in_this_process():
+    before = dict(os.environ)
+    with local_cluster(1) as running, Client(running) as client:
+        (threads,) = client.run(os.environ.get, "OMP_NUM_THREADS").values()
+    assert threads == "1"
+    assert dict(os.environ) == before
+
+
 def test_in_this_process_nothing_is_started():
     assert list(each(lambda item: (item, os.getpid()), [1, 2])) == [(1, (1, os.getpid())), (2, (2, os.getpid()))]
 
@@ -103,8 +111,7 @@ def test_an_address_without_a_scheduler_is_refused(build, monkeypatch, refuses, 
 
 def test_a_cluster_without_workers_is_refused(build, monkeypatch, refuses):
     monkeypatch.setattr("eeg2fmri.store.parallel.WORKER_S", 0.2)
-    empty = LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0", silence_logs=50)
-    with empty, refuses(ConfigError, "has no worker; start one with: dask worker tcp://"):
+    with local_cluster(0) as empty, refuses(ConfigError, "has no worker; start one with: dask worker tcp://"):
         build(scheduler=empty.scheduler_address)
 
 
