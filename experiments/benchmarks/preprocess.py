@@ -237,8 +237,8 @@ def time_workers(folder: Path, recordings: list[Recording], rounds: int) -> dict
     with local_cluster(2) as two, local_cluster(1) as one:
         started = time.perf_counter() - start
         for turn, (n, cluster) in itertools.product(range(rounds + 1), ((1, one), (2, two))):
-            store = folder / f"workers-{turn}-{n}"  # removing thousands of files slows ext4's next ones for seconds
-            os.sync()
+            store = folder / "workers"
+            shutil.rmtree(store, ignore_errors=True)
             start = time.perf_counter()
             built = build_store(recordings, store, DataConfig(), scheduler=cluster.scheduler_address)
             assert not built.failures
