@@ -98,7 +98,7 @@ def _inspect(args: argparse.Namespace) -> None:
     elif args.channel is not None or args.volume is not None:
         raise ConfigError("--channel and --volume say what --plot draws; give --plot FILE.png")
     else:
-        inspect(Path(args.root), config.dataset, as_json=args.json)
+        inspect(Path(args.root), config.dataset, as_json=args.json, allow_failures=args.allow_failures)
 
 
 def _search(args: argparse.Namespace) -> None:
@@ -242,7 +242,8 @@ def _parser() -> argparse.ArgumentParser:
     add_dataset(inspect)
     inspect.add_argument("--json", type=truth, nargs="?", const=True, default=False, metavar="true",
                          help="print JSON instead of a table")  # fmt: skip
-    inspect.add_argument("--plot", type=optional(str), metavar="PNG", help="draw one instance of the first recording")
+    inspect.add_argument("--plot", type=optional(str), metavar="PNG", help="draw one instance of the first usable one")
+    add_allow_failures(inspect)
     inspect.add_argument("--channel", type=optional(str), help="EEG channel that --plot draws (default: the first)")
     inspect.add_argument("--volume", type=optional(count),
                          help="volume that --plot draws, from 0 (default: the first it can)")  # fmt: skip

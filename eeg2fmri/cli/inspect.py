@@ -6,21 +6,28 @@ import json
 import logging
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eeg2fmri.config import Config, DatasetConfig
-from eeg2fmri.errors import ConfigError, DatasetError, nearest
+from eeg2fmri.errors import ConfigError, DatasetError, IncompleteError, nearest
+
+if TYPE_CHECKING:
+    from eeg2fmri.datasets import Recording
+    from eeg2fmri.store.prepare import Prepared
 
 logger = logging.getLogger(__name__)
 COLUMNS = ("recording", "status", "channels", "Hz", "EEG s", "TR s", "volumes", "grid", "alignment", "BOLD starts")
 
 
-def inspect(root: Path, config: DatasetConfig, *, as_json: bool) -> None:
+def inspect(root: Path, config: DatasetConfig, *, as_json: bool, allow_failures: bool) -> None:
     """Print what a dataset holds.
 
     Raises
     ------
     DatasetError
         If nothing of it is usable (after printing), or `survey` refuses it.
+    IncompleteError
+        If some recordings are not usable (after printing), unless `allow_failures`.
     """
     from eeg2fmri.datasets import survey
 
@@ -39,10 +46,12 @@ def inspect(root: Path, config: DatasetConfig, *, as_json: bool) -> None:
             print(f"{path}: {problem}")
     if not overview.usable:
         raise DatasetError(f"{root}: nothing usable; the lines above say why for each file")
+    if overview.failed and not allow_failures:
+        raise IncompleteError(f"{root}: {overview.failed} of {len(overview.rows)} recordings cannot be used, see above")
 
 
 def plot_instance(root: Path, config: Config, out: Path, channel: str | None, volume: int | None) -> None:
-    """Write a picture of one instance of the first recording: what the store would hold of it.
+    """Write a picture of one instance of the first usable recording: what the store would hold of it.
 
     Parameters
     ----------
@@ -54,21 +63,18 @@ def plot_instance(root: Path, config: Config, out: Path, channel: str | None, vo
     Raises
     ------
     ConfigError
-        If `out` is no PNG, or the recording has no such channel or no such instance.
+        If `out` is no PNG or cannot be written, or the recording has no such channel or no such instance.
     DatasetError
-        If the dataset holds no recording, or its first one cannot be used.
+        If the dataset holds no recording that can be used.
     """
     import numpy as np
 
-    from eeg2fmri.datasets import find_recordings
     from eeg2fmri.plotting import instance_figure
     from eeg2fmri.signals import BoldStatistics, standardise
-    from eeg2fmri.store import prepare
 
     if out.suffix.lower() != ".png":
         raise ConfigError(f"--plot {out}: a PNG file is written; give a name that ends in .png")
-    recording = find_recordings(root, config.dataset)[0][0]
-    content = prepare(recording, config.data)
+    recording, content = _first_usable(root, config)
     arrays, attributes = content.arrays, content.attributes
     signal, count = attributes["signal"], attributes["source_volumes"]
     row, channel = _row_of(channel, signal["channels"], recording.name)
@@ -92,14 +98,31 @@ def plot_instance(root: Path, config: Config, out: Path, channel: str | None, vo
         unit=signal["unit"],
         title=f"{recording.name}: volume {volume} and the {context} EEG windows before it",
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".part-{out.name}")
     try:
-        figure.savefig(part, format="png")
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            figure.savefig(part, format="png")
+            os.replace(part, out)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as err:
+        raise ConfigError(f"--plot {out}: cannot be written ({err.strerror}); give another file") from err
     logger.info("inspect: %s, volume %d, channel %s: %s", recording.name, volume, channel, out)
+
+
+def _first_usable(root: Path, config: Config) -> tuple[Recording, Prepared]:
+    """The first recording that can be prepared, and what a store would hold of it; those before it are told."""
+    from eeg2fmri.datasets import find_recordings
+    from eeg2fmri.store import prepare
+
+    recordings = find_recordings(root, config.dataset)[0]
+    for recording in recordings:
+        try:
+            return recording, prepare(recording, config.data)
+        except DatasetError as err:
+            logger.warning("%s", err)
+    raise DatasetError(f"{root}: none of {len(recordings)} recordings can be used; the lines above say why")
 
 
 def _row_of(channel: str | None, channels: list[str], recording: str) -> tuple[int, str]:

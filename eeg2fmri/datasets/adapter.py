@@ -103,6 +103,7 @@ def pair(adapter: Adapter) -> tuple[list[Recording], list[Skipped], tuple[int, i
     eeg, skipped = _by_key(source for source in eeg_sources if _wanted(source, adapter.config))
     bold, others = _by_key(source for source in bold_sources if _wanted(source, adapter.config))
     recordings = [_recording(eeg[key], bold[key], adapter.config) for key in sorted(eeg.keys() & bold.keys())]
+    _check_named(adapter, [source.name for source in eeg_sources])
     skipped += [*others, *(item for item in adapter.skipped if _wanted_name(item, adapter.config))]
     for one, other, reason in ((eeg, bold, "EEG without BOLD"), (bold, eeg, "BOLD without EEG")):
         for key in sorted(one.keys() - other.keys()):
@@ -113,7 +114,7 @@ def pair(adapter: Adapter) -> tuple[list[Recording], list[Skipped], tuple[int, i
 def _recording(eeg: Source, bold: Source, config: DatasetConfig) -> Recording:
     chosen = {"alignment": config.alignment} if config.alignment != "auto" else {}
     fields: dict[str, Any] = {
-        "missing_markers": config.missing_markers,
+        "missing_markers": _missing_end(eeg.name, config),
         "volume_marker": config.volume_marker,
         **eeg.details,
         **bold.details,
@@ -129,6 +130,21 @@ def _recording(eeg: Source, bold: Source, config: DatasetConfig) -> Recording:
         run=eeg.run,
         **fields,
     )
+
+
+def _missing_end(name: str, config: DatasetConfig) -> str:
+    """Which end of a recording lacks markers, as far as the configuration says."""
+    said = config.missing_markers
+    return said if isinstance(said, str) else said.get(name, "refuse")
+
+
+def _check_named(adapter: Adapter, names: list[str]) -> None:
+    """Refuse a name in `DatasetConfig.missing_markers` that no EEG file has."""
+    said = adapter.config.missing_markers
+    for name in () if isinstance(said, str) else said:
+        if name not in names:
+            hint = nearest(name, names) or f"; there: {', '.join(sorted(names)[:8])}"
+            raise DatasetError(f"dataset.missing_markers: {adapter.root} has no recording {name!r}{hint}")
 
 
 def _by_key(sources: Iterable[Source]) -> tuple[dict[Key, Source], list[Skipped]]:
@@ -188,4 +204,4 @@ def _matches(asked: str, label: str, attribute: str) -> bool:
 
 
 def _bare(label: str, attribute: str) -> str:
-    return re.sub(rf"^{PREFIXES[attribute]}-", "", label)
+    return re.sub(rf"^{PREFIXES[attribute]}-", "", label, flags=re.IGNORECASE)

@@ -137,18 +137,18 @@ def _markers(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Al
             raise AlignmentError(
                 f"{raw.path}: the EEG has samples 0 to {raw.n_samples}, but {n_volumes} volumes after its first "
                 f"{recording.volume_marker} need {markers[0] + n_volumes * length:.0f}; it is cut short, or its first "
-                f"markers are missing (dataset.missing_markers=start)"
+                f"markers are missing (dataset.missing_markers.{recording.name}=start)"
             )
         raise AlignmentError(
             f"{raw.path}: its volume markers span {spanned} volumes, the BOLD file has {n_volumes}; say which end "
-            f"misses them: dataset.missing_markers=end (the first are there) or start (the last are there)"
+            f"misses them: dataset.missing_markers.{recording.name}=end (the first are there) or start (the last are)"
         )
     before = n_volumes - spanned if recording.missing_markers == "start" else 0
     warnings = []
     if spanned < n_volumes:
         warnings.append(
             f"{n_volumes - spanned} volume markers are taken to be missing at the {recording.missing_markers} "
-            f"(dataset.missing_markers, of every recording); if it is the other end, EEG and BOLD are that far apart"
+            f"(dataset.missing_markers); if it is the other end, EEG and BOLD are that far apart"
         )
     drift = markers[-1] - markers[0] - (spanned - 1) * length
     if abs(drift) > MARKER_TOLERANCE:

@@ -121,11 +121,14 @@ class Bids(Adapter):
             for path in sorted(folder.iterdir()):
                 if path.name.startswith(".") or not path.name.lower().endswith(endings):
                     continue
-                if raw and self._ignored(path.relative_to(self.root).as_posix()):
+                if raw and self._ignored(self._below_root(path)):
                     self.skipped.append(Skipped(path, "named by .bidsignore", self._name(path)))
                 else:
                     found.append(path)
         return found
+
+    def _below_root(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
 
     def _source(self, path: Path, details: dict[str, Any]) -> Source | None:
         """A file with its labels; one that contradicts its folder is listed."""
@@ -167,7 +170,12 @@ class Bids(Adapter):
     def _list(self, folder: Path) -> tuple[list[Path], list[Path]]:
         """Folders, and tables and sidecars, that lie in a folder; sorted."""
         if folder not in self._listed:
-            tables = sorted(p for p in folder.iterdir() if p.suffix in (".tsv", ".json"))
+            in_derivative = self.root / "derivatives" in folder.parents  # `.bidsignore` speaks of the raw dataset
+            tables = sorted(
+                p
+                for p in folder.iterdir()
+                if p.suffix in (".tsv", ".json") and (in_derivative or not self._ignored(self._below_root(p)))
+            )
             self._listed[folder] = _folders(folder), tables
         return self._listed[folder]
 
@@ -217,7 +225,13 @@ def _bidsignore(root: Path) -> Any:
 
 def _pattern(line: str) -> re.Pattern[str]:
     anchored = "/" in line.rstrip("/")
-    text = re.escape(line.strip("/"))
-    for glob, regex in ((r"\*\*/", "(?:.*/)?"), (r"\*\*", ".*"), (r"\*", "[^/]*"), (r"\?", "[^/]")):
-        text = text.replace(glob, regex)
+    globs = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[!^]?[^]/]+\])", line.strip("/"))
+    text = "".join(globs.get(part) or (_class(part) if part[:1] == "[" else re.escape(part)) for part in parts)
     return re.compile(f"{'' if anchored else '(?:.*/)?'}{text}(?:/.*)?")
+
+
+def _class(part: str) -> str:
+    """A class of characters such as ``[0-3]`` or ``[!a]`` as a regular expression."""
+    inside = part[1:].rstrip("]").replace("\\", r"\\").replace("[", r"\[")
+    return f"[^{inside[1:]}]" if inside[:1] in ("!", "^") else f"[{inside}]"

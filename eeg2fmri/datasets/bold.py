@@ -153,7 +153,9 @@ def _size(header: Any) -> int:
 def _checked(recording: Recording, header: Any) -> BoldHeader:
     path, shape = recording.bold_path, tuple(int(n) for n in header.get_data_shape())
     if len(shape) != 4:
-        raise DatasetError(f"{path}: a 4-D BOLD run is expected, found {len(shape)} dimensions {shape}")
+        raise DatasetError(
+            f"{path}: a 4-D BOLD run is expected, found {len(shape)} dimensions {shape}; replace it by the whole run"
+        )
     tr = repetition_time(path, header, read_merged(recording.sidecars), recording.tr)
     try:
         affine = header.get_best_affine()

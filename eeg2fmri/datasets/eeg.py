@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,7 +198,7 @@ def _mne_raw(path: Path) -> tuple[Any, tuple[str, ...]]:
         options["overrides"] = {"data_fname": found.data.name, "marker_fname": markers}
         if found.stale:
             notes = (f"its header names {' and '.join(found.stale)}, renamed since; {found.data.name} is read",)
-    elif path.suffix.lower() == ".set" and path.with_suffix(".fdt").is_symlink():
+    elif path.suffix.lower() == ".set" and os.path.lexists(path.with_suffix(".fdt")):
         check_fetched(path.with_suffix(".fdt"))
     try:
         return mne.io.read_raw(path, preload=False, verbose="error", **options), notes

@@ -53,6 +53,11 @@ class Overview:
         """Recordings that can be preprocessed, as far as headers tell."""
         return sum(row.status == "usable" for row in self.rows)
 
+    @property
+    def failed(self) -> int:
+        """Pairs of EEG and BOLD that cannot be preprocessed."""
+        return sum(row.status == "failed" for row in self.rows)
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {

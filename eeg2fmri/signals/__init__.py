@@ -11,7 +11,7 @@ from eeg2fmri.signals.bold import (
 )
 from eeg2fmri.signals.cleaning import CleanEeg, clean_eeg
 from eeg2fmri.signals.eeg import EegStatistics, standardise_eeg
-from eeg2fmri.signals.gradient import continued
+from eeg2fmri.signals.gradient import continued, volume_locked_share
 from eeg2fmri.signals.montage import current_source_density, known
 from eeg2fmri.signals.nuisance import noise_components
 from eeg2fmri.signals.principal import principal_components
@@ -35,5 +35,6 @@ __all__ = [
     "spectrogram",
     "standardise",
     "standardise_eeg",
+    "volume_locked_share",
     "without_drift",
 ]

@@ -179,3 +179,27 @@ def _interpolate(x: np.ndarray, shift: float) -> np.ndarray:
     taps = np.arange(-SINC_REACH, SINC_REACH + 1) - shift
     kernel = np.sinc(taps) * np.i0(8 * np.sqrt(np.maximum(1 - (taps / (SINC_REACH + 1)) ** 2, 0)))
     return np.correlate(x, kernel / kernel.sum(), "valid")
+
+
+def volume_locked_share(course: np.ndarray, onsets: np.ndarray, tr: float, sampling_rate: float) -> float:
+    """Share of a channel's variance that repeats with every volume: near 1 with the gradient artefact, else 1 / V.
+
+    Parameters
+    ----------
+    course : (n,) samples of one channel.
+    onsets : (V,) samples (fractional) at which the volumes start.
+    tr : seconds between volumes.
+    sampling_rate : Hz.
+
+    Returns
+    -------
+    Variance of the mean epoch over that of all epochs that lie wholly in the recording; 0 without any.
+    """
+    length = int(tr * sampling_rate)
+    starts = np.rint(onsets).astype(int)
+    epochs = [course[start : start + length] for start in starts if 0 <= start <= len(course) - length]
+    if not epochs:
+        return 0.0
+    stacked = np.stack(epochs).astype(np.float64)
+    total = float(stacked.var())
+    return float(stacked.mean(axis=0).var()) / total if total else 0.0

@@ -22,13 +22,18 @@ from eeg2fmri.datasets import (
 )
 from eeg2fmri.errors import AlignmentError, DatasetError
 from eeg2fmri.signals import (
+    CleanEeg,
     current_source_density,
     frequencies,
     known,
     recording_statistics,
     regrid,
     spectrogram,
+    volume_locked_share,
 )
+
+MARKERS_TO_JUDGE = 10  # fewer volumes repeat by chance
+ARTEFACT_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -140,18 +145,22 @@ def read_signals(recording: Recording, config: DataConfig) -> Signals:
         )
     raw = open_eeg(recording)
     found = align(raw, recording, bold.tr, n_volumes)
-    eeg = read_clean_eeg(
-        raw, config.channel_types, volume_onsets(raw, recording, found, bold.tr, n_volumes), bold.tr, config.cleaning
-    )
+    onsets = volume_onsets(raw, recording, found, bold.tr, n_volumes)
+    eeg = read_clean_eeg(raw, config.channel_types, onsets, bold.tr, config.cleaning)
     markers = volume_markers(raw, recording.eeg_events_path, recording.volume_marker)
     before = (markers[0] - found.onset) / (bold.tr * raw.sampling_rate) if len(markers) else 0
+    warnings = [*raw.notes, *found.warnings]
+    if not config.cleaning.gradient:
+        warnings += _gradient_artefact(eeg, onsets / eeg.factor, bold.tr)
+    if recording.mask_path is None and "_desc-preproc_bold" in recording.bold_path.name:
+        warnings.append(f"no brain mask beside {recording.bold_path.name}: one is computed from its volumes")
     alignment = {
         "source": found.source,
         "onset_s": found.onset / raw.sampling_rate,
         "first_marker": round(before),  # its volume
         "markers_found": found.markers_found,
         "markers_missing": found.markers_missing,
-        "warnings": [*raw.notes, *found.warnings],
+        "warnings": warnings,
     }
     quality = {
         "marker_intervals": np.diff(markers) / raw.sampling_rate,
@@ -165,6 +174,20 @@ def read_signals(recording: Recording, config: DataConfig) -> Signals:
     return Signals(
         eeg.data, eeg.sampling_rate, eeg.channels, eeg.types, onset, bold, alignment, eeg.interpolated, quality
     )
+
+
+def _gradient_artefact(eeg: CleanEeg, onsets: np.ndarray, tr: float) -> list[str]:
+    """A warning where the EEG holds the artefact of the running scanner, by its first EEG channel."""
+    rows = [row for row, kind in enumerate(eeg.types) if kind == "eeg"]
+    if not rows or len(onsets) < MARKERS_TO_JUDGE:
+        return []
+    share = volume_locked_share(eeg.data[rows[0]], onsets, tr, eeg.sampling_rate)
+    if share < ARTEFACT_SHARE:
+        return []
+    return [
+        f"{share:.0%} of the variance of {eeg.channels[rows[0]]} repeats with every volume: the gradient artefact is "
+        f"still in it; set data.cleaning.gradient=true, or point dataset.eeg at the cleaned EEG"
+    ]
 
 
 def _density(signals: Signals, recording: Recording) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 
 from eeg2fmri.config import DatasetConfig
 from eeg2fmri.datasets import RawEeg, Recording, align, find_recordings, load_bold, open_eeg
-from eeg2fmri.errors import AlignmentError
+from eeg2fmri.errors import AlignmentError, DatasetError
 from tests.datasets.trees import (
     EVENT_VOLUME,
     NAMES,
@@ -137,6 +137,15 @@ def test_missing_markers_are_counted(tmp_path):
     assert (found.markers_found, found.markers_missing) == (VOLUMES - 3, 3)
     (warning,) = found.warnings
     assert warning.startswith("2 volume markers are taken to be missing at the end (dataset.missing_markers")
+
+
+def test_the_end_that_misses_markers_is_said_of_a_recording_by_its_name(tmp_path, refuses):
+    with_markers_missing(tmp_path, last=-2)
+    name = find_recordings(tmp_path, DatasetConfig())[0][0].name
+    (found,) = find_recordings(tmp_path, DatasetConfig(missing_markers={name: "end"}))[0]
+    assert found.missing_markers == "end"
+    with refuses(DatasetError, rf"dataset\.missing_markers: .* has no recording 'sub-99'; there: {name}"):
+        find_recordings(tmp_path, DatasetConfig(missing_markers={"sub-99": "end"}))
 
 
 # --- rules on markers, without files ---------------------------------------------------------

@@ -193,6 +193,10 @@ def test_a_file_in_the_folder_of_another_subject_is_listed(touch):
         ("# sub-02", False),
         ("sub-02\n!sub-02/**", False),
         ("sub-2", False),
+        ("sub-[0-9][2-4]/", True),
+        ("sub-0[!2]/", False),
+        ("sub-0[^1]/", True),
+        ("sub-0[", False),
     ],
 )
 def test_bidsignore(rule, ignored, touch):
@@ -201,6 +205,14 @@ def test_bidsignore(rule, ignored, touch):
     found, skipped = list_recordings(root, DatasetConfig())[:2]
     assert ("sub-02" not in {r.subject for r in found}) == ignored
     assert any(s.reason == "named by .bidsignore" and "sub-02" in str(s.path) for s in skipped) == ignored
+
+
+def test_tables_and_sidecars_named_by_bidsignore_are_not_used(touch):
+    root = touch(*PAIR, "sub-01/eeg/sub-01_task-rest_channels.tsv", "task-rest_bold.json", "task-rest_eeg.json")
+    (root / ".bidsignore").write_text("*_channels.tsv\n/task-rest_bold.json\n")
+    ((recording,), _) = find_recordings(root)
+    assert (recording.channels_path, recording.sidecars) == (None, ())
+    assert [path.name for path in recording.eeg_sidecars] == ["task-rest_eeg.json"]
 
 
 # --- filters ---------------------------------------------------------------------------------
@@ -218,6 +230,7 @@ def many(touch):
     [
         ({}, 16),
         ({"subjects": ["sub-01"]}, 8),
+        ({"subjects": ["SUB-01"]}, 8),
         ({"subjects": "1,02"}, 16),
         ({"sessions": ["ses-pre"]}, 8),
         ({"tasks": ["REST"]}, 8),

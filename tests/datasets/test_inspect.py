@@ -92,7 +92,7 @@ def test_what_is_wrong_with_each_file(bids_root, capsys):
     bold.symlink_to("../../.git/annex/objects/aa/bb/x.nii.gz")
     header = next(bids_root.glob("sub-02/eeg/*.vhdr"))
     rename_in_header(header, "DataFile=sub-02", "DataFile=old")
-    assert cli.main(["inspect", str(bids_root)]) == 0
+    assert cli.main(["inspect", str(bids_root)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert "2 of 3 recordings usable" in lines
     assert lines[1].split()[1] == "failed"
@@ -127,6 +127,16 @@ def test_nothing_usable_ends_with_2(options, run, tmp_path):
     assert status == 2
     assert lines
     assert errors == [f"eeg2fmri inspect: {tmp_path}: nothing usable; the lines above say why for each file"]
+
+
+def test_some_that_cannot_be_used_end_with_1_unless_allowed(run, tmp_path):
+    write_cn_epfl(tmp_path)
+    (tmp_path / "sub-02/ses-001/func/sub-02_ses-001_task-main_run-001_bold.nii.gz").write_bytes(b"cut short")
+    status, lines, errors = run("--dataset", "cn-epfl")
+    assert (status, len(errors)) == (1, 1)
+    assert f"{tmp_path}: 1 of " in errors[0]
+    assert "recordings cannot be used, see above" in errors[0]
+    assert run("--dataset", "cn-epfl", "--allow-failures") == (0, lines, [])
 
 
 def test_an_empty_folder_says_what_is_expected(run, tmp_path):

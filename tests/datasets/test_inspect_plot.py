@@ -95,6 +95,24 @@ def test_what_cannot_be_drawn_is_refused(plot, options, named, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_the_first_usable_recording_is_drawn_and_those_before_it_told(plot, bids_root):
+    bold = bids_root / "sub-01/func/sub-01_task-rest_bold.nii.gz"
+    bold.write_bytes(bold.read_bytes()[:100])
+    status, lines, drawn = plot()
+    assert status == 0
+    assert str(bold) in lines[0]
+    assert drawn["title"].startswith("sub-02_task-rest")
+
+
+def test_where_nothing_can_be_written(plot, bids_root):
+    file = bids_root / "README"
+    file.write_text("a file")
+    status, (line,), _ = plot(out=file / "look.png")
+    assert status == 2
+    assert "look.png: cannot be written (" in line
+    assert "give another file" in line
+
+
 def test_only_png(plot, tmp_path):
     status, (line,), _ = plot(out=tmp_path / "look.pdf")
     assert status == 2

@@ -3,7 +3,7 @@ import pytest
 from scipy import signal
 
 from eeg2fmri.errors import AlignmentError
-from eeg2fmri.signals.gradient import remove_gradient, scan_epochs
+from eeg2fmri.signals.gradient import remove_gradient, scan_epochs, volume_locked_share
 
 RATE, LEAD, VOLUMES = 1000.0, 700, 40
 
@@ -31,6 +31,16 @@ def test_an_artefact_that_repeats_exactly_vanishes():
     artefact, onsets = train(0.3)
     epochs = scan_epochs(onsets, 0.3, RATE, len(artefact), 21)
     assert attenuation_db(artefact, remove_gradient(artefact[None].copy(), epochs)).min() > 200
+
+
+def test_what_repeats_with_every_volume_is_told_from_eeg(rng):
+    artefact, onsets = train(0.3)
+    eeg = smooth_noise(rng, 1, len(artefact))[0]
+    assert volume_locked_share(eeg, onsets, 0.3, RATE) < 2 / VOLUMES
+    assert volume_locked_share(eeg + artefact, onsets, 0.3, RATE) > 0.9
+    mixed = volume_locked_share(artefact * np.sqrt(eeg.var() / artefact.var()) + eeg, onsets, 0.3, RATE)
+    assert mixed == pytest.approx(0.5, abs=0.1)
+    assert volume_locked_share(eeg[:50], onsets, 0.3, RATE) == 0
 
 
 def test_the_eeg_keeps_its_power_at_every_template_size(rng):

@@ -117,6 +117,23 @@ def test_the_mask_of_fmriprep_is_the_brain_mask(write_recording, tmp_path, tiny_
     assert 2 * overlap.sum() / (stored.mask.sum() + 8 * mask.sum()) > 0.9
 
 
+def test_fmriprep_output_without_its_mask_is_told(write_recording, tmp_path, tiny_config):
+    recordings = _with_mask(tmp_path / "bids", write_recording, np.ones(GRID, bool))
+    recordings[0].mask_path.unlink()
+    recordings = find_recordings(tmp_path / "bids", DatasetConfig(bold="fmriprep"))[0]
+    (line,) = prepare(recordings[0], tiny_config).attributes["alignment"]["warnings"]
+    assert line.startswith("no brain mask beside sub-01_task-rest_space-MNI152NLin2009cAsym_desc-preproc_bold.nii.gz")
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_raw_eeg_that_is_not_cleaned_is_told(gradient, raw_root, tiny_config):
+    cleaning = CleaningConfig(gradient=gradient, sampling_rate=100, template=5)
+    config = tiny_config.model_copy(update={"cleaning": cleaning})
+    warnings = prepare(find_recordings(raw_root)[0][0], config).attributes["alignment"]["warnings"]
+    assert [line for line in warnings if "the gradient artefact is still in it" in line] == warnings
+    assert len(warnings) == (not gradient)
+
+
 @pytest.mark.parametrize(
     ("mask", "text"),
     [
