@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from eeg2fmri.errors import ConfigError
+from eeg2fmri.errors import ConfigError, IncompleteError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -40,18 +40,28 @@ def each(
     ------
     ConfigError
         If there is no scheduler at that address, or it has no workers.
+    IncompleteError
+        If the scheduler dies.
     """
     if not items or (workers == 1 and scheduler is None):
         for item in items:
             yield item, function(item)
         return
     from distributed import as_completed
+    from distributed.client import FutureCancelledError
 
     with _client(min(workers, len(items)), scheduler) as client:
         futures = client.map(function, items, pure=False)
         owner = {future.key: item for future, item in zip(futures, items, strict=True)}
         for future in as_completed(futures):
-            yield owner[future.key], future.exception() or future.result()
+            try:
+                result = future.exception() or future.result()
+            except FutureCancelledError as err:
+                raise IncompleteError(
+                    f"--scheduler {scheduler}: went away in the middle; start it and its workers again and repeat the "
+                    f"command, what is done is kept"
+                ) from err
+            yield owner[future.key], result
 
 
 @contextmanager
@@ -84,6 +94,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
         with local_cluster(workers) as cluster, Client(cluster) as client:
             yield client
         return
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what its tracebacks mean is said by `each`
     try:
         client = Client(scheduler, timeout=ANSWER_S)
     except (OSError, ValueError) as err:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from distributed import Client, LocalCluster
 
-from eeg2fmri.errors import ConfigError, StoreError
+from eeg2fmri.errors import ConfigError, IncompleteError, StoreError
 from eeg2fmri.store.parallel import each, local_cluster
 from tests.store.files import NAMES, content
 
@@ -107,6 +112,29 @@ def test_an_address_without_a_scheduler_is_refused(build, monkeypatch, refuses, 
     with refuses(ConfigError, "--scheduler tcp://127.0.0.1:9: no Dask scheduler answers there .* dask scheduler"):
         build(scheduler="tcp://127.0.0.1:9")
     assert not Path(tmp_path / "store").exists()
+
+
+def _close_scheduler(address: str) -> None:
+    """Kill the process of a scheduler, in one of its tasks' processes."""
+    with Client(address) as client:
+        pid = client.run_on_scheduler(os.getpid)
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_a_scheduler_that_dies_in_the_middle_is_told(refuses, tmp_path):
+    address_file = tmp_path / "scheduler.json"
+    options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--scheduler-file", str(address_file)]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(address_file), "--no-nanny"]
+    with ExitStack() as running:
+        for command in ([*scheduler, *options], [*worker, "--nthreads", "1", "--no-dashboard"]):
+            process = running.enter_context(subprocess.Popen(command, stderr=subprocess.DEVNULL))
+            running.callback(process.kill)
+            for _ in range(300):
+                time.sleep(0 if address_file.exists() else 0.1)
+        address = json.loads(address_file.read_text())["address"]
+        with refuses(IncompleteError, f"--scheduler {address}: went away in the middle; .* what is done is kept"):
+            list(each(_close_scheduler, [address], scheduler=address))
 
 
 def test_a_cluster_without_workers_is_refused(build, monkeypatch, refuses):
