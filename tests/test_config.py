@@ -127,7 +127,7 @@ def test_an_unknown_key_like_no_other_lists_the_valid_ones(refuses):
     ],
 )
 def test_a_wrong_value_is_refused_with_its_key(key, value, reason, refuses):
-    with refuses(ConfigError, rf"^the defaults: .*{key}.*{reason}.*\(found "):
+    with refuses(ConfigError, rf"^the overrides: .*{key}.*{reason}.*\(found "):
         load_config(None, {key: value})
 
 

@@ -59,8 +59,15 @@ def _labels(value: Any) -> Any:
     return tuple(str(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in listed)
 
 
-MissingEnd = Literal["refuse", "end", "start"]
 Labels = Annotated[tuple[str, ...], BeforeValidator(_labels)]
+
+
+def _of_all(value: Any) -> Any:
+    """One value is that of all recordings."""
+    return value if isinstance(value, dict) else {"all": value}
+
+
+MissingEnd = Literal["refuse", "end", "start"]
 
 
 class DatasetConfig(Section):
@@ -70,8 +77,8 @@ class DatasetConfig(Section):
     recordings, all where there is none. `eeg` and `bold` are ``raw`` or the name of a derivative;
     ``auto`` is what the layout says (raw, for most). Volume markers that span fewer volumes than the
     BOLD file cannot say which end they miss: `missing_markers` is ``end`` where it is known that the
-    first ones are there, ``start`` where the last ones are; of all recordings, or by their names,
-    e.g. ``{sub-03_task-rest: end}``.
+    first ones are there, ``start`` where the last ones are: of all recordings, or by their names, e.g.
+    ``{all: end, sub-03_task-rest: start}``.
     """
 
     name: Annotated[str, Field(min_length=1)] = "bids"
@@ -83,7 +90,7 @@ class DatasetConfig(Section):
     bold: Annotated[str, Field(min_length=1)] = "auto"
     alignment: Literal["auto", "markers", "start-time", "events", "xp", "scanner", "file-start"] = "auto"
     volume_marker: Annotated[str, Field(min_length=1)] = "R128"
-    missing_markers: MissingEnd | dict[str, MissingEnd] = "refuse"
+    missing_markers: Annotated[dict[str, MissingEnd], BeforeValidator(_of_all)] = Field(default_factory=dict)
 
 
 class DataConfig(Section):

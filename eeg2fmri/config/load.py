@@ -39,7 +39,7 @@ def load_config(path: Path | str | None, overrides: Mapping[str, Any] | None = N
     layers: list[tuple[str, _Tree]] = [] if path is None else _read_layers(Path(path))
     given = dict(overrides or {})
     holders = [(source, list(_paths(tree))) for source, tree in layers]
-    holders.append(("the defaults" if path is None else f"overrides of {path}", list(_paths(given))))
+    holders.append(("the overrides" if path is None else f"overrides of {path}", list(_paths(given))))
     tree: _Tree = {}
     for source, layer in layers:
         tree = _merge(tree, {key: value for key, value in layer.items() if "." not in key})

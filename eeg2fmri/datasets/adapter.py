@@ -114,7 +114,7 @@ def pair(adapter: Adapter) -> tuple[list[Recording], list[Skipped], tuple[int, i
 def _recording(eeg: Source, bold: Source, config: DatasetConfig) -> Recording:
     chosen = {"alignment": config.alignment} if config.alignment != "auto" else {}
     fields: dict[str, Any] = {
-        "missing_markers": _missing_end(eeg.name, config),
+        "missing_markers": config.missing_markers.get(eeg.name, config.missing_markers.get("all", "refuse")),
         "volume_marker": config.volume_marker,
         **eeg.details,
         **bold.details,
@@ -132,17 +132,10 @@ def _recording(eeg: Source, bold: Source, config: DatasetConfig) -> Recording:
     )
 
 
-def _missing_end(name: str, config: DatasetConfig) -> str:
-    """Which end of a recording lacks markers, as far as the configuration says."""
-    said = config.missing_markers
-    return said if isinstance(said, str) else said.get(name, "refuse")
-
-
 def _check_named(adapter: Adapter, names: list[str]) -> None:
     """Refuse a name in `DatasetConfig.missing_markers` that no EEG file has."""
-    said = adapter.config.missing_markers
-    for name in () if isinstance(said, str) else said:
-        if name not in names:
+    for name in adapter.config.missing_markers:
+        if name not in ("all", *names):
             hint = nearest(name, names) or f"; there: {', '.join(sorted(names)[:8])}"
             raise DatasetError(f"dataset.missing_markers: {adapter.root} has no recording {name!r}{hint}")
 

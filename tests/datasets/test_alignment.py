@@ -142,8 +142,9 @@ def test_missing_markers_are_counted(tmp_path):
 def test_the_end_that_misses_markers_is_said_of_a_recording_by_its_name(tmp_path, refuses):
     with_markers_missing(tmp_path, last=-2)
     name = find_recordings(tmp_path, DatasetConfig())[0][0].name
-    (found,) = find_recordings(tmp_path, DatasetConfig(missing_markers={name: "end"}))[0]
-    assert found.missing_markers == "end"
+    for said, end in (({name: "end"}, "end"), ({"all": "start"}, "start"), ({"all": "start", name: "end"}, "end")):
+        (found,) = find_recordings(tmp_path, DatasetConfig(missing_markers=said))[0]
+        assert found.missing_markers == end
     with refuses(DatasetError, rf"dataset\.missing_markers: .* has no recording 'sub-99'; there: {name}"):
         find_recordings(tmp_path, DatasetConfig(missing_markers={"sub-99": "end"}))
 
