@@ -33,6 +33,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as eeg2fmri does, which is imported after TensorFlow here
 
 import keras
 import numpy as np
