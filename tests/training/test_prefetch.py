@@ -20,8 +20,8 @@ def pairs(train):
 def prefetched(pairs):
     made = []
 
-    def make(batch_size=5, devices=1):
-        made.append(Prefetched(pairs(batch_size), devices))
+    def make(batch_size=5, devices=1, ahead=AHEAD):
+        made.append(Prefetched(pairs(batch_size), devices, ahead))
         return made[-1]
 
     yield make
@@ -29,8 +29,9 @@ def prefetched(pairs):
         data.close()
 
 
-def test_batches_and_their_order_are_those_of_the_data(pairs, prefetched):
-    plain, data = pairs(), prefetched()
+@pytest.mark.parametrize("ahead", [0, AHEAD])
+def test_batches_and_their_order_are_those_of_the_data(ahead, pairs, prefetched):
+    plain, data = pairs(), prefetched(ahead=ahead)
     for epoch in (0, 1, 3):
         while plain.epoch < epoch:
             plain.on_epoch_end()
@@ -48,8 +49,9 @@ def test_ends_of_epochs_that_keras_calls_do_not_shuffle(prefetched):
     np.testing.assert_array_equal(data.data.order, order)
 
 
-def test_the_next_batches_are_built_in_other_threads(prefetched, monkeypatch):
-    data, built = prefetched(), {}
+@pytest.mark.parametrize("ahead", [0, AHEAD])
+def test_the_next_batches_are_built_in_other_threads(ahead, prefetched, monkeypatch):
+    data, built = prefetched(ahead=ahead), {}
     original = data.data.__class__.__getitem__
 
     def note(self, number):
@@ -59,7 +61,7 @@ def test_the_next_batches_are_built_in_other_threads(prefetched, monkeypatch):
     monkeypatch.setattr(data.data.__class__, "__getitem__", note)
     data[0]
     data.drop()  # waits for what has begun
-    assert 1 <= len(built) <= 1 + AHEAD
+    assert 1 <= len(built) <= 1 + ahead
     assert threading.main_thread() not in built.values()
 
 
