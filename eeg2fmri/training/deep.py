@@ -21,7 +21,7 @@ from eeg2fmri.training import backend
 from eeg2fmri.training.callbacks import Checkpoints, EpochEnd, OnEpoch, ProgressBar, replay
 from eeg2fmri.training.fluctuations import Components, fit_components
 from eeg2fmri.training.pairs import PairData, pair_model
-from eeg2fmri.training.prefetch import AHEAD, Prefetched
+from eeg2fmri.training.prefetch import Prefetched
 from eeg2fmri.training.schedules import learning_rate
 from eeg2fmri.training.settings import FitResult, FitSettings, fitted_model
 
@@ -53,7 +53,6 @@ def fit_deep_model(
                 model=model,
             ),
             devices,
-            ahead=AHEAD if device == "gpu" else 0,
         )
         model.compile(optimizer=optimizer_of(options, len(data), device), jit_compile=backend.compile_with_xla(device))
         model.optimizer.build(model.trainable_variables)

@@ -14,7 +14,7 @@ AHEAD = 4
 
 
 class Prefetched(keras.utils.PyDataset):
-    """`PairData` with the next batches built in threads, in the same order on every backend.
+    """`PairData` with the next `AHEAD` batches built in threads, in the same order on every backend.
 
     The epoch is set by `start`, not counted: Keras asks for batches and ends epochs on its own
     before the first one, and not alike on every backend.
@@ -23,12 +23,11 @@ class Prefetched(keras.utils.PyDataset):
     ----------
     data : the batches.
     devices : devices that share a batch equally; the last batch of an epoch is cut to a multiple.
-    ahead : batches built while a step runs; 0 where that would take the cores from it, as on a CPU.
     """
 
-    def __init__(self, data: PairData, devices: int = 1, ahead: int = AHEAD) -> None:
+    def __init__(self, data: PairData, devices: int = 1) -> None:
         super().__init__()
-        self.data, self.devices, self.ahead = data, devices, ahead
+        self.data, self.devices = data, devices
         self.pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="batches")
         self.waiting: dict[int, Future[Any]] = {}
 
@@ -42,7 +41,7 @@ class Prefetched(keras.utils.PyDataset):
         return len(self.data.order)
 
     def __getitem__(self, index: int) -> Any:
-        for number in range(index, min(index + 1 + self.ahead, len(self))):
+        for number in range(index, min(index + 1 + AHEAD, len(self))):
             if number not in self.waiting:
                 self.waiting[number] = self.pool.submit(self._batch, number)
         return self.waiting.pop(index).result()

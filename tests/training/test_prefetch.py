@@ -20,8 +20,8 @@ def pairs(train):
 def prefetched(pairs):
     made = []
 
-    def make(batch_size=5, devices=1, ahead=AHEAD):
-        made.append(Prefetched(pairs(batch_size), devices, ahead))
+    def make(batch_size=5, devices=1):
+        made.append(Prefetched(pairs(batch_size), devices))
         return made[-1]
 
     yield make
@@ -29,9 +29,8 @@ def prefetched(pairs):
         data.close()
 
 
-@pytest.mark.parametrize("ahead", [0, AHEAD])
-def test_batches_and_their_order_are_those_of_the_data(ahead, pairs, prefetched):
-    plain, data = pairs(), prefetched(ahead=ahead)
+def test_batches_and_their_order_are_those_of_the_data(pairs, prefetched):
+    plain, data = pairs(), prefetched()
     for epoch in (0, 1, 3):
         while plain.epoch < epoch:
             plain.on_epoch_end()
@@ -49,9 +48,8 @@ def test_ends_of_epochs_that_keras_calls_do_not_shuffle(prefetched):
     np.testing.assert_array_equal(data.data.order, order)
 
 
-@pytest.mark.parametrize("ahead", [0, AHEAD])
-def test_the_next_batches_are_built_in_other_threads(ahead, prefetched, monkeypatch):
-    data, built = prefetched(ahead=ahead), {}
+def test_the_next_batches_are_built_in_other_threads(prefetched, monkeypatch):
+    data, built = prefetched(), {}
     original = data.data.__class__.__getitem__
 
     def note(self, number):
@@ -61,7 +59,7 @@ def test_the_next_batches_are_built_in_other_threads(ahead, prefetched, monkeypa
     monkeypatch.setattr(data.data.__class__, "__getitem__", note)
     data[0]
     data.drop()  # waits for what has begun
-    assert 1 <= len(built) <= 1 + ahead
+    assert 1 <= len(built) <= 1 + AHEAD
     assert threading.main_thread() not in built.values()
 
 
