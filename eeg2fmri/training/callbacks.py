@@ -21,9 +21,9 @@ from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.store import Windows
 from eeg2fmri.training import backend
 from eeg2fmri.training.prefetch import Prefetched
+from eeg2fmri.training.settings import History
 from eeg2fmri.training.validation import Example, validate
 
-History = dict[str, list[float]]
 OnEpoch = Callable[[int, dict[str, float], Example | None], None]
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from eeg2fmri.config import ModelConfig
 from eeg2fmri.models.fitted import FittedModel, Network
 from eeg2fmri.store import Windows
 
-if TYPE_CHECKING:
-    from eeg2fmri.training.callbacks import History
+History = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
