@@ -228,7 +228,10 @@ def _pattern(line: str) -> re.Pattern[str]:
     globs = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[!^]?[^]/]+\])", line.strip("/"))
     text = "".join(globs.get(part) or (_class(part) if part[:1] == "[" else re.escape(part)) for part in parts)
-    return re.compile(f"{'' if anchored else '(?:.*/)?'}{text}(?:/.*)?")
+    try:
+        return re.compile(f"{'' if anchored else '(?:.*/)?'}{text}(?:/.*)?")
+    except re.error as err:
+        raise DatasetError(f".bidsignore: {line!r} is no pattern ({err}); correct it") from err
 
 
 def _class(part: str) -> str:

@@ -207,6 +207,13 @@ def test_bidsignore(rule, ignored, touch):
     assert any(s.reason == "named by .bidsignore" and "sub-02" in str(s.path) for s in skipped) == ignored
 
 
+def test_a_rule_of_bidsignore_that_is_no_pattern_is_refused(touch, refuses):
+    root = touch(*PAIR)
+    (root / ".bidsignore").write_text("sub-[9-0]*\n")
+    with refuses(DatasetError, r"\.bidsignore: 'sub-\[9-0\]\*' is no pattern .*; correct it"):
+        list_recordings(root, DatasetConfig())
+
+
 def test_tables_and_sidecars_named_by_bidsignore_are_not_used(touch):
     root = touch(*PAIR, "sub-01/eeg/sub-01_task-rest_channels.tsv", "task-rest_bold.json", "task-rest_eeg.json")
     (root / ".bidsignore").write_text("*_channels.tsv\n/task-rest_bold.json\n")
