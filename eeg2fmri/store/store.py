@@ -2,8 +2,8 @@
 
 A store is a Zarr v3 group with one child group per recording, on a local disk or any fsspec URL:
     spectrogram  (volumes - 1, channels, frequencies) float32, µV (mV/m² of a surface Laplacian)
-    volumes      (volumes, x, y, z), scanner intensity, one chunk per volume; whole numbers where the
-                 BOLD file has them on this grid, else float32
+    volumes      (volumes, x, y, z), scanner intensity, one chunk per volume, eight in a file; whole numbers
+                 where the BOLD file has them on this grid, else float32
     mask, voxel_mean, voxel_sd   (x, y, z)
     global_signal  (volumes,) float32, mean intensity in the mask
     marker_intervals, spectrum_*  for quality control, where the recording gives them

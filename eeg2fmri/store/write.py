@@ -19,7 +19,7 @@ from eeg2fmri.store.store import lost_value
 
 CODE = ("datasets", "signals", "store")  # what a recording depends on, besides settings and files
 PACKAGES = ("eeg2fmri", "mne", "nibabel", "nilearn", "numpy", "scipy", "zarr")
-VOLUMES_AT_ONCE = 16
+VOLUMES_A_FILE = 8  # a recording is some forty files rather than 300, and a batch reads no more than its volumes
 logger = logging.getLogger(__name__)
 
 
@@ -83,7 +83,8 @@ def is_whole(location: Location, digest: str) -> bool:
     try:
         group = location.open("r")
         arrays = dict(group.arrays())
-        whole = all(array.nchunks_initialized == array.nchunks for array in arrays.values())
+        # Zarr counts a last shard as full, whatever is in it, so there may be more than there are.
+        whole = all(array.nchunks_initialized >= array.nchunks for array in arrays.values())
         return whole and group.attrs.get("digest") == digest and sorted(arrays) == group.attrs["arrays"]
     except (StoreError, ValueError, KeyError, OSError):  # absent or damaged: written anew
         return False
@@ -103,12 +104,13 @@ def _write(location: Location, content: Prepared, marks: dict[str, Any]) -> None
             shape=values.shape,
             dtype=values.dtype,
             chunks=(1, *values.shape[1:]) if by_volume else tuple(max(1, n) for n in values.shape),
+            shards=(VOLUMES_A_FILE, *values.shape[1:]) if by_volume else None,
             chunk_key_encoding={"name": "default", "separator": "."},  # one folder an array, not three a volume
             compressors=None,  # noise hardly shrinks, and batches are read at the speed of the disk
             fill_value=lost_value(values.dtype),
             config={"write_empty_chunks": True},
         )
-        step = VOLUMES_AT_ONCE if by_volume else max(1, len(values))
+        step = VOLUMES_A_FILE if by_volume else max(1, len(values))
         for start in range(0, len(values), step):
             array[start : start + step] = values[start : start + step]
     group.attrs.put({**content.attributes, **marks, "arrays": sorted(content.arrays)})

@@ -67,7 +67,7 @@ def test_a_url_grows_and_shrinks(build, url, tmp_path):
 def test_a_chunk_that_is_lost_from_a_url_is_made_again(build, url, refuses):
     build(url, subjects=("sub-01",))
     found, path = fsspec.url_to_fs(url)
-    (lost,) = [name for name in found.find(path) if name.endswith("volumes/c.7.0.0.0")]
+    (lost,) = [name for name in found.find(path) if name.endswith("volumes/c.1.0.0.0")]
     found.rm_file(lost)
     with refuses(StoreError, "volumes: a chunk is missing"):
         open_store(url).recordings[0].volumes[5:9]
