@@ -1,10 +1,11 @@
 """The rivals of `hard.yaml` on many simulated datasets, beside what could be known of an unseen subject at all.
 
-    python experiments/rivals.py [--config experiments/hard.yaml] [--seeds 300 301 …] [--grid 32 32 16]
+    python experiments/rivals.py [--config experiments/hard.yaml] [--seeds 310 311 …] [--folds 4] [--grid 32 32 16]
 
 One dataset says little: with three unseen subjects, a score differs more between draws than between
-rivals. Every dataset is simulated at a coarse grid, preprocessed, and each closed-form family of the
-configuration is fitted and scored on its unseen subjects, by the mean over them.
+rivals. Every dataset is simulated, preprocessed, and `linear` and `factorised`, as configured, are fitted
+and scored on its unseen subjects, by the mean over them. With several folds the subjects are turned so that
+others are unseen in each; four folds of three make every one of twelve unseen once.
 
 - "best reachable" knows each unseen subject's own maps, latencies and sizes of fluctuation.
 - "told the amplitudes" does not: the networks' true amplitudes through the canonical response, on the
@@ -25,12 +26,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
-from eeg2fmri.config import Config, FactorisedConfig, LinearConfig, load_config, parse_overrides
+from eeg2fmri.config import Config, FactorisedConfig, LinearConfig, SplitConfig, load_config, parse_overrides
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.models.linear import lag_shapes
 from eeg2fmri.simulation import read_amplitudes, read_best_r2, read_truth, simulate
-from eeg2fmri.store import StoredRecording, Windows, build_store, split_windows
+from eeg2fmri.store import Store, StoredRecording, Windows, build_store, split_subjects, split_windows
 from eeg2fmri.training import FitSettings, fit
 
 Scores = dict[str, list[float]]  # of each unseen subject, by model
@@ -66,12 +67,26 @@ def told_scores(known: Windows, unseen: Windows, dataset: Path, shift: int) -> l
     return scores
 
 
-def compare(config: Config, folder: Path) -> Scores:
-    """Scores of every closed-form family of a configuration on one simulated dataset."""
+def turned(subjects: list[str], split: SplitConfig, fold: int) -> SplitConfig:
+    """The split of a fold: the first is the configuration's, each further one tests the subjects before."""
+    first = split_subjects(subjects, split)
+    start = -fold * len(first.test) % len(subjects)
+    to = dict(zip(subjects, [*subjects[start:], *subjects[:start]], strict=True))
+    return SplitConfig(validation=tuple(to[s] for s in first.validation), test=tuple(to[s] for s in first.test))
+
+
+def compare(config: Config, folds: int, folder: Path) -> Scores:
+    """Scores of `linear` and `factorised` on one simulated dataset, fold after fold."""
     assert config.simulation is not None
     dataset = simulate(config.simulation, folder / "dataset")
     store = build_store(find_recordings(dataset)[0], folder / "store", config.data).store
-    train, validation, test = split_windows(store, config.split)
+    parts = [compare_fold(config, store, turned(store.subjects, config.split, fold), dataset) for fold in range(folds)]
+    return {name: [score for part in parts for score in part[name]] for name in parts[0]}
+
+
+def compare_fold(config: Config, store: Store, split: SplitConfig, dataset: Path) -> Scores:
+    """Scores on the unseen subjects of one split."""
+    train, validation, test = split_windows(store, split)
     best = read_best_r2(dataset)
     known = Windows((*train.recordings, *validation.recordings), store.context)
     scores: Scores = {
@@ -111,7 +126,8 @@ def main() -> None:
     here = Path(__file__)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, default=here.with_name("hard.yaml"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(300, 308)))
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(310, 314)))
+    parser.add_argument("--folds", type=int, default=1, help="1: the configured split alone")
     parser.add_argument("--grid", type=int, nargs=3, default=(32, 32, 16))
     parser.add_argument("--set", default="", help="further settings, KEY=VALUE,KEY=VALUE")
     parser.add_argument("--out", type=Path, default=here.with_suffix(".json"))
@@ -121,8 +137,14 @@ def main() -> None:
         sizes = {"simulation.seed": seed, "simulation.grid": list(args.grid), "data.grid": list(args.grid)}
         config = load_config(args.config, {**parse_overrides(args.set), **sizes})
         with tempfile.TemporaryDirectory() as scratch:
-            results[seed] = compare(config, Path(scratch))
-        content = {"config": args.config.name, "set": args.set, "grid": list(args.grid), "scores": results}
+            results[seed] = compare(config, args.folds, Path(scratch))
+        content = {
+            "config": args.config.name,
+            "set": args.set,
+            "folds": args.folds,
+            "grid": list(args.grid),
+            "scores": results,
+        }
         args.out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         print(markdown(results), flush=True)
 
