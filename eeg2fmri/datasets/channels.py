@@ -57,15 +57,32 @@ def named_type(name: str, kind: str) -> str:
     return kind
 
 
-def described_channels(names: tuple[str, ...], path: Path, *, strict: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Types and bad channels by a BIDS channel table, whose names may be quoted."""
+def described_channels(
+    names: tuple[str, ...], path: Path, *, strict: bool
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Types and bad channels by a BIDS channel table, whose names may be quoted or in another case.
+
+    A channel that the table does not describe is of type ``n/a``; a note, the third part, says so.
+    """
+    spelled = {name.casefold(): name for name in names}
     rows = {}
     for row in read_table(path, ("name", "type")):
-        rows[row["name"] if row["name"] in names else row["name"].strip(QUOTES)] = row
+        name = row["name"] if row["name"] in names else row["name"].strip(QUOTES)
+        rows[name if name in names else spelled.get(name.casefold(), name)] = row
     if strict and (unknown := rows.keys() - set(names)):
         raise DatasetError(f"{path}: channels {sorted(unknown)[:4]} are not in the EEG file")
-    if not rows.keys() & set(names):
-        raise DatasetError(f"{path}: none of its channels ({', '.join(list(rows)[:4])}, …) is in the EEG file; rename")
+    eeg = [name for name, row in rows.items() if row["type"].lower() == "eeg"]
+    if not set(eeg or rows) & set(names):
+        raise DatasetError(
+            f"{path}: none of its {'EEG ' if eeg else ''}channels ({_few(eeg or [*rows])}) is in the EEG file, which "
+            f"has {_few(names)}; rename"
+        )
     types = tuple(rows[name]["type"].lower() if name in rows else "n/a" for name in names)
     bads = tuple(name for name in names if rows.get(name, {}).get("status", "").lower() == "bad")
-    return types, bads
+    missing = [name for name in names if name not in rows]
+    notes = (f"{path.name} does not describe {_few(missing)}: type n/a",) if missing else ()
+    return types, bads, notes
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f", … ({len(names)})" if len(names) > 4 else "")

@@ -29,7 +29,7 @@ class RawEeg:
     bads: channels that the dataset marks as bad.
     markers: samples (fractional) of the volume markers, from the start of the file.
     events: onset (s from the start of the file) and description of every marker.
-    notes: what the header says that is not so, e.g. the names of renamed files.
+    notes: what the header says that is not so, e.g. the names of renamed files, and channels without description.
     """
 
     path: Path
@@ -115,8 +115,9 @@ def open_eeg_file(
         opened = _open_mne(path, dict(known_types), volume_marker)
     if channels_path is None:
         return opened
-    types, bads = described_channels(opened.channels, channels_path, strict=channels_path.parent == path.parent)
-    return RawEeg(**{**vars(opened), "types": types, "bads": bads})
+    strict = channels_path.parent == path.parent
+    types, bads, notes = described_channels(opened.channels, channels_path, strict=strict)
+    return RawEeg(**{**vars(opened), "types": types, "bads": bads, "notes": (*opened.notes, *notes)})
 
 
 def load_eeg(recording: Recording, channel_types: tuple[str, ...]) -> Eeg:

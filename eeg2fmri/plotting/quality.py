@@ -76,7 +76,7 @@ def quality_page(page: QualityPage, *, channel: str | None = None) -> Figure:
     Parameters
     ----------
     channel
-        Whose spectrogram is drawn; by default the mean over channels of the power in dB.
+        Whose spectrogram is drawn; by default the median over channels, which a dead one does not move.
 
     Returns
     -------
@@ -174,9 +174,9 @@ def _draw_time_courses(figure: Figure, page: QualityPage, channel: str | None) -
     axes = figure.add_subplot(grid[0])
     whose = list(page.channels).index(channel) if channel else slice(None)
     power = power_density(page.spectrogram[:, whose], page.tr)
-    mesh = draw_spectrogram(axes, power if channel else power.mean(axis=1), edges, page.frequencies)
+    mesh = draw_spectrogram(axes, power if channel else np.median(power, axis=1), edges, page.frequencies)
     axes.set_ylabel("Hz", fontsize=LABEL)
-    axes.set_title(f"EEG spectrogram, {channel or 'mean over channels'}", fontsize=LABEL, loc="left")
+    axes.set_title(f"EEG spectrogram, {channel or 'median over channels'}", fontsize=LABEL, loc="left")
     place = axes.get_position()
     bar = figure.colorbar(mesh, cax=figure.add_axes((_BAR, place.y0, _THICK, place.height)), extend="both")
     bar.set_label(power_label(page.unit), fontsize=TICK)

@@ -59,7 +59,7 @@ def build_store(
 
     Parameters
     ----------
-    recordings : what to put in; what else is there is removed.
+    recordings : what to put in; what else is there is removed, but nothing of a recording that fails today.
     where : folder or fsspec URL of the store; workers must see the same place.
     config : settings; they are part of the digest.
     workers, scheduler : see `eeg2fmri.store.parallel.each`.
@@ -129,7 +129,10 @@ def _finish(
         location.write_attributes(attributes)
     asked_for = {outcome.group for outcome in outcomes.values()} | {METADATA}
     for name in sorted(set(location.entries()) - asked_for):
-        if GROUP.fullmatch(name) and name.rpartition(".")[0] not in usable:
+        recording = name.rpartition(".")[0] if GROUP.fullmatch(name) else ""
+        if recording in outcomes and outcomes[recording].error:
+            continue  # what was read once is not thrown away because its files are out of reach today
+        if recording and recording not in usable:
             logger.warning("%s: %s leaves the store, which holds what was asked for last", location, name)
         location.child(name).remove()
     kept = tuple(name for name in usable if outcomes[name].kept)

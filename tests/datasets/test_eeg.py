@@ -248,9 +248,24 @@ def test_an_inherited_table_may_name_more_channels(paths, tmp_path):
 
 def test_an_inherited_table_of_another_cap_is_refused(paths, tmp_path, refuses):
     table = tmp_path / "task-rest_channels.tsv"
-    table.write_text("name\ttype\nA1\tEEG\nA2\tEEG\n")
-    with refuses(DatasetError, r"none of its channels \(A1, A2, …\) is in the EEG file"):
+    table.write_text("name\ttype\nA1\tEEG\nA2\tEEG\nECG\tECG\n")
+    with refuses(DatasetError, rf"{table}: none of its EEG channels \(A1, A2\) is in the EEG file, which has Fp1, "):
         open_eeg_file(paths[0], table)
+
+
+def test_a_table_may_spell_names_in_another_case(paths, tmp_path):
+    table = tmp_path / "task-rest_channels.tsv"
+    table.write_text(paths[1].read_text().replace("Fp1", "FP1").replace("Cz", "CZ"))
+    found, usual = open_eeg_file(paths[0], table), open_eeg_file(paths[0], paths[1])
+    assert (found.channels, found.types, found.notes) == (usual.channels, usual.types, ())
+
+
+def test_a_channel_without_description_is_told(paths, tmp_path):
+    table = tmp_path / "task-rest_channels.tsv"
+    table.write_text("".join(line for line in paths[1].read_text().splitlines(True) if not line.startswith("Fp1")))
+    found = open_eeg_file(paths[0], table)
+    assert found.types[found.channels.index("Fp1")] == "n/a"
+    assert found.notes == ("task-rest_channels.tsv does not describe Fp1: type n/a",)
 
 
 # --- renamed files ---------------------------------------------------------------------------

@@ -95,13 +95,21 @@ def test_a_flat_channel_leaves_a_gap(page):
 def test_the_spectrogram_is_power_density_in_decibels_on_the_run_s_clock(page):
     power = 10 * np.log10(2 * TR * page.spectrogram**2)
     drawn = mesh(quality_page(page))
-    np.testing.assert_allclose(drawn.get_array(), power.mean(axis=1).T)
+    np.testing.assert_allclose(drawn.get_array(), np.median(power, axis=1).T)
     corners = drawn.get_coordinates()
     np.testing.assert_allclose(corners[0, :, 0], START + TR * np.arange(W + 1))
     np.testing.assert_allclose(corners[:, 0, 1], np.arange(0.5, F + 1) / TR)
     one = quality_page(page, channel="Oz")
     np.testing.assert_allclose(mesh(one).get_array(), power[:, 2].T)
     assert panel(one, "EEG spectrogram, Oz")
+
+
+def test_a_dead_channel_does_not_darken_the_spectrogram(page):
+    dead = page.spectrogram.copy()
+    dead[:, 2] = 0
+    power = 10 * np.log10(2 * TR * page.spectrogram**2)
+    drawn = mesh(quality_page(dataclasses.replace(page, spectrogram=dead))).get_array()
+    assert (drawn >= power.min(axis=1).T).all()
 
 
 def test_density_of_white_noise_is_that_of_the_spectra(rng):

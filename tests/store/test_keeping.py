@@ -52,6 +52,21 @@ def test_a_subject_that_is_no_longer_asked_for_leaves(build, tmp_path):
     assert not list((tmp_path / "store").glob(f"{NAMES[1]}*"))
 
 
+def test_a_recording_that_cannot_be_read_today_keeps_what_was_made_of_it(build, bids_root, tmp_path):
+    build()
+    eeg = bids_root / "sub-02/eeg/sub-02_task-rest_eeg.eeg"
+    before = tree(_group(tmp_path / "store", NAMES[1]))
+    eeg.rename(tmp_path / "away")
+    built = build.built()
+    assert list(built.failures) == [NAMES[1]]
+    assert built.store.subjects == ["sub-01", "sub-03"]
+    assert tree(_group(tmp_path / "store", NAMES[1])) == before
+    (tmp_path / "away").rename(eeg)
+    store, seen = build()
+    assert seen == [(name, True) for name in NAMES]
+    assert store.subjects == ["sub-01", "sub-02", "sub-03"]
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
