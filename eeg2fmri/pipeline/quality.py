@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 # Column of the table, its label, whether low values are bad, and the least difference that matters.
 OVERVIEW = (
     ("temporal_snr", "temporal SNR (median)", True, 5.0),
+    ("markers_missing", "missing markers", False, 1.0),
     ("marker_jitter_ms", "marker jitter (ms)", False, 1.0),
     ("line_noise_db", "line noise (dB)", False, 3.0),
     ("broken_channels", "broken channels", False, 1.0),
