@@ -98,7 +98,8 @@ def _inspect(args: argparse.Namespace) -> None:
     elif args.channel is not None or args.volume is not None:
         raise ConfigError("--channel and --volume say what --plot draws; give --plot FILE.png")
     else:
-        inspect(Path(args.root), config.dataset, as_json=args.json, allow_failures=args.allow_failures)
+        inspect(Path(args.root), config, as_json=args.json, allow_failures=args.allow_failures,
+                strict=bool(args.config or args.set))  # fmt: skip
 
 
 def _search(args: argparse.Namespace) -> None:
@@ -284,6 +285,10 @@ def _parser() -> argparse.ArgumentParser:
     synthesize.add_argument("--model-uri", default=CHAMPION, help=f"model (default: {CHAMPION})")
     synthesize.add_argument("--eeg", required=True, help="EEG file, e.g. a BrainVision .vhdr")
     synthesize.add_argument("--out", required=True, help="NIfTI file to write, .nii or .nii.gz")
-    synthesize.add_argument("--volume-marker", type=optional(str), help="the scanner's marker (default: R128)")
+    synthesize.add_argument(
+        "--volume-marker",
+        type=optional(str),
+        help="the scanner's marker (default: the one in the rhythm of the volumes)",
+    )
     add_device(synthesize, limit=False)
     return parser

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eeg2fmri.config import Config, DatasetConfig
+from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DatasetError, IncompleteError, nearest
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from eeg2fmri.store.prepare import Prepared
 
 logger = logging.getLogger(__name__)
-COLUMNS = ("recording", "status", "channels", "Hz", "EEG s", "TR s", "volumes", "grid", "alignment", "BOLD starts")
+COLUMNS = ("recording", "status", "channels", "Hz", "EEG s", "TR s", "volumes", "grid", "clock", "BOLD starts")
 
 
-def inspect(root: Path, config: DatasetConfig, *, as_json: bool, allow_failures: bool) -> None:
-    """Print what a dataset holds.
+def inspect(root: Path, config: Config, *, as_json: bool, allow_failures: bool, strict: bool) -> None:
+    """Print what a dataset holds; `strict` judges it by the settings too, see `survey`.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def inspect(root: Path, config: DatasetConfig, *, as_json: bool, allow_failures:
     """
     from eeg2fmri.datasets import survey
 
-    overview = survey(root, config)
+    overview = survey(root, config.dataset, config.data, strict=strict)
     if as_json:
         print(json.dumps(overview.to_dict(), indent=2))
     else:
@@ -143,8 +143,16 @@ def _cells(row: dict) -> list[str]:
     grid = "×".join(map(str, row["grid"])) if row["grid"] else ""
     numbers = [_number(row[key]) for key in ("sampling_rate", "eeg_seconds", "tr", "volumes")]
     channels = " ".join(f"{count} {kind}" for kind, count in kinds.items())
-    clock = "" if start is None else f"{start:g} s"
-    return [row["recording"], row["status"], channels, *numbers, grid, row["alignment"] or "", clock]
+    start_s = "" if start is None else f"{start:g} s"
+    return [row["recording"], row["status"], channels, *numbers, grid, _clock(row), start_s]
+
+
+def _clock(row: dict) -> str:
+    """The common clock: a marker with its count, how it was found, and what came next."""
+    text = row["alignment"] or ""
+    if row["markers_found"]:
+        text += f" ×{row['markers_found']} ({row['found_by']})"
+    return text + (f"; next {row['runner_up']}" if row["runner_up"] else "")
 
 
 def _number(value: float | None) -> str:

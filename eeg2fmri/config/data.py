@@ -67,7 +67,16 @@ def _of_all(value: Any) -> Any:
     return value if isinstance(value, dict) else {"all": value}
 
 
-MissingEnd = Literal["refuse", "end", "start"]
+End = Literal["refuse", "end", "start"]
+ByRecording = Annotated[dict[str, End], BeforeValidator(_of_all)]
+
+
+def _as_text(value: Any) -> Any:
+    """A marker may be called by a number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Marker = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
 
 
 class DatasetConfig(Section):
@@ -75,10 +84,12 @@ class DatasetConfig(Section):
 
     `name` is a known layout or the dotted path of a class (``package.module:Class``). Labels choose
     recordings, all where there is none. `eeg` and `bold` are ``raw`` or the name of a derivative;
-    ``auto`` is what the layout says (raw, for most). Volume markers that span fewer volumes than the
-    BOLD file cannot say which end they miss: `missing_markers` is ``end`` where it is known that the
+    ``auto`` is what the layout says (raw, for most). `volume_marker` is the description of the scanner's
+    marker; ``auto`` takes the one in the rhythm of the volumes. Volume markers that span fewer volumes than
+    the BOLD file cannot say which end they miss: `missing_markers` is ``end`` where it is known that the
     first ones are there, ``start`` where the last ones are: of all recordings, or by their names, e.g.
-    ``{all: end, sub-03_task-rest: start}``.
+    ``{all: end, sub-03_task-rest: start}``. `surplus_markers`, likewise, says where markers without a
+    volume in the file lie: ``start`` for dummy volumes, ``end``.
     """
 
     name: Annotated[str, Field(min_length=1)] = "bids"
@@ -88,9 +99,10 @@ class DatasetConfig(Section):
     runs: Labels = ()
     eeg: Annotated[str, Field(min_length=1)] = "auto"
     bold: Annotated[str, Field(min_length=1)] = "auto"
-    alignment: Literal["auto", "markers", "start-time", "events", "xp", "scanner", "file-start"] = "auto"
-    volume_marker: Annotated[str, Field(min_length=1)] = "R128"
-    missing_markers: Annotated[dict[str, MissingEnd], BeforeValidator(_of_all)] = Field(default_factory=dict)
+    alignment: Literal["auto", "markers", "start-time", "events", "xp", "wall-clock", "scanner", "file-start"] = "auto"
+    volume_marker: Marker = "auto"
+    missing_markers: ByRecording = Field(default_factory=dict)
+    surplus_markers: ByRecording = Field(default_factory=dict)
 
 
 class DataConfig(Section):

@@ -115,6 +115,7 @@ def _recording(eeg: Source, bold: Source, config: DatasetConfig) -> Recording:
     chosen = {"alignment": config.alignment} if config.alignment != "auto" else {}
     fields: dict[str, Any] = {
         "missing_markers": config.missing_markers.get(eeg.name, config.missing_markers.get("all", "refuse")),
+        "surplus_markers": config.surplus_markers.get(eeg.name, config.surplus_markers.get("all", "refuse")),
         "volume_marker": config.volume_marker,
         **eeg.details,
         **bold.details,
@@ -133,11 +134,12 @@ def _recording(eeg: Source, bold: Source, config: DatasetConfig) -> Recording:
 
 
 def _check_named(adapter: Adapter, names: list[str]) -> None:
-    """Refuse a name in `DatasetConfig.missing_markers` that no EEG file has."""
-    for name in adapter.config.missing_markers:
-        if name not in ("all", *names):
-            hint = nearest(name, names) or f"; there: {', '.join(sorted(names)[:8])}"
-            raise DatasetError(f"dataset.missing_markers: {adapter.root} has no recording {name!r}{hint}")
+    """Refuse a name in a setting by recording that no EEG file has."""
+    for setting in ("missing_markers", "surplus_markers"):
+        for name in getattr(adapter.config, setting):
+            if name not in ("all", *names):
+                hint = nearest(name, names) or f"; there: {', '.join(sorted(names)[:8])}"
+                raise DatasetError(f"dataset.{setting}: {adapter.root} has no recording {name!r}{hint}")
 
 
 def _by_key(sources: Iterable[Source]) -> tuple[dict[Key, Source], list[Skipped]]:

@@ -33,16 +33,21 @@ def companions(header: Path) -> Companions:
         If the header names no data file, a named file is not there under either name, or the
         header names one file while another lies there under the header's name.
     """
-    content = header.read_bytes()
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:  # of an old export
-        text = content.decode("latin-1")
+    text = header_text(header)
     data, data_stale = _companion(header, text, "DataFile", DATA_SUFFIXES)
     markers, markers_stale = _companion(header, text, "MarkerFile", MARKER_SUFFIXES)
     if data is None:
         raise DatasetError(f"{header}: not a readable EEG recording (no DataFile= in it); fetch or export it again")
     return Companions(data, markers, tuple(name for name in (data_stale, markers_stale) if name))
+
+
+def header_text(path: Path) -> str:
+    """Text of a header or marker file; old exports are latin-1."""
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def _companion(header: Path, text: str, key: str, suffixes: tuple[str, ...]) -> tuple[Path | None, str]:

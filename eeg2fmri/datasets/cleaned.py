@@ -9,22 +9,24 @@ import numpy as np
 from eeg2fmri.config import CleaningConfig
 from eeg2fmri.datasets.eeg import RawEeg, wanted_channels
 from eeg2fmri.errors import Eeg2FmriError
-from eeg2fmri.signals import CleanEeg, clean_eeg
+from eeg2fmri.signals import CleanEeg, Marks, check_cleaning, clean_eeg
+
+R_PEAK = "Pulse Artifact/R"  # as BrainVision Analyzer marks heart beats
 
 
 def read_clean_eeg(
-    raw: RawEeg, channel_types: tuple[str, ...], markers: np.ndarray, tr: float, config: CleaningConfig
+    raw: RawEeg, channel_types: tuple[str, ...], volumes: np.ndarray, config: CleaningConfig
 ) -> CleanEeg:
     """Read the channels of the wanted types and clean them.
 
-    The ECG that `pulse` needs is read whether or not it is wanted.
+    `pulse` goes by the R peaks that the file marks (``Pulse Artifact/R``) or, where it marks none, by those of
+    the ECG, which is then read whether or not it is wanted.
 
     Parameters
     ----------
     raw : the EEG, opened.
     channel_types : types kept, in lower case, e.g. ``("eeg", "ecg")``.
-    markers : samples of the onsets of the volumes (see `volume_onsets`).
-    tr : seconds between volumes.
+    volumes : samples at which the scanner starts each volume (`Alignment.onsets`).
     config : what is done.
 
     Raises
@@ -33,8 +35,7 @@ def read_clean_eeg(
         If the file cannot be read or cleaned, or holds none of the wanted channels.
     """
     kept = wanted_channels(raw, channel_types)
-    ecg = [index for index, kind in enumerate(raw.types) if kind == "ecg"] if config.pulse else []
-    needed = sorted({*kept, *ecg})
+    needed = _needed(raw, kept, config)
 
     def read(picks: list[int], start: int = 0, stop: int | None = None) -> np.ndarray:
         return raw.read([needed[pick] for pick in picks], start, stop)
@@ -42,11 +43,10 @@ def read_clean_eeg(
     try:
         eeg = clean_eeg(
             read, raw.n_samples, raw.sampling_rate, [raw.channels[index] for index in needed],
-            [raw.types[index] for index in needed], raw.bads, markers, tr, config,
+            [raw.types[index] for index in needed], raw.bads, _marks(raw, volumes), config,
         )  # fmt: skip
     except Eeg2FmriError as err:
-        message = str(err)
-        raise type(err)(message if message.startswith(str(raw.path)) else f"{raw.path}: {message}") from err
+        raise _of_file(raw, err) from err
     if needed == kept:
         return eeg
     rows = [row for row, index in enumerate(needed) if index in kept]
@@ -58,3 +58,41 @@ def read_clean_eeg(
         spectrum_before=eeg.spectrum_before[rows],
         spectrum_after=eeg.spectrum_after[rows],
     )
+
+
+def check_eeg(
+    raw: RawEeg, channel_types: tuple[str, ...], volumes: np.ndarray, config: CleaningConfig
+) -> tuple[float, list[str]]:
+    """Refuse what `read_clean_eeg` would refuse before it has read a sample.
+
+    Returns
+    -------
+    Sampling rate (Hz) of the cleaned EEG, and the names of its EEG channels.
+    """
+    kept = wanted_channels(raw, channel_types)
+    needed = _needed(raw, kept, config)
+    try:
+        ratio = check_cleaning(
+            raw.n_samples, raw.sampling_rate, [raw.channels[index] for index in needed],
+            [raw.types[index] for index in needed], raw.bads, _marks(raw, volumes), config,
+        )  # fmt: skip
+    except Eeg2FmriError as err:
+        raise _of_file(raw, err) from err
+    return raw.sampling_rate * float(ratio), [raw.channels[i] for i in kept if raw.types[i] == "eeg"]
+
+
+def _needed(raw: RawEeg, kept: list[int], config: CleaningConfig) -> list[int]:
+    """Channels that are read: the wanted ones, and the ECG where the pulse is cleaned."""
+    ecg = [index for index, kind in enumerate(raw.types) if kind == "ecg"] if config.pulse else []
+    return sorted({*kept, *ecg})
+
+
+def _marks(raw: RawEeg, volumes: np.ndarray) -> Marks:
+    peaks = [time * raw.sampling_rate for time, text in raw.events if text == R_PEAK]
+    return Marks(volumes, np.array(peaks), raw.gaps)
+
+
+def _of_file(raw: RawEeg, err: Eeg2FmriError) -> Eeg2FmriError:
+    """An error that begins with the file."""
+    message = str(err)
+    return type(err)(message if message.startswith(str(raw.path)) else f"{raw.path}: {message}")

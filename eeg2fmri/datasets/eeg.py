@@ -5,31 +5,35 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eeg2fmri.datasets.brainvision import companions
+from eeg2fmri.datasets.brainvision import companions, header_text
 from eeg2fmri.datasets.channels import described_channels, named_type
+from eeg2fmri.datasets.continuity import Reader, began, boundaries, discontinuous, segments, timeline
 from eeg2fmri.datasets.files import check_fetched, one_line
 from eeg2fmri.datasets.matlab import SAMPLING_RATE_HZ, open_matlab
-from eeg2fmri.datasets.recording import VOLUME_MARKER, Recording, is_marker
+from eeg2fmri.datasets.recording import Recording
+from eeg2fmri.datasets.triggers import trigger_changes
 from eeg2fmri.errors import DatasetError
 
-Reader = Callable[[list[int], int, int], np.ndarray]
 BLOCK_VALUES = 4_000_000  # float64 values that MNE holds at a time: 32 MB
 
 
 @dataclass(frozen=True)
 class RawEeg:
-    """EEG of one recording, opened and not read.
+    """EEG of one recording, opened and not read. Samples and times count on its time axis, pauses included.
 
     sampling_rate: Hz.  types: lower case, one per channel; ``n/a`` where a table leaves it out.
     bads: channels that the dataset marks as bad.
-    markers: samples (fractional) of the volume markers, from the start of the file.
-    events: onset (s from the start of the file) and description of every marker.
+    events: onset (s from the first sample) and description of every marker.
+    gaps: (start, stop) samples within which there is no EEG.  breaks: samples at which an unknown time is
+    missing, with the marker that says so.  began: time of day of the first sample, where the file has it.
     notes: what the header says that is not so, e.g. the names of renamed files, and channels without description.
+    triggers: reads the changes of the trigger channels, as `events`.
     """
 
     path: Path
@@ -38,13 +42,16 @@ class RawEeg:
     channels: tuple[str, ...]
     types: tuple[str, ...]
     bads: tuple[str, ...]
-    markers: np.ndarray
     events: tuple[tuple[float, str], ...]
+    gaps: tuple[tuple[int, int], ...] = ()
+    breaks: tuple[tuple[int, str], ...] = ()
+    began: datetime | None = None
     notes: tuple[str, ...] = ()
+    triggers: Callable[[], tuple[tuple[float, str], ...]] = field(default=tuple, repr=False)
     _reader: Reader = field(default=lambda *_: np.empty(0), repr=False)
 
     def read(self, picks: Sequence[int], start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Samples `start` to `stop` of the channels `picks` (indices), in blocks.
+        """Samples `start` to `stop` of the channels `picks` (indices), in blocks; straight lines across gaps.
 
         Returns
         -------
@@ -64,21 +71,6 @@ class RawEeg:
         return values
 
 
-@dataclass(frozen=True)
-class Eeg:
-    """EEG of one recording.
-
-    data: (channels, samples) in µV.  markers: samples (fractional) of the volume markers.
-    types: lower case, one per channel.
-    """
-
-    data: np.ndarray
-    sampling_rate: float
-    channels: tuple[str, ...]
-    markers: np.ndarray
-    types: tuple[str, ...] = ()
-
-
 def open_eeg(recording: Recording) -> RawEeg:
     """Open the EEG of a recording: header, channel table and markers, no samples.
 
@@ -87,14 +79,11 @@ def open_eeg(recording: Recording) -> RawEeg:
     DatasetError
         If a file is missing, was never fetched, is damaged, or its channel table does not fit.
     """
-    return open_eeg_file(recording.eeg_path, recording.channels_path, recording.channel_types, recording.volume_marker)
+    return open_eeg_file(recording.eeg_path, recording.channels_path, recording.channel_types)
 
 
 def open_eeg_file(
-    path: Path,
-    channels_path: Path | None = None,
-    known_types: tuple[tuple[int, str], ...] = (),
-    volume_marker: str = VOLUME_MARKER,
+    path: Path, channels_path: Path | None = None, known_types: tuple[tuple[int, str], ...] = ()
 ) -> RawEeg:
     """Open one EEG file: BrainVision, EDF, BDF, EEGLAB, FIF, or MATLAB (see `matlab`).
 
@@ -105,48 +94,18 @@ def open_eeg_file(
         One that lies beside `path` must name channels of the file only. Without it the types are
         those of `known_types`, of the channel's name (ECG, EOG, EMG), or of the file, in this order.
     known_types : (index, type) of channels.
-    volume_marker : description of the scanner's marker.
     """
     check_fetched(path)
     if path.suffix.lower() == ".mat":
         names, types, n_samples, reader = open_matlab(path)
-        opened = RawEeg(path, SAMPLING_RATE_HZ, n_samples, names, types, (), np.empty(0), (), (), reader)
+        opened = RawEeg(path, SAMPLING_RATE_HZ, n_samples, names, types, (), (), _reader=reader)
     else:
-        opened = _open_mne(path, dict(known_types), volume_marker)
+        opened = _open_mne(path, dict(known_types))
     if channels_path is None:
         return opened
     strict = channels_path.parent == path.parent
     types, bads, notes = described_channels(opened.channels, channels_path, strict=strict)
     return RawEeg(**{**vars(opened), "types": types, "bads": bads, "notes": (*opened.notes, *notes)})
-
-
-def load_eeg(recording: Recording, channel_types: tuple[str, ...]) -> Eeg:
-    """Read the EEG of a recording in µV, keeping the channels of the wanted types.
-
-    Parameters
-    ----------
-    recording : its files.
-    channel_types : types kept, in lower case, e.g. ``("eeg", "ecg")``.
-
-    Raises
-    ------
-    DatasetError
-        If the file cannot be read, holds none of the wanted channels, or holds NaN.
-    """
-    return read_eeg(open_eeg(recording), channel_types)
-
-
-def read_eeg(raw: RawEeg, channel_types: tuple[str, ...]) -> Eeg:
-    """Read the channels of the wanted types whole; see `load_eeg`."""
-    kept = wanted_channels(raw, channel_types)
-    data = raw.read(kept)
-    names = tuple(raw.channels[index] for index in kept)
-    if not np.isfinite(data).all():
-        bad = [name for name, row in zip(names, data, strict=True) if not np.isfinite(row).all()]
-        raise DatasetError(
-            f"{raw.path}: NaN or infinite samples in {', '.join(bad[:4])}; repair or drop these channels"
-        )
-    return Eeg(data, raw.sampling_rate, names, raw.markers, tuple(raw.types[index] for index in kept))
 
 
 def wanted_channels(raw: RawEeg, channel_types: tuple[str, ...]) -> list[int]:
@@ -160,15 +119,23 @@ def wanted_channels(raw: RawEeg, channel_types: tuple[str, ...]) -> list[int]:
     return kept
 
 
-def _open_mne(path: Path, known_types: dict[int, str], volume_marker: str) -> RawEeg:
-    raw, notes = _mne_raw(path)
+def _open_mne(path: Path, known_types: dict[int, str]) -> RawEeg:
+    raw, notes, markers = _mne_raw(path)
     if not raw.n_times:
         raise DatasetError(f"{path}: not a readable EEG recording (it has no samples); fetch or export it again")
     rate = float(raw.info["sfreq"])
     # MNE counts from the measurement date where there is one, and a cropped file starts later.
     origin = 0.0 if raw.annotations.orig_time is None else raw.first_time
-    events = tuple((float(a["onset"]) - origin, str(a["description"])) for a in raw.annotations)
-    markers = np.array([onset * rate for onset, text in events if is_marker(text, volume_marker)], float)
+    annotated = [(float(a["onset"]) - origin, float(a["duration"]), str(a["description"])) for a in raw.annotations]
+    cuts, skipped = boundaries(annotated, rate)
+    cuts += segments(markers, rate)
+    in_time = path.suffix.lower() in (".edf", ".bdf")  # its annotations count in time, the others' in samples
+    cuts += discontinuous(path, rate) if in_time else []
+    axis = timeline(path, int(raw.n_times), rate, cuts, skipped)
+
+    def placed(sample: float) -> float:
+        return axis.place(sample) / rate
+
     types = tuple(
         known_types.get(index) or named_type(name, kind)
         for index, (name, kind) in enumerate(zip(raw.ch_names, raw.get_channel_types(), strict=True))
@@ -180,29 +147,46 @@ def _open_mne(path: Path, known_types: dict[int, str], volume_marker: str) -> Ra
         except Exception as err:
             raise _unreadable(path, err) from err
 
-    names = tuple(raw.ch_names)
-    return RawEeg(path, rate, int(raw.n_times), names, types, tuple(raw.info["bads"]), markers, events, notes, reader)
+    return RawEeg(
+        path=path,
+        sampling_rate=rate,
+        n_samples=axis.n_samples,
+        channels=tuple(raw.ch_names),
+        types=types,
+        bads=tuple(raw.info["bads"]),
+        events=tuple((onset if in_time else placed(onset * rate), text) for onset, _, text in annotated),
+        gaps=axis.gaps,
+        breaks=axis.breaks,
+        began=began(markers),
+        notes=notes,
+        triggers=lambda: tuple((placed(sample), text) for sample, text in trigger_changes(raw)),
+        _reader=axis.filled(reader),
+    )
 
 
-def _mne_raw(path: Path) -> tuple[Any, tuple[str, ...]]:
-    """An MNE recording whose samples are not read, and what its header says that is not so."""
+def _mne_raw(path: Path) -> tuple[Any, tuple[str, ...], str]:
+    """An MNE recording whose samples are not read, what its header says that is not so, and its marker file's text."""
     import mne
 
     options: dict[str, Any] = {}
     notes: tuple[str, ...] = ()
+    markers = ""
     if path.suffix.lower() == ".vhdr":
         found = companions(path)
         for companion in (found.data, found.markers):
             if companion is not None:
                 check_fetched(companion)
-        markers = found.markers.name if found.markers else False
-        options["overrides"] = {"data_fname": found.data.name, "marker_fname": markers}
+        options["overrides"] = {
+            "data_fname": found.data.name,
+            "marker_fname": found.markers.name if found.markers else False,
+        }
+        markers = header_text(found.markers) if found.markers else ""
         if found.stale:
             notes = (f"its header names {' and '.join(found.stale)}, renamed since; {found.data.name} is read",)
     elif path.suffix.lower() == ".set" and os.path.lexists(path.with_suffix(".fdt")):
         check_fetched(path.with_suffix(".fdt"))
     try:
-        return mne.io.read_raw(path, preload=False, verbose="error", **options), notes
+        return mne.io.read_raw(path, preload=False, verbose="error", **options), notes, markers
     except Exception as err:  # MNE raises many kinds for a damaged file; all mean the same here
         raise _unreadable(path, err) from err
 

@@ -1,20 +1,20 @@
 """NODDI: rest with a fixation cross (OSF 94c5t), 64 channels (63 and ECG), TR 2.16 s, not BIDS.
 
 EEG lies in ``EEG1/<id>/`` and ``EEG2/<id>/``, or merged in ``EEG/<id>/``, each with ``export/*.vhdr``
-(corrected, 250 Hz) and ``raw/*.vhdr``; BOLD in ``fMRI/<id>/*rest_with_cross.nii.gz``.
+(corrected, 250 Hz) and ``raw/*.vhdr``; BOLD in ``fMRI/<id>/*rest_with_cross.nii.gz``. The export has the volume
+markers (``Scan Start``), up to two minutes after its first sample; the raw EEG has none, but a time of day.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from eeg2fmri.datasets.adapter import Adapter, Source
-from eeg2fmri.datasets.recording import Skipped
 
 TR_S = 2.16
 EEG_FOLDERS = ("eeg", "eeg1", "eeg2")
-BROKEN = {"35": "subject 35 is reported broken; ask for it with dataset.subjects=35"}
 
 
 class Noddi(Adapter):
@@ -27,27 +27,25 @@ class Noddi(Adapter):
         """Headers of the chosen folder of every subject."""
         for subject in self._subjects(EEG_FOLDERS):
             for path in _files(subject / self.eeg_choice, (".vhdr",)):
-                yield from self._sound(Source(path, subject.name, task="rest"))
+                yield Source(path, subject.name, task="rest", details=self._clock(subject))
 
     def bold_files(self) -> Iterator[Source]:
         """The run of rest with a fixation cross of every subject."""
         for subject in self._subjects(("fmri",)):
             for path in _files(subject, ("rest_with_cross.nii.gz", "rest_with_cross.nii")):
-                yield from self._sound(Source(path, subject.name, task="rest", details={"tr": TR_S}))
+                yield Source(path, subject.name, task="rest", details={"tr": TR_S})
 
     def _subjects(self, names: tuple[str, ...]) -> Iterator[Path]:
         for folder in sorted(self.root.iterdir()):
             if folder.is_dir() and folder.name.lower() in names:
                 yield from sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
-    def _sound(self, source: Source) -> Iterator[Source]:
-        """Leave out what is reported broken, unless it is asked for."""
-        reason = BROKEN.get(source.subject)
-        asked = {label.removeprefix("sub-") for label in self.config.subjects}
-        if reason and source.subject not in asked:
-            self.skipped.append(Skipped(source.path, reason, source.name))
-        else:
-            yield source
+    def _clock(self, subject: Path) -> dict[str, Any]:
+        """The export tells when the scan started in the raw EEG."""
+        if self.eeg_choice == self.eeg:
+            return {}
+        exports = _files(subject / self.eeg, (".vhdr",))
+        return {"alignment": "wall-clock", "clock_path": exports[0] if len(exports) == 1 else None}
 
 
 def _files(folder: Path, endings: tuple[str, ...]) -> list[Path]:

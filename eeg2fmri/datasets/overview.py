@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from eeg2fmri.config import DatasetConfig
+from eeg2fmri.config import DataConfig, DatasetConfig
 from eeg2fmri.datasets.alignment import align
 from eeg2fmri.datasets.bold import read_bold_header
 from eeg2fmri.datasets.channels import common_channels
 from eeg2fmri.datasets.eeg import open_eeg
 from eeg2fmri.datasets.find import list_recordings
 from eeg2fmri.datasets.recording import Recording
-from eeg2fmri.errors import DatasetError
+from eeg2fmri.datasets.usable import check_recording, usable_windows
+from eeg2fmri.errors import ConfigError, DatasetError
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Row:
     """One recording. status: ``usable``, ``failed``, or why there is no pair; the rest where it is known.
 
     channels: number of channels by type.  sampling_rate: Hz.  tr: s.  bold_start: s of the EEG.
+    found_by: how the scanner's marker was found.  runner_up: the marker that came next.
     """
 
     recording: str
@@ -37,7 +39,10 @@ class Row:
     space: str | None = None
     alignment: str | None = None
     bold_start: float | None = None
+    markers_found: int | None = None
     markers_missing: int | None = None
+    found_by: str | None = None
+    runner_up: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,14 @@ class Overview:
         }
 
 
-def survey(root: Path, config: DatasetConfig) -> Overview:
+def survey(root: Path, config: DatasetConfig, data: DataConfig, *, strict: bool = False) -> Overview:
     """Look at every recording of a dataset without reading signals.
+
+    Parameters
+    ----------
+    root, config : folder of the dataset; its layout and filters.
+    data : how recordings would be prepared.
+    strict : a recording that is too short for `data`, or sampled too slowly, is not usable; else that is a remark.
 
     Raises
     ------
@@ -83,7 +94,7 @@ def survey(root: Path, config: DatasetConfig) -> Overview:
     problems: list[tuple[str, str]] = []
     channels: list[tuple[str, tuple[str, ...]]] = []
     for recording in recordings:
-        row, names, remarks = _row(recording)
+        row, names, remarks = _row(recording, data, strict)
         rows.append(row)
         problems += remarks
         channels += [(recording.name, names)] if names else []
@@ -96,7 +107,7 @@ def survey(root: Path, config: DatasetConfig) -> Overview:
     return Overview(tuple(sorted(rows, key=lambda row: row.recording)), tuple(problems), (*_differ(rows, channels),))
 
 
-def _row(recording: Recording) -> tuple[Row, tuple[str, ...], list[tuple[str, str]]]:
+def _row(recording: Recording, data: DataConfig, strict: bool) -> tuple[Row, tuple[str, ...], list[tuple[str, str]]]:
     """The row of a recording as far as its files can be read, its channels, and what is wrong with it."""
     known: dict[str, Any] = {"status": "failed", "space": recording.space}
     names: tuple[str, ...] = ()
@@ -111,9 +122,18 @@ def _row(recording: Recording) -> tuple[Row, tuple[str, ...], list[tuple[str, st
         known.update(tr=header.tr, volumes=header.n_volumes, grid=header.grid)
         found = align(raw, recording, header.tr, header.n_volumes)
         known.update(alignment=found.source, bold_start=round(found.onset / raw.sampling_rate, 6))
-        known.update(markers_missing=found.markers_missing, status="usable")
+        known.update(markers_found=found.markers_found, markers_missing=found.markers_missing)
+        known.update(found_by=found.how, runner_up=found.runner_up)
         problems += [(str(recording.eeg_path), warning) for warning in found.warnings]
-    except DatasetError as err:
+        check_recording(raw, found, data)
+        known.update(status="usable")
+        try:
+            usable_windows(raw, recording, header, found, data)
+        except (ConfigError, DatasetError) as err:
+            path, line = _split(err, recording)
+            problems.append((path, line if strict else f"with the default settings, {line}"))
+            known.update(status="failed" if strict else "usable")
+    except (ConfigError, DatasetError) as err:
         problems.append(_split(err, recording))
     return Row(recording.name, **known), names, problems
 
@@ -142,7 +162,7 @@ def _shown(value: Any) -> str:
     )
 
 
-def _split(err: DatasetError, recording: Recording) -> tuple[str, str]:
+def _split(err: Exception, recording: Recording) -> tuple[str, str]:
     """The file that an error's message starts with, and the rest of it."""
     path, colon, rest = str(err).partition(": ")
     return (path, rest) if colon and "/" in path else (str(recording.eeg_path), str(err))

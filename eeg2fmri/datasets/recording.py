@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from eeg2fmri.datasets.brainvision import companions
 from eeg2fmri.errors import DatasetError
 
-VOLUME_MARKER = "R128"
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,9 @@ class Recording:
     mask_path: brain mask in that space, or ``None``.
     alignment: rule that puts EEG and BOLD on one clock (`eeg2fmri.datasets.align`).
     missing_markers: which end of the run markers are missing from, where that is known.
-    volume_marker: description of the marker that the scanner writes at each volume.
+    surplus_markers: which end of the run has markers without volumes, where that is known.
+    volume_marker: description of the marker that the scanner writes at each volume; ``auto`` looks for it.
+    clock_path, clock_events_path: another EEG file of the run, and its event table, that know the clock.
     channel_types: (index, type) of channels whose type only the dataset's documentation gives.
     tr: seconds between volumes where the documentation gives it and no sidecar does.
     """
@@ -55,14 +56,24 @@ class Recording:
     mask_path: Path | None = None
     alignment: str = "auto"
     missing_markers: str = "refuse"
-    volume_marker: str = VOLUME_MARKER
+    surplus_markers: str = "refuse"
+    volume_marker: str = AUTO
+    clock_path: Path | None = None
+    clock_events_path: Path | None = None
     channel_types: tuple[tuple[int, str], ...] = ()
     tr: float | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
         """Every file that the signals are read from."""
-        optional = (self.channels_path, self.eeg_events_path, self.bold_events_path, self.mask_path)
+        optional = (
+            self.channels_path,
+            self.eeg_events_path,
+            self.bold_events_path,
+            self.mask_path,
+            self.clock_events_path,
+            *_markers_alone(self.clock_path),
+        )
         return (
             self.eeg_path,
             *_eeg_companions(self.eeg_path),
@@ -78,6 +89,7 @@ class Recording:
         return {
             "alignment": self.alignment,
             "missing_markers": self.missing_markers,
+            "surplus_markers": self.surplus_markers,
             "volume_marker": self.volume_marker,
             "channel_types": [list(pair) for pair in self.channel_types],
             "tr": self.tr,
@@ -85,10 +97,11 @@ class Recording:
         }
 
 
-def is_marker(description: str, marker: str) -> bool:
-    """Whether a description such as ``Response/R128`` or ``Stimulus/S  2`` is that of `marker`."""
-    wanted = re.escape(re.sub(r"\s+", "", marker))
-    return bool(re.search(rf"(?<![A-Za-z0-9]){wanted}(?![A-Za-z0-9])", re.sub(r"\s+", "", description)))
+def _markers_alone(path: Path | None) -> tuple[Path, ...]:
+    """Files of another EEG of the run that its clock is read from: no samples."""
+    if path is None or not path.exists():
+        return ()
+    return tuple(part for part in (path, *_eeg_companions(path)) if part.suffix.lower() in (".vhdr", ".vmrk"))
 
 
 def _eeg_companions(path: Path) -> tuple[Path, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from eeg2fmri.datasets.bids import Bids, _folders, _modality_folders
+from eeg2fmri.datasets.bids import Bids, _comparable, _folders, _modality_folders, entities
 from eeg2fmri.errors import DatasetError, nearest
 
 ECG_INDEX = 31
@@ -24,9 +24,26 @@ class Xp(Bids):
     expected = "XP1 or XP2 with derivatives/sub-*/eeg_pp/*_eeg_pp.vhdr and sub-*/func/*_bold.nii.gz"
 
     def eeg_details(self, path: Path) -> dict[str, Any]:
-        """The ECG channel, and the clock of preprocessed EEG."""
-        derived = {} if self.eeg_choice == "raw" else {"alignment": "xp"}
-        return {**super().eeg_details(path), "channel_types": ((ECG_INDEX, "ecg"),), **derived}
+        """The ECG channel, and the clock of preprocessed EEG.
+
+        Markers that no volume belongs to follow the run: the first one precedes the first rest block as it should.
+        """
+        details = {**super().eeg_details(path), "channel_types": ((ECG_INDEX, "ecg"),)}
+        if not self.config.surplus_markers:
+            details["surplus_markers"] = "end"
+        return details if self.eeg_choice == "raw" else {**details, "alignment": "xp", **self._raw_clock(path)}
+
+    def _raw_clock(self, path: Path) -> dict[str, Any]:
+        """Header and event table of the run's raw EEG, where they are there."""
+        names = _comparable(entities(path))
+        for folder in _modality_folders(self.root, "eeg"):
+            for raw in sorted(folder.glob("*_eeg.vhdr")):
+                if _comparable(entities(raw)) == names:
+                    return {"clock_path": raw, "clock_events_path": _events_of(raw)}
+            for table in sorted(folder.glob("*_events.tsv")):
+                if _comparable(entities(table)) == names:
+                    return {"clock_events_path": table}
+        return {}
 
     def _eeg_folders(self) -> Iterable[Path]:
         if self.eeg_choice == "raw":
@@ -40,3 +57,8 @@ class Xp(Bids):
                 f"{self.root}: no derivative {self.eeg_choice!r} (derivatives/sub-*/{self.eeg_choice}){hint}"
             )
         return folders
+
+
+def _events_of(header: Path) -> Path | None:
+    table = header.with_name(header.name.replace("_eeg.vhdr", "_events.tsv"))
+    return table if table.exists() else None

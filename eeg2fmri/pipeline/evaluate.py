@@ -106,13 +106,16 @@ def recordings_to_score(config: Config, store: Store, split_name: str) -> list[S
     if not recordings:
         raise ConfigError(f"split.{split_name}: no subject in it; name some to evaluate on")
     needed = 3 * store.context + 1
+    scored = []
     for recording in recordings:
-        if len(recording.volumes) < needed:
+        stretches = [part for part in recording.stretches(store.context) if len(part.volumes) >= needed]
+        scored += stretches
+        if not stretches:
             raise DatasetError(
-                f"{recording.name}: {len(recording.volumes)} volumes after the shift, scores need {needed} (the "
+                f"{recording.name}: {len(recording.volumes)} volumes are left, scores need {needed} in a row (the "
                 f"shuffled-EEG control moves windows by a context either way); leave it out of split.{split_name}"
             )
-    return recordings
+    return scored
 
 
 def score_windows(

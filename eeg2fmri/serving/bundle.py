@@ -43,7 +43,13 @@ class Bundle:
         return len(self.signal["channels"]), len(self.signal["frequencies"]), int(self.settings["context"])
 
     def windows(
-        self, eeg: np.ndarray, sampling_rate: float, channels: Sequence[str] | None = None, onset: float = 0.0
+        self,
+        eeg: np.ndarray,
+        sampling_rate: float,
+        channels: Sequence[str] | None = None,
+        onset: float = 0.0,
+        period: float | None = None,
+        with_eeg: np.ndarray | None = None,
     ) -> np.ndarray:
         """EEG windows of a raw recording, by the spectrogram that the store was made with.
 
@@ -53,6 +59,8 @@ class Bundle:
         sampling_rate : Hz; any rate that has the model's frequencies.
         channels : names of the rows of `eeg`; ``None`` means the model's channels in its order.
         onset : sample at which the first TR starts.
+        period : samples from TR to TR, where the EEG's clock is not the scanner's.
+        with_eeg : (windows,) bool, windows of one TR that hold EEG; all by default.
 
         Returns
         -------
@@ -73,7 +81,11 @@ class Bundle:
                 f"sampling_rate: {sampling_rate:g} Hz is too low for the model's frequencies up to "
                 f"{self.signal['frequencies'][-1]:g} Hz; send EEG of at least {2 * n_frequencies / tr:g} Hz"
             )
-        n_windows = int(np.floor(round((eeg.shape[1] - onset) / (sampling_rate * tr), 6)))
+        period = period or sampling_rate * tr
+        n_windows = int(np.floor(round((eeg.shape[1] - onset) / period, 6)))
+        if with_eeg is not None:
+            n_windows = min(n_windows, len(with_eeg))
+            with_eeg = with_eeg[:n_windows]
         if n_windows < context:
             raise RequestError(
                 f"eeg: {eeg.shape[1] / sampling_rate:.2f} s of EEG, at least {context * tr:.2f} s are needed "
@@ -81,7 +93,10 @@ class Bundle:
             )
         if self.settings["current_source_density"]:
             eeg = current_source_density(eeg, self.signal["channels"])
-        power = spectrogram(eeg, sampling_rate, tr, onset=onset, n_windows=n_windows, n_frequencies=n_frequencies)
+        power = spectrogram(
+            eeg, sampling_rate, tr,
+            onset=onset, n_windows=n_windows, n_frequencies=n_frequencies, period=period, windows=with_eeg,
+        )  # fmt: skip
         return np.lib.stride_tricks.sliding_window_view(power, context, axis=0)
 
     def _ordered(self, eeg: np.ndarray, channels: Sequence[str] | None) -> np.ndarray:

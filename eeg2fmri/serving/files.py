@@ -5,27 +5,33 @@ from __future__ import annotations
 import json
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from eeg2fmri.config import CleaningConfig
-from eeg2fmri.datasets import VOLUME_MARKER, open_eeg_file, read_clean_eeg, volume_markers
+from eeg2fmri.datasets import (
+    AUTO,
+    Alignment,
+    check_breaks,
+    covered,
+    first_volume_marker,
+    open_eeg_file,
+    read_clean_eeg,
+)
 from eeg2fmri.errors import ConfigError, DatasetError, RequestError
 from eeg2fmri.serving.bundle import Bundle
 
 
-def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path, volume_marker: str = VOLUME_MARKER) -> tuple[int, ...]:
+def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path, volume_marker: str = AUTO) -> tuple[int, ...]:
     """Synthesise every volume that an EEG recording allows and write them as NIfTI.
 
     The EEG is cleaned as the model's training data were. The first volume starts `context` TRs after
     the first volume marker, or after the file's start where there is no marker. A JSON sidecar beside
-    the image says so (``StartTime``, seconds).
-
-    The gradient artefact is removed from the first marker to the end of the last one's volume. For the store,
-    markers are continued to both ends of the run; here no BOLD file says where those are, and a template
-    subtracted where the scanner did not run would put the artefact into clean EEG.
+    the image says so (``StartTime``, seconds). Volumes whose context has a gap of the EEG in it are 0, and
+    the sidecar lists them (``VolumesWithoutEEG``).
 
     Parameters
     ----------
@@ -33,7 +39,7 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path, volume_marker: st
     eeg_path : EEG file that `open_eeg_file` reads. Its BIDS tables are looked for beside it:
         ``_channels.tsv``, and ``_events.tsv`` where the file itself has no volume marker.
     out : ``.nii`` or ``.nii.gz``.
-    volume_marker : description of the scanner's marker, as ``dataset.volume_marker``.
+    volume_marker : description of the scanner's marker, or ``auto``, as ``dataset.volume_marker``.
 
     Returns
     -------
@@ -45,41 +51,67 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path, volume_marker: st
         If `out` is not named as a NIfTI file.
     DatasetError
         If the EEG is missing, damaged, too short, or lacks channels.
+    AlignmentError
+        If two markers have the rhythm of the volumes, the given one has not, or the EEG breaks off.
     """
     if not out.name.endswith((".nii", ".nii.gz")):
         raise ConfigError(f"{out}: the output must end in .nii or .nii.gz")
-    volumes = bundle.model.synthesise(_read_windows(bundle, eeg_path, volume_marker))
+    windows, whole, zero = _read_windows(bundle, eeg_path, volume_marker)
+    if not whole.any():
+        raise DatasetError(f"{eeg_path}: every context has a gap of the EEG in it; nothing can be synthesised")
+    volumes = np.zeros((len(whole), *bundle.signal["grid"]), np.float32)
+    volumes[whole] = bundle.model.synthesise(windows[whole])
     tr = float(bundle.signal["tr"])
-    sidecar = {
+    sidecar: dict[str, Any] = {
         "RepetitionTime": tr,
         "StartTime": bundle.window_shape[2] * tr,
-        "Description": "BOLD synthesised from EEG; times count from the first volume marker of the EEG",
+        "Description": f"BOLD synthesised from EEG; times count from {zero}",
         "Sources": [eeg_path.name],
     }
+    if not whole.all():
+        sidecar["VolumesWithoutEEG"] = np.flatnonzero(~whole).tolist()
+        logging.getLogger(__name__).warning(
+            "%s: %d of %d volumes have a gap of the EEG in their context; they are 0",
+            eeg_path,
+            (~whole).sum(),
+            len(whole),
+        )
     _write_nifti(out, volumes, np.asarray(bundle.signal["affine"]), tr)
     name = out.name.removesuffix(".gz").removesuffix(".nii")
     out.with_name(f"{name}.json").write_text(json.dumps(sidecar, indent=2), encoding="utf-8")
     return *volumes.shape[1:], len(volumes)
 
 
-def _read_windows(bundle: Bundle, path: Path, volume_marker: str) -> np.ndarray:
-    """EEG windows of a recording, cleaned as those of the store were, from its first volume marker on."""
+def _read_windows(bundle: Bundle, path: Path, volume_marker: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """EEG windows of a recording, cleaned as those of the store were, from its first volume marker on.
+
+    Returns
+    -------
+    (n, C, F, T) windows; (n,) bool, those without a gap of the EEG in them; where time zero lies, in words.
+    """
     if not path.exists():
         raise DatasetError(f"{path}: no such EEG file")
-    raw = open_eeg_file(path, _beside(path, "channels"), volume_marker=volume_marker)
-    markers = volume_markers(raw, _beside(path, "events"), volume_marker)
-    markers = markers[markers >= 0]  # a table may list volumes from before the EEG
+    tr = float(bundle.signal["tr"])
+    raw = open_eeg_file(path, _beside(path, "channels"))
+    found = first_volume_marker(raw, _beside(path, "events"), volume_marker, tr)
+    zero = f"the first volume marker ({found.source})" if found else "the start of the EEG file"
+    found = found or Alignment(0.0, tr * raw.sampling_rate, "file start")
+    found = replace(found, onset=found.onset + found.period * max(0, np.ceil(-found.onset / found.period)))
+    n_windows = int(np.floor(round((raw.n_samples - found.onset) / found.period, 6)))
+    check_breaks(raw, found, n_windows)
     cleaning = CleaningConfig.model_validate(bundle.settings["cleaning"])
-    eeg = read_clean_eeg(raw, tuple(bundle.settings["channel_types"]), markers, float(bundle.signal["tr"]), cleaning)
-    if not len(markers):
-        logging.getLogger(__name__).warning(
-            "%s: no volume marker %s in it or its event table; the first TR starts with the file", path, volume_marker
-        )
-    onset = float(markers[0]) / eeg.factor if len(markers) else 0.0
+    eeg = read_clean_eeg(raw, tuple(bundle.settings["channel_types"]), found.onsets, cleaning)
+    for line in (*raw.notes, *found.warnings, *([] if found.onsets.size else [f"time zero is {zero}"])):
+        logging.getLogger(__name__).warning("%s: %s", path, line)
+    with_eeg = covered(raw, found, n_windows)
+    context = bundle.window_shape[2]
     try:
-        return bundle.windows(eeg.data, eeg.sampling_rate, eeg.channels, onset)
+        windows = bundle.windows(
+            eeg.data, eeg.sampling_rate, eeg.channels, found.onset / eeg.factor, found.period / eeg.factor, with_eeg
+        )
     except RequestError as err:
         raise DatasetError(f"{path}: {err}") from err
+    return windows, np.convolve(with_eeg[: len(windows) + context - 1], np.ones(context, int), "valid") == context, zero
 
 
 def _beside(path: Path, kind: str) -> Path | None:

@@ -9,10 +9,10 @@ from eeg2fmri.signals.bold import (
     standardise,
     without_drift,
 )
-from eeg2fmri.signals.cleaning import CleanEeg, clean_eeg
+from eeg2fmri.signals.cleaning import CleanEeg, Marks, check_cleaning, clean_eeg
 from eeg2fmri.signals.eeg import EegStatistics, standardise_eeg
-from eeg2fmri.signals.gradient import continued, volume_locked_share
-from eeg2fmri.signals.montage import current_source_density, known
+from eeg2fmri.signals.gradient import volume_locked_share
+from eeg2fmri.signals.montage import check_positions, current_source_density
 from eeg2fmri.signals.nuisance import noise_components
 from eeg2fmri.signals.principal import principal_components
 from eeg2fmri.signals.spectrogram import frequencies, spectrogram
@@ -21,12 +21,13 @@ __all__ = [
     "BoldStatistics",
     "CleanEeg",
     "EegStatistics",
+    "Marks",
+    "check_cleaning",
+    "check_positions",
     "clean_eeg",
-    "continued",
     "current_source_density",
     "drift_waves",
     "frequencies",
-    "known",
     "noise_components",
     "principal_components",
     "recording_statistics",

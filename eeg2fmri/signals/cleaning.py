@@ -7,7 +7,8 @@ average reference. Symbols: C channels, n samples of the file, m samples afterwa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
@@ -16,8 +17,8 @@ from scipy import fft, signal
 from eeg2fmri.config import CleaningConfig
 from eeg2fmri.errors import DatasetError
 from eeg2fmri.signals.bads import interpolate_bads
-from eeg2fmri.signals.gradient import remove_gradient, scan_epochs
-from eeg2fmri.signals.pulse import find_r_peaks, remove_pulse
+from eeg2fmri.signals.gradient import Epochs, Gaps, remove_gradient, scan_epochs, scanned_around
+from eeg2fmri.signals.pulse import find_r_peaks, plausible, remove_pulse
 from eeg2fmri.signals.resample import resample, resampling_ratio
 
 BLOCK = 1 << 25  # samples of a block of channels at the full rate: 128 MiB
@@ -28,6 +29,20 @@ class Read(Protocol):
     """Reads samples ``start`` to ``stop`` (the end by default) of the channels `picks`, float32 in µV."""
 
     def __call__(self, picks: list[int], start: int = 0, stop: int | None = None) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Samples of a recording that cleaning goes by.
+
+    volumes: onsets (fractional) at which the scanner starts each volume, equally far apart; `gradient` needs
+    them.  r_peaks: heart beats that the file marks; where there are none they are looked for in the ECG.
+    gaps: (start, stop) within which there is no EEG.
+    """
+
+    volumes: np.ndarray = field(default_factory=lambda: np.empty(0))
+    r_peaks: np.ndarray = field(default_factory=lambda: np.empty(0))
+    gaps: Gaps = ()
 
 
 @dataclass(frozen=True)
@@ -59,8 +74,7 @@ def clean_eeg(
     channels: Sequence[str],
     types: Sequence[str],
     bads: Sequence[str],
-    markers: np.ndarray,
-    tr: float,
+    marks: Marks,
     config: CleaningConfig,
 ) -> CleanEeg:
     """Read the channels of a recording and clean them, a block of channels at a time.
@@ -72,9 +86,8 @@ def clean_eeg(
     sampling_rate : of the file, Hz.
     channels, types : name and type in lower case (``"eeg"``, ``"ecg"``, …) of each channel.
     bads : names of bad channels; others than EEG channels are left as they are.
-    markers : samples (fractional) of the volume markers. `gradient` needs them; a volume after the last
-        marker has an artefact too, which stays unless its onset is among them.
-    tr : seconds between volumes.
+    marks : volumes, heart beats and gaps. Volumes before the first and after the last, where the scanner ran
+        without markers, are found by their artefact.
     config : what is done.
 
     Raises
@@ -86,9 +99,10 @@ def clean_eeg(
     ConfigError
         If the rate asked for cannot be had.
     """
-    ecg = _ecg_row(channels, types, bads) if config.pulse else 0
-    ratio = resampling_ratio(sampling_rate, config.sampling_rate)
-    epochs = scan_epochs(markers, tr, sampling_rate, n_samples, config.template) if config.gradient else None
+    ratio = check_cleaning(n_samples, sampling_rate, channels, types, bads, marks, config)
+    given = plausible(marks.r_peaks, sampling_rate)
+    ecg = _ecg_row(channels, types, bads) if config.pulse and not given else 0
+    epochs: Epochs | None = None
     rate = sampling_rate * float(ratio)
     frequencies = _frequencies(n_samples / sampling_rate, rate)
     data = np.empty((len(channels), -(-n_samples * ratio.numerator // ratio.denominator)), np.float32)
@@ -99,12 +113,18 @@ def clean_eeg(
         block = np.asarray(read(list(range(rows.start, rows.stop))), np.float32)
         _check_finite(block, channels[rows])
         before[rows] = _spectrum(block, sampling_rate, frequencies)
-        if epochs is not None:
+        if config.gradient:
+            if epochs is None:
+                scanned = scanned_around(block[0], marks.volumes)
+                epochs = scan_epochs(scanned, n_samples, config.template, marks.gaps)
             block = remove_gradient(block.copy(), epochs)
         data[rows] = resample(block, ratio)
     r_peaks = np.empty(0)
-    if config.pulse:  # within the scan: artefacts of volumes without markers before it would drown the beats
-        span = (markers[0], markers[-1] + tr * sampling_rate) if len(markers) else (0, n_samples)
+    if config.pulse and given:
+        r_peaks = marks.r_peaks * float(ratio)
+    elif config.pulse:  # within the scan: artefacts that were left outside it would drown the beats
+        volumes = marks.volumes
+        span = (volumes[0], 2 * volumes[-1] - volumes[-2]) if len(volumes) > 1 else (0, n_samples)
         start, stop = int(max(span[0], 0) * ratio), int(span[1] * ratio) + 1
         r_peaks = start + find_r_peaks(data[ecg, start:stop], rate)
     interpolated = _clean_scalp(data, rate, channels, types, bads, r_peaks, config)
@@ -121,6 +141,31 @@ def clean_eeg(
         r_peaks=r_peaks,
         interpolated=interpolated,
     )
+
+
+def check_cleaning(
+    n_samples: int,
+    sampling_rate: float,
+    channels: Sequence[str],
+    types: Sequence[str],
+    bads: Sequence[str],
+    marks: Marks,
+    config: CleaningConfig,
+) -> Fraction:
+    """Refuse what `clean_eeg` would refuse before it has read a sample; parameters and errors as there.
+
+    Returns
+    -------
+    New rate over old rate.
+    """
+    if config.pulse and not plausible(marks.r_peaks, sampling_rate):
+        _ecg_row(channels, types, bads)
+    if config.gradient:
+        scan_epochs(marks.volumes, n_samples, config.template, marks.gaps)
+    if config.interpolate_bads:
+        names = [name for name, kind in zip(channels, types, strict=True) if kind == "eeg"]
+        interpolate_bads(np.zeros((len(names), 1)), names, [name for name in names if name in bads])
+    return resampling_ratio(sampling_rate, config.sampling_rate)
 
 
 def _clean_scalp(

@@ -10,6 +10,7 @@ Allen, Josephs & Turner 2000, NeuroImage 12:230: the mean over neighbouring volu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,97 +18,112 @@ from scipy import ndimage
 
 from eeg2fmri.errors import AlignmentError
 
-MARKER_TOLERANCE = 2 + 1e-6  # samples
+Gaps = Sequence[tuple[int, int]]
 ALIGNED = 0.05  # samples; at 1 kHz and 5 kHz sampling a shift this small leaves 6 % of a component
 SINC_REACH = 16  # samples on either side that interpolation between samples looks at
+LIKENESS = 0.5  # of its variance that an epoch of the running scanner shares with the mean of the others, at least
 
 
 @dataclass(frozen=True)
 class Epochs:
     """Where the volumes lie: epoch v begins at sample ``starts[v] + shifts[v]``.
 
-    starts: (V,) int.  shifts: (V,) within half a sample.  stop: sample after the last epoch.
-    length: samples that hold any epoch.  template: volumes in the sliding mean.
+    starts: (V,) int.  shifts: (V,) within half a sample.  whole: (V,) bool, epochs that lie wholly in the EEG
+    and can be part of a template.  stop: sample after the last epoch.  length: samples that hold any epoch.
+    template: volumes in the sliding mean.
     """
 
     starts: np.ndarray
     shifts: np.ndarray
+    whole: np.ndarray
     stop: int
     length: int
     template: int
 
 
-def scan_epochs(markers: np.ndarray, tr: float, sampling_rate: float, n_samples: int, template: int) -> Epochs:
-    """Epochs of one TR from the volume markers; volumes between them that have no marker are filled in.
-
-    The onsets are one TR apart where every marker is then within a sample; otherwise they are those of
-    the straight line through the markers, which follows the drift between the clocks of scanner and
-    amplifier.
+def scan_epochs(onsets: np.ndarray, n_samples: int, template: int, gaps: Gaps = ()) -> Epochs:
+    """Epochs from the onsets of the volumes.
 
     Parameters
     ----------
-    markers : (m,) samples of the volume markers, increasing.
-    tr : seconds between volumes.
-    sampling_rate : Hz.
+    onsets : (V,) samples (fractional) at which the scanner starts each volume, equally far apart.
     n_samples : of the recording; the last epoch may reach beyond it.
     template : volumes in the sliding mean.
+    gaps : (start, stop) samples without EEG; epochs that touch one take no part in a template.
 
     Raises
     ------
     AlignmentError
-        If there are too few markers, they are not whole TRs apart, or a template needs more volumes.
+        If there are too few onsets, or a template needs more volumes.
     """
-    if len(markers) < 2:
+    if len(onsets) < 2:
         raise AlignmentError(
-            f"data.cleaning.gradient needs the volume markers of the run, found {len(markers)}; "
+            f"data.cleaning.gradient needs the volume markers of the run, found {len(onsets)}; "
             f"export the EEG with its markers or set data.cleaning.gradient=false"
         )
-    numbers = np.concatenate([[0], np.cumsum(np.rint(np.diff(markers) / (tr * sampling_rate)))])
-    period, first = _period(markers, numbers, tr * sampling_rate)
-    if abs(period - tr * sampling_rate) > MARKER_TOLERANCE:
-        raise AlignmentError(
-            f"the volume markers are {period / sampling_rate:.4f} s apart, the TR is {tr:g} s; correct the TR or the "
-            f"markers, or set data.cleaning.gradient=false"
-        )
-    off = np.abs(markers - first - period * numbers)
-    if (np.diff(numbers) < 1).any() or off.max() > MARKER_TOLERANCE:
-        worst = int(np.argmax(off))
-        raise AlignmentError(
-            f"volume marker {worst + 1} lies {off[worst]:.1f} samples off the regular train of volumes, at most 2 are "
-            f"expected with a TR of {tr:g} s; check the TR and markers or set data.cleaning.gradient=false"
-        )
+    period = float(onsets[-1] - onsets[0]) / (len(onsets) - 1)
     # Only the position relative to the other epochs counts, so the train may begin on a whole sample.
-    onsets = np.rint(first) + period * np.arange(int(numbers[-1]) + 1)
-    starts = np.rint(onsets).astype(int)
-    starts, onsets = starts[starts < n_samples], onsets[starts < n_samples]
+    exact = np.rint(onsets[0]) + period * np.arange(len(onsets))
+    starts = np.rint(exact).astype(int)
+    inside = (starts >= 0) & (starts < n_samples)
+    starts, exact = starts[inside], exact[inside]
     length = int(max(np.diff(starts), default=round(period)))
-    stop = min(int(starts[-1]) + length, n_samples)
-    whole = int((starts + length <= n_samples).sum())
-    if starts[0] < 0 or whole < template:
+    stop = min(int(starts[-1]) + length, n_samples) if len(starts) else 0
+    whole = starts + length <= n_samples
+    for first, last in gaps:
+        whole &= (starts + length <= first) | (starts >= last)
+    if whole.sum() < template:
         raise AlignmentError(
-            f"data.cleaning.template: the mean of {template} volumes is asked for, and the EEG holds {whole} from "
-            f"sample {starts[0]}; shorten data.cleaning.template to an odd number of at most that many"
+            f"data.cleaning.template: the mean of {template} volumes is asked for, and the EEG holds {whole.sum()}; "
+            f"shorten data.cleaning.template to an odd number of at most that many"
         )
-    return Epochs(starts, onsets - starts, stop, length, template)
+    return Epochs(starts, exact - starts, whole, stop, length, template)
 
 
-def continued(markers: np.ndarray, length: float, before: int, after: int) -> np.ndarray:
-    """Markers (m,) with `before` onsets ahead of them and `after` behind, in their own rhythm.
+def scanned_around(course: np.ndarray, onsets: np.ndarray, most: int = 50) -> np.ndarray:
+    """Onsets with those of dummy volumes before the first, and of volumes after the last, that have no marker.
 
-    `length` is the nominal TR in samples; the result has ``before + m + after`` elements.
+    The scanner ran where an epoch looks like the mean epoch of the known volumes: more than half of its
+    variance is explained by it.
+
+    Parameters
+    ----------
+    course : (n,) µV, one EEG channel.
+    onsets : (V,) samples (fractional), equally far apart.
+    most : volumes looked for at either end.
     """
-    period, _ = _period(markers, np.rint((markers - markers[0]) / length), length)
-    ahead, behind = np.arange(-before, 0), np.arange(1, after + 1)
-    return np.concatenate([markers[0] + period * ahead, markers, markers[-1] + period * behind])
+    period = float(onsets[-1] - onsets[0]) / max(len(onsets) - 1, 1)
+    length = int(period)
+
+    def epoch(onset: float) -> np.ndarray | None:
+        start = round(onset)
+        if start < 0 or start + length > len(course):
+            return None
+        part = course[start : start + length].astype(np.float64)
+        return part - part.mean()
+
+    known = [part for onset in onsets if (part := epoch(float(onset))) is not None]
+    if len(known) < 2:
+        return onsets
+    mean = np.mean(known, axis=0)
+    if not mean.any() or np.mean([_shared(part, mean) for part in known]) < LIKENESS:
+        return onsets  # no gradient artefact to recognise the scanner by
+    ends = []
+    for first, step in ((float(onsets[0]), -period), (float(onsets[-1]), period)):
+        count = 0
+        while (
+            count < most and (part := epoch(first + (count + 1) * step)) is not None and _shared(part, mean) > LIKENESS
+        ):
+            count += 1
+        ends.append(count)
+    before, after = ends
+    return onsets[0] + period * np.arange(-before, len(onsets) + after)
 
 
-def _period(markers: np.ndarray, numbers: np.ndarray, nominal: float) -> tuple[float, float]:
-    """Samples from volume to volume, and the onset of the first one."""
-    first = float(np.median(markers - nominal * numbers))
-    if np.abs(markers - first - nominal * numbers).max() <= 1:  # what rounding to samples explains
-        return nominal, first
-    period, first = np.polyfit(numbers, markers, 1)
-    return float(period), float(first)
+def _shared(part: np.ndarray, mean: np.ndarray) -> float:
+    """Share of the variance of an epoch that the mean epoch explains."""
+    power = float(part @ part)
+    return float(part @ mean) ** 2 / (power * float(mean @ mean)) if power else 0.0
 
 
 def remove_gradient(eeg: np.ndarray, epochs: Epochs) -> np.ndarray:
@@ -139,12 +155,11 @@ def _remove(channel: np.ndarray, epochs: Epochs) -> None:
     first = int(epochs.starts[0])
     scan = channel[first : epochs.stop].astype(np.float64)
     scan = np.pad(scan - _over_a_volume(scan, epochs.length), margin)
-    begins = epochs.starts - first
-    pieces = [scan[b : b + size] for b in begins]
-    whole = [piece for piece in pieces if len(piece) == size]
+    usable = np.flatnonzero(epochs.whole)
+    pieces = [scan[b : b + size] for b in epochs.starts[usable] - first]
     if shifted:
-        whole = [_interpolate(piece, shift) for piece, shift in zip(whole, epochs.shifts, strict=False)]
-    templates = _templates(np.stack(whole), len(begins), epochs.template)
+        pieces = [_interpolate(piece, shift) for piece, shift in zip(pieces, epochs.shifts[usable], strict=True)]
+    templates = _templates(np.stack(pieces), epochs.whole, epochs.template)
     ends = [*epochs.starts[1:], epochs.stop]
     for start, end, shift, template in zip(epochs.starts, ends, epochs.shifts, templates, strict=True):
         artefact = _interpolate(np.pad(template, margin, mode="edge"), -shift) if shifted else template
@@ -159,18 +174,19 @@ def _over_a_volume(scan: np.ndarray, length: int) -> np.ndarray:
     return mean
 
 
-def _templates(epochs: np.ndarray, n_epochs: int, n: int) -> np.ndarray:
-    """Sliding means of `n` epochs (W, length) for each of `n_epochs`, the whole ones and what follows them.
+def _templates(epochs: np.ndarray, whole: np.ndarray, n: int) -> np.ndarray:
+    """Sliding means of `n` of the epochs (W, length) for each of the volumes, W of which are whole: (V, length).
 
     EEG differs from epoch to epoch, so a share a of the epoch itself in its template leaves
     (1 - a)² (1 + 1/(n - 1)) of the EEG's power. The plain mean (a = 1/n) takes 1/n away, the mean of the
     others alone (a = 0) adds 1/(n - 1); with a = 1 - sqrt(1 - 1/n) power stays what it was.
     """
     sums = np.concatenate([np.zeros((1, epochs.shape[1])), np.cumsum(epochs, axis=0)])
-    first = np.clip(np.arange(n_epochs) - n // 2, 0, len(epochs) - n)
+    ranks = np.cumsum(whole) - whole  # whole epochs before each volume
+    first = np.clip(ranks - n // 2, 0, len(epochs) - n)
     means = (sums[first + n] - sums[first]) / n
     own = 1 - np.sqrt(1 - 1 / n)
-    means[: len(epochs)] += (own - 1 / n) * n / (n - 1) * (epochs - means[: len(epochs)])
+    means[whole] += (own - 1 / n) * n / (n - 1) * (epochs - means[whole])
     return means
 
 

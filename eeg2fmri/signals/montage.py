@@ -35,6 +35,27 @@ def known(names: Sequence[str]) -> list[int]:
     return [row for row, name in enumerate(names) if name.lower() in positions]
 
 
+def check_positions(names: Sequence[str]) -> None:
+    """Refuse EEG channels that no surface Laplacian can be made of.
+
+    Raises
+    ------
+    DatasetError
+        If a channel has no 10-05 position, or fewer than 4 channels are there.
+    """
+    rows = known(names)
+    if unknown := [name for row, name in enumerate(names) if row not in rows]:
+        raise DatasetError(
+            f"{unknown[0]} is no 10-05 position, so data.current_source_density is not possible; rename the channel, "
+            f"give it another type, or set it to false"
+        )
+    if len(rows) < FEWEST:
+        raise DatasetError(
+            f"{len(rows)} channels have a 10-05 position, a surface Laplacian needs at least {FEWEST}; rename the "
+            f"channels or set data.current_source_density=false"
+        )
+
+
 def current_source_density(eeg: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """Surface Laplacian of the channels with a 10-05 position, in mV/m²; the others stay as they are.
 
@@ -56,11 +77,7 @@ def current_source_density(eeg: np.ndarray, names: Sequence[str]) -> np.ndarray:
         If fewer than 4 channels have a position.
     """
     rows = known(names)
-    if len(rows) < FEWEST:
-        raise DatasetError(
-            f"{len(rows)} channels have a 10-05 position, a surface Laplacian needs at least {FEWEST}; rename the "
-            f"channels or set data.current_source_density=false"
-        )
+    check_positions([names[row] for row in rows])
     density = eeg.copy()
     density[rows] = _laplacian(tuple(names[row] for row in rows)).astype(eeg.dtype) @ eeg[rows]
     return density

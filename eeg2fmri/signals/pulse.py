@@ -20,6 +20,14 @@ HIGH_PASS_HZ = 0.5  # slower EEG would be taken for the artefact's shape, a hear
 HEART_RATES = (40.0, 160.0)  # beats per minute that a resting person can have
 
 
+def plausible(peaks: np.ndarray, rate: float) -> bool:
+    """Whether R peaks, in samples, follow each other as a resting heart's do."""
+    if len(peaks) < 3:
+        return False
+    per_minute = 60 * rate / float(np.median(np.diff(np.sort(peaks))))
+    return HEART_RATES[0] <= per_minute <= HEART_RATES[1]
+
+
 def find_r_peaks(ecg: np.ndarray, rate: float) -> np.ndarray:
     """R peaks of an ECG channel (n,), in samples.
 

@@ -35,7 +35,15 @@ def frequencies(sampling_rate: float, tr: float, n_frequencies: int) -> np.ndarr
 
 
 def spectrogram(
-    eeg: np.ndarray, sampling_rate: float, tr: float, *, onset: float, n_windows: int, n_frequencies: int
+    eeg: np.ndarray,
+    sampling_rate: float,
+    tr: float,
+    *,
+    onset: float,
+    n_windows: int,
+    n_frequencies: int,
+    period: float | None = None,
+    windows: np.ndarray | None = None,
 ) -> np.ndarray:
     """Short-time Fourier magnitude over boxcar windows of one TR, without overlap.
 
@@ -45,9 +53,11 @@ def spectrogram(
     sampling_rate : Hz.
     tr : seconds between volumes, and the length of a window.
     onset : sample of the BOLD run's time zero; windows start at the sample nearest to
-        ``onset + w * tr * sampling_rate``, so that rounding never accumulates.
+        ``onset + w * period``, so that rounding never accumulates.
     n_windows : windows to compute.
     n_frequencies : bins kept after DC, at 1/TR, 2/TR, … Hz.
+    period : samples from window to window; by default a TR, of the scanner's clock where the EEG's differs.
+    windows : (n_windows,) bool, those with EEG, all by default; the others stay 0.
 
     Returns
     -------
@@ -63,14 +73,17 @@ def spectrogram(
     """
     frequencies(sampling_rate, tr, n_frequencies)
     length = window_length(sampling_rate, tr)
-    starts = np.rint(onset + np.arange(n_windows) * tr * sampling_rate).astype(int)
-    if n_windows and (starts[0] < 0 or starts[-1] + length > eeg.shape[1]):
+    period = tr * sampling_rate if period is None else period
+    starts = np.rint(onset + np.arange(n_windows) * period).astype(int)
+    wanted = np.arange(n_windows) if windows is None else np.flatnonzero(windows)
+    if len(wanted) and (starts[wanted[0]] < 0 or starts[wanted[-1]] + length > eeg.shape[1]):
         raise AlignmentError(
-            f"the EEG has samples 0 to {eeg.shape[1]}, but {n_windows} volumes need {starts[0]} to "
-            f"{starts[-1] + length}; the EEG recording is cut short or its markers are misplaced"
+            f"the EEG has samples 0 to {eeg.shape[1]}, but {n_windows} volumes need {starts[wanted[0]]} to "
+            f"{starts[wanted[-1]] + length}; the EEG recording is cut short or its markers are misplaced"
         )
-    magnitude = np.empty((n_windows, eeg.shape[0], n_frequencies), np.float32)
-    for window, start in enumerate(starts):
+    magnitude = np.zeros((n_windows, eeg.shape[0], n_frequencies), np.float32)
+    for window in wanted:
+        start = starts[window]
         spectrum = fft.rfft(eeg[:, start : start + length], axis=1)
         magnitude[window] = np.abs(spectrum[:, 1 : n_frequencies + 1]) / length
     return magnitude

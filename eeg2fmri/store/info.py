@@ -21,7 +21,7 @@ def describe(store: Store) -> dict[str, Any]:
         "store": str(store.path),
         "digest": store.digest,
         "subjects": store.subjects,
-        "instances": sum(len(r.volumes) - store.context for r in store.recordings),
+        "instances": sum(_instances(r, store.context) for r in store.recordings),
         "signal": dict(store.signal),
         "settings": dict(store.settings),
         "missing_channels": store.missing_channels,
@@ -56,6 +56,11 @@ def summary(store: Store) -> str:
     return "\n".join([*lines, "", recordings_table(store).to_string(index=False)]) + "\n"
 
 
+def _instances(recording: StoredRecording, context: int) -> int:
+    """Volumes with a whole context of EEG before them."""
+    return sum(len(stretch.volumes) - context for stretch in recording.stretches(context))
+
+
 def _warnings(recording: StoredRecording) -> list[str]:
     """What was said of its files and its alignment when it was stored."""
     return list(recording.attributes["alignment"]["warnings"])
@@ -69,7 +74,8 @@ def _row(recording: StoredRecording, context: int) -> dict[str, Any]:
         "recording": recording.name,
         "subject": recording.subject,
         "volumes": len(recording.volumes),
-        "instances": len(recording.volumes) - context,
+        "instances": _instances(recording, context),
+        "left_out": len(recording.volumes) - context - _instances(recording, context),
         "source_volumes": attributes["source_volumes"],
         "channels": len(attributes["signal"]["channels"]),
         "sampling_rate": attributes["signal"]["sampling_rate"],

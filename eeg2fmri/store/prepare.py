@@ -16,16 +16,15 @@ from eeg2fmri.datasets import (
     check_fetched,
     load_bold,
     open_eeg,
+    read_bold_header,
     read_clean_eeg,
-    volume_markers,
-    volume_onsets,
+    usable_windows,
 )
 from eeg2fmri.errors import AlignmentError, DatasetError
 from eeg2fmri.signals import (
     CleanEeg,
     current_source_density,
     frequencies,
-    known,
     recording_statistics,
     regrid,
     spectrogram,
@@ -41,6 +40,7 @@ class Signals:
     """Both modalities of a recording on one clock.
 
     eeg: (channels, samples) in µV, cleaned.  types: lower case.  onset: sample at which the first volume starts.
+    period: samples from volume to volume.  windows: (volumes - dropped - 1,) bool, those with EEG.
     alignment: how that is known; JSON values.  interpolated: channels that were rebuilt.
     quality: arrays kept for quality control: marker_intervals (s), spectrum_frequencies (F,) in Hz,
     spectrum_before and spectrum_after cleaning (channels, F) in µV²/Hz, and r_peaks (s) where they were needed.
@@ -51,6 +51,8 @@ class Signals:
     channels: tuple[str, ...]
     types: tuple[str, ...]
     onset: float
+    period: float
+    windows: np.ndarray
     bold: Bold
     alignment: Mapping[str, Any]
     interpolated: tuple[str, ...]
@@ -76,13 +78,13 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
     signals = read_signals(recording, config)
     tr, n_volumes = signals.bold.tr, len(signals.bold.volumes)
     # Windows that no context reads are not asked for: those of dropped volumes, and that of the last one.
-    onset = signals.onset + config.bold_shift * tr * signals.sampling_rate
-    n_windows = n_volumes - config.bold_shift - 1
-    eeg = _density(signals, recording) if config.current_source_density else signals.eeg
+    onset = signals.onset + config.bold_shift * signals.period
+    eeg = current_source_density(signals.eeg, signals.channels) if config.current_source_density else signals.eeg
     try:
         magnitude = spectrogram(
             eeg, signals.sampling_rate, tr,
-            onset=onset, n_windows=n_windows, n_frequencies=config.frequencies,
+            onset=onset, n_windows=len(signals.windows), n_frequencies=config.frequencies,
+            period=signals.period, windows=signals.windows,
         )  # fmt: skip
     except AlignmentError as err:
         raise AlignmentError(f"{recording.eeg_path}: {err}") from err
@@ -117,6 +119,7 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
             "sd": statistics.sd,
             "affine": _regridded_affine(signals.bold.affine, signals.bold.volumes.shape[1:], config.grid).tolist(),
             "source_volumes": n_volumes,
+            "gap_windows": np.flatnonzero(~signals.windows).tolist(),
             "alignment": dict(signals.alignment),
             "types": list(signals.types),
             "interpolated": list(signals.interpolated),
@@ -135,45 +138,42 @@ def read_signals(recording: Recording, config: DataConfig) -> Signals:
     AlignmentError
         If EEG and BOLD cannot be put on one clock.
     """
-    bold = load_bold(recording)
-    n_volumes = len(bold.volumes)
-    needed = config.bold_shift + config.context + 1
-    if n_volumes < needed:
-        raise DatasetError(
-            f"{recording.bold_path}: {n_volumes} volumes, at least {needed} are needed "
-            f"(shift {config.bold_shift} + context {config.context} + 1); shorten data.context or drop the recording"
-        )
+    header = read_bold_header(recording)
     raw = open_eeg(recording)
-    found = align(raw, recording, bold.tr, n_volumes)
-    onsets = volume_onsets(raw, recording, found, bold.tr, n_volumes)
-    eeg = read_clean_eeg(raw, config.channel_types, onsets, bold.tr, config.cleaning)
-    markers = volume_markers(raw, recording.eeg_events_path, recording.volume_marker)
-    before = (markers[0] - found.onset) / (bold.tr * raw.sampling_rate) if len(markers) else 0
+    found = align(raw, recording, header.tr, header.n_volumes)
+    windows = usable_windows(raw, recording, header, found, config)
+    bold = load_bold(recording)
+    eeg = read_clean_eeg(raw, config.channel_types, found.onsets, config.cleaning)
     warnings = [*raw.notes, *found.warnings]
     if not config.cleaning.gradient:
-        warnings += _gradient_artefact(eeg, onsets / eeg.factor, bold.tr)
+        warnings += _gradient_artefact(eeg, found.onsets / eeg.factor, bold.tr)
     if recording.mask_path is None and "_desc-preproc_bold" in recording.bold_path.name:
         warnings.append(f"no brain mask beside {recording.bold_path.name}: one is computed from its volumes")
     alignment = {
         "source": found.source,
+        "how": found.how,
+        "runner_up": found.runner_up,
         "onset_s": found.onset / raw.sampling_rate,
-        "first_marker": round(before),  # its volume
+        "first_marker": round((found.markers[0] - found.onset) / found.period)
+        if len(found.markers)
+        else 0,  # its volume
         "markers_found": found.markers_found,
         "markers_missing": found.markers_missing,
         "warnings": warnings,
     }
     quality = {
-        "marker_intervals": np.diff(markers) / raw.sampling_rate,
+        "marker_intervals": np.diff(found.markers) / raw.sampling_rate,
         "spectrum_frequencies": eeg.spectrum_frequencies,
         "spectrum_before": eeg.spectrum_before,
         "spectrum_after": eeg.spectrum_after,
     }
     if config.cleaning.pulse:
         quality["r_peaks"] = eeg.r_peaks / eeg.sampling_rate
-    onset = found.onset / eeg.factor
+    onset, period = found.onset / eeg.factor, found.period / eeg.factor
     return Signals(
-        eeg.data, eeg.sampling_rate, eeg.channels, eeg.types, onset, bold, alignment, eeg.interpolated, quality
-    )
+        eeg.data, eeg.sampling_rate, eeg.channels, eeg.types, onset, period, windows, bold, alignment,
+        eeg.interpolated, quality,
+    )  # fmt: skip
 
 
 def _gradient_artefact(eeg: CleanEeg, onsets: np.ndarray, tr: float) -> list[str]:
@@ -188,21 +188,6 @@ def _gradient_artefact(eeg: CleanEeg, onsets: np.ndarray, tr: float) -> list[str
         f"{share:.0%} of the variance of {eeg.channels[rows[0]]} repeats with every volume: the gradient artefact is "
         f"still in it; set data.cleaning.gradient=true, or point dataset.eeg at the cleaned EEG"
     ]
-
-
-def _density(signals: Signals, recording: Recording) -> np.ndarray:
-    """The surface Laplacian, which every EEG channel must take part in."""
-    positioned = known(signals.channels)
-    for row, kind in enumerate(signals.types):
-        if kind == "eeg" and row not in positioned:
-            raise DatasetError(
-                f"{recording.eeg_path}: {signals.channels[row]} is no 10-05 position, so data.current_source_density "
-                f"cannot be had of it; rename the channel, give it another type, or set it to false"
-            )
-    try:
-        return current_source_density(signals.eeg, signals.channels)
-    except DatasetError as err:
-        raise DatasetError(f"{recording.eeg_path}: {err}") from err
 
 
 def _global_signal(volumes: np.ndarray, mask: np.ndarray) -> np.ndarray:

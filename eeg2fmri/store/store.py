@@ -7,6 +7,7 @@ A store is a Zarr v3 group with one child group per recording, on a local disk o
     mask, voxel_mean, voxel_sd   (x, y, z)
     global_signal  (volumes,) float32, mean intensity in the mask
     marker_intervals, spectrum_*  for quality control, where the recording gives them
+Windows that the attribute ``gap_windows`` lists have no EEG and are 0.
 Window w and volume w start together, after the dropped first volumes; no context reads the window
 of the last volume, so it is not kept.
 
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from eeg2fmri.errors import StoreError
 from eeg2fmri.signals import BoldStatistics
 from eeg2fmri.store.location import Location
 
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True)
@@ -40,23 +41,26 @@ class StoredArray:
 
     Whole numbers come as float32.
 
-    where: what to call it in a message.
+    where: what to call it in a message.  start, stop: its part of the first axis; the whole by default.
     """
 
     array: Any
     where: str
+    start: int = 0
+    stop: int | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape, e.g. (volumes, x, y, z)."""
-        return tuple(self.array.shape)
+        stop = self.array.shape[0] if self.stop is None else self.stop
+        return (stop - self.start, *self.array.shape[1:])
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> np.ndarray:
         try:
-            found = np.asarray(self.array[index])
+            found = np.asarray(self.array[self._placed(index)])
         except (ValueError, OSError, RuntimeError) as err:  # a chunk that is cut short, or out of reach
             raise StoreError(
                 f"{self.where}: cannot be read ({type(err).__name__}); preprocess the dataset again"
@@ -67,6 +71,15 @@ class StoredArray:
                 f"otherwise preprocess the dataset again"
             )
         return found.astype(np.float32) if found.dtype.kind in "iu" else found
+
+    def _placed(self, index: Any) -> Any:
+        """An index into this part as one into the whole array; only whole numbers and slices have a place in a part."""
+        if self.start == 0 and self.stop is None:
+            return index
+        if isinstance(index, slice):
+            first, last, step = index.indices(len(self))
+            return slice(first + self.start, last + self.start, step)
+        return range(len(self))[index] + self.start
 
 
 def lost_value(dtype: np.dtype) -> Any:
@@ -90,12 +103,14 @@ class StoredRecording:
     """One recording of a store; arrays are read on first use.
 
     group: its arrays by name.  picks: its channels that all recordings have, in the store's order;
-    ``None`` for all of them.
+    ``None`` for all of them.  part: (first volume, number of volumes) of a stretch without a gap of the EEG;
+    ``None`` for the whole recording.
     """
 
     group: Any
     attributes: Mapping[str, Any]
     picks: tuple[int, ...] | None = None
+    part: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -124,7 +139,8 @@ class StoredRecording:
     @cached_property
     def spectrogram(self) -> np.ndarray:
         """(volumes - 1, channels, frequencies) float32 in µV, in memory (10 MB for 300 NODDI volumes)."""
-        whole = self.read("spectrogram")
+        first, count = self.part or (0, self.group["volumes"].shape[0])
+        whole = self.read("spectrogram")[first : first + count - 1]
         if self.picks is None or self.picks == tuple(range(whole.shape[1])):
             return whole
         return np.ascontiguousarray(whole[:, list(self.picks)])
@@ -132,7 +148,22 @@ class StoredRecording:
     @cached_property
     def volumes(self) -> StoredArray:
         """(volumes, x, y, z) float32: volumes are read when they are indexed."""
-        return self._array("volumes")
+        whole = self._array("volumes")
+        return replace(whole, start=self.part[0], stop=sum(self.part)) if self.part else whole
+
+    def stretches(self, context: int) -> tuple[StoredRecording, ...]:
+        """Parts of the recording within which every volume has `context` windows before it; itself without a gap.
+
+        The first `context` volumes of a part have fewer, as at the start of a recording.
+        """
+        missing = self.attributes.get("gap_windows")
+        if self.part or not missing:
+            return (self,)
+        windows = np.ones(len(self.volumes) - 1, bool)
+        windows[missing] = False
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], windows, [False]]).astype(int)))
+        parts = [(int(first), int(stop - first) + 1) for first, stop in edges.reshape(-1, 2)]
+        return tuple(replace(self, part=(first, count)) for first, count in parts if count > context)
 
     @cached_property
     def mask(self) -> np.ndarray:

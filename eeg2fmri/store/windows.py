@@ -1,7 +1,8 @@
 """Instances of a set of recordings: an EEG context and the volume that follows it.
 
 For volume v the context is windows v - context … v - 1. Contexts are views on the spectrograms;
-nothing is copied until a batch is asked for.
+nothing is copied until a batch is asked for. A recording whose EEG has gaps counts as several, one for
+each stretch without a gap: no instance touches a gap, and what follows in time follows in order.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Windows:
 
     Attributes
     ----------
-    recordings : the recordings.
+    recordings : the recordings, or their stretches.
     owner : (n,) index of each instance's recording.
     volume : (n,) index of each instance's volume within its recording.
     """
@@ -30,7 +31,7 @@ class Windows:
     def __init__(self, recordings: Sequence[StoredRecording], context: int) -> None:
         if not recordings:
             raise StoreError("no recording in this part of the split; name its subjects in `split`")
-        self.recordings = tuple(recordings)
+        self.recordings = tuple(stretch for recording in recordings for stretch in recording.stretches(context))
         self.context = context
         counts = [len(r.volumes) - context for r in self.recordings]
         self.owner = np.repeat(np.arange(len(counts)), counts)

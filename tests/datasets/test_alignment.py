@@ -97,17 +97,19 @@ CASES = {
     "StartTime after the scanner": (with_start_time_after_the_scanner, {}, "StartTime"),
     "events": (with_events, {}, "events"),
     "events in the EEG file": (with_events_in_the_eeg_file, {}, "events"),
-    "file start": (lambda r: write_recording(r, markers=[], onset_s=0), {}, "file start"),
-    "file start, forced": (lambda r: write_recording(r, onset_s=0), {"alignment": "file-start"}, "file start"),
-    "xp offset": (lambda r: write_xp1(r, runs={"fmriNF": (True, True, True)}), {"name": "xp1"}, "xp offset"),
+    "file start": (lambda r: write_recording(r, onset_s=0), {"alignment": "file-start"}, "file start"),
+    "xp offset": (
+        lambda r: write_xp1(r, runs={"fmriNF": (True, True, True)}), {"name": "xp1"},
+        "xp offset, 2.000 s by the raw EEG"),
     "xp2": (write_xp2, {"name": "xp2"}, "xp offset"),
     "xp, raw": (lambda r: write_xp1(r, runs={"fmriNF": (True, True, True)}), {"name": "xp1", "eeg": "raw"}, "R128"),
     "xp without S 99": (xp_without_the_first_rest, {"name": "xp1"}, "xp offset, S 99 from S  2"),
     "xp without S 99, late": (
         lambda r: xp_without_the_first_rest(r, 4.4), {"name": "xp1"}, "xp offset, S 99 from S  2"),
     "oddball": (lambda r: write_oddball(r, ("001",)), {"name": "oddball"}, "scanner start"),
-    "noddi": (lambda r: write_noddi(r, ("32",)), {"name": "noddi"}, "R128"),
-    "noddi, raw": (lambda r: write_noddi(r, ("32",)), {"name": "noddi", "eeg": "raw"}, "R128"),
+    "noddi": (lambda r: write_noddi(r, ("32",)), {"name": "noddi"}, "Scan Start"),
+    "noddi, raw": (
+        lambda r: write_noddi(r, ("32",)), {"name": "noddi", "eeg": "raw"}, "Scan Start of 32_rest.vhdr"),
 }  # fmt: skip
 
 
@@ -126,7 +128,9 @@ def test_a_planted_event_is_at_the_same_time_in_both(case, tmp_path):
 
 
 WARNED = {
-    "StartTime after the scanner", "file start", "xp without S 99, late", "last missing", "first missing",
+    "StartTime after the scanner", "xp offset", "xp2", "xp without S 99",
+    "xp without S 99, late", "last missing",
+    "first missing", "gaps",
 }  # fmt: skip
 
 
@@ -135,7 +139,8 @@ def test_missing_markers_are_counted(tmp_path):
     recording = find_recordings(tmp_path, DatasetConfig(missing_markers="end"))[0][0]
     found = align(open_eeg(recording), recording, TR_S, VOLUMES)
     assert (found.markers_found, found.markers_missing) == (VOLUMES - 3, 3)
-    (warning,) = found.warnings
+    pattern, warning = found.warnings
+    assert pattern == "its R128 markers: 10 markers, 1 absent between the first and the last"
     assert warning.startswith("2 volume markers are taken to be missing at the end (dataset.missing_markers")
 
 
@@ -158,9 +163,10 @@ MARKERS = 37 + 50.0 * np.arange(12)
 def clock(tmp_path):
     """Align markers of a 100 Hz recording of TR 0.5 s."""
 
-    def make(markers, n_volumes=12, tr=0.5, events=(), **changes):
+    def make(markers, n_volumes=12, tr=0.5, events=(), breaks=(), gaps=(), **changes):
         path = tmp_path / "x.vhdr"
-        raw = RawEeg(path, 100.0, 1000, ("Cz",), ("eeg",), (), np.asarray(markers, float), tuple(events))
+        marks = ((float(sample) / 100, "Response/R128") for sample in markers)
+        raw = RawEeg(path, 100.0, 1000, ("Cz",), ("eeg",), (), (*marks, *events), gaps, breaks)
         recording = dataclasses.replace(Recording("sub-01", "sub-01", path, tmp_path / "x.nii"), **changes)
         return align(raw, recording, tr, n_volumes)
 
@@ -169,32 +175,40 @@ def clock(tmp_path):
 
 def test_bold_starts_at_the_first_marker(clock):
     found = clock(MARKERS)
-    assert (found.onset, found.source, found.markers_found, found.markers_missing) == (37, "R128", 12, 0)
+    assert (found.onset, found.period) == pytest.approx((37, 50))
+    assert (found.source, found.how, found.markers_found, found.markers_missing) == ("R128", "known name", 12, 0)
+    np.testing.assert_allclose(found.onsets, MARKERS)
 
 
-@pytest.mark.parametrize("missing", [[], [4], [3, 4, 9]])
+@pytest.mark.parametrize("missing", [[4], [3, 4, 9]])
 def test_gaps_are_filled_by_the_tr(missing, clock):
     found = clock(np.delete(MARKERS, missing))
-    assert (found.onset, found.markers_missing) == (37, len(missing))
+    assert (found.onset, found.markers_missing) == (pytest.approx(37), len(missing))
+    assert found.warnings == (
+        f"its R128 markers: {12 - len(missing)} markers, {len(missing)} absent between the first and the last",
+    )
 
 
 @pytest.mark.parametrize("missing", [[11], [10, 11], [0], [0, 1, 5]])
 def test_markers_missing_at_an_end_are_not_guessed_over(missing, clock, refuses):
-    with refuses(AlignmentError, r"x\.vhdr: its volume markers span \d+ volumes, the BOLD file has 12; say which end"):
+    with refuses(AlignmentError, r"x\.vhdr: its R128 markers .* span \d+ volumes, the BOLD file has 12; say which end"):
         clock(np.delete(MARKERS, missing))
 
 
-def test_markers_may_be_off_by_two_samples(clock):
-    assert clock(MARKERS + np.resize([0, 2, 0, 0], 12)).onset == 37
+def test_a_marker_may_be_off_by_what_a_sample_is_long(clock):
+    assert clock(MARKERS + np.resize([0, 1, 0, 0], 12)).onset == pytest.approx(37, abs=0.5)
 
 
-def test_drifting_clocks_are_told(clock):
-    found = clock(37 + 50.3 * np.arange(12))
-    assert found.warnings == ("the clocks of EEG and scanner drift by 3.3 samples",)
+@pytest.mark.parametrize("drift", [3e-4, -3e-4])
+def test_drifting_clocks_are_followed_to_the_last_volume(drift, clock):
+    period = 50 * (1 + drift)
+    found = clock(np.rint(37 + period * np.arange(400)), 400)
+    assert found.onset + 399 * found.period == pytest.approx(37 + 399 * period, abs=0.3)
+    assert "the clocks of EEG and scanner drift by" in found.warnings[0]
 
 
 def test_forced_markers_that_are_not_there_are_refused(clock, refuses):
-    with refuses(AlignmentError, r"x\.vhdr: no R128 volume marker.*; export the recording with its markers"):
+    with refuses(AlignmentError, r"x\.vhdr: no marker has the rhythm of the volumes.*; export the recording with its"):
         clock([], alignment="markers")
 
 
@@ -204,35 +218,174 @@ def test_a_forced_rule_without_what_it_needs_is_refused(rule, reason, clock, ref
         clock(MARKERS, alignment=rule)
 
 
-def test_a_spacing_that_is_no_multiple_of_the_tr_is_refused(clock, refuses):
+def test_without_a_clock_there_is_no_recording(clock, refuses):
+    events = [(0.5, "Stimulus/S 10"), (1.7, "Stimulus/S 10")]
+    with refuses(AlignmentError, r"share no clock: .*\(0\.5 s; the markers are Stimulus/S 10 \(2\)\).*file-start"):
+        clock([], events=events)
+
+
+def test_a_rhythm_that_changes_is_refused_whatever_the_settings(clock, refuses):
     markers = MARKERS.copy()
     markers[5:] += 20
-    with refuses(
-        AlignmentError, r"x\.vhdr: R128 markers 5 and 6 are 0\.700 s apart, expected a multiple of the TR 0\.5"
-    ):
-        clock(markers, 14)
+    for end in ("refuse", "end", "start"):
+        with refuses(AlignmentError, r"\(12 markers, 5 off the volumes' rhythm\) change their rhythm: EEG is missing"):
+            clock(markers, 14, missing_markers=end)
 
 
 def test_the_spacing_of_another_tr_is_refused(clock, refuses):
-    with refuses(AlignmentError, r"R128 markers 1 and 2 are 0\.500 s apart, expected a multiple of the TR 0\.6"):
+    with refuses(AlignmentError, r"its R128 markers \(12\) are 0\.5000 s apart, expected the TR 0\.6 s"):
+        clock(MARKERS, tr=0.6, volume_marker="R128")
+    with refuses(AlignmentError, r"share no clock: no marker has the rhythm of the volumes \(0\.6 s;"):
         clock(MARKERS, tr=0.6)
 
 
-def test_a_marker_written_twice_is_refused_and_named(clock, refuses):
-    markers = MARKERS + np.resize([0, 1, 0, 0], 12)
-    with refuses(AlignmentError, r"R128 markers 8 and 9 are 0\.000 s apart"):
-        clock(np.insert(markers, 7, markers[7]), 14)
+def test_a_marker_written_twice_counts_once(clock):
+    found = clock(np.insert(MARKERS, 7, MARKERS[7] + 1))
+    assert (found.onset, found.markers_found) == (pytest.approx(37), 12)
+    assert found.warnings == ("its R128 markers: 13 markers, 1 doubled",)
 
 
 @pytest.mark.parametrize("markers", [MARKERS, np.delete(MARKERS, 5)])
 def test_more_markers_than_volumes_are_refused(markers, clock, refuses):
-    with refuses(AlignmentError, r"span 12 volumes, the BOLD file has 11; remove the markers"):
+    with refuses(
+        AlignmentError, r"span 12 volumes, the BOLD file has 11; say where the 1 others lie: dataset\.surplus"
+    ):
         clock(markers, 11)
+
+
+@pytest.mark.parametrize(("end", "onset"), [("start", 137), ("end", 37)])
+def test_the_end_that_has_surplus_markers_can_be_said(end, onset, clock):
+    found = clock(MARKERS, 10, surplus_markers=end)
+    assert (found.onset, found.markers_found, found.markers_missing) == (pytest.approx(onset), 10, 0)
+    assert "2 of its R128 markers are taken to lie" in found.warnings[0]
+    np.testing.assert_allclose(found.onsets, MARKERS)  # the scanner ran: its artefact is in the EEG
+
+
+@pytest.mark.parametrize("key", ["NumberOfVolumesDiscardedByUser", "NumberOfVolumesDiscardedByScanner"])
+def test_discarded_volumes_explain_surplus_markers(key, clock, tmp_path):
+    write_json(tmp_path / "bold.json", {key: 2})
+    found = clock(MARKERS, 10, sidecars=(tmp_path / "bold.json",))
+    assert found.onset == pytest.approx(137)
+    assert found.warnings == (f"2 R128 markers before the first volume are of dummy volumes ({key})",)
+
+
+def test_an_aborted_run_before_the_run_is_left_out(clock):
+    found = clock(np.r_[MARKERS[:2], MARKERS + 300], 12)
+    assert (found.onset, found.markers_found) == (pytest.approx(337), 12)
+    assert "lie in 2 parts; the one of 12 volumes is the run" in found.warnings[-1]
 
 
 def test_eeg_that_ends_early_is_told(clock):
     *_, warning = clock(MARKERS, 25, missing_markers="end").warnings
     assert warning == "no EEG for the last 6 of 25 volumes"
+
+
+# --- which marker is the scanner's -----------------------------------------------------------
+
+
+def others(name, samples):
+    return [(float(sample) / 100, name) for sample in samples]
+
+
+@pytest.mark.parametrize(
+    "name", ["Toggle/T  1", "V  1", "S128", "R149", "Scanner/Scan Start", "TREV", "Volume", "Foo/Bar"]
+)
+def test_the_marker_in_the_rhythm_of_the_volumes_is_the_scanners(name, clock):
+    stimuli = others("Stimulus/S  5", [40, 133, 171, 250, 390])
+    found = clock([], events=[*others(name, MARKERS), *stimuli])
+    assert (found.onset, found.source) == (pytest.approx(37), name.rpartition("/")[2])
+    assert found.how == ("spacing" if name == "Foo/Bar" else "known name")
+
+
+@pytest.mark.parametrize("name", ["SyncStatus/Sync On", "Sync On", "Pulse Artifact/R", "New Segment/", "Comment/tick"])
+def test_markers_of_the_amplifier_are_never_the_scanners(name, clock, refuses):
+    with refuses(AlignmentError, "share no clock"):
+        clock([], events=others(name, MARKERS))
+    assert clock(MARKERS, events=others(name, MARKERS - 20)).onset == pytest.approx(37)
+
+
+def test_a_known_name_wins_over_a_stimulus_at_every_volume(clock):
+    found = clock(MARKERS, events=others("Stimulus/S  1", MARKERS + 15))
+    assert (found.source, found.runner_up) == ("R128", "S  1: 12 markers")
+
+
+def test_two_unknown_markers_that_fit_are_refused_and_named(clock, refuses):
+    events = [*others("Stimulus/A", MARKERS), *others("Stimulus/B", MARKERS + 15)]
+    with refuses(AlignmentError, r"(A|B) \(12 markers\) and (A|B) \(12 markers\) both have the rhythm of the volumes"):
+        clock([], events=events)
+    assert clock([], events=events, volume_marker="B").onset == pytest.approx(52)
+
+
+def test_a_stimulus_in_the_rhythm_of_some_volumes_is_no_clock(clock, refuses):
+    with refuses(AlignmentError, "share no clock"):
+        clock([], events=others("Stimulus/S  1", MARKERS[2:11]))
+
+
+def test_a_given_name_is_taken_as_it_is(clock, refuses):
+    events = others("Sync On", MARKERS)
+    found = clock([], events=events, volume_marker="Sync On")
+    assert (found.onset, found.how) == (pytest.approx(37), "given")
+    with refuses(AlignmentError, r"no R129 marker .*share no clock \(did you mean R128\?\)|no R129 marker.*R128"):
+        clock(MARKERS, volume_marker="R129")
+
+
+def test_a_marker_may_be_a_number(clock):
+    assert DatasetConfig(volume_marker=10).volume_marker == "10"
+    events = [*others("Stimulus/10", MARKERS), *others("Stimulus/S 10", MARKERS + 20)]
+    assert clock([], events=events, volume_marker="10").onset == pytest.approx(37)
+
+
+def test_markers_of_slices_start_a_volume_every_so_many(clock):
+    slices = (MARKERS[:, None] + 10 * np.arange(5)).ravel()
+    found = clock(slices)
+    assert (found.onset, found.period, found.markers_found) == (pytest.approx(37), pytest.approx(50), 12)
+    assert found.warnings == ("its R128 markers: 60 markers, 5 in every volume",)
+
+
+def test_slices_whose_first_marker_is_missing_are_refused(clock, refuses):
+    slices = (MARKERS[:, None] + 10 * np.arange(5)).ravel()
+    with refuses(AlignmentError, "not the same number in every volume, so the first of a volume is not known"):
+        clock(slices[1:])
+
+
+def test_pairs_of_markers_start_a_volume_with_the_first_of_each(clock):
+    assert clock(np.sort(np.r_[MARKERS, MARKERS + 3])).onset == pytest.approx(37)
+
+
+def test_one_marker_per_two_volumes_is_enough(clock):
+    for n_volumes in (11, 12):
+        found = clock(MARKERS[::2], n_volumes)
+        assert (found.onset, found.period, found.markers_missing) == (pytest.approx(37), pytest.approx(50), 0)
+        assert found.warnings == ("its R128 markers: 6 markers, one per 2 volumes",)
+
+
+def test_a_start_time_that_contradicts_the_markers_is_told(clock, tmp_path):
+    write_json(tmp_path / "eeg.json", {"StartTime": -1.37})
+    (warning,) = clock(MARKERS, eeg_sidecars=(tmp_path / "eeg.json",)).warnings
+    assert warning == "StartTime of its sidecar puts BOLD 1.000 s off the volume markers, which are taken"
+    write_json(tmp_path / "eeg.json", {"StartTime": -0.37})
+    assert not clock(MARKERS, eeg_sidecars=(tmp_path / "eeg.json",)).warnings
+
+
+# --- breaks and gaps -------------------------------------------------------------------------
+
+
+def test_a_break_of_unknown_length_within_the_run_is_refused(clock, refuses):
+    with refuses(
+        AlignmentError, r"a boundary at 2\.000 s breaks the EEG off within its R128 markers, and nothing says"
+    ):
+        clock(MARKERS, breaks=((200, "boundary"),))
+    assert clock(MARKERS, breaks=((20, "boundary"), (700, "boundary"))).onset == pytest.approx(37)
+
+
+def test_a_break_before_the_run_matters_where_the_file_start_is_the_clock(clock, refuses):
+    with refuses(AlignmentError, r"a boundary at 0\.200 s breaks the EEG off"):
+        clock([], alignment="file-start", breaks=((20, "boundary"),), n_volumes=10)
+
+
+def test_windows_that_touch_a_gap_are_told(clock):
+    (warning,) = clock(MARKERS, gaps=((210, 260),)).warnings
+    assert warning == "0.500 s of EEG are missing within the run: 2 windows are left out"
 
 
 def test_a_rest_block_far_from_its_task_is_refused(clock, refuses):
@@ -269,25 +422,80 @@ def test_events_that_contradict_each_other_are_refused(rows, reason, tmp_path, r
         aligned(tmp_path)
 
 
-def test_a_table_that_both_inherit_is_no_clock(tmp_path):
+def test_a_table_that_both_inherit_is_no_clock(tmp_path, refuses):
     write_recording(tmp_path, markers=[])
     write_rows(tmp_path / "task-rest_events.tsv", HEADER, (1.0, 0, "press"))
-    assert aligned(tmp_path).source == "file start"
+    with refuses(AlignmentError, "share no clock"):
+        aligned(tmp_path)
+
+
+def test_a_table_copied_from_bold_to_eeg_is_no_clock(tmp_path, refuses):
+    with_events(tmp_path)
+    table = (tmp_path / "sub-01/func/sub-01_task-rest_events.tsv").read_bytes()
+    (tmp_path / "sub-01/eeg/sub-01_task-rest_events.tsv").write_bytes(table)
+    with refuses(AlignmentError, r"lists the same onsets as that of BOLD: a copy is no clock; add the volume markers"):
+        aligned(tmp_path)
+
+
+def test_markers_of_the_file_count_where_its_table_is_a_copy_or_contradicts_them(tmp_path):
+    for name, shift in (("copy", 0.0), ("other", 5.0)):
+        root = tmp_path / name
+        write_recording(root, markers=[(t + 3.2, "S7") for t in (1.0, 7.5)], onset_s=3.2)
+        for folder, late in (("eeg", shift), ("func", 0.0)):
+            rows = [(t + late, 0, "S  7") for t in (1.0, 7.5)]
+            write_rows(root / f"sub-01/{folder}/sub-01_task-rest_events.tsv", HEADER, *rows)
+        found = aligned(root)
+        assert (found.onset, found.source) == (pytest.approx(3.2 * RATE), "events")
+        assert len(found.warnings) == 1
+
+
+def test_a_table_that_contradicts_the_volume_markers_of_the_file_is_told(tmp_path):
+    write_recording(tmp_path)
+    rows = [(s - 3, 0, "R128") for s, _ in volume_markers(RATE, LEAD)]
+    write_rows(tmp_path / "sub-01/eeg/sub-01_task-rest_events.tsv", HEADER, *rows)
+    found = aligned(tmp_path)
+    assert found.onset == pytest.approx(LEAD * RATE)
+    assert "its event table has the first R128 3.000 s earlier than the EEG file" in found.warnings[0]
+
+
+@pytest.mark.parametrize("onset", ["3,212", "soon", "n/a", "inf"])
+def test_an_onset_that_is_no_number_is_refused(onset, tmp_path, refuses):
+    with_volumes_in_the_event_table(tmp_path)
+    table = tmp_path / "sub-01/eeg/sub-01_task-rest_events.tsv"
+    table.write_text(table.read_text().replace("\n5.212\t", f"\n{onset}\t"))
+    with refuses(DatasetError, rf"row 3 has the onset '{onset}', seconds are expected"):
+        aligned(tmp_path)
+
+
+def test_a_sample_column_that_counts_from_1_gives_the_same(tmp_path):
+    write_recording(tmp_path, markers=[])
+    rows = [(round(s, 3), 0, "R128", round(s * RATE) + 1) for s, _ in volume_markers(RATE, LEAD)]
+    write_rows(tmp_path / "sub-01/eeg/sub-01_task-rest_events.tsv", (*HEADER, "sample"), *rows)
+    assert aligned(tmp_path).onset == pytest.approx(LEAD * RATE)
+
+
+def test_a_numbered_marker_in_a_table_and_its_type_are_one(tmp_path):
+    write_recording(tmp_path, markers=[])
+    rows = [(s, 0, 10, "Response") for s, _ in volume_markers(RATE, LEAD)]
+    write_rows(tmp_path / "sub-01/eeg/sub-01_task-rest_events.tsv", (*HEADER, "type"), *rows)
+    found = aligned(tmp_path)
+    assert (found.onset, found.source) == (pytest.approx(LEAD * RATE), "10 in events.tsv")
 
 
 def test_another_volume_marker(tmp_path):
     write_recording(tmp_path, markers=[(s, "S1") for s, _ in volume_markers(RATE, LEAD)])
     (recording,), _ = find_recordings(tmp_path, DatasetConfig(volume_marker="S 1"))
     found = align(open_eeg(recording), recording, TR_S, VOLUMES)
-    assert (found.source, found.onset) == ("S 1", LEAD * RATE)
+    assert (found.source, found.onset) == ("S 1", pytest.approx(LEAD * RATE))
 
 
-def test_a_sample_column_that_counts_otherwise_is_not_used(tmp_path):
+def test_a_sample_column_that_contradicts_the_onsets_is_refused(tmp_path, refuses):
     write_recording(tmp_path, markers=[])
     rows = [(s, 0, "R128", round(s * RATE) + 5000) for s, _ in volume_markers(RATE, LEAD)]
     table = tmp_path / "sub-01/eeg/sub-01_task-rest_events.tsv"
     write_rows(table, ("onset", "duration", "value", "sample"), *rows)
-    assert aligned(tmp_path).onset == pytest.approx(LEAD * RATE)
+    with refuses(DatasetError, r"row 2 has sample 5803 and onset 3\.212 s, which are 20\.000 s apart at 250 Hz"):
+        aligned(tmp_path)
 
 
 def test_xp_without_any_marker_is_told(clock):

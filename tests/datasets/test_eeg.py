@@ -5,17 +5,14 @@ import shutil
 import numpy as np
 import pytest
 
-from eeg2fmri.datasets import common_channels, open_eeg_file, read_eeg
+from eeg2fmri.datasets import common_channels, open_eeg_file
 from eeg2fmri.datasets.brainvision import companions
 from eeg2fmri.errors import DatasetError
+from tests.datasets.reading import load, markers
 
 TYPES = ("eeg", "ecg")
 EEG = "eeg/sub-01_task-rest_eeg"
 BOLD = "func/sub-01_task-rest_bold.nii.gz"
-
-
-def load(header, channels, types):
-    return read_eeg(open_eeg_file(header, channels), types)
 
 
 @pytest.fixture
@@ -160,7 +157,7 @@ def test_every_format_gives_the_same_signal_and_markers(ending, tmp_path, rng):
     opened = open_eeg_file(path)
     assert (opened.sampling_rate, opened.channels, opened.types) == (200, ("Cz", "Oz", "ECG"), ("eeg", "eeg", "ecg"))
     np.testing.assert_allclose(opened.read([0, 1, 2])[:, :600], data, atol=0.02)
-    np.testing.assert_allclose(opened.markers, [100, 300], atol=0.1)
+    np.testing.assert_allclose(markers(opened), [100, 300], atol=0.1)
     assert [text for _, text in opened.events][:3] == ["R128", "R128", "blink"]
 
 
@@ -282,7 +279,7 @@ def test_companions_renamed_with_the_header_are_found(ending, paths, rng):
     content = header.read_bytes()
     raw = open_eeg_file(header)
     np.testing.assert_array_equal(raw.read([0]), expected)
-    np.testing.assert_array_equal(raw.markers, before.markers)
+    np.testing.assert_array_equal(markers(raw), markers(before))
     (note,) = raw.notes
     assert f"Old Name.{ending} and Old Name.vmrk" in note
     assert header.read_bytes() == content, "nothing is written into a dataset"

@@ -1,13 +1,15 @@
 """The public datasets, as their real listings lay them out."""
 
 import pickle
+import shutil
 import sys
 
 import pytest
 
 from eeg2fmri.config import DatasetConfig
-from eeg2fmri.datasets import find_recordings, load_eeg, open_eeg
-from eeg2fmri.errors import ConfigError, DatasetError
+from eeg2fmri.datasets import align, find_recordings, open_eeg
+from eeg2fmri.errors import AlignmentError, ConfigError, DatasetError
+from tests.datasets.reading import load_recording
 from tests.datasets.trees import (
     XP1_RUNS,
     write_bold,
@@ -56,7 +58,7 @@ def test_the_ecg_of_xp1_is_channel_32(tmp_path):
     (recording,), _ = find(tmp_path, "xp1")
     raw = open_eeg(recording)
     assert raw.types[31] == "ecg"
-    assert load_eeg(recording, ("eeg",)).data.shape[0] == 63
+    assert load_recording(recording, ("eeg",)).data.shape[0] == 63
 
 
 def test_the_data_file_of_eeg_pp_is_one_of_the_files(tmp_path):
@@ -125,17 +127,18 @@ def test_rejected_recordings_of_cn_epfl_are_not_used(tmp_path):
 def test_noddi(merged, tmp_path):
     recordings, skipped = find(write_noddi(tmp_path, merged=merged), "noddi")
     assert [(r.subject, r.name) for r in recordings] == [
-        ("sub-32", "sub-32_task-rest"), ("sub-43", "sub-43_task-rest")]  # fmt: skip
+        (f"sub-{n}", f"sub-{n}_task-rest") for n in (32, 35, 43)]  # fmt: skip
     assert recordings[0].eeg_path.parent.name == "export"
     assert recordings[0].tr == 2.16
-    assert {item.reason for item in skipped} == {"subject 35 is reported broken; ask for it with dataset.subjects=35"}
-    assert len(skipped) == 2
-
-
-def test_the_broken_subject_of_noddi_can_be_asked_for(tmp_path):
-    recordings, skipped = find(write_noddi(tmp_path), "noddi", subjects=["35"])
-    assert [r.subject for r in recordings] == ["sub-35"]
     assert skipped == []
+
+
+def test_raw_noddi_without_its_export_has_no_clock(tmp_path, refuses):
+    root = write_noddi(tmp_path, ("32",))
+    shutil.rmtree(root / "EEG1/32/export")
+    (recording,), _ = find(root, "noddi", eeg="raw")
+    with refuses(AlignmentError, r"it has no volume markers, and no export of it is there to tell the time; fetch"):
+        align(open_eeg(recording), recording, 2.16, 13)
 
 
 def test_raw_noddi(tmp_path):

@@ -187,12 +187,17 @@ def write_xp2(root: Path, subject: str = "xp201") -> Path:
 
 
 def write_noddi(root: Path, subjects: tuple[str, ...] = ("32", "35", "43"), *, merged: bool = False) -> Path:
-    """OSF 94c5t: two EEG folders or a merged one, export and raw, no sidecar anywhere."""
+    """OSF 94c5t: two EEG folders or a merged one, no sidecar; only the export has volume markers, late in the file."""
     for index, subject in enumerate(subjects):
         folder = root / ("EEG" if merged else f"EEG{index % 2 + 1}") / subject
         for kind, rate in (("export", 250), ("raw", 500)):
-            write_vhdr(folder / kind / f"{subject}_rest.vhdr", impulse(rate, 4, tr=2.16), rate, NAMES,
-                       volume_markers(rate, 4, 2.16))  # fmt: skip
+            header = folder / kind / f"{subject}_rest.vhdr"
+            marks = volume_markers(rate, 4, 2.16) if kind == "export" else []
+            write_vhdr(header, impulse(rate, 4, tr=2.16), rate, NAMES, marks)
+            text = header.with_suffix(".vmrk").read_text(encoding="utf-8")
+            text = text.replace("Response,R128", "Scanner,Scan Start").replace("Mk1=New Segment,,1,1,0,0", "")
+            began = f"Mk0=New Segment,,1,1,0,2013042416352{index}500000\n"
+            header.with_suffix(".vmrk").write_text(text.rstrip("\n") + "\n" + began, encoding="utf-8")
         bold = root / "fMRI" / subject / f"{subject}_fmri_rest_with_cross.nii.gz"
         write_bold(bold, tr=2.16, sidecar=False)
         (bold.parent / f"{subject}_T1.nii.gz").touch()

@@ -4,11 +4,11 @@ from scipy import signal
 
 from eeg2fmri.config import CleaningConfig
 from eeg2fmri.errors import AlignmentError, ConfigError, DatasetError
-from eeg2fmri.signals import clean_eeg, cleaning
+from eeg2fmri.signals import Marks, clean_eeg, cleaning
 
 NAMES = ("Fp1", "Fp2", "Cz", "Pz", "Oz", "ECG")
 TYPES = ("eeg",) * 5 + ("ecg",)
-RATE, TR = 500.0, 0.4
+RATE = 500.0
 MARKERS = 350 + 200.0 * np.arange(60)
 
 
@@ -33,8 +33,9 @@ class Reader:
         return self.data[picks, start:stop]
 
 
-def cleaned(data, *, bads=(), markers=MARKERS, types=TYPES, names=NAMES, **settings):
-    return clean_eeg(Reader(data), data.shape[1], RATE, names, types, bads, markers, TR, CleaningConfig(**settings))
+def cleaned(data, *, bads=(), markers=MARKERS, types=TYPES, names=NAMES, r_peaks=(), **settings):
+    marks = Marks(markers, np.asarray(r_peaks, float))
+    return clean_eeg(Reader(data), data.shape[1], RATE, names, types, bads, marks, CleaningConfig(**settings))
 
 
 def with_gradient(eeg):
@@ -87,7 +88,7 @@ def test_channels_are_read_once_and_a_block_at_a_time(eeg, monkeypatch):
     monkeypatch.setattr(cleaning, "BLOCK", 30_000)
     read = Reader(raw)
     config = CleaningConfig(gradient=True, sampling_rate=125.0)
-    found = clean_eeg(read, raw.shape[1], RATE, NAMES, TYPES, [], MARKERS, TR, config)
+    found = clean_eeg(read, raw.shape[1], RATE, NAMES, TYPES, [], Marks(MARKERS), config)
     assert read.asked == [[0, 1], [2, 3], [4, 5]]
     np.testing.assert_allclose(found.data, whole.data, atol=1e-4)
     np.testing.assert_array_equal(found.spectrum_before, whole.spectrum_before)
@@ -103,8 +104,7 @@ def test_what_was_read_is_not_changed(eeg):
         NAMES,
         TYPES,
         [],
-        MARKERS,
-        TR,
+        Marks(MARKERS),
         CleaningConfig(gradient=True),
     )
     np.testing.assert_array_equal(raw, before)
@@ -120,6 +120,15 @@ def test_pulse_is_taken_from_the_eeg_only_and_r_peaks_are_samples_of_the_result(
     assert np.abs(off).max() < 0.02
     assert seconds.min() > MARKERS[0] / RATE
     assert len(seconds) >= 25
+
+
+def test_marked_heart_beats_are_taken_without_an_ecg(eeg):
+    beats = np.arange(0.4, 26, 0.88) * RATE
+    types = ("eeg",) * 6
+    found = cleaned(eeg, types=types, names=(*NAMES[:5], "Fz"), r_peaks=beats, pulse=True, sampling_rate=125.0)
+    np.testing.assert_allclose(found.r_peaks, beats / 4)
+    with pytest.raises(DatasetError, match="needs a good ECG channel"):  # every tenth of a second is no heart
+        cleaned(eeg, types=types, r_peaks=np.arange(0, 13_000, 50.0), pulse=True)
 
 
 def test_a_bad_channel_may_stay_and_takes_no_part_in_the_reference(eeg):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eeg2fmri.config import CleaningConfig, DatasetConfig, SimulationConfig
-from eeg2fmri.datasets import align, find_recordings, open_eeg, volume_onsets
+from eeg2fmri.datasets import align, find_recordings, open_eeg
 from eeg2fmri.errors import DatasetError
 from eeg2fmri.simulation import simulate
 from eeg2fmri.store import build_store
@@ -57,15 +57,13 @@ def test_volumes_without_markers_have_an_onset_for_the_gradient_artefact(end, ke
     write_recording(tmp_path / "bids", markers=markers[kept])
     recording = find_recordings(tmp_path / "bids", DatasetConfig(missing_markers=end))[0][0]
     raw = open_eeg(recording)
-    found = align(raw, recording, 0.5, 22)
-    np.testing.assert_allclose(volume_onsets(raw, recording, found, 0.5, 22), markers, atol=1e-6)
+    np.testing.assert_allclose(align(raw, recording, 0.5, 22).onsets, markers, atol=1e-6)
 
 
 def test_without_markers_there_are_no_onsets(write_recording, tmp_path):
     write_recording(tmp_path / "bids", markers=[])
-    recording = find_recordings(tmp_path / "bids")[0][0]
-    raw = open_eeg(recording)
-    assert not len(volume_onsets(raw, recording, align(raw, recording, 0.5, 22), 0.5, 22))
+    recording = find_recordings(tmp_path / "bids", DatasetConfig(alignment="file-start"))[0][0]
+    assert not len(align(open_eeg(recording), recording, 0.5, 22).onsets)
 
 
 def test_markers_of_an_event_table_are_judged_too(write_recording, tmp_path, tiny_config):
@@ -81,13 +79,13 @@ def test_markers_of_an_event_table_are_judged_too(write_recording, tmp_path, tin
 @pytest.mark.parametrize("workers", [1, 2])
 def test_warnings_are_said_once_by_this_process_and_kept(workers, write_recording, build, tmp_path, caplog):
     for subject in ("01", "02"):
-        write_recording(tmp_path / "free", subject, markers=[])
+        write_recording(tmp_path / "free", subject, markers=[130 + 50 * v for v in range(22) if v != 7])
     with caplog.at_level(logging.WARNING, "eeg2fmri"):
         store, _ = build(root=tmp_path / "free", workers=workers)
         build(root=tmp_path / "free")
-    said = [r.getMessage() for r in caplog.records if "taken to start together" in r.getMessage()]
+    said = [r.getMessage() for r in caplog.records if "1 absent between" in r.getMessage()]
     assert len(said) == 2
-    assert all(f"sub-0{n}_task-rest_eeg.vhdr: no R128 marker" in "".join(said) for n in (1, 2))
+    assert all(f"sub-0{n}_task-rest_eeg.vhdr: its R128 markers" in "".join(said) for n in (1, 2))
     (line,) = store.recordings[0].attributes["alignment"]["warnings"]
     assert said[0].endswith(line) or said[1].endswith(line)
 

@@ -8,10 +8,11 @@ import pytest
 
 import eeg2fmri
 from eeg2fmri.config import DataConfig, DatasetConfig, SplitConfig
-from eeg2fmri.datasets import find_recordings, load_bold, load_eeg
+from eeg2fmri.datasets import find_recordings, load_bold
 from eeg2fmri.errors import DatasetError, StoreError
 from eeg2fmri.signals import current_source_density, frequencies, recording_statistics, regrid, spectrogram
 from eeg2fmri.store import Windows, build_store, open_store, split_subjects
+from tests.datasets.reading import load_recording
 from tests.store.files import NAMES
 
 NODDI = DataConfig(frequencies=5, grid=(4, 5, 3))
@@ -21,7 +22,7 @@ def test_a_store_holds_what_the_signals_functions_give(build, bids_root, tiny_co
     store, seen = build()
     assert seen == [(name, False) for name in NAMES]
     recording = find_recordings(bids_root)[0][1]
-    eeg = load_eeg(recording, ("eeg", "ecg"))
+    eeg = load_recording(recording, ("eeg", "ecg"))
     bold = load_bold(recording)
     stored = store.recordings[1]
     expected = spectrogram(eeg.data, 100, 0.5, onset=147, n_windows=21, n_frequencies=7)[2:]
@@ -99,7 +100,7 @@ def test_a_spectrogram_of_the_current_source_density(build, bids_root, tiny_conf
     config = tiny_config.model_copy(update={"current_source_density": True})
     store, _ = build(config=config, subjects=("sub-02",))
     recording = find_recordings(bids_root)[0][1]
-    eeg = load_eeg(recording, ("eeg", "ecg"))
+    eeg = load_recording(recording, ("eeg", "ecg"))
     density = current_source_density(eeg.data, eeg.channels)
     expected = spectrogram(density, 100, 0.5, onset=147, n_windows=21, n_frequencies=7)[2:]
     np.testing.assert_array_equal(store.recordings[0].spectrogram, expected)
@@ -227,5 +228,7 @@ def test_where_a_recording_comes_from(build, bids_root, tiny_config):
     assert attributes["settings"] == tiny_config.model_dump(mode="json")
     assert attributes["versions"]["eeg2fmri"] == eeg2fmri.__version__
     assert attributes["versions"].keys() == {"eeg2fmri", "mne", "nibabel", "nilearn", "numpy", "scipy", "zarr"}
-    assert attributes["alignment"] == {"source": "R128", "onset_s": 1.47, "first_marker": 0, "markers_found": 22,
-                                       "markers_missing": 0, "warnings": []}  # fmt: skip
+    assert attributes["alignment"] == {
+        "source": "R128", "how": "known name", "runner_up": "", "onset_s": pytest.approx(1.47), "first_marker": 0,
+        "markers_found": 22, "markers_missing": 0, "warnings": [],
+    }  # fmt: skip

@@ -30,9 +30,9 @@ def test_the_description_is_json_and_whole(build):
 
 
 def test_warnings_are_not_forgotten(build, write_recording, bids_root):
-    write_recording(bids_root, "09", markers=[])
+    write_recording(bids_root, "09", markers=[130 + 50 * v for v in range(22) if v != 7])
     store, _ = build()
-    assert "look at    sub-09_task-rest: no R128 marker" in summary(store)
+    assert "look at    sub-09_task-rest: its R128 markers: 21 markers, 1 absent" in summary(store)
     assert [len(row["warnings"]) for row in describe(store)["recordings"]] == [0, 0, 0, 1]
 
 

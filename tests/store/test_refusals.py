@@ -67,7 +67,7 @@ def test_another_format_is_refused(build, tmp_path, refuses):
     attributes = json.loads(metadata.read_text())
     attributes["attributes"]["format"] = 1
     metadata.write_text(json.dumps(attributes))
-    with refuses(StoreError, "store format 1, this version reads 3; delete it or give another --store"):
+    with refuses(StoreError, "store format 1, this version reads 4; delete it or give another --store"):
         open_store(tmp_path / "store")
 
 
@@ -104,10 +104,10 @@ def _markers(edit):
     return fault
 
 
-def _one_too_many(lines):
-    number = sum(line.startswith("Mk") for line in lines)
-    last = int(lines[-1].split(",")[2])
-    return [*lines[:-1], lines[-1].replace(f",{last},", f",{last - 10},"), f"Mk{number + 1}=Response,R128,{last},1,0"]
+def _late(lines):
+    """The last ten markers, 0.2 s late."""
+    moved = [line.split(",") for line in lines[-10:]]
+    return [*lines[:-10], *(",".join([*parts[:2], str(int(parts[2]) + 20), *parts[3:]]) for parts in moved)]
 
 
 FAULTS = {
@@ -116,7 +116,7 @@ FAULTS = {
     "eeg cut to nothing": (_cut("_eeg.eeg", 0), r"sub-02_.*\.vhdr: not a readable EEG"),
     "eeg missing": (_remove("_eeg.eeg"), r"sub-02_.*\.vhdr: not a readable EEG"),
     "marker file missing": (_remove(".vmrk"), r"sub-02_.*\.vhdr: .*MarkerFile="),
-    "markers misplaced": (_markers(_one_too_many), r"sub-02_.*expected a multiple of the TR 0\.5 s"),
+    "markers misplaced": (_markers(_late), r"sub-02_.*10 off the volumes' rhythm\) change their rhythm"),
     "tr disagrees": (_tr, r"sub-02_.*TR is 0\.5 s in the header and 0\.6 s in the sidecar"),
     "no sidecar": (_remove("_bold.json"), r"sub-02_.*has no RepetitionTime"),
     "constant bold": (_constant, r"sub-02_.*bold\.nii\.gz: (no brain mask|every voxel)"),
@@ -190,7 +190,7 @@ def test_too_few_volumes_for_the_context_are_refused(volumes, accepted, write_re
 
 def test_more_markers_than_volumes_are_refused(write_recording, build, tmp_path, refuses):
     write_recording(tmp_path / "more", markers=[100 + 50 * v for v in range(23)])
-    with refuses(DatasetError, "markers span 23 volumes, the BOLD file has 22; remove the markers"):
+    with refuses(DatasetError, r"markers \(23 markers\) span 23 volumes, the BOLD file has 22; say where the 1 others lie"):
         build(root=tmp_path / "more")
 
 

@@ -1,0 +1,154 @@
+"""Event tables: markers that they list, and the clock that two of them make.
+
+A table of the EEG and one of the BOLD run that list the same events, each on its own clock, tell how the two
+clocks lie. A table that was copied from one to the other tells nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from eeg2fmri.datasets.clock import Alignment
+from eeg2fmri.datasets.eeg import RawEeg
+from eeg2fmri.datasets.files import read_table
+from eeg2fmri.datasets.markers import label_of, never_the_scanner
+from eeg2fmri.datasets.recording import Recording
+from eeg2fmri.errors import AlignmentError, DatasetError
+
+COLUMNS = ("trial_type", "value", "type", "marker_code", "description")
+TOLERANCE_S = 0.01
+EMPTY = ("", "n/a")
+
+
+def table_events(path: Path, rate: float | None = None) -> list[tuple[float, str]]:
+    """Onset (s) and description of every event of an EEG's table, one for each column that names it.
+
+    With the sampling rate (Hz), the column ``sample`` undoes the rounding of ``onset``, also where it counts from 1.
+
+    Raises
+    ------
+    DatasetError
+        If the table cannot be read, an onset is no number, or ``sample`` and ``onset`` contradict each other.
+    """
+    rows = _rows(path)
+    onsets = np.array([onset for onset, _ in rows])
+    samples = np.array([_number(row.get("sample", "")) for _, row in rows], float)
+    if rate and len(rows) and not np.isnan(samples).any():
+        apart = samples - onsets * rate
+        shift = float(np.rint(np.median(apart)))
+        if shift not in (0.0, 1.0) or np.abs(apart - shift).max() > max(1.0, TOLERANCE_S * rate):
+            worst = int(np.argmax(np.abs(apart)))
+            raise DatasetError(
+                f"{path}: row {worst + 2} has sample {samples[worst]:.0f} and onset {onsets[worst]:g} s, which are "
+                f"{abs(apart[worst]) / rate:.3f} s apart at {rate:g} Hz; correct one of the columns"
+            )
+        onsets = (samples - shift) / rate
+    found = []
+    for onset, (_, row) in zip(onsets, rows, strict=True):
+        names = [row[column] for column in COLUMNS if row.get(column, "") not in EMPTY]
+        if not any(map(never_the_scanner, names)):
+            found += [(float(onset), name) for name in dict.fromkeys(names)]
+    return found
+
+
+def by_shared_events(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignment | None:
+    """Events that both modalities list, each on its own clock: the median difference of their onsets.
+
+    The markers of the EEG file count first; its table only where the file has none of the shared events.
+    """
+    if recording.bold_events_path is None:
+        return None
+    bold = _onsets((onset, _label(row)) for onset, row in _rows(recording.bold_events_path))
+    own = _onsets((onset, text) for onset, text in raw.events)
+    eeg, notes = own, []
+    if recording.eeg_events_path:
+        table = _onsets((onset, _label(row)) for onset, row in _rows(recording.eeg_events_path))
+        if _same(table, bold):
+            notes.append(
+                f"{recording.eeg_events_path.name} of the EEG lists the same onsets as that of BOLD: a copy is no clock"
+            )
+        elif contradiction := _contradiction(table, own):
+            notes.append(f"{recording.eeg_events_path.name} {contradiction}; the file's markers are taken")
+        elif not own.keys() & bold.keys():
+            eeg = table
+    shared = sorted(eeg.keys() & bold.keys())
+    if not shared:
+        if notes:
+            raise AlignmentError(f"{raw.path}: {notes[0]}; add the volume markers, StartTime, or a dataset.alignment")
+        return None
+    for label in shared:
+        if len(eeg[label]) != len(bold[label]):
+            raise AlignmentError(
+                f"{raw.path}: {len(eeg[label])} events {label!r}, {recording.bold_events_path.name} has "
+                f"{len(bold[label])}; correct the tables or choose another dataset.alignment"
+            )
+    differences = np.concatenate([np.subtract(eeg[label], bold[label]) for label in shared])
+    onset = float(np.median(differences))
+    spread = float(np.abs(differences - onset).max())
+    if spread > TOLERANCE_S:
+        raise AlignmentError(
+            f"{raw.path}: events shared with {recording.bold_events_path.name} are {onset:.3f} s apart, "
+            f"but one differs by {spread:.3f} s; correct the tables or choose another dataset.alignment"
+        )
+    if spread * raw.sampling_rate > 1:
+        notes.append(f"shared events agree to {spread * 1000:.1f} ms only")
+    first = min(eeg[label][0] for label in shared)
+    return Alignment(
+        onset * raw.sampling_rate,
+        tr * raw.sampling_rate,
+        "events",
+        known_from=first * raw.sampling_rate,
+        warnings=tuple(notes),
+    )
+
+
+def _rows(path: Path) -> list[tuple[float, dict[str, str]]]:
+    """Onset (s) of every event of a table, and its row."""
+    rows = []
+    for number, row in enumerate(read_table(path, ("onset",)), 2):
+        onset = _number(row["onset"])
+        if onset is None:
+            hint = "; write a decimal point" if _number(row["onset"].replace(",", ".")) is not None else "; correct it"
+            raise DatasetError(f"{path}: row {number} has the onset {row['onset']!r}, seconds are expected{hint}")
+        rows.append((onset, row))
+    return rows
+
+
+def _label(row: Mapping[str, str]) -> str:
+    return next((row[column] for column in COLUMNS if row.get(column, "") not in EMPTY), "")
+
+
+def _onsets(events: Iterable[tuple[float, str]]) -> dict[str, list[float]]:
+    """Sorted onsets by label; labels are compared without blanks and case."""
+    onsets: dict[str, list[float]] = {}
+    for onset, text in sorted(events):
+        if label := label_of(text).casefold():
+            onsets.setdefault(label, []).append(onset)
+    return onsets
+
+
+def _same(one: Mapping[str, list[float]], other: Mapping[str, list[float]]) -> bool:
+    """Whether two tables list the same onsets of the events that both have."""
+    shared = one.keys() & other.keys()
+    return bool(shared) and all(one[label] == other[label] for label in shared)
+
+
+def _contradiction(table: Mapping[str, list[float]], own: Mapping[str, list[float]]) -> str:
+    """Where a table of the EEG lists an event at another time than the EEG file does."""
+    for label in sorted(table.keys() & own.keys()):
+        if len(table[label]) == len(own[label]):
+            apart = float(np.abs(np.subtract(table[label], own[label])).max())
+            if apart > TOLERANCE_S:
+                return f"lists {label!r} up to {apart:.3f} s away from the EEG file's markers"
+    return ""
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None

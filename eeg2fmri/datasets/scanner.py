@@ -1,0 +1,291 @@
+"""The clock of the scanner's volume markers: which markers they are, and which of them is volume 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from eeg2fmri.datasets.clock import Alignment
+from eeg2fmri.datasets.eeg import RawEeg
+from eeg2fmri.datasets.events import table_events
+from eeg2fmri.datasets.files import read_merged
+from eeg2fmri.datasets.markers import (
+    Train,
+    alike,
+    by_label,
+    find_train,
+    is_known,
+    is_label,
+    label_of,
+    rank,
+    ranked,
+)
+from eeg2fmri.datasets.recording import AUTO, Recording
+from eeg2fmri.errors import AlignmentError, DatasetError, nearest
+
+ASTRAY = 0.1  # of the markers: more of them off the rhythm are no accident
+TABLE_TOLERANCE_S = 0.01  # onsets in tables are rounded to milliseconds
+DISCARDED = ("NumberOfVolumesDiscardedByUser", "NumberOfVolumesDiscardedByScanner")
+Events = Iterable[tuple[float, str]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A train, where it was found, and how it is called there."""
+
+    train: Train
+    where: str
+    name: str
+
+
+def by_markers(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignment | None:
+    """BOLD starts with the scanner's first volume marker; see `markers` for how that is found.
+
+    Returns
+    -------
+    ``None`` if no marker is known to be the scanner's, and none alone fits the BOLD file.
+
+    Raises
+    ------
+    AlignmentError
+        If the markers contradict the BOLD file, or two kinds of markers fit it.
+    """
+    marker = recording.volume_marker
+    found, notes = find_scanner(raw, recording.eeg_events_path, marker, tr, n_volumes)
+    if not found:
+        if marker != AUTO:
+            raise AlignmentError(f"{raw.path}: {_absent(raw, marker, tr)}")
+        return None
+    best, others = found[0], found[1:]
+    trusted = marker != AUTO or is_known(best.train.label)
+    _check_parts(raw, best, others, n_volumes)
+    _check_rivals(raw.path, best, others, n_volumes)
+    try:
+        start, remarks = _volume_0(raw, recording, best, tr, n_volumes)
+    except AlignmentError:
+        if trusted:
+            raise
+        return None  # it may be a stimulus
+    return _alignment(raw, best, others, start, n_volumes, marker, (*notes, *remarks))
+
+
+def first_volume_marker(raw: RawEeg, events_path: Path | None, marker: str, tr: float) -> Alignment | None:
+    """The scanner's markers where no BOLD file says how many volumes there are: the first is time zero.
+
+    Raises
+    ------
+    AlignmentError
+        If two kinds of markers have the rhythm of the volumes, or the given one has not.
+    """
+    found, notes = find_scanner(raw, events_path, marker, tr, None)
+    if not found:
+        if marker != AUTO:
+            raise AlignmentError(f"{raw.path}: {_absent(raw, marker, tr)}")
+        return None
+    best, others = found[0], found[1:]
+    _check_rivals(raw.path, best, others, None)
+    return _alignment(raw, best, others, 0, best.train.spanned, marker, tuple(notes))
+
+
+def find_scanner(
+    raw: RawEeg, events_path: Path | None, marker: str, tr: float, n_volumes: int | None
+) -> tuple[list[Found], list[str]]:
+    """Trains of markers that may be the scanner's, the best first, and notes on tables that contradict.
+
+    The EEG file's own markers come first, then those of its event table, then its trigger channels.
+
+    Parameters
+    ----------
+    raw : the EEG, opened.
+    events_path : event table on the EEG's clock, or ``None``.
+    marker : description of the scanner's marker, or ``auto``.
+    tr, n_volumes : of the BOLD run; the number may be unknown.
+    """
+    found = _trains(raw, raw.events, "", marker, tr, n_volumes)
+    notes: list[str] = []
+    try:
+        listed = table_events(events_path, raw.sampling_rate) if events_path else []
+        in_table = _trains(raw, listed, " in events.tsv", marker, tr, n_volumes)
+    except DatasetError:
+        if not found:
+            raise
+        in_table = []  # the file's own markers need no table
+    for other in in_table:
+        same = next((own for own in found if own.train.label == other.train.label), None)
+        if same is None:
+            found.append(other)
+        elif abs(apart := same.train.first - other.train.first) > TABLE_TOLERANCE_S:
+            notes.append(
+                f"its event table has the first {other.name} {abs(apart):.3f} s {'earlier' if apart > 0 else 'later'} "
+                f"than the EEG file; the file's markers are taken"
+            )
+    if not found:
+        found = _trains(raw, raw.triggers(), " in a trigger channel", marker, tr, n_volumes)
+    order = ranked([one.train for one in found], n_volumes)
+    return sorted(found, key=lambda one: order.index(one.train)), notes
+
+
+def _trains(raw: RawEeg, events: Events, where: str, marker: str, tr: float, n_volumes: int | None) -> list[Found]:
+    """Trains among the labels of some events, or of the given marker alone."""
+    events = list(events)
+    names = {label_of(text): text.rpartition("/")[2].strip() for _, text in reversed(events)}
+    if marker == AUTO:
+        times = by_label(events)
+    else:
+        own = np.sort([time for time, text in events if is_label(text, marker)])
+        times = {label_of(marker): own} if len(own) else {}
+        names[label_of(marker)] = marker
+    edges = [place / raw.sampling_rate for place, _ in raw.breaks]
+    found = []
+    for label, all_times in times.items():
+        trusted = marker != AUTO or is_known(label)
+        for part in np.split(all_times, np.searchsorted(all_times, edges)):  # nothing is known across a break
+            train = find_train(label, part, tr, n_volumes, 0.5 / raw.sampling_rate, trusted=trusted)
+            found += [Found(train, where, names[label])] if train else []
+    return found
+
+
+def _check_parts(raw: RawEeg, best: Found, others: list[Found], n_volumes: int) -> None:
+    """Refuse where a break of the EEG parts the markers, and not just one part of them is the run."""
+    parts = [best, *(other for other in others if (other.train.label, other.where) == (best.train.label, best.where))]
+    fitting = [part for part in parts if part.train.spanned == n_volumes]
+    if len(parts) > 1 and len(fitting) != 1:
+        first = min(part.train.observed[-1] for part in parts) * raw.sampling_rate
+        place, name = next((place, name) for place, name in raw.breaks if place > first)
+        raise AlignmentError(
+            f"{raw.path}: a {name} at {place / raw.sampling_rate:.3f} s breaks the EEG off within its {best.name} "
+            f"markers, and nothing says for how long; {len(fitting)} of the parts span {n_volumes} volumes, one is "
+            f"expected; export the run in one piece or with the length of the break, or leave it out"
+        )
+
+
+def _check_rivals(path: Path, best: Found, others: list[Found], n_volumes: int | None) -> None:
+    """Refuse where two kinds of markers fit equally well and say different things."""
+    for other in others:
+        if other.train.label == best.train.label or is_known(best.train.label):
+            continue  # a part of the same markers, or a less common name
+        if rank(other.train, n_volumes) == rank(best.train, n_volumes) and not alike(other.train, best.train):
+            raise AlignmentError(
+                f"{path}: {best.name}{best.where} ({best.train.pattern}) and {other.name}{other.where} "
+                f"({other.train.pattern}) both have the rhythm of the volumes; say which is the scanner's: "
+                f"dataset.volume_marker='{best.name}'"
+            )
+
+
+def _volume_0(raw: RawEeg, recording: Recording, found: Found, tr: float, n_volumes: int) -> tuple[int, list[str]]:
+    """Slot of volume 0, and remarks; refused where the markers do not say."""
+    train = found.train
+    if train.per_volume > 1 and train.n_markers != train.per_volume * len(train.slots):
+        raise AlignmentError(
+            f"{raw.path}: its {found.name} markers ({train.pattern}) are not the same number in every volume, so the "
+            f"first of a volume is not known; give dataset.volume_marker another marker, or restore the absent ones"
+        )
+    spanned = train.spanned
+    if train.step > 1 and n_volumes <= spanned < n_volumes + train.step:
+        spanned = n_volumes  # the last marker stands for fewer volumes than the others
+    remarks = []
+    if train.pattern != f"{train.n_markers} markers" and train.n_markers > 1:
+        remarks.append(f"its {found.name} markers: {train.pattern}")
+    if spanned > n_volumes:
+        start, remark = _surplus(raw, recording, found, n_volumes)
+        return start, [*remarks, remark]
+    if spanned < n_volumes:
+        return _missing(raw, recording, found, tr, n_volumes, remarks)
+    return 0, remarks
+
+
+def _surplus(raw: RawEeg, recording: Recording, found: Found, n_volumes: int) -> tuple[int, str]:
+    """Slot of volume 0 where there are more markers than volumes, and how it is known."""
+    train, surplus = found.train, found.train.spanned - n_volumes
+    if recording.surplus_markers != "refuse":
+        where = "before the first volume" if recording.surplus_markers == "start" else "after the last volume"
+        start = surplus if recording.surplus_markers == "start" else 0
+        return start, f"{surplus} of its {found.name} markers are taken to lie {where} (dataset.surplus_markers)"
+    sidecar = read_merged(recording.sidecars)
+    discarded = {key: sidecar[key] for key in DISCARDED if isinstance(sidecar.get(key), int) and sidecar[key] > 0}
+    sums = {**discarded, " and ".join(discarded): sum(discarded.values())} if len(discarded) > 1 else discarded
+    for key, number in sums.items():
+        if number == surplus:
+            return surplus, f"{surplus} {found.name} markers before the first volume are of dummy volumes ({key})"
+    fitting = [start for start, length in train.blocks() if length == n_volumes]
+    if len(fitting) == 1:
+        return fitting[0], (
+            f"its {found.name} markers lie in {len(train.blocks())} parts; the one of {n_volumes} volumes is the run"
+        )
+    told = "".join(f"; its sidecar says {key}={number}" for key, number in discarded.items())
+    raise AlignmentError(
+        f"{raw.path}: its {found.name} markers ({train.pattern}) span {train.spanned} volumes, the BOLD file has "
+        f"{n_volumes}{told}; say where the {surplus} others lie: dataset.surplus_markers.{recording.name}=start (dummy "
+        f"volumes, not in the file) or end"
+    )
+
+
+def _missing(
+    raw: RawEeg, recording: Recording, found: Found, tr: float, n_volumes: int, remarks: list[str]
+) -> tuple[int, list[str]]:
+    """Slot of volume 0 where there are fewer markers than volumes."""
+    train, missing = found.train, n_volumes - found.train.spanned
+    if train.astray > ASTRAY * train.n_markers:
+        raise AlignmentError(
+            f"{raw.path}: its {found.name} markers ({train.pattern}) change their rhythm: EEG is missing unmarked, "
+            f"or the scanner stopped in between; restore the EEG or leave the recording out"
+        )
+    last = (train.first + train.period * train.slots[-1]) * raw.sampling_rate
+    if recording.missing_markers == "refuse":
+        if raw.n_samples <= last + tr * raw.sampling_rate:
+            first = train.first * raw.sampling_rate
+            raise AlignmentError(
+                f"{raw.path}: the EEG has samples 0 to {raw.n_samples}, but {n_volumes} volumes after its first "
+                f"{found.name} need {first + n_volumes * tr * raw.sampling_rate:.0f}; it is cut short, or its first "
+                f"markers are missing (dataset.missing_markers.{recording.name}=start)"
+            )
+        raise AlignmentError(
+            f"{raw.path}: its {found.name} markers ({train.pattern}) span {train.spanned} volumes, the BOLD file has "
+            f"{n_volumes}; say which end misses them: dataset.missing_markers.{recording.name}=end (the first are "
+            f"there) or start (the last are)"
+        )
+    remark = (
+        f"{missing} volume markers are taken to be missing at the {recording.missing_markers} "
+        f"(dataset.missing_markers); if it is the other end, EEG and BOLD are that far apart"
+    )
+    return (-missing if recording.missing_markers == "start" else 0), [*remarks, remark]
+
+
+def _alignment(
+    raw: RawEeg, best: Found, others: list[Found], start: int, n_volumes: int, marker: str, remarks: tuple[str, ...]
+) -> Alignment:
+    rate, train = raw.sampling_rate, best.train
+    slots = np.arange(min(0, start), max(int(train.slots[-1]), start + n_volumes - 1) + 1)
+    within = (train.slots >= start) & (train.slots < start + n_volumes)
+    found = int(within.sum())
+    return Alignment(
+        onset=(train.first + start * train.period) * rate,
+        period=train.period * rate,
+        source=best.name + best.where,
+        how="given" if marker != AUTO else "known name" if is_known(train.label) else "spacing",
+        runner_up=f"{others[0].name}{others[0].where}: {others[0].train.pattern}" if others else "",
+        markers_found=found,
+        markers_missing=max(n_volumes - found * train.step, 0),
+        onsets=(train.first + slots * train.period) * rate,
+        markers=train.observed[within] * rate,
+        known_from=train.first * rate,
+        warnings=remarks,
+    )
+
+
+def _absent(raw: RawEeg, marker: str, tr: float) -> str:
+    """Why a given marker is no clock."""
+    times = np.sort([time for time, text in raw.events if is_label(text, marker)])
+    if len(times) > 1:
+        return (
+            f"its {marker} markers ({len(times)}) are {np.median(np.diff(times)):.4f} s apart, expected the TR {tr:g} "
+            f"s or one in every volume; check the TR and dataset.volume_marker"
+        )
+    names = [text.rpartition("/")[2].strip() for _, text in raw.events]
+    return (
+        f"no {marker} marker (dataset.volume_marker), so EEG and BOLD share no clock{nearest(marker, names)}; export "
+        f"the recording with its markers, or give another dataset.volume_marker or dataset.alignment"
+    )

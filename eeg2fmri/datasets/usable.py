@@ -1,0 +1,83 @@
+"""Whether a recording can be preprocessed, as far as headers and markers tell: asked before anything is read."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eeg2fmri.config import DataConfig
+from eeg2fmri.datasets.alignment import covered
+from eeg2fmri.datasets.bold import BoldHeader
+from eeg2fmri.datasets.cleaned import check_eeg
+from eeg2fmri.datasets.clock import Alignment
+from eeg2fmri.datasets.eeg import RawEeg
+from eeg2fmri.datasets.recording import Recording
+from eeg2fmri.errors import AlignmentError, ConfigError, DatasetError
+from eeg2fmri.signals import check_positions, frequencies
+
+
+def check_recording(raw: RawEeg, found: Alignment, config: DataConfig) -> float:
+    """Refuse EEG whose channels or markers do not allow what the settings do to it.
+
+    Parameters
+    ----------
+    raw, found : the EEG, opened; where the BOLD run lies in it.
+    config : how recordings are prepared.
+
+    Returns
+    -------
+    Sampling rate (Hz) of the cleaned EEG.
+
+    Raises
+    ------
+    DatasetError, AlignmentError, ConfigError
+        If it cannot be cleaned so, or holds none of the wanted channels.
+    """
+    rate, names = check_eeg(raw, config.channel_types, found.onsets, config.cleaning)
+    if config.current_source_density:
+        try:
+            check_positions(names)
+        except DatasetError as err:
+            raise DatasetError(f"{raw.path}: {err}") from err
+    return rate
+
+
+def usable_windows(
+    raw: RawEeg, recording: Recording, header: BoldHeader, found: Alignment, config: DataConfig
+) -> np.ndarray:
+    """EEG windows of a recording that can be part of a context.
+
+    Parameters
+    ----------
+    raw, recording : the EEG, opened; its files.
+    header, found : of the BOLD file; where its run lies in the EEG.
+    config : how recordings are prepared.
+
+    Returns
+    -------
+    (volumes - dropped - 1,) bool; a window that leaves the EEG or touches a gap of it is none.
+
+    Raises
+    ------
+    DatasetError, AlignmentError, ConfigError
+        If the recording is refused by `check_recording`, is too short or sampled too slowly for the settings,
+        or has no volume with a whole context.
+    """
+    rate = check_recording(raw, found, config)
+    needed = config.bold_shift + config.context + 1
+    if header.n_volumes < needed:
+        raise DatasetError(
+            f"{recording.bold_path}: {header.n_volumes} volumes, at least {needed} are needed "
+            f"(shift {config.bold_shift} + context {config.context} + 1); shorten data.context or drop the recording"
+        )
+    try:
+        frequencies(rate, header.tr, config.frequencies)
+    except ConfigError as err:
+        raise ConfigError(f"{raw.path}: {err}") from err
+    windows = covered(raw, found, header.n_volumes)[config.bold_shift : -1]
+    whole = np.convolve(windows, np.ones(config.context, int), "valid") == config.context
+    if not whole.any():
+        raise AlignmentError(
+            f"{raw.path}: no volume has {config.context} EEG windows before it ({windows.sum()} of {len(windows)} "
+            f"windows have EEG); shorten data.context or leave the recording out"
+        )
+    return windows
