@@ -24,6 +24,7 @@ DOUBLED = 0.05  # of the period: a second marker this close to a slot is a doubl
 DRIFT = 2e-3  # relative; the clocks of amplifier and scanner differ by far less, a wrong TR by more
 SHARE = 0.5  # of the volumes: fewer markers in the TR's rhythm may be a stimulus
 FEWEST = 3
+ALONE = 10  # markers in a row that are no accident, where no BOLD file says how many there should be
 LONGEST_STEP = 4  # volumes per marker
 
 
@@ -127,7 +128,7 @@ def find_train(
 
     Returns
     -------
-    The train, or ``None`` if fewer than half of the volumes have a marker.
+    The train, or ``None`` if fewer than half of the volumes have a marker, or fewer than 10 without a BOLD file.
     """
     if len(times) < (1 if trusted else FEWEST):
         return None
@@ -142,8 +143,8 @@ def find_train(
     on_slots = train.per_volume * len(train.slots) + train.doubled
     if on_slots < SHARE * len(times) or train.step > (LONGEST_STEP if trusted and train.per_volume == 1 else 1):
         return None
-    volumes = train.spanned if n_volumes is None else n_volumes
-    return train if trusted or len(train.slots) >= max(FEWEST, SHARE * volumes) else None
+    enough = max(ALONE, SHARE * train.spanned) if n_volumes is None else max(FEWEST, SHARE * n_volumes)
+    return train if trusted or len(train.slots) >= enough else None
 
 
 def ranked(trains: Iterable[Train], n_volumes: int | None) -> list[Train]:

@@ -90,7 +90,7 @@ def test_nilearn_opens_it(bundles, write, out):
 def test_without_markers_the_file_starts_the_run(bundles, write, signal, out, caplog):
     bundle = bundles["linear"]
     synthesise_file(bundle, write_events(write(marker=("Stimulus", 1)), [1.5], "S  1"), out)
-    assert "sub-01_task-rest_eeg.vhdr: no volume marker R128 in it or its event table" in caplog.text
+    assert "sub-01_task-rest_eeg.vhdr: time zero is the start of the EEG file" in caplog.text
     expected = bundle.model.synthesise(bundle.windows(signal.astype(np.float32), SAMPLING_RATE))
     np.testing.assert_allclose(nibabel.load(out).get_fdata(), np.moveaxis(expected, 0, 3), rtol=1e-4)
 
@@ -129,11 +129,13 @@ VOLUMES_S = np.array([LEAD + n * STEP for n in range(3)]) / SAMPLING_RATE
     ids=["named", "table", "other marker in the file", "named in the table", "file before table", "before the file"],
 )
 def test_the_first_volume_marker_of_the_file_or_its_table_is_time_zero(
-    make, marker, bundles, write, signal, out, caplog
+    make, marker, bundles, write, signal, out, caplog, request
 ):
     bundle = bundles["linear"]
     synthesise_file(bundle, make(write), out, marker)
-    assert not caplog.text
+    said = [record.getMessage() for record in caplog.records]
+    assert all("the first R128 0.200 s later than the EEG file" in line for line in said)
+    assert len(said) == ("file before table" in request.node.name)
     expected = bundle.model.synthesise(bundle.windows(signal.astype(np.float32), SAMPLING_RATE, onset=LEAD))
     np.testing.assert_allclose(nibabel.load(out).get_fdata(), np.moveaxis(expected, 0, 3), rtol=1e-4)
 
@@ -258,3 +260,27 @@ def test_output_of_another_kind_is_refused(bundles, write, tmp_path, name):
     with pytest.raises(ConfigError, match=r"must end in \.nii or \.nii\.gz"):
         synthesise_file(bundles["linear"], write(), tmp_path / name)
     assert not (tmp_path / name).exists()
+
+
+def test_volumes_whose_context_has_a_gap_are_0_and_listed(bundles, write, signal, out, caplog):
+    """A pause of 1.5 TR, known by the time of day of the second segment, lies within the third window."""
+    bundle = bundles["linear"]
+    header = write(markers=False)
+    cut, pause = LEAD + 2 * STEP + 3, int(1.5 * STEP)
+    file = header.with_suffix(".vmrk")
+    text = file.read_text(encoding="utf-8")
+    later = f"202401011200{(cut + pause) / SAMPLING_RATE:09.6f}".replace(".", "")
+    lines = [line for line in text.splitlines() if not line.startswith("Mk")]
+    marks = [f"Response,R128,{LEAD + 1},1,0", f"New Segment,,{cut + 1},1,0,{later}"]
+    marks = ["New Segment,,1,1,0,20240101120000000000", *marks]
+    file.write_text(
+        "\n".join([*lines, *(f"Mk{i + 1}={mark}" for i, mark in enumerate(marks))]) + "\n", encoding="utf-8"
+    )
+    synthesise_file(bundle, header, out)
+    volumes = nibabel.load(out).get_fdata()
+    listed = json.loads(out.with_name(out.name.split(".")[0] + ".json").read_text())["VolumesWithoutEEG"]
+    assert listed
+    assert not volumes[..., listed].any()
+    others = np.setdiff1d(np.arange(volumes.shape[3]), listed)
+    assert all(volumes[..., volume].any() for volume in others)
+    assert f"{len(listed)} of {volumes.shape[3]} volumes have a gap of the EEG in their context" in caplog.text

@@ -190,7 +190,7 @@ def test_too_few_volumes_for_the_context_are_refused(volumes, accepted, write_re
 
 def test_more_markers_than_volumes_are_refused(write_recording, build, tmp_path, refuses):
     write_recording(tmp_path / "more", markers=[100 + 50 * v for v in range(23)])
-    with refuses(DatasetError, r"markers \(23 markers\) span 23 volumes, the BOLD file has 22; say where the 1 others lie"):
+    with refuses(DatasetError, r"markers \(23 markers\) span 23 volumes, the BOLD file has 22; say where the 1 others"):
         build(root=tmp_path / "more")
 
 
