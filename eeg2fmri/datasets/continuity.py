@@ -135,6 +135,8 @@ def segments(text: str, rate: float) -> list[Cut]:
     are no pause.
     """
     found = [(int(match[1]) - 1, _when(match[2])) for match in _SEGMENT.finditer(text)]
+    if found and found[0][0] > 0:
+        found.insert(0, (0, None))  # the first segment may have no marker
     cuts = []
     for (first, began), (sample, begins) in itertools.pairwise(found):
         seconds: float | None = None

@@ -149,7 +149,7 @@ def find_train(
 
 def ranked(trains: Iterable[Train], n_volumes: int | None) -> list[Train]:
     """Trains, the scanner's first: known labels, then as many volumes as BOLD has, then one marker per volume."""
-    return sorted(trains, key=lambda train: (*rank(train, n_volumes), _known_place(train.label)))
+    return sorted(trains, key=lambda train: (*rank(train, n_volumes), _known_place(train.label), train.absent))
 
 
 def rank(train: Train, n_volumes: int | None) -> tuple[bool, bool, int, int]:

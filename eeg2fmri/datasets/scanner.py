@@ -109,10 +109,11 @@ def find_scanner(
     try:
         listed = table_events(events_path, raw.sampling_rate) if events_path else []
         in_table = _trains(raw, listed, " in events.tsv", marker, tr, n_volumes)
-    except DatasetError:
+    except DatasetError as err:
         if not found:
             raise
-        in_table = []  # the file's own markers need no table
+        in_table = []
+        notes.append(f"its event table is not used ({err}); the file's markers are taken")
     for other in in_table:
         same = next((own for own in found if own.train.label == other.train.label), None)
         if same is None:
