@@ -9,6 +9,7 @@ import os
 import re
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -56,39 +57,57 @@ def without_secrets(text: str) -> str:
 
 
 def _reason(uri: str) -> str:
-    """Why an address cannot be used; empty if it answers. A name that is looked up for too long counts as silent."""
+    """Why an address cannot be used; empty if it answers."""
     scheme = uri.partition("://")[0].partition("+")[0].lower()
-    ask = _ask_http if scheme in ("http", "https") else _ask_database if scheme in DATABASE_PORTS else None
-    if ask is None:
-        return ""
-    found: list[str] = []
-    thread = threading.Thread(target=lambda: found.append(ask(uri)), daemon=True)
+    try:
+        if scheme in ("http", "https"):
+            return _http_reason(uri)
+        if scheme in DATABASE_PORTS:
+            _in_time(_connect, uri)
+    except Exception as err:  # of sockets, urllib3, requests or MLflow
+        return _why(err)
+    return ""
+
+
+def _in_time(ask: Callable[[str], Any], uri: str) -> Any:
+    """Ask in a thread of its own: nothing else ends the look-up of a name that no one answers."""
+    found: list[Any] = []
+
+    def run() -> None:
+        try:
+            found.append(ask(uri))
+        except Exception as err:
+            found.append(err)
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(TIMEOUT_S + 1)
-    return found[0] if found else _silent()
+    if not found:
+        raise TimeoutError
+    if isinstance(found[0], Exception):
+        raise found[0]
+    return found[0]
 
 
-def _ask_http(uri: str) -> str:
-    import requests
-
-    try:
-        response = _get(uri)
-        if response.status_code in (401, 403):
-            response = _get_as_mlflow(uri)
-    except requests.exceptions.RequestException as err:
-        return _why(err)
+def _http_reason(uri: str) -> str:
+    response = _in_time(_get, uri)
     if response.status_code in (401, 403):
+        response = _get_as_mlflow(uri)
+    status = response.status_code
+    if status in (401, 403):
+        hosts = ", or let the server take this host name (mlflow server --allowed-hosts)" if status == 403 else ""
         return (
-            f"the server refuses the login (HTTP {response.status_code}); set MLFLOW_TRACKING_USERNAME and "
-            f"MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, of a user who may use it"
+            f"the server refuses the login (HTTP {status}); set MLFLOW_TRACKING_USERNAME and "
+            f"MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, of a user who may use it{hosts}"
         )
-    if response.status_code >= 500:
-        return f"the server answers with an error (HTTP {response.status_code}); look into its log or try again later"
+    if status >= 500:
+        return f"the server answers with an error (HTTP {status}); look into its log or try again later"
     try:
-        response.raise_for_status()
         response.json()
-    except requests.exceptions.RequestException:
-        return f"the server is no MLflow server (HTTP {response.status_code} to {QUESTION}); correct the address"
+    except ValueError:
+        status = 404
+    if status >= 400:
+        return f"no MLflow server answers there (HTTP {response.status_code} to {QUESTION}); correct the address"
     return ""
 
 
@@ -119,19 +138,11 @@ def _get_as_mlflow(uri: str) -> Any:
     )
 
 
-def _ask_database(uri: str) -> str:
+def _connect(uri: str) -> None:
     url = urlsplit(without_secrets(uri))  # a password may hold a slash
-    try:
-        port = url.port or DATABASE_PORTS[url.scheme.partition("+")[0]]
-    except ValueError:
-        return "not a valid address; correct it (SCHEME://USER:PASSWORD@HOST:PORT/DATABASE)"
-    if not url.hostname:
-        return ""
-    try:
+    port = url.port or DATABASE_PORTS[url.scheme.partition("+")[0]]
+    if url.hostname:
         socket.create_connection((url.hostname, port), TIMEOUT_S).close()
-    except OSError as err:
-        return _why(err)
-    return ""
 
 
 def _why(err: Exception) -> str:
@@ -143,16 +154,16 @@ def _why(err: Exception) -> str:
             "the TLS connection fails (wrong certificate, or no https there); correct the address, or set "
             "MLFLOW_TRACKING_SERVER_CERT_PATH to the server's certificate"
         )
-    if kinds & {"gaierror", "NameResolutionError"}:
-        return "the host is not known; correct its name or connect to its network"
     if "ProxyError" in kinds:
         return "the proxy does not lead there; correct HTTP_PROXY and HTTPS_PROXY, or name the host in NO_PROXY"
+    if kinds & {"gaierror", "NameResolutionError"}:
+        return "the host is not known; correct its name or connect to its network"
     if "ConnectionRefusedError" in kinds:
         return "nothing listens there (connection refused); start the server or correct the address"
     if any(isinstance(cause, TimeoutError) for cause in chain) or kinds & {"Timeout", "ReadTimeout", "ConnectTimeout"}:
         return _silent()
-    if kinds & {"InvalidURL", "LocationParseError", "MissingSchema"}:
-        return "not a valid address; correct it (http://HOST:PORT)"
+    if isinstance(err, ValueError):  # requests' InvalidURL is one too
+        return "not a valid address; correct it (SCHEME://HOST:PORT)"
     return f"the connection fails ({type(chain[-1]).__name__}); start the server or correct the address"
 
 
