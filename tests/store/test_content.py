@@ -69,7 +69,7 @@ def test_confounds_that_do_not_fit_are_refused_by_inspect_too(bids_root, tiny_co
     failure = build_store(find_recordings(bids_root)[0], tmp_path / "store", tiny_config).failures["sub-01_task-rest"]
     assert failure.startswith(f"{path}: ")
     assert reason in failure
-    seen = survey(bids_root, DatasetConfig())
+    seen = survey(bids_root, DatasetConfig(), tiny_config)
     assert [row.status for row in seen.rows] == ["failed", "usable", "usable"]
     assert next(problem for where, problem in seen.problems if where == str(path)) in failure
 
