@@ -67,6 +67,10 @@ class RequestError(Eeg2FmriError, ValueError):
     """A request to a served model is not valid."""
 
 
+class TrackingError(Eeg2FmriError, ConnectionError):
+    """The tracking server does not answer, or not as it should."""
+
+
 class MissingExtraError(Eeg2FmriError, ImportError):
     """An optional dependency is needed and not installed."""
 

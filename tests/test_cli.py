@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import eeg2fmri.pipeline
-from eeg2fmri import cli
+from eeg2fmri import cli, server
 from eeg2fmri.errors import ConfigError, GateRefusal
 from tests.mlflow_store import use_tracking
 
@@ -270,3 +270,20 @@ def test_as_a_process(tmp_path, options, status):
     assert ("Traceback" in done.stderr) == bool(options)
     if not options:
         assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", [*server.TRACKING_VERBS, "synthesize"])
+def test_a_server_that_is_down_is_named_in_one_line(monkeypatch, run, verb):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:s3cret@127.0.0.1:1")
+    files = ("--eeg", "a.vhdr", "--out", "a.nii") if verb == "synthesize" else ()
+    status, (line,) = run(verb, *files)
+    assert status == 2
+    assert line.startswith(f"eeg2fmri {verb}: MLFLOW_TRACKING_URI=http://127.0.0.1:1: nothing listens there")
+
+
+def test_errors_of_others_show_no_password(monkeypatch, run):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgres://me:s3cret@127.0.0.1:1/db")  # a scheme that MLflow refuses
+    status, (line,) = run("promote")
+    assert status == 1
+    assert "postgres://127.0.0.1:1/db" in line
+    assert "s3cret" not in line

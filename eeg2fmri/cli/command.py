@@ -33,6 +33,7 @@ from eeg2fmri.cli.arguments import (
 )
 from eeg2fmri.config import Config, SimulationConfig, load_config, parse_overrides
 from eeg2fmri.errors import ConfigError, Eeg2FmriError
+from eeg2fmri.server import check_server, needs_server, without_secrets
 
 DEFAULT_CONFIG = "experiments/demo.yaml"
 CHAMPION = "models:/eeg2fmri@champion"
@@ -47,11 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     _set_up_logging(args)
     try:
+        if needs_server(args.verb, getattr(args, "model_uri", "")):
+            check_server()
         args.run(args)
     except Eeg2FmriError as err:
         if args.debug:
             traceback.print_exc()
-        print(f"eeg2fmri {args.verb}: {' '.join(str(err).split())}", file=sys.stderr)
+        print(f"eeg2fmri {args.verb}: {without_secrets(' '.join(str(err).split()))}", file=sys.stderr)
         return err.exit_code
     except KeyboardInterrupt:
         print(f"eeg2fmri {args.verb}: stopped; the same command goes on from here", file=sys.stderr)
@@ -59,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as err:
         if args.debug:
             traceback.print_exc()
-        message = " ".join(f"{type(err).__name__}: {err}"[:400].split())
+        message = " ".join(without_secrets(f"{type(err).__name__}: {err}")[:400].split())
         print(f"eeg2fmri {args.verb}: failed: {message} (--debug shows where)", file=sys.stderr)
         return 1
     return 0

@@ -6,6 +6,7 @@ from eeg2fmri.datasets.bold import Bold, BoldHeader, load_bold, read_bold_header
 from eeg2fmri.datasets.channels import common_channels
 from eeg2fmri.datasets.cleaned import read_clean_eeg
 from eeg2fmri.datasets.clock import Alignment
+from eeg2fmri.datasets.confounds import framewise_displacement
 from eeg2fmri.datasets.eeg import RawEeg, open_eeg, open_eeg_file
 from eeg2fmri.datasets.files import check_fetched
 from eeg2fmri.datasets.find import find_recordings, list_recordings
@@ -32,6 +33,7 @@ __all__ = [
     "covered",
     "find_recordings",
     "first_volume_marker",
+    "framewise_displacement",
     "list_recordings",
     "load_bold",
     "open_eeg",

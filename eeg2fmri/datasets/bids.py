@@ -81,6 +81,7 @@ class Bids(Adapter):
             "bold_events_path": events[-1] if events else None,
             "space": entities(path).get("space", "native" if native else "unstated"),
             "mask_path": mask if not native and mask != path and (mask.exists() or mask.is_symlink()) else None,
+            "confounds_path": _confounds(path, self._list(path.parent)[1]),
         }
 
     def _preprocessed(self, path: Path) -> bool:
@@ -178,6 +179,19 @@ class Bids(Adapter):
             )
             self._listed[folder] = _folders(folder), tables
         return self._listed[folder]
+
+
+def _confounds(path: Path, tables: Iterable[Path]) -> Path | None:
+    """The table of fMRIPrep that describes a BOLD file, in whichever space that is."""
+    run = {key: value for key, value in entities(path).items() if key not in ("space", "res", "den", "desc")}
+    fitting = [
+        table
+        for table in tables
+        if suffix(table) in ("timeseries", "regressors")
+        and entities(table) == {**run, "desc": "confounds"}
+        and table.suffix == ".tsv"
+    ]
+    return fitting[-1] if fitting else None  # `timeseries` is the newer name
 
 
 def _is_own(folder: Path, part: str, own: dict[str, str]) -> bool:

@@ -12,6 +12,7 @@ from eeg2fmri.config import DataConfig, DatasetConfig
 from eeg2fmri.datasets.alignment import align
 from eeg2fmri.datasets.bold import read_bold_header
 from eeg2fmri.datasets.channels import common_channels
+from eeg2fmri.datasets.confounds import framewise_displacement
 from eeg2fmri.datasets.eeg import open_eeg
 from eeg2fmri.datasets.find import list_recordings
 from eeg2fmri.datasets.recording import Recording
@@ -120,6 +121,8 @@ def _row(recording: Recording, data: DataConfig, strict: bool) -> tuple[Row, tup
         problems += [(str(recording.eeg_path), note) for note in raw.notes]
         header = read_bold_header(recording)
         known.update(tr=header.tr, volumes=header.n_volumes, grid=header.grid)
+        if recording.confounds_path:
+            framewise_displacement(recording.confounds_path, header.n_volumes)
         found = align(raw, recording, header.tr, header.n_volumes)
         known.update(alignment=found.source, bold_start=round(found.onset / raw.sampling_rate, 6))
         known.update(markers_found=found.markers_found, markers_missing=found.markers_missing)

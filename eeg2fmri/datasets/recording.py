@@ -31,6 +31,7 @@ class Recording:
     space: of the volumes, the BIDS entity; ``native`` where subjects are not registered to each
         other, ``unstated`` for a preprocessed image whose name does not say.
     mask_path: brain mask in that space, or ``None``.
+    confounds_path: table of fMRIPrep with the framewise displacement, or ``None``.
     alignment: rule that puts EEG and BOLD on one clock (`eeg2fmri.datasets.align`).
     missing_markers: which end of the run markers are missing from, where that is known.
     surplus_markers: which end of the run has markers without volumes, where that is known.
@@ -54,6 +55,7 @@ class Recording:
     bold_events_path: Path | None = None
     space: str = "native"
     mask_path: Path | None = None
+    confounds_path: Path | None = None
     alignment: str = "auto"
     missing_markers: str = "refuse"
     surplus_markers: str = "refuse"
@@ -71,6 +73,7 @@ class Recording:
             self.eeg_events_path,
             self.bold_events_path,
             self.mask_path,
+            self.confounds_path,
             self.clock_events_path,
             *_markers_alone(self.clock_path),
         )

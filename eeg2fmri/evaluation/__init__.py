@@ -11,16 +11,27 @@ from eeg2fmri.evaluation.metrics import (
     temporal_correlation,
 )
 from eeg2fmri.evaluation.nulls import r2_of_shifts, shuffled_order, shuffled_p_value
-from eeg2fmri.evaluation.quality import broken_channels, line_noise, marker_deviation, temporal_snr
+from eeg2fmri.evaluation.quality import (
+    bridged_channels,
+    broken_channels,
+    line_noise,
+    marker_deviation,
+    outlier_volumes,
+    relative_dvars,
+    temporal_snr,
+)
 
 __all__ = [
+    "bridged_channels",
     "broken_channels",
     "line_noise",
     "mae",
     "marker_deviation",
+    "outlier_volumes",
     "psnr",
     "r2_of_shifts",
     "r2_temporal",
+    "relative_dvars",
     "rmse",
     "score_recording",
     "shuffled_order",

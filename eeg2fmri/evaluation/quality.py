@@ -1,19 +1,22 @@
 """How good a recording is, in numbers.
 
-C channels, S frequencies of a power spectral density in µV²/Hz, M volume markers.
+C channels, S frequencies of a power spectral density in µV²/Hz, M volume markers, V volumes;
+W windows and F frequencies of a spectrogram.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import chi2, norm
 
 LINE_HZ = (50.0, 60.0)
 LINE_HALF_WIDTH_HZ, SIDE_HZ = 0.5, (2.0, 5.0)  # of the mains' peak, and where the power beside it is taken
 SILENT_DB = -20.0
-LOUD_SD = 5.0  # robust deviations; Bigdely-Shamlo et al. 2015, Front. Neuroinform. 9:16
-BAND_HZ = (1.0, 45.0)
+LOUD_SD, LEAST_DB = 5.0, 6.0  # robust deviations, and what is never told apart
+BAND_HZ, LOW_HZ, HIGH_HZ = (1.0, 45.0), (1.0, 30.0), (30.0, 45.0)
+BRIDGE_HZ, BRIDGE_SHARE, BRIDGE_WINDOWS = (1.0, 13.0), 0.04, 100
+OUTLIER_P, OUTLIER_SHARE, LEAST_VOLUMES = 0.05, 0.05, 10
 _NORMAL = 1.4826  # standard deviation of a normal distribution per median absolute deviation
-_LEAST_SD = 0.5  # dB: channels as alike as that are not told apart
 
 
 def temporal_snr(voxel_mean: np.ndarray, voxel_sd: np.ndarray) -> np.ndarray:
@@ -62,21 +65,27 @@ def line_noise(frequencies: np.ndarray, spectrum: np.ndarray) -> float:
     """
     spectrum = spectrum[spectrum.any(axis=1)]
     found = []
-    for line in LINE_HZ:
-        distance = np.abs(frequencies - line)
-        peak, side = distance <= LINE_HALF_WIDTH_HZ, (distance >= SIDE_HZ[0]) & (distance <= SIDE_HZ[1])
-        if frequencies[-1] >= line + SIDE_HZ[0] and len(spectrum):
-            ratio = _decibels(spectrum[:, peak].mean(axis=1)) - _decibels(spectrum[:, side].mean(axis=1))
-            found.append(float(np.median(ratio)))
+    for peak, side in _mains(frequencies) if len(spectrum) else []:
+        ratio = _decibels(spectrum[:, peak].mean(axis=1)) - _decibels(spectrum[:, side].mean(axis=1))
+        found.append(float(np.median(ratio)))
     return max(found, default=float("nan"))
 
 
 def broken_channels(frequencies: np.ndarray, spectrum: np.ndarray) -> np.ndarray:
-    """Which channels are far louder than the others between 1 and 45 Hz, or next to silent.
+    """In which way each channel is broken, by its power spectrum beside those of the other channels.
 
-    Louder is five robust standard deviations of the log power above the median channel (the deviation
-    criterion of the PREP pipeline, which takes the amplitude); silent is below a hundredth of its
-    power. Quiet channels beside the reference electrode are neither.
+    A channel is compared with the median channel frequency by frequency, in dB; the median over a band
+    of these differences is its level, which a rhythm that fills less than half of the band (alpha and
+    its harmonic, a residue of the heartbeat) does not move. It is
+
+    - ``flat`` where it holds nothing, or its level in 1-45 Hz is below a hundredth of the others' power;
+      a quiet channel beside the reference electrode is not;
+    - ``loud`` where that level is more than 5 robust standard deviations above theirs;
+    - ``noisy`` where its level in 30-45 Hz, relative to that in 1-30 Hz, is;
+    - ``mains`` where the peak at 50 or 60 Hz, relative to the power beside it, is, and the peak holds more
+      power than the whole band.
+
+    Differences below 6 dB, twice the amplitude, never count.
 
     Parameters
     ----------
@@ -85,16 +94,137 @@ def broken_channels(frequencies: np.ndarray, spectrum: np.ndarray) -> np.ndarray
 
     Returns
     -------
-    (C,) bool.
+    (C,) str, empty for a good channel.
+
+    References
+    ----------
+    Bigdely-Shamlo et al. 2015, Front. Neuroinform. 9:16 (the PREP pipeline): flat channels, and the
+    criteria of deviation and of high-frequency noise with their threshold of 5. They take amplitudes
+    over time, which a strong rhythm raises.
     """
-    band = (frequencies >= BAND_HZ[0]) & (frequencies <= BAND_HZ[1])
-    power = spectrum[:, band].mean(axis=1)
-    if not power.any():
-        return np.ones(len(power), bool)
-    level = _decibels(power)
-    distance = level - np.median(level[power > 0])
-    spread = max(_NORMAL * float(np.median(np.abs(distance[power > 0]))), _LEAST_SD)
-    return (distance > LOUD_SD * spread) | (distance < SILENT_DB)
+    band, low, high = (_within(frequencies, *limits) for limits in (BAND_HZ, LOW_HZ, HIGH_HZ))
+    alive = np.any(spectrum[:, band] > 0, axis=1)
+    reasons = np.where(alive, "", "flat").astype(object)
+    if not alive.any():
+        return reasons
+    excess = _decibels(spectrum)
+    excess = excess - np.median(excess[alive], axis=0)
+    level = np.median(excess[:, band], axis=1)
+    found = {"loud": _stands_out(level, alive)}
+    if high.any():
+        steepness = np.median(excess[:, high], axis=1) - np.median(excess[:, low], axis=1)
+        found["noisy"] = _stands_out(steepness, alive)
+    for peak, side in _mains(frequencies):
+        height = _decibels(spectrum[:, peak].mean(axis=1)) - _decibels(spectrum[:, side].mean(axis=1))
+        most = spectrum[:, peak].sum(axis=1) > spectrum[:, band].sum(axis=1)
+        found["mains"] = found.get("mains", False) | (_stands_out(height, alive) & most)
+    found["flat"] = level < SILENT_DB
+    for reason, which in found.items():
+        reasons[which & (reasons == "")] = reason
+    return reasons
+
+
+def bridged_channels(frequencies: np.ndarray, spectrogram: np.ndarray) -> np.ndarray:
+    """Which channels carry the same signal as another one: gel joins their electrodes.
+
+    Their magnitudes in 1-13 Hz, in some 100 windows, differ by less than 4 % in the median; those of
+    neighbours on a cap of 64, whose signals correlate by 0.95, differ by some 15 %.
+
+    Parameters
+    ----------
+    frequencies : (F,) Hz.
+    spectrogram : (W, C, F) magnitude.
+
+    Returns
+    -------
+    (C,) bool.
+
+    References
+    ----------
+    Tenke & Kayser 2001, Clin. Neurophysiol. 112:545: a bridge is where the difference of two channels
+    vanishes. Of magnitudes alone it is known to its phase, hence the narrow bound.
+    """
+    magnitude = spectrogram[:: max(1, len(spectrogram) // BRIDGE_WINDOWS), :, _within(frequencies, *BRIDGE_HZ)]
+    bridged = np.zeros(spectrogram.shape[1], bool)
+    for first in range(len(bridged)):
+        one, others = magnitude[:, [first]], magnitude[:, first + 1 :]
+        total = (one + others).swapaxes(0, 1)
+        apart = np.abs(one - others).swapaxes(0, 1)
+        if not total.size:
+            continue
+        ratio = np.divide(2 * apart, total, out=np.ones_like(total), where=total > 0)
+        same = np.median(ratio.reshape(len(ratio), -1), axis=1) < BRIDGE_SHARE
+        bridged[first] |= same.any()
+        bridged[first + 1 :] |= same
+    return bridged
+
+
+def outlier_volumes(dvars: np.ndarray, voxel_sd: np.ndarray) -> np.ndarray:
+    """Which volumes differ from the one before by more than the noise of the run explains.
+
+    The squares of DVARS follow a scaled chi-squared distribution, whose mean is their median and whose
+    variance comes of the lower half of their interquartile range after a cube root. An outlier has a
+    probability below 0.05, shared among the volumes (Bonferroni), and more than 5 % of the variance of
+    the run above the median: statistical and practical significance.
+
+    Parameters
+    ----------
+    dvars : (V - 1,) root mean square over the brain of the difference from the volume before.
+    voxel_sd : standard deviations over time of the voxels of the brain, in the same unit.
+
+    Returns
+    -------
+    (V - 1,) bool, of the second volume on.
+
+    References
+    ----------
+    Afyouni & Nichols 2018, NeuroImage 172:291 (the test by chi-squared, and the bound of 5 % on ΔD-var).
+    """
+    power = np.square(dvars.astype(np.float64))
+    if len(power) < LEAST_VOLUMES or not (middle := float(np.median(power))):
+        return np.zeros(len(power), bool)
+    root = np.cbrt(power)
+    half = (np.median(root) - np.percentile(root, 25)) / norm.ppf(0.75)
+    spread = 3 * np.median(root) ** 2 * half
+    if not spread:
+        return np.zeros(len(power), bool)
+    freedom = 2 * middle**2 / spread**2
+    rare = chi2.sf(2 * middle / spread**2 * power, freedom) < OUTLIER_P / len(power)
+    variance = float(np.mean(np.square(voxel_sd.astype(np.float64))))
+    return rare & ((power - middle) / 4 > OUTLIER_SHARE * variance)
+
+
+def relative_dvars(dvars: np.ndarray) -> np.ndarray:
+    """DVARS by its typical value, the root of the median of its squares: 1 for a volume like the others.
+
+    References
+    ----------
+    Nichols 2013, Notes on creating a standardized version of DVARS; the typical value as in Afyouni & Nichols 2018.
+    """
+    typical = float(np.median(dvars)) if len(dvars) else 0.0
+    return dvars / typical if typical else np.zeros_like(dvars)
+
+
+def _stands_out(values: np.ndarray, alive: np.ndarray) -> np.ndarray:
+    """Which values (dB) lie more than 5 robust standard deviations, and 6 dB, above the median of the living."""
+    distance = values - np.median(values[alive])
+    spread = _NORMAL * float(np.median(np.abs(distance[alive])))
+    return alive & (distance > max(LOUD_SD * spread, LEAST_DB))
+
+
+def _within(frequencies: np.ndarray, low: float, high: float) -> np.ndarray:
+    return (frequencies >= low) & (frequencies <= high)
+
+
+def _mains(frequencies: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Bins of the mains' peak and of what is beside it, for each of its frequencies that is reached."""
+    found = []
+    for line in LINE_HZ:
+        distance = np.abs(frequencies - line)
+        peak, side = distance <= LINE_HALF_WIDTH_HZ, (distance >= SIDE_HZ[0]) & (distance <= SIDE_HZ[1])
+        if frequencies[-1] >= line + SIDE_HZ[0]:
+            found.append((peak, side))
+    return found
 
 
 def _decibels(power: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step, recordings_to_
 from eeg2fmri.pipeline.promote import promote_step
 from eeg2fmri.pipeline.train import check_training, train_step
 from eeg2fmri.search.study import search_step
+from eeg2fmri.server import without_secrets
 from eeg2fmri.simulation import read_best_r2
 from eeg2fmri.store import Store, recordings_digest, split_subjects
 from eeg2fmri.tracking import tracked_run, version_scores
@@ -133,7 +134,7 @@ def summary(result: JobResult, config: Config) -> str:
     lines.append(f"Champion: {name}@{alias} is version {result.champion}" if result.champion else "No champion.")
     if result.refusal:
         lines.append(f"Gate: {result.refusal}")
-    uri = mlflow.get_tracking_uri()
+    uri = without_secrets(mlflow.get_tracking_uri())
     lines.append(f"Look at the runs:  mlflow ui --backend-store-uri {uri}")
     if result.champion:
         lines.append(f"Serve it:          mlflow models serve -m models:/{name}@{alias} --env-manager local -p 5001")

@@ -10,19 +10,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from eeg2fmri.evaluation import broken_channels, line_noise, marker_deviation, temporal_snr
-from eeg2fmri.plotting import Measure, QualityPage, figure_to_png, overview_figure, quality_page
+from eeg2fmri.evaluation import (
+    bridged_channels,
+    broken_channels,
+    line_noise,
+    marker_deviation,
+    outlier_volumes,
+    relative_dvars,
+    temporal_snr,
+)
+from eeg2fmri.plotting import FD_MM, ROUNDING, Measure, QualityPage, figure_to_png, overview_figure, quality_page
 from eeg2fmri.store import Store, StoredRecording
 from eeg2fmri.tracking.runs import RunLog
 
 logger = logging.getLogger(__name__)
-# Column of the table, its label, whether low values are bad, and the least difference that matters.
+# Column of the table, its label, whether low values are bad, and the least difference that matters; that of
+# the jitter follows the rate of the recording.
 OVERVIEW = (
-    ("temporal_snr", "temporal SNR (median)", True, 5.0),
-    ("markers_missing", "missing markers", False, 1.0),
-    ("marker_jitter_ms", "marker jitter (ms)", False, 1.0),
-    ("line_noise_db", "line noise (dB)", False, 3.0),
-    ("broken_channels", "broken channels", False, 1.0),
+    ("temporal_snr", "temporal SNR\n(median)", True, 5.0),
+    ("mean_fd_mm", "mean displacement\n(mm)", False, 0.1),
+    ("outlier_volumes", "outlier volumes\n(by DVARS)", False, 3.0),
+    ("markers_missing", "missing markers\n", False, 1.0),
+    ("marker_jitter_ms", "marker jitter\n(ms)", False, None),
+    ("line_noise_db", "line noise\n(dB)", False, 3.0),
+    ("broken_channels", "broken channels\n", False, 1.0),
 )
 
 
@@ -70,13 +81,26 @@ def log_quality(log: RunLog, store: Store, on_page: Callable[[], None] | None = 
 
 def _log_overview(log: RunLog, table: pd.DataFrame) -> None:
     title = f"Quality of {len(table)} recording{'s' if len(table) > 1 else ''}"
-    measures = [Measure(label, table[key].to_numpy(float), low, least) for key, label, low, least in OVERVIEW]
     try:
-        page = figure_to_png(overview_figure(table["recording"].tolist(), measures, title=title))
+        page = figure_to_png(overview_figure(table["recording"].tolist(), overview_measures(table), title=title))
     except Exception as err:
         logger.warning("no overview of the quality (%s)", _one_line(err))
     else:
         log.file(page, "quality/overview.png")
+
+
+def overview_measures(table: pd.DataFrame) -> list[Measure]:
+    """What the overview draws of a table of `quality_of`; a measure that no recording has is left out."""
+    return [
+        Measure(label, table[key].to_numpy(float), low, _least_jitter(table) if least is None else least)
+        for key, label, low, least in OVERVIEW
+        if table[key].notna().any()
+    ]
+
+
+def _least_jitter(table: pd.DataFrame) -> np.ndarray:
+    """What matters of each recording's jitter, in ms: rounding to samples moves an interval by up to one of them."""
+    return np.maximum(1.0, ROUNDING * 1000 / table["recorded_rate"].to_numpy(float))
 
 
 def judge(recording: StoredRecording, *, bold_shift: int) -> Judged:
@@ -105,12 +129,14 @@ def quality_of(recording: StoredRecording) -> dict[str, Any]:
     signal, alignment = attributes["signal"], attributes["alignment"]
     rows, names = _eeg_channels(recording)
     frequencies, spectrum = recording.read("spectrum_frequencies"), recording.read("spectrum_after")[rows]
-    broken = broken_channels(frequencies, spectrum)
+    broken = _broken(recording, rows)
     deviation, _ = _markers(recording)
+    displacement = _displacement(recording)
     return {
         "recording": recording.name,
         "subject": recording.subject,
         "channels": len(names),
+        "recorded_rate": float(attributes["source_sampling_rate"]),
         "sampling_rate": float(signal["sampling_rate"]),
         "tr": float(signal["tr"]),
         "volumes": int(attributes["source_volumes"]),
@@ -118,11 +144,14 @@ def quality_of(recording: StoredRecording) -> dict[str, Any]:
         "markers_missing": int(alignment["markers_missing"]),
         "marker_jitter_ms": float(np.abs(deviation).max()) if len(deviation) else float("nan"),
         "temporal_snr": float(np.median(_temporal_snr(recording)[recording.mask])),
+        "outlier_volumes": int(_outliers(recording).sum()),
+        "mean_fd_mm": float(displacement.mean()) if len(displacement) else float("nan"),
+        "fd_above_half_mm": float((displacement > FD_MM).mean()) if len(displacement) else float("nan"),
         "line_noise_db": line_noise(frequencies, spectrum),
         "heart_rate": _heart_rate(recording),
         "interpolated": ", ".join(attributes["interpolated"]),
-        "broken_channels": int(broken.sum()),
-        "broken": ", ".join(name for name, bad in zip(names, broken, strict=True) if bad),
+        "broken_channels": int((broken != "").sum()),
+        "broken": ", ".join(f"{name} ({why})" for name, why in zip(names, broken, strict=True) if why),
     }
 
 
@@ -145,7 +174,7 @@ def page_of(recording: StoredRecording, row: Mapping[str, Any], *, bold_shift: i
         tr=tr,
         start=bold_shift * tr,
         channels=names,
-        broken=broken_channels(frequencies, after),
+        broken=_broken(recording, rows),
         spectrum_frequencies=frequencies,
         spectrum_before=before,
         spectrum_after=after,
@@ -154,11 +183,15 @@ def page_of(recording: StoredRecording, row: Mapping[str, Any], *, bold_shift: i
         frequencies=np.asarray(recording.attributes["signal"]["frequencies"]),
         marker_times=marked[1:] * tr,
         marker_deviation=deviation,
+        sample_ms=1000 / row["recorded_rate"],
         missing_times=tr * np.setdiff1d(np.arange(n_volumes), marked) if len(deviation) else np.empty(0),
         mean_volume=recording.read("voxel_mean"),
         temporal_snr=_temporal_snr(recording),
         mask=recording.mask,
         global_signal=recording.read("global_signal"),
+        displacement=_displacement(recording),
+        dvars=relative_dvars(recording.read("dvars")),
+        outliers=_outliers(recording),
     )
 
 
@@ -174,6 +207,25 @@ def _markers(recording: StoredRecording) -> tuple[np.ndarray, np.ndarray]:
     attributes = recording.attributes
     deviation, spanned = marker_deviation(recording.read("marker_intervals"), float(attributes["signal"]["tr"]))
     return deviation, attributes["alignment"]["first_marker"] + np.cumsum([0, *spanned])
+
+
+def _broken(recording: StoredRecording, rows: list[int]) -> np.ndarray:
+    """In which way each of these channels is broken, (C,) str; empty for a good one."""
+    reasons = broken_channels(recording.read("spectrum_frequencies"), recording.read("spectrum_after")[rows])
+    frequencies = np.asarray(recording.attributes["signal"]["frequencies"])
+    bridged = bridged_channels(frequencies, recording.read("spectrogram")[:, rows])
+    return np.where((reasons == "") & bridged, "bridged", reasons)
+
+
+def _outliers(recording: StoredRecording) -> np.ndarray:
+    """Whether each volume, of the second one on, is an outlier, (V - 1,) bool."""
+    return outlier_volumes(recording.read("dvars"), recording.read("voxel_sd")[recording.mask])
+
+
+def _displacement(recording: StoredRecording) -> np.ndarray:
+    """Framewise displacement in mm of the second volume on, (V - 1,); empty where there are no confounds."""
+    name = "framewise_displacement"
+    return recording.read(name) if name in recording.attributes["arrays"] else np.empty(0)
 
 
 def _temporal_snr(recording: StoredRecording) -> np.ndarray:
@@ -196,6 +248,12 @@ def _facts(row: Mapping[str, Any]) -> list[str]:
         f"aligned by {row['alignment']}",
         f"median tSNR {row['temporal_snr']:.0f}",
     ]
+    if row["recorded_rate"] != row["sampling_rate"]:
+        facts[1] += f" (recorded at {row['recorded_rate']:g})"
+    if np.isfinite(row["mean_fd_mm"]):
+        facts.append(f"mean FD {row['mean_fd_mm']:.2f} mm")
+    if row["outlier_volumes"]:
+        facts.append(f"outlier volumes: {row['outlier_volumes']}")
     if np.isfinite(row["line_noise_db"]):
         facts.append(f"line noise {row['line_noise_db']:.1f} dB")
     if np.isfinite(row["heart_rate"]):

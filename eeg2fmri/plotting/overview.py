@@ -25,13 +25,13 @@ class Measure:
     """One number a recording has, as the overview draws it.
 
     label: its name and unit.  values: (recordings,), NaN where it is not known.
-    low_is_bad: for what should be high.  least: smaller differences never make an outlier.
+    low_is_bad: for what should be high.  least: smaller differences never make an outlier; one for all or each its own.
     """
 
     label: str
     values: NDArray[np.floating]
     low_is_bad: bool = False
-    least: float = 0.0
+    least: float | NDArray[np.floating] = 0.0
 
     @property
     def outliers(self) -> NDArray[np.bool_]:
@@ -90,11 +90,11 @@ def _draw_measure(axes: Axes, measure: Measure) -> None:
     if known.any():
         axes.axvline(float(np.median(measure.values[known])), color="0.75", linewidth=1.5, zorder=1)
     axes.scatter(measure.values[~bad], places[~bad], s=48, color=DATA, zorder=3)
-    axes.scatter(measure.values[bad], places[bad], s=80, color=BAD, marker="D", zorder=3)
-    low, high = axes.get_xlim()
-    if known.any() and high - low < 2 * measure.least:  # what does not matter is not blown up
+    axes.scatter(measure.values[bad], places[bad], s=80, color=BAD, marker="D", zorder=3, clip_on=False)
+    (low, high), least = axes.get_xlim(), float(np.max(measure.least))
+    if known.any() and high - low < 2 * least:  # what does not matter is not blown up
         middle = (low + high) / 2
-        axes.set_xlim(middle - measure.least, middle + measure.least)
+        axes.set_xlim(middle - least, middle + least)
     if known.any() and measure.values[known].min() >= 0 and (axes.get_xlim()[0] < 0 or not measure.low_is_bad):
         axes.set_xlim(left=-0.04 * axes.get_xlim()[1])
     if not known.any():
@@ -104,7 +104,7 @@ def _draw_measure(axes: Axes, measure: Measure) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=TICK)
     whole = bool((measure.values[known] % 1 == 0).all())
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=whole))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10], integer=whole))
     axes.grid(color="0.92", linewidth=0.8)
     axes.set_axisbelow(True)
 

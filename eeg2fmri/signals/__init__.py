@@ -9,6 +9,7 @@ from eeg2fmri.signals.bold import (
     standardise,
     without_drift,
 )
+from eeg2fmri.signals.brain import brain_courses
 from eeg2fmri.signals.cleaning import CleanEeg, Marks, check_cleaning, clean_eeg
 from eeg2fmri.signals.eeg import EegStatistics, standardise_eeg
 from eeg2fmri.signals.gradient import volume_locked_share
@@ -22,6 +23,7 @@ __all__ = [
     "CleanEeg",
     "EegStatistics",
     "Marks",
+    "brain_courses",
     "check_cleaning",
     "check_positions",
     "clean_eeg",

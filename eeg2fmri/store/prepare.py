@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from eeg2fmri.datasets import (
     Recording,
     align,
     check_fetched,
+    framewise_displacement,
     load_bold,
     open_eeg,
     read_bold_header,
@@ -23,6 +24,7 @@ from eeg2fmri.datasets import (
 from eeg2fmri.errors import AlignmentError, DatasetError
 from eeg2fmri.signals import (
     CleanEeg,
+    brain_courses,
     current_source_density,
     frequencies,
     recording_statistics,
@@ -41,6 +43,7 @@ class Signals:
 
     eeg: (channels, samples) in µV, cleaned.  types: lower case.  onset: sample at which the first volume starts.
     period: samples from volume to volume.  windows: (volumes - dropped - 1,) bool, those with EEG.
+    source_rate: Hz at which it was recorded; the markers are whole samples of it.
     alignment: how that is known; JSON values.  interpolated: channels that were rebuilt.
     quality: arrays kept for quality control: marker_intervals (s), spectrum_frequencies (F,) in Hz,
     spectrum_before and spectrum_after cleaning (channels, F) in µV²/Hz, and r_peaks (s) where they were needed.
@@ -56,6 +59,7 @@ class Signals:
     bold: Bold
     alignment: Mapping[str, Any]
     interpolated: tuple[str, ...]
+    source_rate: float
     quality: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -93,6 +97,11 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
     statistics = recording_statistics(volumes, mask, iqr=config.iqr)
     if statistics.sd == 0:
         raise DatasetError(f"{recording.bold_path}: every voxel has the value {statistics.mean:g}; fetch it again")
+    global_signal, dvars = brain_courses(volumes, mask)
+    quality = {**signals.quality, "global_signal": global_signal, "dvars": dvars}
+    if recording.confounds_path:
+        displacement = framewise_displacement(recording.confounds_path, n_volumes)
+        quality["framewise_displacement"] = displacement[config.bold_shift + 1 :]
     signal = {
         "tr": tr,
         "sampling_rate": signals.sampling_rate,
@@ -109,8 +118,7 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
             "mask": mask,
             "voxel_mean": statistics.voxel_mean,
             "voxel_sd": statistics.voxel_sd,
-            "global_signal": _global_signal(volumes, mask),
-            **signals.quality,
+            **quality,
         },
         attributes={
             "name": recording.name,
@@ -120,6 +128,7 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
             "affine": _regridded_affine(signals.bold.affine, signals.bold.volumes.shape[1:], config.grid).tolist(),
             "source_volumes": n_volumes,
             "gap_windows": np.flatnonzero(~signals.windows).tolist(),
+            "source_sampling_rate": signals.source_rate,
             "alignment": dict(signals.alignment),
             "types": list(signals.types),
             "interpolated": list(signals.interpolated),
@@ -172,7 +181,7 @@ def read_signals(recording: Recording, config: DataConfig) -> Signals:
     onset, period = found.onset / eeg.factor, found.period / eeg.factor
     return Signals(
         eeg.data, eeg.sampling_rate, eeg.channels, eeg.types, onset, period, windows, bold, alignment,
-        eeg.interpolated, quality,
+        eeg.interpolated, raw.sampling_rate, quality,
     )  # fmt: skip
 
 
@@ -188,13 +197,6 @@ def _gradient_artefact(eeg: CleanEeg, onsets: np.ndarray, tr: float) -> list[str
         f"{share:.0%} of the variance of {eeg.channels[rows[0]]} repeats with every volume: the gradient artefact is "
         f"still in it; set data.cleaning.gradient=true, or point dataset.eeg at the cleaned EEG"
     ]
-
-
-def _global_signal(volumes: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Mean intensity in the brain of each volume, (volumes,)."""
-    order: Literal["F", "C"] = "F" if volumes[0].flags.f_contiguous else "C"  # as they lie in memory
-    inside = mask.ravel(order=order)
-    return np.array([volume.ravel(order=order)[inside].mean(dtype=np.float64) for volume in volumes], np.float32)
 
 
 def _read_mask(recording: Recording, bold: Bold, grid: tuple[int, int, int]) -> np.ndarray:

@@ -6,6 +6,8 @@ A store is a Zarr v3 group with one child group per recording, on a local disk o
                  where the BOLD file has them on this grid, else float32
     mask, voxel_mean, voxel_sd   (x, y, z)
     global_signal  (volumes,) float32, mean intensity in the mask
+    dvars, framewise_displacement  (volumes - 1,), intensity and mm, of the second volume on; the latter from
+                 the confounds that came with the BOLD file, where there are any
     marker_intervals, spectrum_*  for quality control, where the recording gives them
 Windows that the attribute ``gap_windows`` lists have no EEG and are 0.
 Window w and volume w start together, after the dropped first volumes; no context reads the window

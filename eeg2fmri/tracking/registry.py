@@ -17,6 +17,7 @@ import eeg2fmri
 from eeg2fmri.devices import DEVICE_VARIABLE
 from eeg2fmri.errors import GateRefusal, ModelError
 from eeg2fmri.models.families import needs_keras
+from eeg2fmri.server import TRACKED_SCHEMES, check_server
 from eeg2fmri.serving import Bundle, save_bundle
 from eeg2fmri.serving.requests import encode
 from eeg2fmri.tracking.gate import Scores, check_gate
@@ -74,6 +75,8 @@ def load_model(model_uri: str, device: str = "auto") -> tuple[Bundle, ModelVersi
     """
     if device != "auto":
         os.environ[DEVICE_VARIABLE] = device
+    if model_uri.partition(":")[0] in TRACKED_SCHEMES:
+        check_server()
     version = resolve_version(model_uri) if model_uri.startswith("models:/") else None
     source = f"models:/{version.name}/{version.version}" if version else model_uri
     try:

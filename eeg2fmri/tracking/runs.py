@@ -18,6 +18,7 @@ import mlflow.data.numpy_dataset
 
 import eeg2fmri
 from eeg2fmri.provenance import code_digest, package_versions
+from eeg2fmri.server import check_server
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +95,13 @@ def tracked_run(
     """Open the run of a step; an error closes it as failed.
 
     Within another run the new one is its child. A run that `mlflow run` has opened is adopted.
+
+    Raises
+    ------
+    TrackingError
+        If the tracking server does not answer.
     """
+    check_server()
     nested = mlflow.active_run() is not None
     adopted = not nested and bool(os.environ.get("MLFLOW_RUN_ID"))
     if not nested and not adopted:
@@ -110,6 +117,7 @@ def tracked_run(
 
 def finished_run(step_key: str) -> Run | None:
     """The newest finished run of a step with this key, in whichever experiment it was made."""
+    check_server()
     runs: Sequence[Run] = mlflow.search_runs(
         search_all_experiments=True,
         filter_string=f"tags.`{STEP_KEY}` = '{step_key}' and attributes.status = 'FINISHED'",

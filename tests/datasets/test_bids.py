@@ -299,6 +299,18 @@ def test_a_mask_that_was_never_fetched_is_not_passed_over(touch):
     assert recording.mask_path == mask
 
 
+@pytest.mark.parametrize("names", [("timeseries",), ("regressors",), ("timeseries", "regressors")])
+def test_confounds_of_fmriprep_are_found_beside_the_volumes(touch, names):
+    tables = [FMRIPREP.format(f"desc-confounds_{name}.{end}") for name in names for end in ("tsv", "json")]
+    others = [FMRIPREP.format("run-2_desc-confounds_timeseries.tsv"), FMRIPREP.format("desc-aroma_timeseries.tsv")]
+    root = touch(*PAIR, FMRIPREP.format("space-MNI152NLin2009cAsym_desc-preproc_bold.nii.gz"), *tables, *others)
+    (recording,), _ = find_recordings(root, DatasetConfig(bold="fmriprep"))
+    assert recording.confounds_path == root / FMRIPREP.format(f"desc-confounds_{names[0]}.tsv")
+    assert recording.confounds_path in recording.files
+    (raw,), _ = find_recordings(root)
+    assert raw.confounds_path is None
+
+
 def test_fmriprep_output_in_another_space_only_is_told(touch):
     root = touch(*PAIR, FMRIPREP.format("desc-preproc_bold.nii.gz"))
     _, skipped, _, _ = list_recordings(root, DatasetConfig(bold="fmriprep"))

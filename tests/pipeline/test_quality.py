@@ -9,11 +9,12 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 
 from eeg2fmri.config import Config, SimulationConfig
 from eeg2fmri.pipeline import preprocess_step
-from eeg2fmri.pipeline.quality import log_quality, page_of, quality_of
+from eeg2fmri.pipeline.quality import log_quality, overview_measures, page_of, quality_of
 from eeg2fmri.simulation import simulate
 from eeg2fmri.store import Store, StoredRecording
 from eeg2fmri.tracking import tracked_run
@@ -33,6 +34,7 @@ def recording(rng, subject="sub-01", intervals=(TR,) * (VOLUMES - 1), first=0, *
         "voxel_mean": np.where(mask, 1000.0, 10.0),
         "voxel_sd": np.full(GRID, 20.0),
         "global_signal": rng.normal(1000, 5, VOLUMES - SHIFT),
+        "dvars": rng.normal(20, 1, VOLUMES - SHIFT - 1),
         "marker_intervals": np.array(intervals),
         "spectrum_frequencies": HZ,
         "spectrum_before": 10 * spectrum,
@@ -42,6 +44,7 @@ def recording(rng, subject="sub-01", intervals=(TR,) * (VOLUMES - 1), first=0, *
         "name": f"{subject}_task-rest",
         "subject": subject,
         "source_volumes": VOLUMES,
+        "source_sampling_rate": 250.0,
         "types": list(TYPES),
         "interpolated": [],
         "alignment": {
@@ -92,9 +95,49 @@ def test_a_broken_channel_is_named(rng):
     stored = recording(rng)
     stored.group["spectrum_after"][3] = 0
     row, page = judged(stored)
-    assert (row["broken_channels"], row["broken"]) == (1, "Oz")
-    assert list(page.broken) == [False, False, True]
+    assert (row["broken_channels"], row["broken"]) == (1, "Oz (flat)")
+    assert list(page.broken) == ["", "", "flat"]
     assert "broken: 1" in page.facts
+
+
+def test_bridged_channels_are_named(rng):
+    stored = recording(rng)
+    stored.group["spectrogram"][:, 3] = 1.01 * stored.group["spectrogram"][:, 0]
+    row, _ = judged(stored)
+    assert row["broken"] == "Fp1 (bridged), Oz (bridged)"
+
+
+def test_what_the_head_does_is_in_the_table_and_on_the_page(rng):
+    stored = recording(rng)
+    assert np.isnan(judged(stored)[0]["mean_fd_mm"])
+    stored.group["dvars"] = 10 * np.sqrt(rng.chisquare(100, 39) / 100)
+    stored.group["dvars"][20] = 80
+    stored.group["framewise_displacement"] = np.where(np.arange(39) == 20, 0.88, 0.1)
+    stored.attributes["arrays"].append("framewise_displacement")
+    row, page = judged(stored)
+    assert row["outlier_volumes"] == 1
+    assert row["mean_fd_mm"] == pytest.approx(0.12)
+    assert row["fd_above_half_mm"] == pytest.approx(1 / 39)
+    assert list(np.flatnonzero(page.outliers)) == [20]
+    assert page.dvars[20] == pytest.approx(80 / np.median(stored.group["dvars"]))
+    assert {"mean FD 0.12 mm", "outlier volumes: 1"} <= set(page.facts)
+
+
+@pytest.mark.parametrize(("rate", "sample"), [(250.0, 0.004), (100.0, 0.01), (5000.0, 0.0002)])
+def test_one_sample_of_jitter_is_rounding_whatever_the_rate_afterwards(rng, rate, sample):
+    shaken = (TR, TR + sample, TR - sample, TR)
+    stored = [recording(rng, f"sub-{n:02d}", source_sampling_rate=rate) for n in range(5)]
+    stored.append(recording(rng, "sub-05", shaken, source_sampling_rate=rate))
+    table = pd.DataFrame([judged(one)[0] for one in stored])
+    (measure,) = [one for one in overview_measures(table) if one.label.startswith("marker jitter")]
+    assert measure.values[5] == pytest.approx(1000 * sample)
+    assert not measure.outliers.any()
+    page = judged(stored[5])[1]
+    assert page.sample_ms == pytest.approx(1000 * sample)
+    worse = recording(rng, "sub-05", (TR, TR + max(3 * sample, 0.0015)), source_sampling_rate=rate)
+    table = pd.DataFrame([judged(one)[0] for one in [*stored[:5], worse]])
+    (measure,) = [one for one in overview_measures(table) if one.label.startswith("marker jitter")]
+    assert list(np.flatnonzero(measure.outliers)) == [5]
 
 
 def test_missing_markers_lie_on_the_run_s_clock(rng):
@@ -155,7 +198,7 @@ def warnings_in(caplog):
 @pytest.mark.parametrize(
     ("broken", "names", "reason"),
     [
-        ("spectrogram", ["sub-01_task-rest", "sub-02_task-rest"], "no quality page (KeyError: 'spectrogram')"),
+        ("global_signal", ["sub-01_task-rest", "sub-02_task-rest"], "no quality page (KeyError: 'global_signal')"),
         ("mask", ["sub-01_task-rest"], "no quality page or numbers (KeyError: 'mask')"),
     ],
 )

@@ -24,7 +24,7 @@ def page(rng):
         tr=TR,
         start=START,
         channels=CHANNELS,
-        broken=np.zeros(4, bool),
+        broken=np.array(["", "", "", ""], object),
         spectrum_frequencies=np.arange(S) * 2.0,
         spectrum_before=rng.gamma(2, 1, (4, S)),
         spectrum_after=rng.gamma(2, 0.1, (4, S)),
@@ -33,11 +33,15 @@ def page(rng):
         frequencies=np.arange(1, F + 1) / TR,
         marker_times=TR * np.array([1.0, 3, 4]),
         marker_deviation=np.array([0.0, 4, -1]),
+        sample_ms=2.0,
         missing_times=np.array([4.0]),
         mean_volume=1000 * rng.random(GRID),
         temporal_snr=100 * rng.random(GRID),
         mask=mask,
         global_signal=np.array([100.0, 102, 98, 100, 100, 100, 100, 100, 100, 100, 100, 100]),
+        displacement=np.array([0.1, 0.2, 0.1, 0.9, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]),
+        dvars=np.array([1.0, 1, 1, 4, 1, 1, 1, 1, 1, 1, 1]),
+        outliers=np.arange(11) == 3,
     )
 
 
@@ -77,9 +81,9 @@ def test_nothing_cleaned_is_one_panel(page):
 
 
 def test_broken_channels_are_named_and_drawn_apart(page):
-    figure = quality_page(dataclasses.replace(page, broken=np.array([False, True, False, True])))
+    figure = quality_page(dataclasses.replace(page, broken=np.array(["", "flat", "", "loud"], object)))
     axes = panel(figure, "EEG after")
-    assert "broken: Cz, T7" in [text.get_text() for text in axes.get_legend().get_texts()]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["flat: Cz", "loud: T7", "median channel"]
     np.testing.assert_array_equal(
         [line.get_ydata() for line in lines(axes, "#D55E00")], page.spectrum_after[[1, 3], 1:]
     )
@@ -124,18 +128,28 @@ def test_density_of_white_noise_is_that_of_the_spectra(rng):
 
 def test_markers_that_are_missing_are_marked(page):
     axes = panel(quality_page(page), "Volume markers")
-    zero, found, missing = axes.lines
+    zero, found, beyond, missing = axes.lines
     np.testing.assert_array_equal(zero.get_ydata(), 0)
-    np.testing.assert_array_equal(found.get_xydata(), [[2, 0], [6, 4], [8, -1]])
+    np.testing.assert_array_equal(found.get_xydata(), [[2, 0], [8, -1]])
+    np.testing.assert_array_equal(beyond.get_xydata(), [[6, 4]])
     np.testing.assert_array_equal(missing.get_xdata(), [4])
-    assert axes.get_legend().get_texts()[0].get_text() == "1 missing"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["± one sample", "1 beyond", "1 missing"]
     low, high = axes.get_ylim()
     assert low == -high < -4
 
 
 def test_tiny_deviations_are_not_blown_up(page):
-    axes = panel(quality_page(dataclasses.replace(page, marker_deviation=1e-11 * page.marker_deviation)), "Volume")
-    assert axes.get_ylim() == (-1, 1)
+    tiny = dataclasses.replace(page, marker_deviation=1e-11 * page.marker_deviation)
+    assert panel(quality_page(tiny), "Volume").get_ylim() == (-3, 3)
+    exact = dataclasses.replace(tiny, sample_ms=0.2)
+    assert panel(quality_page(exact), "Volume").get_ylim() == (-1, 1)
+
+
+def test_one_sample_of_jitter_is_no_outlier(page):
+    axes = panel(quality_page(dataclasses.replace(page, marker_deviation=np.array([2.0, -2, 0]))), "Volume markers")
+    _, found, missing = axes.lines
+    np.testing.assert_array_equal(found.get_ydata(), [2, -2, 0])
+    assert missing.get_marker() == "x"
 
 
 def test_no_markers_is_said(page):
@@ -150,9 +164,38 @@ def test_the_global_signal_is_in_percent(page):
     np.testing.assert_allclose(line.get_xdata()[:2], [START, START + TR])
 
 
+def test_dvars_and_displacement_lie_on_the_second_volume_on_with_their_outliers(page):
+    figure = quality_page(page)
+    times = START + TR * np.arange(1, 12)
+    course, outlier = panel(figure, "DVARS").lines
+    np.testing.assert_array_equal(course.get_xydata(), np.column_stack([times, page.dvars]))
+    np.testing.assert_array_equal(outlier.get_xydata(), [[START + 4 * TR, 4]])
+    bound, course, outlier = panel(figure, "Framewise").lines
+    assert set(bound.get_ydata()) == {0.5}
+    np.testing.assert_array_equal(course.get_xydata(), np.column_stack([times, page.displacement]))
+    np.testing.assert_array_equal(outlier.get_xydata(), [[START + 4 * TR, 0.9]])
+
+
+def test_a_displacement_that_is_not_known_is_not_drawn(page):
+    figure = quality_page(dataclasses.replace(page, displacement=np.empty(0)))
+    assert not any(axes.get_title(loc="left").startswith("Framewise") for axes in figure.axes)
+    assert panel(figure, "DVARS").get_xlabel() == "time from the first volume (s)"
+
+
+def test_many_facts_go_on_in_a_second_line_between_two_of_them(page):
+    facts = [f"fact number {n}" for n in range(14)]
+    text = quality_page(dataclasses.replace(page, facts=facts)).texts[1].get_text()
+    _, second = text.split("\n")
+    assert second.startswith("fact number")
+    assert " ".join(text.split()) == " · ".join(facts)
+
+
 def test_time_courses_share_one_axis_from_the_first_volume_on(page):
     figure = quality_page(page)
-    limits = {panel(figure, name).get_xlim() for name in ("EEG spectrogram", "Volume markers", "Global BOLD")}
+    limits = {
+        panel(figure, name).get_xlim()
+        for name in ("EEG spectrogram", "Volume markers", "Global BOLD", "DVARS", "Framewise")
+    }
     assert limits == {(0, START + 12 * TR)}
 
 
@@ -178,6 +221,8 @@ def test_without_a_mask_everything_is_drawn(page):
         ({"temporal_snr": np.ones((6, 7, 6))}, "temporal_snr"),
         ({"mean_volume": np.full(GRID, np.nan)}, "mean_volume"),
         ({"marker_times": np.ones(5)}, "marker_deviation"),
+        ({"dvars": np.ones(12)}, "dvars"),
+        ({"displacement": np.ones(12)}, "displacement"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(page, change, named, refuses):
@@ -221,6 +266,13 @@ def test_what_does_not_matter_is_no_outlier_and_not_blown_up():
     (axes,) = overview_figure(NAMES[:4], [measure(values=values, low_is_bad=False, least=1)]).axes
     low, high = axes.get_xlim()
     assert high - low > 1
+
+
+def test_the_least_difference_may_be_each_recording_s_own():
+    values, least = np.array([0.0, 0, 0, 0, 4, 4]), np.array([6.0, 6, 6, 6, 6, 1])  # 250 Hz, and one at 5 kHz
+    jitter = measure(values=values, low_is_bad=False, least=least)
+    assert list(np.flatnonzero(jitter.outliers)) == [5]
+    figure_to_rgb(overview_figure(NAMES[:6], [jitter]))
 
 
 def test_what_is_not_known_is_said_and_no_outlier():

@@ -8,7 +8,7 @@ import pytest
 
 import eeg2fmri
 from eeg2fmri.config import DataConfig, DatasetConfig, SplitConfig
-from eeg2fmri.datasets import find_recordings, load_bold
+from eeg2fmri.datasets import find_recordings, load_bold, survey
 from eeg2fmri.errors import DatasetError, StoreError
 from eeg2fmri.signals import current_source_density, frequencies, recording_statistics, regrid, spectrogram
 from eeg2fmri.store import Windows, build_store, open_store, split_subjects
@@ -32,9 +32,46 @@ def test_a_store_holds_what_the_signals_functions_give(build, bids_root, tiny_co
     assert (stored.statistics.mean, stored.statistics.sd) == (statistics.mean, statistics.sd)
     brain = bold.volumes[2:][:, stored.mask]
     np.testing.assert_allclose(stored.read("global_signal"), brain.mean(axis=1), rtol=1e-6)
+    steps = np.sqrt(np.mean(np.square(np.diff(brain.astype(np.float64), axis=0)), axis=1))
+    np.testing.assert_allclose(stored.read("dvars"), steps, rtol=1e-5)
+    assert "framewise_displacement" not in stored.attributes["arrays"]
+    assert stored.attributes["source_sampling_rate"] == 100
     np.testing.assert_allclose(stored.read("marker_intervals"), np.full(21, 0.5))
     np.testing.assert_array_equal(stored.statistics.voxel_mean, statistics.voxel_mean)
     np.testing.assert_array_equal(stored.statistics.voxel_sd, statistics.voxel_sd)
+
+
+def write_confounds(root, values, column="framewise_displacement", name="sub-01_task-rest"):
+    path = root / "sub-01" / "func" / f"{name}_desc-confounds_timeseries.tsv"
+    path.write_text("csf\t" + column + "\n" + "".join(f"1.5\t{value}\n" for value in values))
+    return path
+
+
+def test_framewise_displacement_is_that_of_the_kept_volumes(build, bids_root):
+    build_without = build()[0].recordings[0].digest
+    write_confounds(bids_root, ["n/a", *(v / 10 for v in range(1, 22))])
+    stored = build()[0].recordings[0]
+    np.testing.assert_allclose(stored.read("framewise_displacement"), np.arange(3, 22) / 10, rtol=1e-6)
+    assert stored.digest != build_without
+
+
+@pytest.mark.parametrize(
+    ("values", "column", "reason"),
+    [
+        (["n/a", *[0.1] * 20], "framewise_displacement", "21 rows, one for each of the 22 volumes is expected"),
+        (["n/a", "n/a", *[0.1] * 20], "framewise_displacement", "of volume 1 is 'n/a', a number of mm"),
+        ([*[0.1] * 21, "-1"], "framewise_displacement", "of volume 21 is '-1', a number of mm"),
+        ([0.1] * 22, "dvars", "a column framewise_displacement is expected"),
+    ],
+)
+def test_confounds_that_do_not_fit_are_refused_by_inspect_too(bids_root, tiny_config, tmp_path, values, column, reason):
+    path = write_confounds(bids_root, values, column)
+    failure = build_store(find_recordings(bids_root)[0], tmp_path / "store", tiny_config).failures["sub-01_task-rest"]
+    assert failure.startswith(f"{path}: ")
+    assert reason in failure
+    seen = survey(bids_root, DatasetConfig(), tiny_config)
+    assert [row.status for row in seen.rows] == ["failed", "usable", "usable"]
+    assert next(problem for where, problem in seen.problems if where == str(path)) in failure
 
 
 @pytest.mark.parametrize("kind", ["uint8", "int16", "uint16", "float32"])

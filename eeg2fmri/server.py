@@ -1,0 +1,184 @@
+"""Whether the tracking server answers, asked once before its first use.
+
+MLflow asks a server that is down again and again for minutes. Its retries are left for later hiccups.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from eeg2fmri.errors import TrackingError
+
+TIMEOUT_S = 5.0
+QUESTION = "/api/2.0/mlflow/experiments/search?max_results=1"
+DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306}
+VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+TRACKING_VERBS = ("main", "simulate", "preprocess", "search", "train", "evaluate", "promote")
+TRACKED_SCHEMES = ("models", "runs", "mlflow-artifacts")
+# `user:password@` or `token@` after `//`; a port is no password.
+_SECRET = re.compile(r"(?<=://)(?:[^\s/@:]*:(?!\d+[/\s])\S*|[^\s/@]+)@")
+_answered: set[str] = set()
+
+
+def check_server() -> None:
+    """Refuse to go on if the tracking server or the registry does not answer within 5 s.
+
+    Their addresses are those of ``MLFLOW_TRACKING_URI`` and ``MLFLOW_REGISTRY_URI``, which
+    `mlflow.set_tracking_uri` sets too. Files and databases without a host are not asked.
+
+    Raises
+    ------
+    TrackingError
+        With the address (without its password), the reason, and what to do.
+    """
+    for variable in VARIABLES:
+        uri = os.environ.get(variable, "")
+        if not uri or uri in _answered:
+            continue
+        if reason := _reason(uri):
+            raise TrackingError(f"{variable}={without_secrets(uri)}: {reason}")
+        _answered.add(uri)
+
+
+def needs_server(verb: str, model_uri: str) -> bool:
+    """Whether a command needs the server: `synthesize` only where it takes the model from there."""
+    return verb in TRACKING_VERBS or (verb == "synthesize" and model_uri.partition(":")[0] in TRACKED_SCHEMES)
+
+
+def without_secrets(text: str) -> str:
+    """The text with user names, passwords and tokens taken out of the addresses in it."""
+    return _SECRET.sub("", text)
+
+
+def _reason(uri: str) -> str:
+    """Why an address cannot be used; empty if it answers."""
+    scheme = uri.partition("://")[0].partition("+")[0].lower()
+    try:
+        if scheme in ("http", "https"):
+            return _http_reason(uri)
+        if scheme in DATABASE_PORTS:
+            _in_time(_connect, uri)
+    except Exception as err:  # of sockets, urllib3, requests or MLflow
+        return _why(err)
+    return ""
+
+
+def _in_time(ask: Callable[[str], Any], uri: str) -> Any:
+    """Ask in a thread of its own: nothing else ends the look-up of a name that no one answers."""
+    found: list[Any] = []
+
+    def run() -> None:
+        try:
+            found.append(ask(uri))
+        except Exception as err:
+            found.append(err)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(TIMEOUT_S + 1)
+    if not found:
+        raise TimeoutError
+    if isinstance(found[0], Exception):
+        raise found[0]
+    return found[0]
+
+
+def _http_reason(uri: str) -> str:
+    response = _in_time(_get, uri)
+    if response.status_code in (401, 403):
+        response = _get_as_mlflow(uri)
+    status = response.status_code
+    if status in (401, 403):
+        hosts = ", or let the server take this host name (mlflow server --allowed-hosts)" if status == 403 else ""
+        return (
+            f"the server refuses the login (HTTP {status}); set MLFLOW_TRACKING_USERNAME and "
+            f"MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, of a user who may use it{hosts}"
+        )
+    if status >= 500:
+        return f"the server answers with an error (HTTP {status}); look into its log or try again later"
+    try:
+        response.json()
+    except ValueError:
+        status = 404
+    if status >= 400:
+        return f"no MLflow server answers there (HTTP {response.status_code} to {QUESTION}); correct the address"
+    return ""
+
+
+def _get(uri: str) -> Any:
+    """Ask with what the environment says of user and certificates."""
+    import requests
+
+    env = os.environ.get
+    user, password, token = (env(f"MLFLOW_TRACKING_{name}") for name in ("USERNAME", "PASSWORD", "TOKEN"))
+    insecure = env("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1")
+    return requests.get(
+        uri.rstrip("/") + QUESTION,
+        auth=(user, password) if user and password else None,
+        headers={"Authorization": f"Bearer {token}"} if token and not (user and password) else None,
+        verify=False if insecure else env("MLFLOW_TRACKING_SERVER_CERT_PATH") or True,
+        cert=env("MLFLOW_TRACKING_CLIENT_CERT_PATH"),
+        timeout=TIMEOUT_S,
+    )
+
+
+def _get_as_mlflow(uri: str) -> Any:
+    """Ask as MLflow does, with its credentials file and login plugins; it takes seconds to import."""
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    return http_request(
+        get_default_host_creds(uri), QUESTION, "GET", max_retries=0, timeout=TIMEOUT_S, raise_on_status=False
+    )
+
+
+def _connect(uri: str) -> None:
+    url = urlsplit(without_secrets(uri))  # a password may hold a slash
+    port = url.port or DATABASE_PORTS[url.scheme.partition("+")[0]]
+    if url.hostname:
+        socket.create_connection((url.hostname, port), TIMEOUT_S).close()
+
+
+def _why(err: Exception) -> str:
+    """Reason and way out of an error of the connection; its text may hold the address, so it is not shown."""
+    chain = list(_causes(err))
+    kinds = {type(cause).__name__ for cause in chain}
+    if kinds & {"SSLError", "SSLCertVerificationError", "SSLEOFError"}:
+        return (
+            "the TLS connection fails (wrong certificate, or no https there); correct the address, or set "
+            "MLFLOW_TRACKING_SERVER_CERT_PATH to the server's certificate"
+        )
+    if "ProxyError" in kinds:
+        return "the proxy does not lead there; correct HTTP_PROXY and HTTPS_PROXY, or name the host in NO_PROXY"
+    if kinds & {"gaierror", "NameResolutionError"}:
+        return "the host is not known; correct its name or connect to its network"
+    if "ConnectionRefusedError" in kinds:
+        return "nothing listens there (connection refused); start the server or correct the address"
+    if any(isinstance(cause, TimeoutError) for cause in chain) or kinds & {"Timeout", "ReadTimeout", "ConnectTimeout"}:
+        return _silent()
+    if isinstance(err, ValueError):  # requests' InvalidURL is one too
+        return "not a valid address; correct it (SCHEME://HOST:PORT)"
+    return f"the connection fails ({type(chain[-1]).__name__}); start the server or correct the address"
+
+
+def _causes(err: BaseException | None) -> Any:
+    """An error and what it wraps, in whichever way."""
+    seen: list[BaseException] = []
+    waiting: list[Any] = [err]
+    while waiting:
+        cause = waiting.pop()
+        if not isinstance(cause, BaseException) or cause in seen:
+            continue
+        seen.append(cause)
+        yield cause
+        waiting += [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]
+
+
+def _silent() -> str:
+    return f"no answer within {TIMEOUT_S:g} s; start the server, correct the address, or try again"
