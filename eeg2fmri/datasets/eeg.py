@@ -20,6 +20,7 @@ from eeg2fmri.datasets.recording import Recording
 from eeg2fmri.datasets.triggers import trigger_changes
 from eeg2fmri.errors import DatasetError
 
+TRIGGER_TYPES = ("trig", "stim")  # as channel tables call them
 BLOCK_VALUES = 4_000_000  # float64 values that MNE holds at a time: 32 MB
 
 
@@ -33,7 +34,8 @@ class RawEeg:
     gaps: (start, stop) samples within which there is no EEG.  breaks: samples at which an unknown time is
     missing, with the marker that says so.  began: time of day of the first sample, where the file has it.
     notes: what the header says that is not so, e.g. the names of renamed files, and channels without description.
-    triggers: reads the changes of the trigger channels, as `events`.
+    triggers: reads the rises of the trigger channels, as `events`; takes the names of channels that a table
+    calls so.
     """
 
     path: Path
@@ -47,8 +49,13 @@ class RawEeg:
     breaks: tuple[tuple[int, str], ...] = ()
     began: datetime | None = None
     notes: tuple[str, ...] = ()
-    triggers: Callable[[], tuple[tuple[float, str], ...]] = field(default=tuple, repr=False)
+    triggers: Callable[[Sequence[str]], tuple[tuple[float, str], ...]] = field(default=lambda _: (), repr=False)
     _reader: Reader = field(default=lambda *_: np.empty(0), repr=False)
+
+    def trigger_events(self) -> tuple[tuple[float, str], ...]:
+        """Onset (s) and description of every rise of a trigger channel; reads these channels whole."""
+        named = [name for name, kind in zip(self.channels, self.types, strict=True) if kind in TRIGGER_TYPES]
+        return self.triggers(named)
 
     def read(self, picks: Sequence[int], start: int = 0, stop: int | None = None) -> np.ndarray:
         """Samples `start` to `stop` of the channels `picks` (indices), in blocks; straight lines across gaps.
@@ -159,7 +166,7 @@ def _open_mne(path: Path, known_types: dict[int, str]) -> RawEeg:
         breaks=axis.breaks,
         began=began(markers),
         notes=notes,
-        triggers=lambda: tuple((placed(sample), text) for sample, text in trigger_changes(raw)),
+        triggers=lambda names: tuple((placed(sample), text) for sample, text in trigger_changes(raw, names)),
         _reader=axis.filled(reader),
     )
 

@@ -124,7 +124,7 @@ def find_scanner(
                 f"than the EEG file; the file's markers are taken"
             )
     if not found:
-        found = _trains(raw, raw.triggers(), " in a trigger channel", marker, tr, n_volumes)
+        found = _trains(raw, raw.trigger_events(), " in a trigger channel", marker, tr, n_volumes)
     order = ranked([one.train for one in found], n_volumes)
     return sorted(found, key=lambda one: order.index(one.train)), notes
 

@@ -6,7 +6,7 @@ stim. A scanner's input may be high while others are, so bits are looked at one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,23 +15,36 @@ BITS = 16  # trigger inputs; higher bits of a BDF's Status tell of the amplifier
 BLOCK = 1_000_000  # samples read at a time
 
 
-def trigger_changes(raw: Any) -> list[tuple[int, str]]:
-    """Rises of every trigger channel of an MNE recording: sample of the file, and the new value or the bit.
+def trigger_changes(raw: Any, voltages: Collection[str] = ()) -> list[tuple[int, str]]:
+    """Rises of every trigger channel of an MNE recording: sample of the file, and what rises.
 
-    Descriptions are ``Status/128`` for a value and ``Status/bit 7`` for a bit.
+    Parameters
+    ----------
+    raw : the recording.
+    voltages : names of channels that record a trigger input as a voltage.
+
+    Returns
+    -------
+    Descriptions are ``Status/128`` for a value, ``Status/bit 7`` for a bit, ``AUX/AUX high`` for a voltage.
     """
     found = []
-    for index, kind in enumerate(raw.get_channel_types()):
+    for index, (name, kind) in enumerate(zip(raw.ch_names, raw.get_channel_types(), strict=True)):
         if kind == "stim":
-            name = raw.ch_names[index]
-            found += [(sample, f"{name}/{what}") for sample, what in _rises(_read(raw, index))]
+            rises = _rises(np.rint(_read(raw, index)).astype(np.int64))
+        elif name in voltages:
+            course = _read(raw, index)
+            high = course > (course.min() + course.max()) / 2
+            rises = ((int(place) + 1, f"{name} high") for place in np.flatnonzero(high[1:] & ~high[:-1]))
+        else:
+            continue
+        found += [(sample, f"{name}/{what}") for sample, what in rises]
     return found
 
 
 def _read(raw: Any, index: int) -> np.ndarray:
-    """A trigger channel as whole numbers, (n,)."""
+    """A channel as the file has it, (n,)."""
     parts = [
-        np.rint(raw.get_data([index], start, min(start + BLOCK, raw.n_times), verbose="error")[0]).astype(np.int64)
+        raw.get_data([index], start, min(start + BLOCK, raw.n_times), verbose="error")[0]
         for start in range(0, raw.n_times, BLOCK)
     ]
     return np.concatenate(parts)

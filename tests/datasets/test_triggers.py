@@ -56,3 +56,19 @@ def test_a_bit_is_the_scanners_where_other_inputs_are_high(write_recording, stat
 def test_a_value_can_be_given(write_recording, status, rng, tmp_path):
     found = aligned(write_with_status(write_recording, tmp_path, status, rng), volume_marker=128)
     assert (found.source, found.how) == ("128 in a trigger channel", "given")
+
+
+def test_a_channel_that_the_table_calls_a_trigger_is_read_as_a_voltage(write_recording, status, rng, tmp_path):
+    course = 2e-3 * (status > 0) + rng.normal(0, 1e-5, len(status))
+    folder = write_recording(tmp_path)
+    header = folder / "eeg/sub-01_task-rest_eeg.vhdr"
+    for part in (header, header.with_suffix(".eeg"), header.with_suffix(".vmrk")):
+        part.unlink()
+    info = mne.create_info([*CHANNELS, "AUX1"], RATE_HZ, "eeg")
+    data = np.vstack([rng.normal(0, 2e-5, (len(CHANNELS), len(course))), course])
+    mne.io.RawArray(data, info, verbose="error").save(header.with_suffix(".fif"), verbose="error")
+    table = folder / "eeg/sub-01_task-rest_channels.tsv"
+    table.write_text(table.read_text() + "AUX1\tTRIG\tV\n")
+    found = aligned(tmp_path)
+    assert found.onset == pytest.approx(LEAD_S * RATE_HZ)
+    assert found.source == "AUX1 high in a trigger channel"
