@@ -502,3 +502,27 @@ def test_xp_without_any_marker_is_told(clock):
     found = clock([], alignment="xp")
     assert (found.onset, found.source) == (-200, "xp offset")
     assert "no S 99 or S  2 marker" in found.warnings[0]
+
+
+@pytest.mark.parametrize("surplus", [0, 10])
+def test_the_raw_table_of_an_xp_run_says_how_far_the_scanner_is_ahead(surplus, tmp_path):
+    """As in sub-xp101, task eegfmriNF: S 99 follows the first R128 by 2.742 s, and more R128 than volumes are there."""
+    write_xp1(tmp_path, runs={"fmriNF": (False, True, True)})
+    rows = [(f"{29.9608 + TR_S * v:.4f}", 0, "Response/R128", 149804 + 10000 * v) for v in range(VOLUMES + surplus)]
+    blocks = [("32.7032", 0, "Stimulus/S 99", 163516), ("52.7152", 0, "Stimulus/S  2", 263576)]
+    table = tmp_path / "sub-xp102/eeg/sub-xp102_task-fmriNF_events.tsv"
+    write_rows(table, (*HEADER, "sample"), (0.0, 0, "New Segment/", 0), *rows, *blocks)
+    (recording,), _ = find_recordings(tmp_path, DatasetConfig(name="xp1"))
+    found = align(open_eeg(recording), recording, TR_S, VOLUMES)
+    assert found.onset / 200 == pytest.approx(-2.7424)
+    assert found.source == "xp offset, 2.742 s by the raw EEG"
+    assert table in recording.files
+
+
+def test_an_xp_run_without_raw_markers_says_how_uncertain_its_clock_is(tmp_path):
+    write_xp2(tmp_path)
+    recording = find_recordings(tmp_path, DatasetConfig(name="xp2"))[0][0]
+    (warning,) = (line for line in align(open_eeg(recording), recording, 1.0, VOLUMES).warnings if "uncertain" in line)
+    assert warning.startswith(
+        "the scanner is taken to start 2 s before the first rest block, uncertain by one TR (1 s)"
+    )
