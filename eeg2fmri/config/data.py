@@ -79,7 +79,7 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Marker = Label = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+Label = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
 
 
 class DatasetConfig(Section):
@@ -111,7 +111,7 @@ class DatasetConfig(Section):
     eeg: Annotated[str, Field(min_length=1)] = "auto"
     bold: Annotated[str, Field(min_length=1)] = "auto"
     alignment: Literal["auto", "markers", "start-time", "events", "xp", "wall-clock", "scanner", "file-start"] = "auto"
-    volume_marker: Marker = "auto"
+    volume_marker: Label = "auto"
     missing_markers: ByRecording = Field(default_factory=dict)
     surplus_markers: ByRecording = Field(default_factory=dict)
 

@@ -77,9 +77,10 @@ def pair(adapter: Adapter) -> tuple[list[Recording], list[Skipped], tuple[int, i
     _check_named(adapter, [source.name for source in eeg_sources])
     eeg, bold = chosen(eeg_sources, adapter.config), chosen(bold_sources, adapter.config)
     found = match(eeg, bold, adapter.config)
-    recordings = [_recording(one.first, other, adapter.config) for one, other in found.pairs]
+    pairs = sorted(found.pairs, key=lambda pair: pair[0].first.identity)
+    recordings = [_recording(one.first, other, adapter.config) for one, other in pairs]
     left_out = [item for item in adapter.skipped if wanted_name(item, adapter.config)]
-    return sorted(recordings, key=lambda r: r.name), [*found.skipped, *left_out], (len(eeg), len(bold))
+    return recordings, [*found.skipped, *left_out], (len(eeg), len(bold))
 
 
 def _recording(eeg: Source, run: Run, config: DatasetConfig) -> Recording:

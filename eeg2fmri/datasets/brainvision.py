@@ -53,7 +53,8 @@ def header_text(path: Path) -> str:
         If it is UTF-16, which BrainVision files never are and MNE does not read.
     """
     content = path.read_bytes()
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:64]:
+    wide = len(content) > 1 and not (any(content[:32:2]) and any(content[1:32:2]))  # zeros between the letters
+    if wide or content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DatasetError(f"{path}: it is UTF-16, UTF-8 or latin-1 is expected; save it as UTF-8")
     try:
         return content.decode("utf-8-sig")
@@ -106,7 +107,8 @@ def owned(header: Path, given: str, suffixes: tuple[str, ...], where: str) -> tu
     if named != beside and (other_header := find(named.with_suffix(header.suffix))) and other_header != header:
         lies = f"{beside.name} lies beside it" if beside else "no file of its own is there"
         raise DatasetError(
-            f"{header}: its {where} names {named.name}, which belongs to another header, while {lies}; correct the header"
+            f"{header}: its {where} names {named.name}, which belongs to another header, while {lies}; "
+            f"correct the header"
         )
     return named, ""
 
