@@ -34,14 +34,21 @@ def companions(header: Path) -> Companions:
         If the header names no data file, a named file is not there under either name, the header
         names a file of another header, or its ending is one that MNE does not read.
     """
-    if header.suffix != ".vhdr":
-        raise DatasetError(f"{header}: its ending must be .vhdr in lower case to be read; rename it")
+    _check_ending(header, ".vhdr")
     text = header_text(header)
     data, data_stale = _companion(header, text, "DataFile", DATA_SUFFIXES)
     markers, markers_stale = _companion(header, text, "MarkerFile", MARKER_SUFFIXES)
+    if markers is not None:
+        _check_ending(markers, ".vmrk")
     if data is None:
         raise DatasetError(f"{header}: not a readable EEG recording (no DataFile= in it); fetch or export it again")
     return Companions(data, markers, tuple(name for name in (data_stale, markers_stale) if name))
+
+
+def _check_ending(path: Path, ending: str) -> None:
+    """Refuse an ending in upper case, which MNE does not know."""
+    if path.suffix != ending and path.suffix.lower() == ending:
+        raise DatasetError(f"{path}: its ending must be {ending} in lower case to be read; rename it")
 
 
 def header_text(path: Path) -> str:

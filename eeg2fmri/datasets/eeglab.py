@@ -6,7 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from eeg2fmri.datasets.brainvision import owned
+from eeg2fmri.datasets.brainvision import last_part, owned
+from eeg2fmri.errors import DatasetError
 
 DATA_SUFFIXES = (".fdt",)
 
@@ -17,13 +18,21 @@ def data_file(path: Path) -> tuple[Path | None, str]:
     Raises
     ------
     DatasetError
-        If the named file is not there, or belongs to another ``.set``.
+        If the named file is not there, belongs to another ``.set``, or is written in another case, which
+        MNE does not find.
     """
     if not any(other.suffix.lower() == ".fdt" for other in path.parent.iterdir()):
         return None, ""  # nothing else can hold them, and a big file need not be read to know
     status = path.stat()
     given = _named(path, status.st_mtime_ns, status.st_size)
-    return owned(path, given, DATA_SUFFIXES, "EEG.data") if given else (None, "")
+    if not given:
+        return None, ""
+    data, stale = owned(path, given, DATA_SUFFIXES, "EEG.data")
+    if not given.endswith(".fdt") or data.name not in (last_part(given), f"{path.stem}.fdt"):
+        raise DatasetError(
+            f"{path}: its EEG.data names {given}, the file is {data.name}; both must end in .fdt and agree"
+        )
+    return data, stale
 
 
 @lru_cache(maxsize=4096)

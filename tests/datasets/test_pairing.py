@@ -3,8 +3,8 @@
 import pytest
 
 from eeg2fmri.config import DatasetConfig, load_config
-from eeg2fmri.datasets import list_recordings
 from eeg2fmri.datasets import find_recordings as find
+from eeg2fmri.datasets import list_recordings
 from eeg2fmri.errors import ConfigError, DatasetError
 
 
