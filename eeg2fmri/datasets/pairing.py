@@ -104,7 +104,8 @@ def _take(eeg: Run, bold: Run, found: Matches) -> None:
     if not eeg.trouble and not bold.trouble:
         found.pairs.append((eeg, bold))
         return
-    for run, other, modality in ((eeg, bold, "BOLD"), (bold, eeg, "EEG")):
+    sides = ((eeg, bold, "BOLD"), (bold, eeg, "EEG"))
+    for run, other, modality in sorted(sides, key=lambda side: not side[0].trouble):
         reason = run.trouble or f"its {modality} is not chosen ({other.first.path.name})"
         found.skipped.append(Skipped(run.first.path, reason, eeg.first.name))
 
