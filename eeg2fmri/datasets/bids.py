@@ -11,7 +11,7 @@ from eeg2fmri.config import DatasetConfig
 from eeg2fmri.datasets.adapter import Adapter
 from eeg2fmri.datasets.bidsignore import bidsignore
 from eeg2fmri.datasets.recording import Skipped
-from eeg2fmri.datasets.source import DERIVED, RUN_ENTITIES, Source, comparable, run_name
+from eeg2fmri.datasets.source import DERIVED, RUN_ENTITIES, VARIANTS, Source, comparable, run_name
 from eeg2fmri.datasets.unread import unread_eeg
 from eeg2fmri.errors import DatasetError, nearest
 
@@ -241,7 +241,7 @@ class Bids(Adapter):
 
 def _confounds(path: Path, tables: Iterable[Path]) -> Path | None:
     """The table of fMRIPrep that describes a BOLD file, in whichever space that is."""
-    run = {key: value for key, value in entities(path).items() if key not in ("space", "res", "den", "desc")}
+    run = {key: value for key, value in entities(path).items() if key not in VARIANTS}
     fitting = [
         table
         for table in tables
