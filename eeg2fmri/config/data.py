@@ -62,6 +62,9 @@ def _labels(value: Any) -> Any:
 Labels = Annotated[tuple[str, ...], BeforeValidator(_labels)]
 
 
+OTHER_SETTINGS = {"sub": "subjects", "ses": "sessions", "task": "tasks", "run": "runs", "echo": "echo", "part": "part"}
+
+
 def _of_all(value: Any) -> Any:
     """One value is that of all recordings."""
     return value if isinstance(value, dict) else {"all": value}
@@ -72,11 +75,11 @@ ByRecording = Annotated[dict[str, End], BeforeValidator(_of_all)]
 
 
 def _as_text(value: Any) -> Any:
-    """A marker may be called by a number."""
+    """A marker or a label may be a number."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Marker = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+Label = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
 
 
 class DatasetConfig(Section):
@@ -90,6 +93,10 @@ class DatasetConfig(Section):
     first ones are there, ``start`` where the last ones are: of all recordings, or by their names, e.g.
     ``{all: end, sub-03_task-rest: start}``. `surplus_markers`, likewise, says where markers without a
     volume in the file lie: ``start`` for dummy volumes, ``end``.
+
+    `entities` chooses by any other BIDS entity, e.g. ``{acq: std, dir: AP}``. `task_alias` pairs tasks of
+    different names, EEG: BOLD. `part` is that of the BOLD files. Several echoes of one run are refused;
+    `echo` is the number of one, or ``combine``.
     """
 
     name: Annotated[str, Field(min_length=1)] = "bids"
@@ -97,12 +104,26 @@ class DatasetConfig(Section):
     sessions: Labels = ()
     tasks: Labels = ()
     runs: Labels = ()
+    entities: dict[str, Labels] = Field(default_factory=dict)
+    task_alias: dict[str, Label] = Field(default_factory=dict)
+    echo: Positive | Literal["refuse", "combine"] = "refuse"
+    part: Literal["mag", "phase", "real", "imag"] = "mag"
     eeg: Annotated[str, Field(min_length=1)] = "auto"
     bold: Annotated[str, Field(min_length=1)] = "auto"
     alignment: Literal["auto", "markers", "start-time", "events", "xp", "wall-clock", "scanner", "file-start"] = "auto"
-    volume_marker: Marker = "auto"
+    volume_marker: Label = "auto"
     missing_markers: ByRecording = Field(default_factory=dict)
     surplus_markers: ByRecording = Field(default_factory=dict)
+
+    @field_validator("entities")
+    @classmethod
+    def _have_no_other_setting(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for key, labels in value.items():
+            if key in OTHER_SETTINGS:
+                raise ValueError(f"{key} is chosen by dataset.{OTHER_SETTINGS[key]}")
+            if not labels:
+                raise ValueError(f"{key} has no label; give one, or leave it out")
+        return value
 
 
 class DataConfig(Section):

@@ -6,47 +6,18 @@ filters and reports are the same as for every other dataset.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from eeg2fmri.config import DatasetConfig
-from eeg2fmri.datasets.recording import Recording, Skipped
+from eeg2fmri.datasets.filters import check_choices, chosen, wanted_name
+from eeg2fmri.datasets.pairing import Run, match
+from eeg2fmri.datasets.recording import Echo, Recording, Skipped
+from eeg2fmri.datasets.source import Source
 from eeg2fmri.errors import DatasetError, nearest
 
-Key = tuple[str, str, str, str]
-FILTERS = {"subjects": "subject", "sessions": "session", "tasks": "task", "runs": "run"}
-PREFIXES = {"subject": "sub", "session": "ses", "task": "task", "run": "run"}
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file of one modality with its labels (without ``sub-`` and the like).
-
-    details: further fields of `Recording` that this file determines, e.g. ``channels_path``.
-    """
-
-    path: Path
-    subject: str
-    session: str = ""
-    task: str = ""
-    run: str = ""
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def key(self) -> Key:
-        """What pairs EEG with BOLD: case does not count, and run 1 is run 01."""
-        labels = (self.subject, self.session, self.task, self.run)
-        subject, session, task, run = (label.lower() for label in labels)
-        return subject, session, task, str(int(run)) if run.isdigit() else run
-
-    @property
-    def name(self) -> str:
-        """Name of the recording, e.g. ``sub-01_task-rest_run-1``."""
-        labels = {prefix: getattr(self, label) for label, prefix in PREFIXES.items()}
-        return "_".join(f"{prefix}-{label}" for prefix, label in labels.items() if label)
+__all__ = ["Adapter", "Source", "pair"]
 
 
 class Adapter:
@@ -83,43 +54,46 @@ class Adapter:
         self.skipped: list[Skipped] = []
 
     def eeg_files(self) -> Iterable[Source]:
-        """EEG files of `root` (headers, where there are several files), in order of preference."""
+        """EEG files of `root` (headers, where there are several files).
+
+        Of one name in several formats the first is read; other files of one run are refused.
+        """
         raise NotImplementedError
 
     def bold_files(self) -> Iterable[Source]:
-        """BOLD files of `root`, in order of preference."""
+        """BOLD files of `root`; several of one run are refused, unless they are echoes (`Source.entities`)."""
         raise NotImplementedError
 
 
 def pair(adapter: Adapter) -> tuple[list[Recording], list[Skipped], tuple[int, int]]:
-    """Pair the files of a dataset by subject, session, task and run.
+    """Pair the files of a dataset by the entities that they share.
 
     Returns
     -------
     recordings, sorted by name; files that belong to none; number of EEG and of BOLD files.
     """
     eeg_sources, bold_sources = list(adapter.eeg_files()), list(adapter.bold_files())
-    _check_labels(adapter, [*eeg_sources, *bold_sources])
-    eeg, skipped = _by_key(source for source in eeg_sources if _wanted(source, adapter.config))
-    bold, others = _by_key(source for source in bold_sources if _wanted(source, adapter.config))
-    recordings = [_recording(eeg[key], bold[key], adapter.config) for key in sorted(eeg.keys() & bold.keys())]
+    check_choices(adapter.root, adapter.config, eeg_sources, bold_sources, adapter.skipped)
     _check_named(adapter, [source.name for source in eeg_sources])
-    skipped += [*others, *(item for item in adapter.skipped if _wanted_name(item, adapter.config))]
-    for one, other, reason in ((eeg, bold, "EEG without BOLD"), (bold, eeg, "BOLD without EEG")):
-        for key in sorted(one.keys() - other.keys()):
-            skipped.append(Skipped(one[key].path, reason + _near_miss(key, other), one[key].name))
-    return recordings, skipped, (len(eeg), len(bold))
+    eeg, bold = chosen(eeg_sources, adapter.config), chosen(bold_sources, adapter.config)
+    found = match(eeg, bold, adapter.config)
+    pairs = sorted(found.pairs, key=lambda pair: pair[0].first.identity)
+    recordings = [_recording(one.first, other, adapter.config) for one, other in pairs]
+    left_out = [item for item in adapter.skipped if wanted_name(item, adapter.config)]
+    return recordings, [*found.skipped, *left_out], (len(eeg), len(bold))
 
 
-def _recording(eeg: Source, bold: Source, config: DatasetConfig) -> Recording:
-    chosen = {"alignment": config.alignment} if config.alignment != "auto" else {}
+def _recording(eeg: Source, run: Run, config: DatasetConfig) -> Recording:
+    bold = run.first
+    forced = {"alignment": config.alignment} if config.alignment != "auto" else {}
     fields: dict[str, Any] = {
         "missing_markers": config.missing_markers.get(eeg.name, config.missing_markers.get("all", "refuse")),
         "surplus_markers": config.surplus_markers.get(eeg.name, config.surplus_markers.get("all", "refuse")),
         "volume_marker": config.volume_marker,
         **eeg.details,
         **bold.details,
-        **chosen,
+        "echoes": tuple(Echo(s.path, s.details.get("sidecars", ())) for s in run.sources) if run.sources[1:] else (),
+        **forced,
     }
     return Recording(
         subject=f"sub-{eeg.subject}",
@@ -140,63 +114,3 @@ def _check_named(adapter: Adapter, names: list[str]) -> None:
             if name not in ("all", *names):
                 hint = nearest(name, names) or f"; there: {', '.join(sorted(names)[:8])}"
                 raise DatasetError(f"dataset.{setting}: {adapter.root} has no recording {name!r}{hint}")
-
-
-def _by_key(sources: Iterable[Source]) -> tuple[dict[Key, Source], list[Skipped]]:
-    """Files by their pairing labels; of several with the same ones the first is taken."""
-    found: dict[Key, Source] = {}
-    skipped: list[Skipped] = []
-    for source in sources:
-        first = found.setdefault(source.key, source)
-        if first is not source:
-            reason = f"same subject, session, task and run as {first.path.name}"
-            skipped.append(Skipped(source.path, reason, source.name))
-    return found, skipped
-
-
-def _near_miss(key: Key, others: Mapping[Key, Source]) -> str:
-    """The runs that the other modality has of the same subject, session and task."""
-    runs = [f"run-{s.run}" if s.run else "no run" for k, s in sorted(others.items()) if k[:3] == key[:3]]
-    return f" of the same run (there: {', '.join(runs)})" if runs else ""
-
-
-def _check_labels(adapter: Adapter, sources: list[Source]) -> None:
-    """Refuse a label that matches nothing."""
-    for name, attribute in FILTERS.items():
-        known = sorted({getattr(source, attribute) for source in sources} - {""})
-        known += sorted({part for item in adapter.skipped for part in _labels_of(item.name, attribute)} - set(known))
-        for label in getattr(adapter.config, name):
-            if sources and not any(_matches(label, other, attribute) for other in known):
-                hint = nearest(_bare(label, attribute), known) or f"; there: {', '.join(known[:8]) or 'none'}"
-                raise DatasetError(f"dataset.{name}: {label!r} matches nothing in {adapter.root}{hint}")
-
-
-def _wanted(source: Source, config: DatasetConfig) -> bool:
-    return all(_chosen(getattr(config, name), getattr(source, label), label) for name, label in FILTERS.items())
-
-
-def _wanted_name(item: Skipped, config: DatasetConfig) -> bool:
-    """Whether the filters leave a skipped file in; one without a name always stays."""
-    labels = {label: next(iter(_labels_of(item.name, label)), "") for label in FILTERS.values()}
-    return not item.name or all(_chosen(getattr(config, name), labels[label], label) for name, label in FILTERS.items())
-
-
-def _chosen(asked: tuple[str, ...], label: str, attribute: str) -> bool:
-    return not asked or any(_matches(one, label, attribute) for one in asked)
-
-
-def _labels_of(name: str, attribute: str) -> Iterator[str]:
-    prefix = f"{PREFIXES[attribute]}-"
-    yield from (part.removeprefix(prefix) for part in name.split("_") if part.startswith(prefix))
-
-
-def _matches(asked: str, label: str, attribute: str) -> bool:
-    """``sub-01`` and ``01`` ask for 01; numbers are compared as numbers."""
-    bare = _bare(asked, attribute)
-    if bare.isdigit() and label.isdigit():
-        return int(bare) == int(label)
-    return bare.lower() == label.lower()
-
-
-def _bare(label: str, attribute: str) -> str:
-    return re.sub(rf"^{PREFIXES[attribute]}-", "", label, flags=re.IGNORECASE)

@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from eeg2fmri.config import DatasetConfig
-from eeg2fmri.datasets.adapter import Adapter, Source
+from eeg2fmri.datasets.adapter import Adapter
+from eeg2fmri.datasets.bidsignore import bidsignore
 from eeg2fmri.datasets.recording import Skipped
+from eeg2fmri.datasets.source import DERIVED, RUN_ENTITIES, VARIANTS, Source, comparable, run_name
+from eeg2fmri.datasets.unread import unread_eeg
 from eeg2fmri.errors import DatasetError, nearest
 
 EEG_SUFFIXES = (".vhdr", ".edf", ".bdf", ".set", ".fif")
 BOLD_SUFFIXES = (".nii.gz", ".nii")
+REFERENCES = ("sbref", "boldref", "mask", "dseg", "probseg")  # images beside a run that are none
+NUMBERED = ("run", "echo")
 MNI = "MNI152NLin2009cAsym"  # the space of fMRIPrep's standard output
 
 
@@ -37,14 +42,30 @@ class Bids(Adapter):
 
     def __init__(self, root: Path, config: DatasetConfig) -> None:
         super().__init__(root, config)
-        self._ignored = _bidsignore(root)
+        self._ignored = bidsignore(root)
         self._listed: dict[Path, tuple[list[Path], list[Path]]] = {}  # a folder is asked about by every file below it
 
     def eeg_files(self) -> Iterator[Source]:
-        """EEG in any format, raw or of a derivative."""
+        """EEG in any format that is read, raw or of a derivative; other files of EEG are listed."""
         raw = self.eeg_choice == "raw"
-        found = self._scan("eeg", EEG_SUFFIXES, raw, self._eeg_folders())
-        found = [path for path in found if suffix(path) == "eeg" or (not raw and suffix(path).startswith("eeg_"))]
+        folders = list(self._eeg_folders())
+        found = []
+        for path in self._scan("eeg", EEG_SUFFIXES, raw, folders):
+            if "split" in entities(path):
+                self._skip(path, "one part of a recording that is split over several files; join them into one")
+            elif suffix(path) == "eeg" or (not raw and suffix(path).startswith("eeg_")):
+                found.append(path)
+            else:
+                self._skip(
+                    path, f"named {suffix(path) or 'without a suffix'!r}, {self._eeg_ending()} is expected; rename it"
+                )
+        for path in unread_eeg(folders):
+            if not (raw and self._ignored(self._below_root(path))):
+                self._skip(
+                    path,
+                    f"EEG in a format that is not read ({path.suffix or path.name}); export it as BrainVision or EDF",
+                )
+        found = self._without_derived(found) if raw else found
         for path in sorted(found, key=lambda path: EEG_SUFFIXES.index(path.suffix.lower())):
             if source := self._source(path, self.eeg_details(path)):
                 yield source
@@ -53,23 +74,36 @@ class Bids(Adapter):
         """Native BOLD, or a derivative's in MNI space."""
         raw = self.bold_choice == "raw"
         found = self._scan("func", BOLD_SUFFIXES, raw, self._bold_folders())
-        for path in found:
-            if (raw and suffix(path) != "bold") or (not raw and not self._preprocessed(path)):
-                continue
-            if source := self._source(path, self.bold_details(path)):
+        kept = self._without_derived(found) if raw else self._preprocessed(found)
+        for path in sorted(kept, key=lambda path: not path.name.lower().endswith(BOLD_SUFFIXES[0])):
+            if raw and suffix(path) != "bold":
+                if suffix(path) not in REFERENCES:
+                    self._skip(path, f"named {suffix(path) or 'without a suffix'!r}, '_bold' is expected; rename it")
+            elif source := self._source(path, self.bold_details(path)):
                 yield source
 
     def eeg_details(self, path: Path) -> dict[str, Any]:
-        """Fields of `Recording` that an EEG file determines."""
+        """Fields of `Recording` that an EEG file determines.
+
+        What tells the time of raw EEG says nothing of a derivative, which may begin elsewhere.
+        """
         tables = self._inherited(path, "eeg", "channels", ".tsv")
-        events = self._inherited(path, "eeg", "events", ".tsv")
-        bold_events = self._inherited(path, "func", "events", ".tsv")
-        shared = bool(events and bold_events and events[-1] == bold_events[-1])  # one clock cannot be two
+        events, sidecars = (
+            tuple(file for file in self._inherited(path, "eeg", kind, ending) if self._same_time(file))
+            for kind, ending in (("events", ".tsv"), ("eeg", ".json"))
+        )
+        others = self._inherited(path, "func", "events", ".tsv")
+        # One clock cannot be two; a table beside the EEG is the EEG's.
+        shared = bool(events) and events[-1].parent != path.parent and events[-1] in others
         return {
             "channels_path": tables[-1] if tables else None,
-            "eeg_sidecars": self._inherited(path, "eeg", "eeg", ".json"),
+            "eeg_sidecars": sidecars,
             "eeg_events_path": events[-1] if events and not shared else None,
         }
+
+    def _same_time(self, table: Path) -> bool:
+        """Whether a file that describes EEG lies where the chosen EEG does: in the raw dataset, or in derivatives."""
+        return self.eeg_choice == "raw" or self.root / "derivatives" in table.parents
 
     def bold_details(self, path: Path) -> dict[str, Any]:
         """Fields of `Recording` that a BOLD file determines."""
@@ -84,19 +118,53 @@ class Bids(Adapter):
             "confounds_path": _confounds(path, self._list(path.parent)[1]),
         }
 
-    def _preprocessed(self, path: Path) -> bool:
-        """Whether an image of a derivative is the one to use; others are listed."""
-        names = entities(path)
-        if suffix(path) == "preproc" or (names.get("desc"), names.get("space"), suffix(path)) == (
-            "preproc",
-            MNI,
-            "bold",
-        ):
-            return True
-        if names.get("desc") == "preproc" and suffix(path) == "bold":
-            space = names.get("space", "the native space")
-            self.skipped.append(Skipped(path, f"BOLD in {space}, not in {MNI}", self._name(path)))
-        return False
+    def _preprocessed(self, paths: list[Path]) -> list[Path]:
+        """Images of a derivative that are the ones to use; BOLD in other spaces and of other steps is listed."""
+        images = [path for path in paths if suffix(path) in ("bold", "preproc")]
+        wanted = {key: self._asked(key, default, images) for key, default in (("space", MNI), ("desc", "preproc"))}
+        kept = []
+        for path in images:
+            names = entities(path)
+            other = next((key for key, asked in wanted.items() if names.get(key, "").lower() not in asked), None)
+            if suffix(path) == "preproc" or other is None:
+                kept.append(path)
+            elif other == "space":
+                self._skip(
+                    path,
+                    f"BOLD in {names.get('space', 'the native space')}, not in {' or '.join(wanted['space'].values())}",
+                )
+            else:
+                asked = " or ".join(f"desc-{label}" for label in wanted["desc"].values())
+                self._skip(path, f"BOLD with {f'desc-{names[other]}' if other in names else 'no desc'}, not {asked}")
+        return kept
+
+    def _asked(self, key: str, default: str, images: list[Path]) -> dict[str, str]:
+        """The labels of an entity that `DatasetConfig.entities` asks for, where a file has one of them."""
+        asked = {label.lower().removeprefix(f"{key}-"): label for label in self.config.entities.get(key, ())}
+        there = {entities(path).get(key, "").lower() for path in images}
+        return asked if there & asked.keys() else {default.lower(): default}
+
+    def _without_derived(self, paths: list[Path]) -> list[Path]:
+        """A raw dataset's files without those that were made of another one there, which are listed."""
+        plain = {
+            (path.parent, suffix(path), _run_of(path)): path
+            for path in paths
+            if not entities(path).keys() & set(DERIVED)
+        }
+        kept = []
+        for path in paths:
+            origin = plain.get((path.parent, suffix(path), _run_of(path)), path)
+            if origin is not path and entities(path).keys() & set(DERIVED):
+                self._skip(path, f"made of {origin.name}, which is taken")
+            else:
+                kept.append(path)
+        return kept
+
+    def _eeg_ending(self) -> str:
+        return "'_eeg'" if self.eeg_choice == "raw" else "'_eeg' or '_eeg_...'"
+
+    def _skip(self, path: Path, reason: str) -> None:
+        self.skipped.append(Skipped(path, reason, self._name(path)))
 
     def _eeg_folders(self) -> Iterable[Path]:
         return _modality_folders(self._base(self.eeg_choice), "eeg")
@@ -123,7 +191,7 @@ class Bids(Adapter):
                 if path.name.startswith(".") or not path.name.lower().endswith(endings):
                     continue
                 if raw and self._ignored(self._below_root(path)):
-                    self.skipped.append(Skipped(path, "named by .bidsignore", self._name(path)))
+                    self._skip(path, "named by .bidsignore")
                 else:
                     found.append(path)
         return found
@@ -140,11 +208,12 @@ class Bids(Adapter):
             if folder is not None and names.setdefault(key, folder).lower() != folder.lower():
                 self.skipped.append(Skipped(path, f"named {key}-{names[key]} in the folder {key}-{folder}"))
                 return None
-        return Source(path, names["sub"], names.get("ses", ""), names.get("task", ""), names.get("run", ""), details)
+        subject, session, task, run = (names.pop(key, "") for key in ("sub", "ses", "task", "run"))
+        return Source(path, subject, session, task, run, details, names)
 
     def _name(self, path: Path) -> str:
         names = entities(path)
-        return "_".join(f"{key}-{names[key]}" for key in ("sub", "ses", "task", "run") if key in names)
+        return run_name({key: names[key] for key in RUN_ENTITIES if key in names})
 
     def _inherited(self, path: Path, modality: str, kind: str, ending: str) -> tuple[Path, ...]:
         """Files that describe `path`, from the least to the most specific (BIDS inheritance).
@@ -183,7 +252,7 @@ class Bids(Adapter):
 
 def _confounds(path: Path, tables: Iterable[Path]) -> Path | None:
     """The table of fMRIPrep that describes a BOLD file, in whichever space that is."""
-    run = {key: value for key, value in entities(path).items() if key not in ("space", "res", "den", "desc")}
+    run = {key: value for key, value in entities(path).items() if key not in VARIANTS}
     fitting = [
         table
         for table in tables
@@ -203,7 +272,12 @@ def _is_own(folder: Path, part: str, own: dict[str, str]) -> bool:
 
 
 def _comparable(names: dict[str, str]) -> dict[str, str]:
-    return {key: str(int(value)) if key == "run" and value.isdigit() else value.lower() for key, value in names.items()}
+    return {key: comparable(value) if key in NUMBERED else value.lower() for key, value in names.items()}
+
+
+def _run_of(path: Path) -> frozenset[tuple[str, str]]:
+    """The entities of a file without those of a processing step."""
+    return frozenset((key, label) for key, label in _comparable(entities(path)).items() if key not in DERIVED)
 
 
 def _folders(parent: Path) -> list[Path]:
@@ -217,38 +291,3 @@ def _modality_folders(base: Path, modality: str) -> Iterator[Path]:
             sessions = [p for p in _folders(subject) if p.name.lower().startswith("ses-")]
             for parent in [subject, *sessions]:
                 yield from (p for p in _folders(parent) if p.name.lower() == modality)
-
-
-def _bidsignore(root: Path) -> Any:
-    """A test of whether `.bidsignore`, in the syntax of `.gitignore`, names a file (its path below `root`)."""
-    file = root / ".bidsignore"
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    except (OSError, ValueError) as err:
-        raise DatasetError(f"{file}: cannot be read ({err}); correct it") from err
-    rules = [
-        (line.startswith("!"), _pattern(line.lstrip("!"))) for line in map(str.strip, lines) if line[:1] not in "#"
-    ]
-
-    def ignored(path: str) -> bool:
-        verdicts = [not keep for keep, pattern in rules if pattern.fullmatch(path)]
-        return bool(verdicts and verdicts[-1])
-
-    return ignored
-
-
-def _pattern(line: str) -> re.Pattern[str]:
-    anchored = "/" in line.rstrip("/")
-    globs = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[!^]?[^]/]+\])", line.strip("/"))
-    text = "".join(globs.get(part) or (_class(part) if part[:1] == "[" else re.escape(part)) for part in parts)
-    try:
-        return re.compile(f"{'' if anchored else '(?:.*/)?'}{text}(?:/.*)?")
-    except re.error as err:
-        raise DatasetError(f".bidsignore: {line!r} is no pattern ({err}); correct it") from err
-
-
-def _class(part: str) -> str:
-    """A class of characters such as ``[0-3]`` or ``[!a]`` as a regular expression."""
-    inside = part[1:].rstrip("]").replace("\\", r"\\").replace("[", r"\[")
-    return f"[^{inside[1:]}]" if inside[:1] in ("!", "^") else f"[{inside}]"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from isal import isal_zlib
 
+from eeg2fmri.datasets.echoes import combined, combined_header
 from eeg2fmri.datasets.files import check_fetched, one_line, read_merged
 from eeg2fmri.datasets.recording import Recording
 from eeg2fmri.errors import DatasetError
@@ -54,6 +55,9 @@ def load_bold(recording: Recording) -> Bold:
         If the file cannot be read to its end, is not 4-D, holds NaN, has no TR, or its header's
         TR and the sidecar's disagree by more than 1 ms.
     """
+    if recording.echoes:
+        read_bold_header(recording)
+        return combined(recording, load_bold)
     path = recording.bold_path
     check_fetched(path)
     try:
@@ -70,6 +74,8 @@ def load_bold(recording: Recording) -> Bold:
 
 def read_bold_header(recording: Recording) -> BoldHeader:
     """Read the header of a BOLD file and its sidecars, no volumes; refuses what `load_bold` refuses of them."""
+    if recording.echoes:
+        return combined_header(recording, read_bold_header)
     path = recording.bold_path
     check_fetched(path)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,52 +31,112 @@ def companions(header: Path) -> Companions:
     Raises
     ------
     DatasetError
-        If the header names no data file, a named file is not there under either name, or the
-        header names one file while another lies there under the header's name.
+        If the header names no data file, a named file is not there under either name, the header
+        names a file of another header, or its ending is one that MNE does not read.
     """
+    _check_ending(header, ".vhdr")
     text = header_text(header)
     data, data_stale = _companion(header, text, "DataFile", DATA_SUFFIXES)
     markers, markers_stale = _companion(header, text, "MarkerFile", MARKER_SUFFIXES)
+    if markers is not None:
+        _check_ending(markers, ".vmrk")
     if data is None:
         raise DatasetError(f"{header}: not a readable EEG recording (no DataFile= in it); fetch or export it again")
     return Companions(data, markers, tuple(name for name in (data_stale, markers_stale) if name))
 
 
+def _check_ending(path: Path, ending: str) -> None:
+    """Refuse an ending in upper case, which MNE does not know."""
+    if path.suffix != ending and path.suffix.lower() == ending:
+        raise DatasetError(f"{path}: its ending must be {ending} in lower case to be read; rename it")
+
+
 def header_text(path: Path) -> str:
-    """Text of a header or marker file; old exports are latin-1."""
+    """Text of a header or marker file; old exports are latin-1.
+
+    Raises
+    ------
+    DatasetError
+        If it is UTF-16, which BrainVision files never are and MNE does not read.
+    """
     content = path.read_bytes()
+    wide = len(content) > 1 and not (any(content[:32:2]) and any(content[1:32:2]))  # zeros between the letters
+    if wide or content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DatasetError(f"{path}: it is UTF-16, UTF-8 or latin-1 is expected; save it as UTF-8")
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")
+
+
+def named_files(header: Path) -> list[str]:
+    """Names of the data files in a header, which may be damaged."""
+    text = header.read_bytes().decode("latin-1") if header.exists() else ""
+    return [
+        last_part(match[1].replace("$b", header.stem)) for match in re.finditer(_ENTRY.format(key="DataFile"), text)
+    ]
+
+
+def owned(header: Path, given: str, suffixes: tuple[str, ...], where: str) -> tuple[Path, str]:
+    """The file that a header names, or the one of the header's own name where it was renamed since.
+
+    Case does not count, as on the system that wrote it.
+
+    Parameters
+    ----------
+    header : the file that names another.
+    given : the name in it, perhaps with the folders of another system.
+    suffixes : endings of such a file.
+    where : the key of the name, for messages.
+
+    Returns
+    -------
+    the file, and the name in the header where that is no longer there, else ``""``.
+
+    Raises
+    ------
+    DatasetError
+        If neither is there, or the named one belongs to another header.
+    """
+    name = last_part(given)
+    named = find(header.parent / name)
+    own = [header.with_suffix(suffix) for suffix in (Path(name).suffix, *suffixes) if suffix]
+    beside = next((found for path in own if (found := find(path))), None)
+    if named is None and beside is None:
+        other = f", nor is {own[-1].name}" if own[-1].name != name else ""
+        raise DatasetError(
+            f"{header}: not a readable EEG recording (its {where} names {name}, which is not there{other}); "
+            f"fetch or export it again"
+        )
+    if named is None:
+        assert beside is not None
+        return beside, given
+    if named != beside and (other_header := find(named.with_suffix(header.suffix))) and other_header != header:
+        lies = f"{beside.name} lies beside it" if beside else "no file of its own is there"
+        raise DatasetError(
+            f"{header}: its {where} names {named.name}, which belongs to another header, while {lies}; "
+            f"correct the header"
+        )
+    return named, ""
+
+
+def find(path: Path) -> Path | None:
+    """The file of this name that its folder lists, be it only as a link; in another case if there is just one."""
+    if path.exists() or path.is_symlink():
+        return path
+    if not path.parent.is_dir():
+        return None
+    alike = [other for other in path.parent.iterdir() if other.name.lower() == path.name.lower()]
+    return alike[0] if len(alike) == 1 else None
+
+
+def last_part(given: str) -> str:
+    """Name of a file without folders, of this system or of Windows."""
+    return re.split(r"[\\/]", given)[-1]
 
 
 def _companion(header: Path, text: str, key: str, suffixes: tuple[str, ...]) -> tuple[Path | None, str]:
     match = re.search(_ENTRY.format(key=key), text)
     if match is None or not match[1]:
         return None, ""
-    given = match[1].replace("$b", header.stem)
-    named = header.parent / Path(given).name
-    own = [header.with_suffix(suffix) for suffix in (named.suffix, *suffixes) if suffix]
-    beside = next((path for path in own if _listed(path)), None)
-    if _listed(named):
-        if beside is not None and beside != named and not _listed(named.with_suffix(header.suffix)):
-            return named, ""
-        if beside is not None and beside != named:
-            raise DatasetError(
-                f"{header}: its {key}= names {named.name}, which belongs to another header, while {beside.name} lies "
-                f"beside it; correct the header"
-            )
-        return named, ""
-    if beside is None:
-        other = f", nor is {own[-1].name}" if own[-1] != named else ""
-        raise DatasetError(
-            f"{header}: not a readable EEG recording (its {key}= names {named.name}, which is not there{other}); "
-            f"fetch or export it again"
-        )
-    return beside, given
-
-
-def _listed(path: Path) -> bool:
-    """Whether the folder lists this file, be it only as a link."""
-    return path.exists() or path.is_symlink()
+    return owned(header, match[1].replace("$b", header.stem), suffixes, f"{key}=")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +13,7 @@ import numpy as np
 from eeg2fmri.datasets.brainvision import companions, header_text
 from eeg2fmri.datasets.channels import described_channels, named_type
 from eeg2fmri.datasets.continuity import Reader, began, boundaries, discontinuous, segments, timeline
+from eeg2fmri.datasets.eeglab import data_file
 from eeg2fmri.datasets.files import check_fetched, one_line
 from eeg2fmri.datasets.matlab import SAMPLING_RATE_HZ, open_matlab
 from eeg2fmri.datasets.recording import Recording
@@ -177,7 +177,7 @@ def _mne_raw(path: Path) -> tuple[Any, tuple[str, ...], str]:
 
     options: dict[str, Any] = {}
     notes: tuple[str, ...] = ()
-    markers = ""
+    markers, data = "", path
     if path.suffix.lower() == ".vhdr":
         found = companions(path)
         for companion in (found.data, found.markers):
@@ -190,12 +190,22 @@ def _mne_raw(path: Path) -> tuple[Any, tuple[str, ...], str]:
         markers = header_text(found.markers) if found.markers else ""
         if found.stale:
             notes = (f"its header names {' and '.join(found.stale)}, renamed since; {found.data.name} is read",)
-    elif path.suffix.lower() == ".set" and os.path.lexists(path.with_suffix(".fdt")):
-        check_fetched(path.with_suffix(".fdt"))
+        data = found.data
+    elif path.suffix.lower() == ".set":
+        inside, stale = data_file(path)
+        data = inside or path
+        check_fetched(data)
+        if stale:
+            notes = (f"it names {stale}, renamed since; {data.name} is read",)
     try:
-        return mne.io.read_raw(path, preload=False, verbose="error", **options), notes, markers
+        raw = mne.io.read_raw(path, preload=False, verbose="error", **options)
     except Exception as err:  # MNE raises many kinds for a damaged file; all mean the same here
         raise _unreadable(path, err) from err
+    if others := [name for name in raw.filenames if name and Path(name).resolve() != data.resolve()]:
+        raise DatasetError(
+            f"{path}: its samples lie in {others[0]}, which is no file of this recording; export it again"
+        )
+    return raw, notes, markers
 
 
 def _unreadable(path: Path, err: Exception) -> DatasetError:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
+import io
 import json
 import re
 from pathlib import Path
@@ -36,11 +39,34 @@ def check_fetched(path: Path) -> None:
         raise DatasetError(f"{path}: its content was never fetched (git-annex), run: datalad get {path}")
 
 
+def read_text(path: Path) -> str:
+    """Text in UTF-8, with or without a byte-order mark, in UTF-16 with one, else in latin-1.
+
+    Raises
+    ------
+    ValueError
+        If it is no text: zeros are left, as in UTF-16 without a byte-order mark.
+    """
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        text = content.decode("utf-32")
+    elif content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = content.decode("utf-16")
+    else:
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:  # of an old export
+            text = content.decode("latin-1")
+    if "\0" in text:
+        raise ValueError("zeros in it, as in UTF-16 without a byte-order mark; save it as UTF-8")
+    return text
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON sidecar; damaged ones are a `DatasetError`."""
     check_fetched(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(read_text(path))
     except (OSError, ValueError) as err:
         raise DatasetError(f"{path}: not a readable JSON sidecar ({one_line(err)})") from err
     if not isinstance(content, dict):
@@ -69,20 +95,34 @@ def read_table(path: Path, columns: tuple[str, ...] = ()) -> list[dict[str, str]
     """
     check_fetched(path)
     try:
-        lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, ValueError) as err:
-        raise DatasetError(f"{path}: not a readable table ({one_line(err)}); fetch it again") from err
-    if not lines:
+        rows = _cells(read_text(path))
+    except (OSError, ValueError, csv.Error) as err:
+        raise DatasetError(f"{path}: not a readable table ({one_line(err)}); fetch it again, or correct it") from err
+    if not rows:
         raise DatasetError(f"{path}: not a readable table (it is empty); fetch it again")
-    separator = r"\t" if "\t" in lines[0] else r"\s{2,}|\t"
-    rows = [[cell.strip() for cell in re.split(separator, line.rstrip("\r\n"))] for line in lines]
     header = [name.lower() for name in rows[0]]
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(header):
             raise DatasetError(f"{path}: row {number} has {len(row)} columns, {len(header)} are expected; correct it")
+    if twice := sorted({name for name in header if name and header.count(name) > 1}):
+        raise DatasetError(f"{path}: column {', '.join(twice)} is there more than once; leave one")
     if not set(columns) <= set(header):
         raise DatasetError(f"{path}: columns {' and '.join(columns)} are expected, found {header}")
     return [dict(zip(header, row, strict=True)) for row in rows[1:]]
+
+
+def _cells(text: str) -> list[list[str]]:
+    """Rows of cells; cells may be quoted, and lines end as in any system."""
+    lines = [line for line in re.split(r"\r\n|\n|\r", text) if line.strip()]
+    if lines and "\t" not in lines[0]:
+        rows = [re.split(r"\s{2,}|\t", line.rstrip()) for line in lines]
+    else:
+        rows = [
+            row
+            for row in csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
+            if "".join(row).strip()
+        ]
+    return [[cell.strip() for cell in row] for row in rows]
 
 
 def one_line(err: Exception) -> str:

@@ -25,7 +25,7 @@ ADAPTERS: dict[str, type[Adapter]] = {
 
 
 def find_recordings(root: Path, config: DatasetConfig | None = None) -> tuple[list[Recording], list[Skipped]]:
-    """Pair the EEG and BOLD files of a dataset by subject, session, task and run.
+    """Pair the EEG and BOLD files of a dataset by the entities that they share.
 
     Parameters
     ----------
@@ -45,9 +45,11 @@ def find_recordings(root: Path, config: DatasetConfig | None = None) -> tuple[li
     """
     recordings, skipped, (n_eeg, n_bold), expected = list_recordings(root, config or DatasetConfig())
     if not recordings:
+        first = next((item for item in skipped if "dataset." in item.reason), None)  # a setting would help
+        why = f"{first.path.name}: {first.reason}" if first else f"{expected} is expected"
         raise DatasetError(
-            f"{root}: no recording with both EEG and BOLD (found {n_eeg} EEG and {n_bold} BOLD files); "
-            f"{expected} is expected; eeg2fmri inspect {root} says of each file why"
+            f"{root}: no recording with both EEG and BOLD (found {n_eeg} EEG and {n_bold} BOLD files); {why}; "
+            f"eeg2fmri inspect {root} says of each file why"
         )
     return recordings, skipped
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eeg2fmri.datasets.brainvision import companions
+from eeg2fmri.datasets.eeglab import data_file
 from eeg2fmri.errors import DatasetError
 
 AUTO = "auto"
@@ -19,6 +20,14 @@ class Skipped:
     path: Path
     reason: str
     name: str = ""
+
+
+@dataclass(frozen=True)
+class Echo:
+    """One echo of a BOLD run, and its JSON sidecars from the least to the most specific."""
+
+    path: Path
+    sidecars: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,7 @@ class Recording:
     volume_marker: description of the marker that the scanner writes at each volume; ``auto`` looks for it.
     clock_path, clock_events_path: another EEG file of the run, and its event table, that know the clock.
     channel_types: (index, type) of channels whose type only the dataset's documentation gives.
+    echoes: of the BOLD run, where they are to be combined; `bold_path` is the first of them.
     tr: seconds between volumes where the documentation gives it and no sidecar does.
     """
 
@@ -63,6 +73,7 @@ class Recording:
     clock_path: Path | None = None
     clock_events_path: Path | None = None
     channel_types: tuple[tuple[int, str], ...] = ()
+    echoes: tuple[Echo, ...] = ()
     tr: float | None = None
 
     @property
@@ -83,6 +94,7 @@ class Recording:
             *self.eeg_sidecars,
             self.bold_path,
             *self.sidecars,
+            *(file for echo in self.echoes[1:] for file in (echo.path, *echo.sidecars) if file not in self.sidecars),
             *(path for path in optional if path),
         )
 
@@ -109,11 +121,13 @@ def _markers_alone(path: Path | None) -> tuple[Path, ...]:
 
 def _eeg_companions(path: Path) -> tuple[Path, ...]:
     """Files beside an EEG header that hold its samples and markers."""
-    if path.suffix.lower() == ".vhdr":
-        try:
+    parts: tuple[Path | None, ...] = ()
+    try:
+        if path.suffix.lower() == ".vhdr":
             found = companions(path)
-        except (OSError, DatasetError):  # opening it says what is wrong
-            return ()
-        return tuple(p for p in (found.data, found.markers) if p and p.exists())
-    data = path.with_suffix(".fdt")
-    return (data,) if path.suffix.lower() == ".set" and data.exists() else ()
+            parts = (found.data, found.markers)
+        elif path.suffix.lower() == ".set":
+            parts = (data_file(path)[0],)
+    except (OSError, DatasetError):  # opening it says what is wrong
+        return ()
+    return tuple(part for part in parts if part and part.exists())

@@ -526,3 +526,18 @@ def test_an_xp_run_without_raw_markers_says_how_uncertain_its_clock_is(tmp_path)
     assert warning.startswith(
         "the scanner is taken to start 2 s before the first rest block, uncertain by one TR (1 s)"
     )
+
+
+def test_markers_of_raw_eeg_say_nothing_of_a_derivative_that_begins_elsewhere(tmp_path, refuses):
+    """The raw EEG's table lists its volume markers; the cleaned EEG was cut to begin a second later."""
+    with_volumes_in_the_event_table(tmp_path)
+    derived = tmp_path / "derivatives/clean/sub-01/eeg/sub-01_task-rest_eeg.vhdr"
+    write_vhdr(derived, impulse(RATE, LEAD - 1), RATE, NAMES, [])
+    (recording,), _ = find_recordings(tmp_path, DatasetConfig(eeg="clean"))
+    with refuses(AlignmentError, "share no clock"):
+        align(open_eeg(recording), recording, TR_S, VOLUMES)
+    write_rows(derived.with_name("sub-01_task-rest_events.tsv"), HEADER,
+               *((round(s - 1, 3), 0, "R128") for s, _ in volume_markers(RATE, LEAD)))  # fmt: skip
+    (recording,), _ = find_recordings(tmp_path, DatasetConfig(eeg="clean"))
+    found = align(open_eeg(recording), recording, TR_S, VOLUMES)
+    assert found.onset == pytest.approx((LEAD - 1) * RATE)

@@ -49,12 +49,6 @@ def test_the_files_of_a_recording_are_those_it_is_read_from(bids_root):
     ]
 
 
-def test_the_data_file_of_an_eeglab_recording_is_one_of_its_files(touch):
-    root = touch("sub-01/eeg/sub-01_task-rest_eeg.set", "sub-01/eeg/sub-01_task-rest_eeg.fdt", PAIR[1])
-    (recording,), _ = find_recordings(root)
-    assert root / "sub-01/eeg/sub-01_task-rest_eeg.fdt" in recording.files
-
-
 def test_files_without_a_partner_are_skipped_and_listed(bids_root):
     (bids_root / "sub-01/func/sub-01_task-rest_bold.nii.gz").unlink()
     shutil.rmtree(bids_root / "sub-02/eeg")
@@ -70,7 +64,7 @@ def test_another_task_is_no_partner(touch):
     root = touch(*PAIR, "sub-01/eeg/sub-01_task-video_eeg.vhdr", "sub-01/func/sub-01_task-flanker_bold.nii.gz")
     recordings, skipped = find_recordings(root)
     assert [r.name for r in recordings] == ["sub-01_task-rest"]
-    assert [s.path.name for s in skipped] == ["sub-01_task-video_eeg.vhdr", "sub-01_task-flanker_bold.nii.gz"]
+    assert {s.path.name for s in skipped} == {"sub-01_task-video_eeg.vhdr", "sub-01_task-flanker_bold.nii.gz"}
 
 
 def test_sessions_and_runs_are_paired(touch):
@@ -318,10 +312,11 @@ def test_fmriprep_output_in_another_space_only_is_told(touch):
 
 
 def test_preprocessed_eeg_of_a_derivative(touch):
-    root = touch(*PAIR, "derivatives/eegprep/sub-01/eeg/sub-01_task-rest_desc-clean_eeg.set", "task-rest_eeg.json")
+    derived = "derivatives/eegprep/sub-01/eeg/sub-01_task-rest_desc-clean_eeg"
+    root = touch(*PAIR, f"{derived}.set", f"{derived}.json", "task-rest_eeg.json")
     (recording,), _ = find_recordings(root, DatasetConfig(eeg="eegprep"))
     assert recording.eeg_path.name == "sub-01_task-rest_desc-clean_eeg.set"
-    assert [p.name for p in recording.eeg_sidecars] == ["task-rest_eeg.json"]
+    assert recording.eeg_sidecars == (root / f"{derived}.json",)  # not StartTime of the raw EEG
 
 
 def test_a_derivative_that_is_not_there_is_refused(touch, refuses):
