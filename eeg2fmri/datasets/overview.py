@@ -1,4 +1,4 @@
-"""What a dataset holds, from headers alone: one row a recording, one line a problem."""
+"""What a dataset holds, from headers and a few seconds of EEG: one row a recording, one line a problem."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Overview:
 
 
 def survey(root: Path, config: DatasetConfig, data: DataConfig, *, strict: bool = False) -> Overview:
-    """Look at every recording of a dataset without reading signals.
+    """Look at every recording of a dataset: its headers, and eight seconds of EEG for their amplitude.
 
     Parameters
     ----------
