@@ -54,7 +54,7 @@ def check_amplitudes(raw: RawEeg, picks: Sequence[int]) -> None:
         if rows and not alive and kind == "eeg":
             raise DatasetError(f"{raw.path}: every EEG channel is constant; export or fetch it again")
         if alive and not lowest <= (found := float(np.median(alive))) <= highest:
-            guess = likely(float(np.sqrt(lowest * highest)) / found)
+            guess = likely_mistake(float(np.sqrt(lowest * highest)) / found)
             raise DatasetError(
                 f"{raw.path}: {kind.upper()} channels of {found:.2g} µV, {lowest:g} to {highest:g} µV are expected; "
                 f"looks like {guess}; correct the unit in its header or in the column units of channels.tsv"
@@ -78,8 +78,8 @@ def amplitudes(data: np.ndarray, rate: float) -> np.ndarray:
     return (high - low) / 1.349
 
 
-def likely(ratio: float) -> str:
-    """The mistake that makes numbers smaller by `ratio` than they should be, at least a factor of 1000."""
+def likely_mistake(ratio: float) -> str:
+    """What makes EEG smaller by `ratio` than it should be: a power of 1000, and the units that explain it."""
     power = 3 * max(1, round(abs(np.log10(ratio)) / 3)) * (1 if ratio > 1 else -1)
     guess = _GUESSES.get(power, "a wrong scale")
     return f"{guess}: 1e{abs(power)} too {'small' if power > 0 else 'large'}"

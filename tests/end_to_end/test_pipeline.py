@@ -37,7 +37,7 @@ from tests.mlflow_store import use_tracking
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 GRID, TR, RATE = (12, 13, 8), 2.16, 125.0
-WINDOW = (17, 64, 10)  # 16 channels and the ECG, frequencies, context
+WINDOW = (16, 64, 10)  # channels, frequencies, context
 DEEP = {
     "family": "calhas2022",
     "latent": (3, 4, 5),

@@ -15,7 +15,7 @@ from eeg2fmri.store import Windows, build_store, open_store, split_subjects
 from tests.datasets.reading import load_recording
 from tests.store.files import NAMES
 
-NODDI = DataConfig(frequencies=5, grid=(4, 5, 3))
+NODDI = DataConfig(frequencies=5, grid=(4, 5, 3), channel_types=("eeg", "ecg"))
 
 
 def test_a_store_holds_what_the_signals_functions_give(build, bids_root, tiny_config):
