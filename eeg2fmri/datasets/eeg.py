@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from eeg2fmri.datasets.amplitudes import check_amplitudes
 from eeg2fmri.datasets.brainvision import companions, header_text
 from eeg2fmri.datasets.channels import described_channels, few, named_type
 from eeg2fmri.datasets.continuity import Reader, began, boundaries, discontinuous, segments, timeline
@@ -129,12 +128,12 @@ def open_eeg_file(
 
 
 def wanted_channels(raw: RawEeg, channel_types: tuple[str, ...]) -> list[int]:
-    """Indices of the channels of the wanted types, of which there must be one, in µV that a head can have.
+    """Indices of the channels of the wanted types, of which there must be one, each with a unit.
 
     Raises
     ------
     DatasetError
-        If there is none, or the unit of one is not known or cannot be right (`check_amplitudes`).
+        If there is none, or the unit of one is not known.
     """
     kept = [index for index, kind in enumerate(raw.types) if kind in channel_types]
     if not kept:
@@ -143,7 +142,6 @@ def wanted_channels(raw: RawEeg, channel_types: tuple[str, ...]) -> list[int]:
             f"set data.channel_types, or fill in the column type of its channels.tsv"
         )
     check_units(raw, kept)
-    check_amplitudes(raw, kept)
     return kept
 
 

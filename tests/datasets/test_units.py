@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eeg2fmri import cli
-from eeg2fmri.datasets import open_eeg_file
+from eeg2fmri.config import DatasetConfig, SimulationConfig
+from eeg2fmri.datasets import find_recordings, open_eeg_file, survey
+from eeg2fmri.datasets.amplitudes import BOUNDS, check_amplitudes
 from eeg2fmri.datasets.channels import named_type
 from eeg2fmri.datasets.eeg import wanted_channels
 from eeg2fmri.errors import DatasetError
+from eeg2fmri.simulation import simulate
+from eeg2fmri.store import prepare
 
 NAMES, RATE = ("Fp1", "Cz", "Oz", "ECG"), 200.0
 AMPLITUDES = np.array([10.0, 20, 30, 80])  # µV, of a sine of 10 Hz
@@ -79,7 +82,9 @@ def edf(path, signal, dimension, limits=("-3276.8", "3276.7")):
 def amplitudes(path, channels=None):
     """Amplitude (µV) of the sine of every EEG channel, and the notes."""
     raw = open_eeg_file(path, channels)
-    data = raw.read(wanted_channels(raw, ("eeg",)))
+    picks = wanted_channels(raw, ("eeg",))
+    check_amplitudes(raw, picks)
+    data = raw.read(picks)
     return np.round(data.std(axis=1) * np.sqrt(2), 1).tolist(), raw.notes
 
 
@@ -234,15 +239,12 @@ def test_offsets_dead_channels_and_bursts_do_not_count(vhdr, signal):
 
 def test_the_scanner_s_artefact_passes_and_its_factors_do_not(tmp_path):
     """Raw EEG of the simulator, gradient artefacts of 3 to 12 mV in it."""
-    from eeg2fmri.config import SimulationConfig
-    from eeg2fmri.datasets.amplitudes import BOUNDS, check_amplitudes
-    from eeg2fmri.simulation import simulate
-
     size = {"subjects": 1, "volumes": 6, "grid": (8, 8, 8), "channels": 8, "raw": True}
     root = simulate(SimulationConfig.model_validate(size), tmp_path / "raw")
     raw = open_eeg_file(next(root.glob("sub-*/eeg/*.vhdr")))
     picks = wanted_channels(raw, ("eeg",))
     assert np.abs(raw.read(picks)).max() > 3000
+    check_amplitudes(raw, picks)
     for factor in (1e-6, 1e-3, 1e3, 1e6):
         raw.scales.factors[:] *= factor
         with pytest.raises(DatasetError, match=f"{BOUNDS['eeg'][0]:g} to {BOUNDS['eeg'][1]:g} µV are expected"):
@@ -251,7 +253,7 @@ def test_the_scanner_s_artefact_passes_and_its_factors_do_not(tmp_path):
 
 
 @pytest.mark.parametrize("fault", ["volts", "no type", "no unit"])
-def test_inspect_and_preprocess_refuse_alike(fault, bids_root, tmp_path, capsys):
+def test_inspect_and_preprocess_refuse_alike(fault, bids_root, tiny_config, refuses):
     for tsv in bids_root.glob("sub-*/eeg/*_channels.tsv"):
         if fault == "no type":
             tsv.write_text(tsv.read_text().replace("\tEEG", "\tn/a"))
@@ -263,8 +265,9 @@ def test_inspect_and_preprocess_refuse_alike(fault, bids_root, tmp_path, capsys)
             data = next(tsv.parent.glob("*.eeg"))
             (np.fromfile(data, "<f4") * np.float32(1e-6)).tofile(data)
     words = {"volts": "volts read as µV: 1e6 too small", "no type": "no channel of type eeg", "no unit": "is not known"}
-    assert cli.main(["inspect", str(bids_root)]) == 2
-    assert words[fault] in capsys.readouterr().out
-    options = ["--root", str(bids_root), "--store", str(tmp_path / "store"), "--set", "data.grid=[9,8,7]"]
-    assert cli.main(["preprocess", *options, "--set", "data.context=3; data.frequencies=7"]) != 0
-    assert words[fault] in capsys.readouterr().err
+    config = tiny_config.model_copy(update={"channel_types": ("eeg",)})
+    overview = survey(bids_root, DatasetConfig(), config)
+    assert overview.usable == 0
+    assert sum(words[fault] in problem for _, problem in overview.problems) == 3
+    with refuses(DatasetError, words[fault]):
+        prepare(find_recordings(bids_root)[0][0], config)

@@ -272,7 +272,7 @@ def bad(windows: np.ndarray, name: str) -> object:
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ("shape", "expected (17, 64, 10)"),
+        ("shape", "expected (16, 64, 10)"),
         ("nan", "1 NaN or infinite"),
         ("json nan", "NaN"),
         ("type", "windows"),
