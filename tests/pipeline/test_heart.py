@@ -54,4 +54,4 @@ def test_asked_for_by_name_the_ecg_is_seen_by_the_model(root, tmp_path):
     result = job(root, tmp_path, {"channel_types": ["eeg", "ecg"]})
     assert result.refusal is None
     ((_, evaluation),) = result.models.values()
-    assert evaluation.r2_temporal > 0.02
+    assert evaluation.overall["model"]["r2_temporal"] > 0.02
