@@ -14,7 +14,6 @@ from eeg2fmri.datasets.amplitudes import check_amplitudes
 from eeg2fmri.datasets.bold import read_bold_header
 from eeg2fmri.datasets.channels import common_channels
 from eeg2fmri.datasets.confounds import framewise_displacement
-from eeg2fmri.datasets.eeg import open_eeg
 from eeg2fmri.datasets.eeg import open_eeg, wanted_channels
 from eeg2fmri.datasets.find import list_recordings
 from eeg2fmri.datasets.recording import Recording
