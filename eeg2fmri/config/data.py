@@ -132,7 +132,8 @@ class DataConfig(Section):
     The EEG window is one TR. `frequencies` bins after DC are kept; the context of volume v is the
     `context` windows before it; the first `bold_shift` volumes are dropped on both modalities.
     `current_source_density` makes the spectrogram of the EEG's surface Laplacian (mV/m²), which tells
-    neighbouring sources apart better than potentials do.
+    neighbouring sources apart better than potentials do. `channel_types` are those that a model sees: an ECG
+    predicts BOLD by the heart alone, so it must be asked for by name.
     """
 
     frequencies: Positive = 134
@@ -140,7 +141,7 @@ class DataConfig(Section):
     bold_shift: Annotated[int, Field(ge=0)] = 3
     grid: Triple = (64, 64, 30)
     iqr: bool = False
-    channel_types: tuple[str, ...] = ("eeg", "ecg")
+    channel_types: tuple[str, ...] = ("eeg",)
     cleaning: CleaningConfig = CleaningConfig()
     current_source_density: bool = False
 

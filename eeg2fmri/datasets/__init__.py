@@ -2,6 +2,7 @@
 
 from eeg2fmri.datasets.adapter import Adapter, Source
 from eeg2fmri.datasets.alignment import align, check_breaks, covered
+from eeg2fmri.datasets.amplitudes import likely_mistake
 from eeg2fmri.datasets.bold import Bold, BoldHeader, load_bold, read_bold_header
 from eeg2fmri.datasets.channels import common_channels
 from eeg2fmri.datasets.cleaned import read_clean_eeg
@@ -34,6 +35,7 @@ __all__ = [
     "find_recordings",
     "first_volume_marker",
     "framewise_displacement",
+    "likely_mistake",
     "list_recordings",
     "load_bold",
     "open_eeg",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from eeg2fmri.datasets.files import read_table
@@ -11,7 +12,8 @@ from eeg2fmri.errors import DatasetError
 
 QUOTES = "'\"‘’`´"
 # Formats without a channel type (BrainVision, EDF) tell it by the name, if at all.
-NAMED_TYPES = {"ecg": r"ecg|ekg", "eog": r".?eog", "emg": r"emg"}
+# Part of an ECG's name may be its input: "EEG EKG-Ref", "BIP1_ECG".
+NAMED_TYPES = {"ecg": r"(?:.*[^a-z])?e[ck]g", "eog": r".?eog", "emg": r"emg"}
 
 
 def common_channels(
@@ -57,12 +59,25 @@ def named_type(name: str, kind: str) -> str:
     return kind
 
 
-def described_channels(
-    names: tuple[str, ...], path: Path, *, strict: bool
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Types and bad channels by a BIDS channel table, whose names may be quoted or in another case.
+@dataclass(frozen=True)
+class Described:
+    """Channels by a channel table: one type (lower case) and unit (as written, or empty) per channel of the file."""
 
-    A channel that the table does not describe is of type ``n/a``; a note, the third part, says so.
+    types: tuple[str, ...]
+    units: tuple[str, ...]
+    bads: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def described_channels(names: tuple[str, ...], path: Path, *, strict: bool) -> Described:
+    """Types, units and bad channels by a BIDS channel table, whose names may be quoted or in another case.
+
+    A channel that the table does not describe, or whose type it leaves open, is of type ``n/a``; a note says so.
+
+    Raises
+    ------
+    DatasetError
+        If the table does not fit the file, or calls EEG what is named ECG.
     """
     spelled = {name.casefold(): name for name in names}
     rows = {}
@@ -74,15 +89,23 @@ def described_channels(
     eeg = [name for name, row in rows.items() if row["type"].lower() == "eeg"]
     if not set(eeg or rows) & set(names):
         raise DatasetError(
-            f"{path}: none of its {'EEG ' if eeg else ''}channels ({_few(eeg or [*rows])}) is in the EEG file, which "
-            f"has {_few(names)}; rename"
+            f"{path}: none of its {'EEG ' if eeg else ''}channels ({few(eeg or [*rows])}) is in the EEG file, which "
+            f"has {few(names)}; rename"
+        )
+    if hearts := [name for name in eeg if named_type(name, "eeg") == "ecg"]:
+        raise DatasetError(
+            f"{path}: {few(hearts)} is of type EEG by it and an ECG by name; give it the type ECG or rename"
         )
     types = tuple(rows[name]["type"].lower() if name in rows else "n/a" for name in names)
+    units = tuple(rows.get(name, {}).get("units", "") for name in names)
     bads = tuple(name for name in names if rows.get(name, {}).get("status", "").lower() == "bad")
     missing = [name for name in names if name not in rows]
-    notes = (f"{path.name} does not describe {_few(missing)}: type n/a",) if missing else ()
-    return types, bads, notes
+    unnamed = [name for name in names if name in rows and rows[name]["type"].lower() in ("n/a", "")]
+    notes = [f"{path.name} does not describe {few(missing)}: type n/a"] if missing else []
+    notes += [f"{path.name} leaves the type of {few(unnamed)} open: not taken as EEG"] if unnamed else []
+    return Described(types, units, bads, tuple(notes))
 
 
-def _few(names: Sequence[str]) -> str:
+def few(names: Sequence[str]) -> str:
+    """The first names of a list, and how many there are."""
     return ", ".join(names[:4]) + (f", … ({len(names)})" if len(names) > 4 else "")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from eeg2fmri.config import CleaningConfig
+from eeg2fmri.datasets.amplitudes import check_amplitudes
 from eeg2fmri.datasets.eeg import RawEeg, wanted_channels
 from eeg2fmri.errors import Eeg2FmriError
 from eeg2fmri.signals import CleanEeg, Marks, check_cleaning, clean_eeg
@@ -32,9 +33,10 @@ def read_clean_eeg(
     Raises
     ------
     DatasetError, AlignmentError, ConfigError
-        If the file cannot be read or cleaned, or holds none of the wanted channels.
+        If the file cannot be read or cleaned, holds none of the wanted channels, or is not in µV.
     """
     kept = wanted_channels(raw, channel_types)
+    check_amplitudes(raw, kept)
     needed = _needed(raw, kept, config)
 
     def read(picks: list[int], start: int = 0, stop: int | None = None) -> np.ndarray:

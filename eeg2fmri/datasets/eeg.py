@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,17 +13,19 @@ from typing import Any
 import numpy as np
 
 from eeg2fmri.datasets.brainvision import companions, header_text
-from eeg2fmri.datasets.channels import described_channels, named_type
+from eeg2fmri.datasets.channels import described_channels, few, named_type
 from eeg2fmri.datasets.continuity import Reader, began, boundaries, discontinuous, segments, timeline
 from eeg2fmri.datasets.eeglab import data_file
 from eeg2fmri.datasets.files import check_fetched, one_line
 from eeg2fmri.datasets.matlab import SAMPLING_RATE_HZ, open_matlab
 from eeg2fmri.datasets.recording import Recording
 from eeg2fmri.datasets.triggers import trigger_changes
+from eeg2fmri.datasets.units import ChannelUnit, Scales, check_units, file_units, is_other, scales, type_by_unit
 from eeg2fmri.errors import DatasetError
 
 TRIGGER_TYPES = ("trig", "stim")  # as channel tables call them
 BLOCK_VALUES = 4_000_000  # float64 values that MNE holds at a time: 32 MB
+SCALE_WARNINGS = r"(?i)\bunits?\b|scaling|physical|resolution"  # of MNE, which speaks of montages' units too
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,11 @@ class RawEeg:
     events: onset (s from the first sample) and description of every marker.
     gaps: (start, stop) samples within which there is no EEG.  breaks: samples at which an unknown time is
     missing, with the marker that says so.  began: time of day of the first sample, where the file has it.
-    notes: what the header says that is not so, e.g. the names of renamed files, and channels without description.
+    notes: what the header says that is not so, e.g. the names of renamed files, channels without description, and
+    how units were found.
     triggers: reads the rises of the trigger channels, as `events`; takes the names of channels that a table
     calls so.
+    units: by the file.  scales: by the file and its channel table.
     """
 
     path: Path
@@ -50,6 +56,8 @@ class RawEeg:
     began: datetime | None = None
     notes: tuple[str, ...] = ()
     triggers: Callable[[Sequence[str]], tuple[tuple[float, str], ...]] = field(default=lambda _: (), repr=False)
+    units: tuple[ChannelUnit, ...] = ()
+    scales: Scales = field(default_factory=lambda: Scales(np.empty(0), (), ()))
     _reader: Reader = field(default=lambda *_: np.empty(0), repr=False)
 
     def trigger_events(self) -> tuple[tuple[float, str], ...]:
@@ -71,10 +79,11 @@ class RawEeg:
         """
         stop = self.n_samples if stop is None else min(stop, self.n_samples)
         values = np.empty((len(picks), max(stop - start, 0)), np.float32)
+        factors = self.scales.factors[list(picks), None]
         block = max(1, BLOCK_VALUES // max(len(self.channels), 1))
         for first in range(start, stop, block):
             last = min(first + block, stop)
-            values[:, first - start : last - start] = self._reader(list(picks), first, last)
+            values[:, first - start : last - start] = self._reader(list(picks), first, last) * factors
         return values
 
 
@@ -105,24 +114,34 @@ def open_eeg_file(
     check_fetched(path)
     if path.suffix.lower() == ".mat":
         names, types, n_samples, reader = open_matlab(path)
-        opened = RawEeg(path, SAMPLING_RATE_HZ, n_samples, names, types, (), (), _reader=reader)
+        units = (ChannelUnit("", 1.0, "µV"),) * len(names)
+        opened = RawEeg(path, SAMPLING_RATE_HZ, n_samples, names, types, (), (), units=units, _reader=reader)
     else:
         opened = _open_mne(path, dict(known_types))
     if channels_path is None:
-        return opened
-    strict = channels_path.parent == path.parent
-    types, bads, notes = described_channels(opened.channels, channels_path, strict=strict)
-    return RawEeg(**{**vars(opened), "types": types, "bads": bads, "notes": (*opened.notes, *notes)})
+        found = scales(opened.channels, opened.types, opened.units, ("",) * len(opened.channels), "")
+        return replace(opened, scales=found, notes=(*opened.notes, *found.notes))
+    table = described_channels(opened.channels, channels_path, strict=channels_path.parent == path.parent)
+    found = scales(opened.channels, table.types, opened.units, table.units, channels_path.name)
+    notes = (*opened.notes, *table.notes, *found.notes)
+    return replace(opened, types=table.types, bads=table.bads, scales=found, notes=notes)
 
 
 def wanted_channels(raw: RawEeg, channel_types: tuple[str, ...]) -> list[int]:
-    """Indices of the channels of the wanted types, of which there must be one."""
+    """Indices of the channels of the wanted types, of which there must be one, each with a unit.
+
+    Raises
+    ------
+    DatasetError
+        If there is none, or the unit of one is not known.
+    """
     kept = [index for index, kind in enumerate(raw.types) if kind in channel_types]
     if not kept:
         raise DatasetError(
             f"{raw.path}: no channel of type {' or '.join(channel_types)} among {sorted(set(raw.types))}; "
-            f"set data.channel_types"
+            f"set data.channel_types, or fill in the column type of its channels.tsv"
         )
+    check_units(raw, kept)
     return kept
 
 
@@ -143,14 +162,18 @@ def _open_mne(path: Path, known_types: dict[int, str]) -> RawEeg:
     def placed(sample: float) -> float:
         return axis.place(sample) / rate
 
+    units = file_units(path, raw)
+    if other := [name for name, unit in zip(raw.ch_names, units, strict=True) if is_other(unit.stated)]:
+        notes = (*notes, f"the unit of {few(other)} is no voltage: not taken as EEG without a channel table")
+    kinds = [type_by_unit(kind, unit) for kind, unit in zip(raw.get_channel_types(), units, strict=True)]
     types = tuple(
         known_types.get(index) or named_type(name, kind)
-        for index, (name, kind) in enumerate(zip(raw.ch_names, raw.get_channel_types(), strict=True))
+        for index, (name, kind) in enumerate(zip(raw.ch_names, kinds, strict=True))
     )
 
     def reader(picks: list[int], start: int, stop: int) -> np.ndarray:
         try:
-            return np.asarray(raw.get_data(picks, start, stop, verbose="error")) * 1e6
+            return np.asarray(raw.get_data(picks, start, stop, verbose="error"))
         except Exception as err:
             raise _unreadable(path, err) from err
 
@@ -167,6 +190,7 @@ def _open_mne(path: Path, known_types: dict[int, str]) -> RawEeg:
         began=began(markers),
         notes=notes,
         triggers=lambda names: tuple((placed(sample), text) for sample, text in trigger_changes(raw, names)),
+        units=units,
         _reader=axis.filled(reader),
     )
 
@@ -198,13 +222,17 @@ def _mne_raw(path: Path) -> tuple[Any, tuple[str, ...], str]:
         if stale:
             notes = (f"it names {stale}, renamed since; {data.name} is read",)
     try:
-        raw = mne.io.read_raw(path, preload=False, verbose="error", **options)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            raw = mne.io.read_raw(path, preload=False, verbose="warning", **options)
     except Exception as err:  # MNE raises many kinds for a damaged file; all mean the same here
         raise _unreadable(path, err) from err
     if others := [name for name in raw.filenames if name and Path(name).resolve() != data.resolve()]:
         raise DatasetError(
             f"{path}: its samples lie in {others[0]}, which is no file of this recording; export it again"
         )
+    texts = dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)
+    notes += tuple(text for text in texts if re.search(SCALE_WARNINGS, text) and "montage" not in text)
     return raw, notes, markers
 
 

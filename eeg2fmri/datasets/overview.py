@@ -1,4 +1,4 @@
-"""What a dataset holds, from headers alone: one row a recording, one line a problem."""
+"""What a dataset holds, from headers and a few seconds of EEG: one row a recording, one line a problem."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 
 from eeg2fmri.config import DataConfig, DatasetConfig
 from eeg2fmri.datasets.alignment import align
+from eeg2fmri.datasets.amplitudes import check_amplitudes
 from eeg2fmri.datasets.bold import read_bold_header
 from eeg2fmri.datasets.channels import common_channels
 from eeg2fmri.datasets.confounds import framewise_displacement
-from eeg2fmri.datasets.eeg import open_eeg
+from eeg2fmri.datasets.eeg import open_eeg, wanted_channels
 from eeg2fmri.datasets.find import list_recordings
 from eeg2fmri.datasets.recording import Recording
 from eeg2fmri.datasets.usable import check_recording, usable_windows
@@ -75,7 +76,7 @@ class Overview:
 
 
 def survey(root: Path, config: DatasetConfig, data: DataConfig, *, strict: bool = False) -> Overview:
-    """Look at every recording of a dataset without reading signals.
+    """Look at every recording of a dataset: its headers, and eight seconds of EEG for their amplitude.
 
     Parameters
     ----------
@@ -129,6 +130,7 @@ def _row(recording: Recording, data: DataConfig, strict: bool) -> tuple[Row, tup
         known.update(found_by=found.how, runner_up=found.runner_up)
         problems += [(str(recording.eeg_path), warning) for warning in found.warnings]
         check_recording(raw, found, data)
+        check_amplitudes(raw, wanted_channels(raw, data.channel_types))
         known.update(status="usable")
         try:
             usable_windows(raw, recording, header, found, data)

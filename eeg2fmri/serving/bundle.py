@@ -16,12 +16,15 @@ from typing import Any
 import numpy as np
 
 from eeg2fmri.config import Config, parse
+from eeg2fmri.datasets import likely_mistake
 from eeg2fmri.errors import ModelError, RequestError
 from eeg2fmri.models.families import load_network, save_network
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.signals import BoldStatistics, EegStatistics, current_source_density, spectrogram
 
 FORMAT = 3
+# People differ by less than a factor of 10; a factor of 1000 between units stays outside on either side.
+LARGEST_RATIO = 30.0
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,8 @@ class Bundle:
         Raises
         ------
         RequestError
-            If channels are missing or named twice, the EEG is shorter than the context, or its sampling
-        rate too low.
+            If channels are missing or named twice, the EEG is shorter than the context, its sampling
+            rate too low, or its unit not µV (`check_scale`).
         """
         tr = float(self.signal["tr"])
         _, n_frequencies, context = self.window_shape
@@ -97,7 +100,32 @@ class Bundle:
             eeg, sampling_rate, tr,
             onset=onset, n_windows=n_windows, n_frequencies=n_frequencies, period=period, windows=with_eeg,
         )  # fmt: skip
+        self.check_scale("eeg", power)
         return np.lib.stride_tricks.sliding_window_view(power, context, axis=0)
+
+    def check_scale(self, field: str, magnitudes: np.ndarray) -> None:
+        """Refuse EEG that is `LARGEST_RATIO` times larger or smaller than what the model was trained on.
+
+        Compared are medians over channels (and windows) of the mean magnitude; what is constant does not count.
+
+        Parameters
+        ----------
+        field : of the request, for the message.
+        magnitudes : (n, C, F) or (n, C, F, T), in the unit of the training data.
+
+        Raises
+        ------
+        RequestError
+            If another unit was taken for µV.
+        """
+        each = magnitudes.mean(axis=tuple(range(2, magnitudes.ndim)), dtype=np.float64)
+        usual = float(np.median(self.model.eeg_statistics.mean.mean(axis=1)))
+        found = float(np.median(each[each > 0])) if each.any() else usual
+        if usual > 0 and not 1 / LARGEST_RATIO <= found / usual <= LARGEST_RATIO:
+            raise RequestError(
+                f"{field}: {found / usual:.1g} times the amplitude that the model was trained on; looks like "
+                f"{likely_mistake(usual / found)}; send clean EEG in µV"
+            )
 
     def _ordered(self, eeg: np.ndarray, channels: Sequence[str] | None) -> np.ndarray:
         wanted = list(self.signal["channels"])

@@ -104,6 +104,7 @@ def _windows(bundle: Bundle, request: Record) -> np.ndarray:
             raise RequestError(f"{name}: shape {values.shape}, expected {shape} or (n, {', '.join(map(str, shape))})")
         if (windows < 0).any():
             raise RequestError(f"{name}: negative values; spectral magnitudes are expected")
+        bundle.check_scale(name, windows)
         return windows
     if request.sampling_rate is None:
         raise RequestError("sampling_rate (Hz) is needed with raw EEG")

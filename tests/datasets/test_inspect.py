@@ -1,4 +1,4 @@
-"""`eeg2fmri inspect`: a table from headers alone, and one line for every problem."""
+"""`eeg2fmri inspect`: a table from headers and a few seconds of EEG, and one line for every problem."""
 
 import json
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from eeg2fmri import cli
+from eeg2fmri.datasets import RawEeg
 from tests.datasets.trees import (
     rename_in_header,
     write_bold,
@@ -74,15 +75,22 @@ def test_every_dataset_for_machines(write, name, expected, run, tmp_path):
 
 
 @pytest.mark.usefixtures("run")
-def test_signals_are_not_read(bids_root, monkeypatch):
+def test_of_signals_only_eight_seconds_are_read(bids_root, monkeypatch):
+    read, samples = RawEeg.read, []
+
+    def counted(raw, picks, start=0, stop=None):
+        samples.append(stop - start)
+        return read(raw, picks, start, stop)
+
     def fail(*_):
         raise AssertionError
 
-    monkeypatch.setattr("eeg2fmri.datasets.eeg.RawEeg.read", fail)
+    monkeypatch.setattr(RawEeg, "read", counted)
     monkeypatch.setattr("eeg2fmri.datasets.bold._decompress", fail)
     for path in bids_root.glob("sub-*/func/*.nii.gz"):
         path.write_bytes(path.read_bytes()[:2000])
     assert cli.main(["inspect", str(bids_root)]) == 0
+    assert samples == [100] * 8 * 3
 
 
 @pytest.mark.usefixtures("run")
@@ -104,7 +112,13 @@ def test_what_recordings_do_not_share(run, tmp_path):
     write_noddi(tmp_path, ("32", "43"))
     names = ("Fp1", "Cz", "Pz", "Oz", "ECG")
     header = tmp_path / "EEG2/43/export/43_rest.vhdr"
-    write_vhdr(header, np.zeros((5, 250 * 40)), 250, names, [(4 + 2.16 * v, "R128") for v in range(13)])
+    write_vhdr(
+        header,
+        np.random.default_rng(0).normal(0, 9, (5, 250 * 40)),
+        250,
+        names,
+        [(4 + 2.16 * v, "R128") for v in range(13)],
+    )
     write_bold(tmp_path / "fMRI/43/43_fmri_rest_with_cross.nii.gz", tr=2.16, sidecar=False, grid=(6, 4, 3))
     _, lines, _ = run("--dataset", "noddi")
     assert "not alike: grid: 5×4×3 in 1, 6×4×3 in 1" in lines

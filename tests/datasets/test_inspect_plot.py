@@ -82,7 +82,7 @@ def test_filters_choose_the_recording(plot):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (["--channel", "O1"], "--channel O1: sub-01_task-rest has no such channel; it has Fp1, Fp2, Cz, Oz, ECG"),
+        (["--channel", "O1"], "--channel O1: sub-01_task-rest has no such channel; it has Fp1, Fp2, Cz, Oz"),
         (["--volume", "4"], "--volume 4: sub-01_task-rest has volumes 5 to 21 with a context"),
         (["--volume", "22"], "--volume 22: sub-01_task-rest has volumes 5 to 21"),
         (["--subjects", "09"], "09"),

@@ -37,7 +37,7 @@ from tests.mlflow_store import use_tracking
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 GRID, TR, RATE = (12, 13, 8), 2.16, 125.0
-WINDOW = (17, 64, 10)  # 16 channels and the ECG, frequencies, context
+WINDOW = (16, 64, 10)  # channels, frequencies, context
 DEEP = {
     "family": "calhas2022",
     "latent": (3, 4, 5),
@@ -272,7 +272,7 @@ def bad(windows: np.ndarray, name: str) -> object:
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ("shape", "expected (17, 64, 10)"),
+        ("shape", "expected (16, 64, 10)"),
         ("nan", "1 NaN or infinite"),
         ("json nan", "NaN"),
         ("type", "windows"),

@@ -35,7 +35,7 @@ def make_bundle(family: str) -> Bundle:
         "grid": list(GRID),
         "affine": np.diag([2.0, 3.0, 4.0, 1.0]).tolist(),
     }
-    settings = DataConfig(context=CONTEXT).model_dump(mode="json")
+    settings = DataConfig(context=CONTEXT, channel_types=("eeg", "ecg")).model_dump(mode="json")
     return Bundle(model, signal, settings, {"data_digest": "abc", "subjects": ["sub-01", "sub-02", "sub-03"]})
 
 

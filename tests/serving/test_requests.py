@@ -55,7 +55,7 @@ class TestInputs:
         np.testing.assert_array_equal(volumes_of(reply), bundle.model.synthesise(windows[1:]))
 
     def test_integers_are_numbers(self, bundle):
-        record = {"windows": np.arange(np.prod(EEG_SHAPE)).reshape(EEG_SHAPE).tolist()}
+        record = {"windows": (1 + np.arange(np.prod(EEG_SHAPE)) % 7).reshape(EEG_SHAPE).tolist()}
         assert answer(bundle, record)["shape"] == [1, *GRID]
 
     @pytest.mark.parametrize("record", [lambda e: {"eeg": e.tolist()}, lambda e: {"eeg_npy": encode(e)}])
@@ -205,5 +205,27 @@ def test_what_the_faults_start_from_is_valid(bundles):
 
 
 def test_eeg_too_large_for_a_finite_volume_is_refused(bundles, windows):
+    windows[:, 0] *= np.float32(1e25)  # one channel, so the amplitude of most is right
     with pytest.raises(RequestError, match="no finite volume"):
-        answer(bundles["linear"], {"windows_npy": encode(windows * np.float32(1e25))})
+        answer(bundles["linear"], {"windows_npy": encode(windows)})
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (1e-6, "looks like volts read as µV: 1e6 too small; send clean EEG in µV"),
+        (1e-3, "looks like mV read as µV: 1e3 too small"),
+        (1e3, "looks like µV read as mV or nV as µV: 1e3 too large"),
+    ],
+)
+def test_eeg_in_another_unit_is_refused(bundles, windows, eeg, factor, words):
+    for record in ({"eeg_npy": encode(eeg * factor), "sampling_rate": SAMPLING_RATE},
+                   {"windows_npy": encode(windows * factor)}):  # fmt: skip
+        with pytest.raises(RequestError, match=f"(eeg|windows).* times the amplitude that .*{words}"):
+            answer(bundles["linear"], record)
+
+
+def test_a_loud_and_a_quiet_person_are_not_refused(bundles, windows, eeg):
+    for factor in (0.15, 6.0):
+        answer(bundles["linear"], {"eeg_npy": encode(eeg * factor), "sampling_rate": SAMPLING_RATE})
+        answer(bundles["linear"], {"windows_npy": encode(windows * factor)})

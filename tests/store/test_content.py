@@ -15,7 +15,7 @@ from eeg2fmri.store import Windows, build_store, open_store, split_subjects
 from tests.datasets.reading import load_recording
 from tests.store.files import NAMES
 
-NODDI = DataConfig(frequencies=5, grid=(4, 5, 3))
+NODDI = DataConfig(frequencies=5, grid=(4, 5, 3), channel_types=("eeg", "ecg"))
 
 
 def test_a_store_holds_what_the_signals_functions_give(build, bids_root, tiny_config):
@@ -210,6 +210,7 @@ def test_the_first_marker_is_time_zero_whatever_the_lead(write_recording, rng, t
     event, leads = 9, (0.0, 0.37, 1.93)
     for index, lead in enumerate(leads):
         eeg = rng.normal(0, 0.5, (5, round((lead + 11.4) * 100)))
+        eeg[[0, 1, 3, 4]] *= 40
         start = round((lead + event * 0.5) * 100)
         eeg[2, start : start + 50] += 80 * np.sin(2 * np.pi * 10 * np.arange(50) / 100)
         volumes = np.full((9, 8, 7, 22), 20.0, np.float32)

@@ -1,0 +1,246 @@
+"""Units of channels: stated by the file or its table, else refused; and amplitudes that no scalp EEG has.
+
+What MNE 1.13 gives of a file's numbers: of a unit that it knows, volts; of every other unit, the numbers as they
+are (BrainVision makes such channels ``misc``). So the headers of BrainVision, EDF and BDF are read here again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eeg2fmri.datasets.channels import few
+from eeg2fmri.errors import DatasetError
+
+if TYPE_CHECKING:
+    from eeg2fmri.datasets.eeg import RawEeg
+
+MICROVOLTS = {"V": 1e6, "mV": 1e3, "µV": 1.0, "nV": 1e-3}
+ELECTRIC = ("eeg", "ecg", "eog", "emg")
+# What stands before the V in characters that are not ASCII, or in ``?``, is a micro sign whose code page was lost: no
+# other prefix of a unit is written so.
+_VOLTAGES = {
+    "µV": r"(?i:u|µ|μ|micro)[ -]?(?i:v|volts?)|[^\x00-\x7f]{1,4}[vV]|\?V",
+    "mV": r"m[vV]|(?i:milli[ -]?(v|volts?))",
+    "nV": r"(?i:nv|nano[ -]?(v|volts?))",
+    "V": r"(?i:v|volts?)",
+}
+_USUAL = ("µV", "μV", "uV", "mV", "nV", "V")
+_UNSTATED = ("", "n/a", "na", "unknown", "none", "-", "?")
+# Other quantities that amplifiers write: temperature, conductance, breathing, force, acceleration, pulse, pressure.
+_OTHERS = (
+    "c",
+    "°c",
+    "degc",
+    "k",
+    "s",
+    "µs",
+    "us",
+    "ms",
+    "aru",
+    "n",
+    "g",
+    "m/s",
+    "bpm",
+    "hz",
+    "%",
+    "mmhg",
+    "kpa",
+    "boolean",
+)
+
+
+@dataclass(frozen=True)
+class ChannelUnit:
+    """What a file says of the unit of one channel.
+
+    stated: as the file writes it, or empty.  reader: what the reader multiplies the file's numbers by.
+    default: unit that the format's documentation gives to a channel without one, or empty.
+    fixed: the format knows no other unit, so a table that says another does not speak of this file's numbers.
+    fault: why no unit helps, or empty.
+    """
+
+    stated: str
+    reader: float
+    default: str = ""
+    fault: str = ""
+    fixed: bool = False
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Of each channel: µV per number of the reader, and why it cannot be used, or empty. notes: lines.
+
+    A channel that is not judged is read in the numbers of its file.
+    """
+
+    factors: np.ndarray
+    faults: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def voltage(text: str) -> str:
+    """The key of `MICROVOLTS` that a unit as written means, or empty."""
+    text = text.strip(" \0")
+    return next((unit for unit, pattern in _VOLTAGES.items() if re.fullmatch(pattern, text)), "")
+
+
+def _is_unstated(text: str) -> bool:
+    return text.strip().lower() in _UNSTATED
+
+
+def is_other(text: str) -> bool:
+    """Whether a unit is that of another quantity than a voltage."""
+    return text.strip().lower() in _OTHERS
+
+
+def _is_number(text: str) -> bool:
+    return bool(re.fullmatch(r"[\d.eE+-]*\d", text))
+
+
+def file_units(path: Path, raw: Any) -> tuple[ChannelUnit, ...]:
+    """Units of the channels of an MNE recording.
+
+    BrainVision's format gives µV to a channel without unit and EEGLAB's documentation to every channel; FIF holds
+    volts; EDF and BDF have no default.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".vhdr":
+        texts = _brainvision_units(path)
+        return tuple(
+            ChannelUnit(
+                text := texts.get(row, ""),
+                float(channel["range"]),
+                "µV",
+                f"its resolution in the header has a decimal comma (…,{text},…); write a point"
+                if _is_number(text)
+                else "",
+            )
+            for row, channel in enumerate(raw.info["chs"])
+        )
+    if suffix in (".edf", ".bdf"):
+        fields, kept = _edf_units(path), raw._raw_extras[0]  # of all channels, and what MNE makes of those it keeps
+        gains = zip(kept["sel"], kept["units"], strict=True)
+        return tuple(ChannelUnit(fields[row][0], float(gain), "", fields[row][1]) for row, gain in gains)
+    if suffix == ".set":
+        return (ChannelUnit("", 1e-6, "µV"),) * len(raw.ch_names)
+    return tuple(ChannelUnit("V" if kind in ELECTRIC else "", 1.0, fixed=True) for kind in raw.get_channel_types())
+
+
+def type_by_unit(kind: str, unit: ChannelUnit) -> str:
+    """Type of a channel whose format has no types: MNE's `kind` comes from the units that it knows, if at all."""
+    if kind == "eeg" and is_other(unit.stated):
+        return "misc"
+    return "eeg" if kind == "misc" and not (is_other(unit.stated) or _is_unstated(unit.stated)) else kind
+
+
+def scales(
+    names: Sequence[str], types: Sequence[str], units: Sequence[ChannelUnit], table: Sequence[str], table_name: str
+) -> Scales:
+    """Bring the units of file and table together.
+
+    Parameters
+    ----------
+    names, types, units : of the channels; types in lower case. Only EEG, ECG, EOG and EMG are judged.
+    table : the units by a channel table, empty where it says nothing.
+    table_name : of that table, for messages.
+    """
+    factors, faults = np.array([1 / unit.reader for unit in units]), [""] * len(names)
+    remarks: dict[str, list[str]] = {}
+    for row, (kind, unit, said) in enumerate(zip(types, units, table, strict=True)):
+        if kind not in ELECTRIC:
+            continue
+        found, faults[row] = _one_unit(unit, said, table_name)
+        if faults[row]:
+            continue
+        factors[row] = MICROVOLTS[found] / unit.reader
+        if unit.fixed and voltage(said) not in ("", found):
+            remarks.setdefault(f"{table_name} says {said}; the format of the file holds {found}", []).append(names[row])
+        if remark := _remark(unit, found, table_name):
+            remarks.setdefault(remark, []).append(names[row])
+    return Scales(factors, tuple(faults), tuple(f"{few(rows)}: {remark}" for remark, rows in remarks.items()))
+
+
+def _one_unit(unit: ChannelUnit, said: str, table_name: str) -> tuple[str, str]:
+    """The unit of a channel, or why there is none."""
+    stated, told = voltage(unit.stated), voltage(said)
+    if unit.fault:
+        return "", unit.fault
+    if is_other(unit.stated) or is_other(said):
+        text, where = (unit.stated, "the file") if is_other(unit.stated) else (said, table_name)
+        return "", f"the unit is {text.strip()} by {where}, which is no voltage; give another type in channels.tsv"
+    if stated and told and stated != told and not unit.fixed:
+        factor = f"{max(MICROVOLTS[stated] / MICROVOLTS[told], MICROVOLTS[told] / MICROVOLTS[stated]):.0e}"
+        return "", (
+            f"the unit is {stated} by the file and {told} by {table_name}, a factor of {factor.replace('e+0', 'e')}; "
+            f"correct the wrong one"
+        )
+    if stated or told:
+        return stated or told, ""
+    if _is_unstated(unit.stated) and _is_unstated(said) and unit.default:
+        return unit.default, ""
+    text = said if _is_unstated(unit.stated) else unit.stated
+    problem = "no unit is stated" if _is_unstated(text) else f"the unit {text.strip()!r} is not known"
+    return "", f"{problem}; write it (uV, mV, V or nV) into the column units of channels.tsv"
+
+
+def _remark(unit: ChannelUnit, found: str, table_name: str) -> str:
+    """How a unit was found where a user should know; empty for what every reader would do."""
+    text = unit.stated.strip()
+    if voltage(text):
+        return "" if text in _USUAL else f"the unit {text!r} of the file is read as {found}"
+    return "" if found == unit.default else f"the unit is {found} by {table_name}"
+
+
+def check_units(raw: RawEeg, picks: Sequence[int]) -> None:
+    """Refuse channels without a usable unit.
+
+    Raises
+    ------
+    DatasetError
+        If one of `picks` has none; its line names the channels with the same fault.
+    """
+    for pick in picks:
+        if fault := raw.scales.faults[pick]:
+            alike = [raw.channels[row] for row in picks if raw.scales.faults[row] == fault]
+            raise DatasetError(f"{raw.path}: {few(alike)}: {fault}")
+
+
+def _brainvision_units(path: Path) -> dict[int, str]:
+    """Units by the header of a BrainVision recording, by the index of the channel; blank ones are left out."""
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:  # of an old export
+        text = content.decode("latin-1")
+    entries = text.lower().find("[channel infos]")
+    section = re.split(r"(?m)^\s*\[", text[entries + 1 :])[0]
+    units = {}
+    for match in re.finditer(r"(?mi)^\s*ch(\d+)\s*=(.*)$", section):
+        fields = match[2].split(",")
+        if len(fields) > 3 and fields[3].strip():
+            units[int(match[1]) - 1] = fields[3].strip()
+    return units
+
+
+def _edf_units(path: Path) -> list[tuple[str, str]]:
+    """Physical dimension of every signal of an EDF or BDF file, and what is wrong with its range.
+
+    Kemp et al. 1992, Electroencephalogr. Clin. Neurophysiol. 82:391: the header holds 256 bytes, then field by
+    field for all signals: label (16 bytes), transducer (80), dimension, physical and digital limits (8 each).
+    """
+    with path.open("rb") as file:
+        count = int(file.read(256)[252:])
+        file.seek(96 * count, 1)
+        columns = [[file.read(8).decode("latin-1").strip(" \0") for _ in range(count)] for _ in range(5)]
+    found = []
+    for unit, *limits in zip(*columns, strict=True):
+        empty = limits[0] == limits[1] or limits[2] == limits[3]
+        fault = f"its range in the header is empty ({' to '.join(limits[:2])}, digital {' to '.join(limits[2:])})"
+        found.append((unit, f"{fault}; export the file again" if empty else ""))
+    return found
