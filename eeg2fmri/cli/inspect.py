@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from eeg2fmri.store.prepare import Prepared
 
 logger = logging.getLogger(__name__)
-COLUMNS = ("recording", "status", "channels", "Hz", "EEG s", "TR s", "volumes", "grid", "alignment", "BOLD starts")
+COLUMNS = (
+    "recording", "status", "channels", "Hz", "EEG s", "TR s", "volumes", "grid", "stored", "alignment", "BOLD starts"
+)  # fmt: skip
 
 
 def inspect(root: Path, config: DatasetConfig, *, as_json: bool, allow_failures: bool) -> None:
@@ -144,7 +146,16 @@ def _cells(row: dict) -> list[str]:
     numbers = [_number(row[key]) for key in ("sampling_rate", "eeg_seconds", "tr", "volumes")]
     channels = " ".join(f"{count} {kind}" for kind, count in kinds.items())
     clock = "" if start is None else f"{start:g} s"
-    return [row["recording"], row["status"], channels, *numbers, grid, row["alignment"] or "", clock]
+    return [
+        row["recording"],
+        row["status"],
+        channels,
+        *numbers,
+        grid,
+        row["orientation"] or "",
+        row["alignment"] or "",
+        clock,
+    ]
 
 
 def _number(value: float | None) -> str:

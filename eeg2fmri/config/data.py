@@ -78,7 +78,8 @@ class DatasetConfig(Section):
     ``auto`` is what the layout says (raw, for most). Volume markers that span fewer volumes than the
     BOLD file cannot say which end they miss: `missing_markers` is ``end`` where it is known that the
     first ones are there, ``start`` where the last ones are: of all recordings, or by their names, e.g.
-    ``{all: end, sub-03_task-rest: start}``.
+    ``{all: end, sub-03_task-rest: start}``. `orientation` is how the voxels of images are stored whose header
+    does not say, e.g. ``LAS``.
     """
 
     name: Annotated[str, Field(min_length=1)] = "bids"
@@ -91,13 +92,24 @@ class DatasetConfig(Section):
     alignment: Literal["auto", "markers", "start-time", "events", "xp", "scanner", "file-start"] = "auto"
     volume_marker: Annotated[str, Field(min_length=1)] = "R128"
     missing_markers: Annotated[dict[str, MissingEnd], BeforeValidator(_of_all)] = Field(default_factory=dict)
+    orientation: str | None = None
+
+    @field_validator("orientation")
+    @classmethod
+    def _names_three_axes(cls, value: str | None) -> str | None:
+        plain = "" if value is None else value.translate(str.maketrans("LPI", "RAS"))
+        if value is not None and sorted(plain) != sorted("RAS"):
+            raise ValueError("must name three axes by where they lead, e.g. RAS or LAS")
+        return value
 
 
 class DataConfig(Section):
-    """How a recording becomes a spectrogram and volumes (the reference's settings by default).
+    """How a recording becomes a spectrogram and volumes.
 
     The EEG window is one TR. `frequencies` bins after DC are kept; the context of volume v is the
     `context` windows before it; the first `bold_shift` volumes are dropped on both modalities.
+    Volumes keep their own grid, or are brought to `grid` over the same field of view by `regrid`: ``linear``
+    interpolation, or the reference's ``dct``, which rings at edges.
     `current_source_density` makes the spectrogram of the EEG's surface Laplacian (mV/m²), which tells
     neighbouring sources apart better than potentials do.
     """
@@ -105,7 +117,8 @@ class DataConfig(Section):
     frequencies: Positive = 134
     context: Positive = 10
     bold_shift: Annotated[int, Field(ge=0)] = 3
-    grid: Triple = (64, 64, 30)
+    grid: Triple | None = None
+    regrid: Literal["linear", "dct"] = "linear"
     iqr: bool = False
     channel_types: tuple[str, ...] = ("eeg", "ecg")
     cleaning: CleaningConfig = CleaningConfig()

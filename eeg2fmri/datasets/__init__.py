@@ -2,12 +2,13 @@
 
 from eeg2fmri.datasets.adapter import Adapter, Source
 from eeg2fmri.datasets.alignment import Alignment, align, volume_markers, volume_onsets
-from eeg2fmri.datasets.bold import Bold, BoldHeader, load_bold, read_bold_header
+from eeg2fmri.datasets.bold import Bold, BoldHeader, load_bold, load_mask, read_bold_header
 from eeg2fmri.datasets.channels import common_channels
 from eeg2fmri.datasets.cleaned import read_clean_eeg
 from eeg2fmri.datasets.eeg import Eeg, RawEeg, load_eeg, open_eeg, open_eeg_file, read_eeg
 from eeg2fmri.datasets.files import check_fetched
 from eeg2fmri.datasets.find import find_recordings, list_recordings
+from eeg2fmri.datasets.orientation import voxel_sizes
 from eeg2fmri.datasets.overview import Overview, survey
 from eeg2fmri.datasets.recording import VOLUME_MARKER, Recording, Skipped
 
@@ -30,6 +31,7 @@ __all__ = [
     "list_recordings",
     "load_bold",
     "load_eeg",
+    "load_mask",
     "open_eeg",
     "open_eeg_file",
     "read_bold_header",
@@ -38,4 +40,5 @@ __all__ = [
     "survey",
     "volume_markers",
     "volume_onsets",
+    "voxel_sizes",
 ]

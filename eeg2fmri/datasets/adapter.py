@@ -116,6 +116,7 @@ def _recording(eeg: Source, bold: Source, config: DatasetConfig) -> Recording:
     fields: dict[str, Any] = {
         "missing_markers": config.missing_markers.get(eeg.name, config.missing_markers.get("all", "refuse")),
         "volume_marker": config.volume_marker,
+        "orientation": config.orientation,
         **eeg.details,
         **bold.details,
         **chosen,

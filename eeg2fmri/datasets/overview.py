@@ -14,6 +14,7 @@ from eeg2fmri.datasets.bold import read_bold_header
 from eeg2fmri.datasets.channels import common_channels
 from eeg2fmri.datasets.eeg import open_eeg
 from eeg2fmri.datasets.find import list_recordings
+from eeg2fmri.datasets.orientation import voxel_sizes
 from eeg2fmri.datasets.recording import Recording
 from eeg2fmri.errors import DatasetError
 
@@ -23,6 +24,7 @@ class Row:
     """One recording. status: ``usable``, ``failed``, or why there is no pair; the rest where it is known.
 
     channels: number of channels by type.  sampling_rate: Hz.  tr: s.  bold_start: s of the EEG.
+    grid, voxel_mm: of the volumes in RAS+.  orientation: as they are stored, e.g. ``LAS``.
     """
 
     recording: str
@@ -34,6 +36,8 @@ class Row:
     tr: float | None = None
     volumes: int | None = None
     grid: tuple[int, int, int] | None = None
+    voxel_mm: tuple[float, ...] | None = None
+    orientation: str | None = None
     space: str | None = None
     alignment: str | None = None
     bold_start: float | None = None
@@ -108,7 +112,9 @@ def _row(recording: Recording) -> tuple[Row, tuple[str, ...], list[tuple[str, st
         known.update(eeg_seconds=round(raw.n_samples / raw.sampling_rate, 3))
         problems += [(str(recording.eeg_path), note) for note in raw.notes]
         header = read_bold_header(recording)
-        known.update(tr=header.tr, volumes=header.n_volumes, grid=header.grid)
+        known.update(tr=header.tr, volumes=header.n_volumes, grid=header.grid, orientation=header.orientation)
+        known.update(voxel_mm=tuple(round(float(size), 2) for size in voxel_sizes(header.affine)))
+        problems += [(str(recording.bold_path), note) for note in header.notes]
         found = align(raw, recording, header.tr, header.n_volumes)
         known.update(alignment=found.source, bold_start=round(found.onset / raw.sampling_rate, 6))
         known.update(markers_missing=found.markers_missing, status="usable")
@@ -121,7 +127,7 @@ def _row(recording: Recording) -> tuple[Row, tuple[str, ...], list[tuple[str, st
 def _differ(rows: list[Row], channels: list[tuple[str, tuple[str, ...]]]) -> Iterable[str]:
     """Lines on what a store cannot mix, and on channels that some recordings lack."""
     usable = [row for row in rows if row.status == "usable"]
-    for name, unit in (("tr", " s"), ("sampling_rate", " Hz"), ("grid", ""), ("space", "")):
+    for name, unit in (("tr", " s"), ("sampling_rate", " Hz"), ("grid", ""), ("voxel_mm", " mm"), ("space", "")):
         counts = Counter(_shown(getattr(row, name)) + unit for row in usable)
         if len(counts) > 1:
             yield f"{name}: " + ", ".join(f"{value} in {count}" for value, count in counts.most_common())

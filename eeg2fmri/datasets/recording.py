@@ -37,6 +37,7 @@ class Recording:
     volume_marker: description of the marker that the scanner writes at each volume.
     channel_types: (index, type) of channels whose type only the dataset's documentation gives.
     tr: seconds between volumes where the documentation gives it and no sidecar does.
+    orientation: how voxels are stored where a header does not say, e.g. ``LAS``.
     """
 
     subject: str
@@ -58,6 +59,7 @@ class Recording:
     volume_marker: str = VOLUME_MARKER
     channel_types: tuple[tuple[int, str], ...] = ()
     tr: float | None = None
+    orientation: str | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -81,6 +83,7 @@ class Recording:
             "volume_marker": self.volume_marker,
             "channel_types": [list(pair) for pair in self.channel_types],
             "tr": self.tr,
+            "orientation": self.orientation,
             "space": self.space,
         }
 

@@ -21,7 +21,7 @@ from eeg2fmri.models.families import load_network, save_network
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.signals import BoldStatistics, EegStatistics, current_source_density, spectrogram
 
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 A store is a Zarr v3 group with one child group per recording, on a local disk or any fsspec URL:
     spectrogram  (volumes - 1, channels, frequencies) float32, µV (mV/m² of a surface Laplacian)
-    volumes      (volumes, x, y, z), scanner intensity, one chunk per volume, eight in a file; whole numbers
-                 where the BOLD file has them on this grid, else float32
+    volumes      (volumes, x, y, z) in the closest RAS+, scanner intensity, one chunk per volume, eight in a file;
+                 whole numbers where the BOLD file has them on this grid, else float32
     mask, voxel_mean, voxel_sd   (x, y, z)
     global_signal  (volumes,) float32, mean intensity in the mask
     marker_intervals, spectrum_*  for quality control, where the recording gives them
@@ -31,7 +31,7 @@ from eeg2fmri.errors import StoreError
 from eeg2fmri.signals import BoldStatistics
 from eeg2fmri.store.location import Location
 
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class Store:
     """A finished store.
 
     digest: sha256 of the settings, the code and every source file.  settings: those that made it.
-    signal: what all recordings share (TR, channels, frequencies, grid, space), and the sampling
+    signal: what all recordings share (TR, channels, frequencies, grid, voxel_mm, space), and the sampling
     rate and affine of the first.
     """
 
