@@ -95,7 +95,7 @@ def _write_nifti(out: Path, volumes: np.ndarray, signal: Mapping[str, Any]) -> N
     """Write (volumes, x, y, z) as a 4-D image, whole or not at all."""
     import nibabel
 
-    affine, space = np.asarray(signal["affine"]), "mni" if signal["space"].startswith("MNI") else "scanner"
+    affine, space = np.asarray(signal["affine"]), "mni" if str(signal.get("space")).startswith("MNI") else "scanner"
     image: Any = nibabel.Nifti1Image(np.moveaxis(volumes, 0, 3), affine)
     image.set_sform(affine, space)
     image.set_qform(affine, space)

@@ -71,6 +71,8 @@ def test_header_and_sidecar(bundles, write, out):
     np.testing.assert_array_equal(image.affine, np.diag([2, 3, 4, 1]))
     assert image.header.get_zooms() == pytest.approx((2, 3, 4, TR))
     assert image.header.get_xyzt_units() == ("mm", "sec")
+    assert image.header["sform_code"] == image.header["qform_code"] == 1
+    assert (image.get_fdata()[~bundles["linear"].model.bold_statistics.mask] == 0).all()
     assert image.get_data_dtype() == np.float32
     assert b"eeg2fmri" in bytes(image.header["descrip"])
     sidecar = json.loads((out.parent / "bold.json").read_text())
