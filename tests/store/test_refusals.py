@@ -7,8 +7,9 @@ import nibabel
 import numpy as np
 import pytest
 
+from eeg2fmri.datasets import find_recordings
 from eeg2fmri.errors import DatasetError, StoreError
-from eeg2fmri.store import open_store, write
+from eeg2fmri.store import build_store, open_store, write
 from tests.store.files import NAMES, tree
 
 
