@@ -114,7 +114,7 @@ def load_mask(path: Path, bold: Bold, assumed: str | None = None) -> np.ndarray:
         values = read_volumes(path, image)
     except Exception as err:
         raise _unreadable(path, err) from err
-    return to_ras(values.reshape((1, *shape[:3]), order="F"), place)[0].astype(np.float32)
+    return to_ras(values, place)[0].astype(np.float32)
 
 
 def repetition_time(

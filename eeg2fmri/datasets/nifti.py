@@ -90,7 +90,7 @@ def read_volumes(path: Path, header: Any) -> np.ndarray:
         flat += np.float32(intercept)
     elif flat.dtype not in KEPT_TYPES:
         flat = flat.astype(np.float32)
-    return np.moveaxis(flat.reshape(shape, order="F"), -1, 0)
+    return np.moveaxis(flat.reshape((*shape[:3], -1), order="F"), -1, 0)
 
 
 def compressed(path: Path) -> bool:
