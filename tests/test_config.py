@@ -9,7 +9,6 @@ PUBLISHED = {
     "frequencies": 134,
     "context": 10,
     "bold_shift": 3,
-    "grid": (64, 64, 30),
     "iqr": False,
     "eeg": {"kernels": ((7, 37, 2), (7, 7, 2)), "strides": ((3, 5, 1), (2, 2, 1)), "pool": (2, 2, 1)},
     "fmri": {
@@ -203,7 +202,7 @@ def test_flatten_gives_dotted_keys_and_keeps_lists():
 def test_flatten_resolves_every_default():
     flat = flatten(Config())
     assert flat["data.frequencies"] == 134
-    assert flat["data.grid"] == [64, 64, 30]
+    assert flat["data.grid"] is None
     assert flat["run.gpu_memory_limit"] is None
     assert flatten(Calhas2022Config())["training.learning_rate"] == 0.002980911194116198
 

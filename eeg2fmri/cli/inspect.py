@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DatasetError, IncompleteError, nearest
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from eeg2fmri.store.prepare import Prepared
 
 logger = logging.getLogger(__name__)
-COLUMNS = ("recording", "status", "channels", "Hz", "EEG s", "TR s", "volumes", "grid", "clock", "BOLD starts")
+COLUMNS = (
+    "recording", "status", "channels", "Hz", "EEG s", "TR s", "volumes", "grid", "stored", "clock", "BOLD starts"
+)  # fmt: skip
 
 
 def inspect(root: Path, config: Config, *, as_json: bool, allow_failures: bool, strict: bool) -> None:
@@ -144,10 +146,10 @@ def _cells(row: dict) -> list[str]:
     numbers = [_number(row[key]) for key in ("sampling_rate", "eeg_seconds", "tr", "volumes")]
     channels = " ".join(f"{count} {kind}" for kind, count in kinds.items())
     start_s = "" if start is None else f"{start:g} s"
-    return [row["recording"], row["status"], channels, *numbers, grid, _clock(row), start_s]
+    return [row["recording"], row["status"], channels, *numbers, grid, row["orientation"] or "", _clock(row), start_s]
 
 
-def _clock(row: dict) -> str:
+def _clock(row: dict[str, Any]) -> str:
     """The common clock: a marker with its count, how it was found, and what came next."""
     text = row["alignment"] or ""
     if row["markers_found"]:

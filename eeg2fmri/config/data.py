@@ -92,7 +92,8 @@ class DatasetConfig(Section):
     the BOLD file cannot say which end they miss: `missing_markers` is ``end`` where it is known that the
     first ones are there, ``start`` where the last ones are: of all recordings, or by their names, e.g.
     ``{all: end, sub-03_task-rest: start}``. `surplus_markers`, likewise, says where markers without a
-    volume in the file lie: ``start`` for dummy volumes, ``end``.
+    volume in the file lie: ``start`` for dummy volumes, ``end``. `orientation` is how the voxels of images
+    are stored whose header does not say, e.g. ``LAS``.
 
     `entities` chooses by any other BIDS entity, e.g. ``{acq: std, dir: AP}``. `task_alias` pairs tasks of
     different names, EEG: BOLD. `part` is that of the BOLD files. Several echoes of one run are refused;
@@ -114,6 +115,15 @@ class DatasetConfig(Section):
     volume_marker: Label = "auto"
     missing_markers: ByRecording = Field(default_factory=dict)
     surplus_markers: ByRecording = Field(default_factory=dict)
+    orientation: str | None = None
+
+    @field_validator("orientation")
+    @classmethod
+    def _names_three_axes(cls, value: str | None) -> str | None:
+        plain = "" if value is None else value.translate(str.maketrans("LPI", "RAS"))
+        if value is not None and sorted(plain) != sorted("RAS"):
+            raise ValueError("must name three axes by where they lead, e.g. RAS or LAS")
+        return value
 
     @field_validator("entities")
     @classmethod
@@ -127,10 +137,12 @@ class DatasetConfig(Section):
 
 
 class DataConfig(Section):
-    """How a recording becomes a spectrogram and volumes (the reference's settings by default).
+    """How a recording becomes a spectrogram and volumes.
 
     The EEG window is one TR. `frequencies` bins after DC are kept; the context of volume v is the
     `context` windows before it; the first `bold_shift` volumes are dropped on both modalities.
+    Volumes keep their own grid, or are brought to `grid` over the same field of view by `regrid`: ``linear``
+    interpolation, or the reference's ``dct``, which rings at edges.
     `current_source_density` makes the spectrogram of the EEG's surface Laplacian (mV/m²), which tells
     neighbouring sources apart better than potentials do. `channel_types` are those that a model sees: an ECG
     predicts BOLD by the heart alone, so it must be asked for by name.
@@ -139,7 +151,8 @@ class DataConfig(Section):
     frequencies: Positive = 134
     context: Positive = 10
     bold_shift: Annotated[int, Field(ge=0)] = 3
-    grid: Triple = (64, 64, 30)
+    grid: Triple | None = None
+    regrid: Literal["linear", "dct"] = "linear"
     iqr: bool = False
     channel_types: tuple[str, ...] = ("eeg",)
     cleaning: CleaningConfig = CleaningConfig()

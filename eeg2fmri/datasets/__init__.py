@@ -3,7 +3,7 @@
 from eeg2fmri.datasets.adapter import Adapter, Source
 from eeg2fmri.datasets.alignment import align, check_breaks, covered
 from eeg2fmri.datasets.amplitudes import likely_mistake
-from eeg2fmri.datasets.bold import Bold, BoldHeader, load_bold, read_bold_header
+from eeg2fmri.datasets.bold import Bold, BoldHeader, load_bold, load_mask, read_bold_header
 from eeg2fmri.datasets.channels import common_channels
 from eeg2fmri.datasets.cleaned import read_clean_eeg
 from eeg2fmri.datasets.clock import Alignment
@@ -11,6 +11,7 @@ from eeg2fmri.datasets.confounds import framewise_displacement
 from eeg2fmri.datasets.eeg import RawEeg, open_eeg, open_eeg_file
 from eeg2fmri.datasets.files import check_fetched
 from eeg2fmri.datasets.find import find_recordings, list_recordings
+from eeg2fmri.datasets.orientation import voxel_sizes
 from eeg2fmri.datasets.overview import Overview, survey
 from eeg2fmri.datasets.recording import AUTO, Recording, Skipped
 from eeg2fmri.datasets.scanner import first_volume_marker
@@ -38,10 +39,12 @@ __all__ = [
     "likely_mistake",
     "list_recordings",
     "load_bold",
+    "load_mask",
     "open_eeg",
     "open_eeg_file",
     "read_bold_header",
     "read_clean_eeg",
     "survey",
     "usable_windows",
+    "voxel_sizes",
 ]

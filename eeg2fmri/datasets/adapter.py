@@ -90,6 +90,7 @@ def _recording(eeg: Source, run: Run, config: DatasetConfig) -> Recording:
         "missing_markers": config.missing_markers.get(eeg.name, config.missing_markers.get("all", "refuse")),
         "surplus_markers": config.surplus_markers.get(eeg.name, config.surplus_markers.get("all", "refuse")),
         "volume_marker": config.volume_marker,
+        "orientation": config.orientation,
         **eeg.details,
         **bold.details,
         "echoes": tuple(Echo(s.path, s.details.get("sidecars", ())) for s in run.sources) if run.sources[1:] else (),

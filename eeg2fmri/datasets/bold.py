@@ -1,49 +1,54 @@
-"""BOLD of a recording: its header alone, or its volumes, decompressed once."""
+"""BOLD of a recording: its header alone, or its volumes, decompressed once and brought to RAS+."""
 
 from __future__ import annotations
 
-import gzip
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from isal import isal_zlib
 
 from eeg2fmri.datasets.echoes import combined, combined_header
 from eeg2fmri.datasets.files import check_fetched, one_line, read_merged
+from eeg2fmri.datasets.nifti import check_whole, read_header, read_volumes, shape_of
+from eeg2fmri.datasets.orientation import Placement, placement, to_ras
 from eeg2fmri.datasets.recording import Recording
 from eeg2fmri.errors import DatasetError
 
 TR_TOLERANCE_S = 1e-3
-KEPT_TYPES = tuple(np.dtype(name) for name in ("uint8", "int16", "uint16", "float32"))  # in the machine's byte order
-GZIP = 31  # zlib's window size for a gzip header and checksum
-CHUNK_BYTES = 1 << 18
-HEADER_BYTES = 540  # of NIfTI-2; NIfTI-1 has 348
+SAME_PLACE = 0.1  # of a voxel, between a mask and its volumes
+LONGEST_TR_S = 100.0  # a longer one was written in milliseconds
 
 
 @dataclass(frozen=True)
 class Bold:
-    """BOLD of one recording: (volumes, x, y, z) intensity, TR in seconds, affine in mm.
+    """BOLD of one recording in the closest RAS+: (volumes, x, y, z) intensity, TR in seconds, affine in mm.
 
     volumes: float32, or integers as in a file without scaling; a view on the file's bytes where
-    nothing had to be converted.
+    nothing had to be converted.  orientation: as stored, e.g. ``LAS``.  notes: what was not read as written.
     """
 
     volumes: np.ndarray
     tr: float
     affine: np.ndarray
+    orientation: str = "RAS"
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class BoldHeader:
-    """What the header of a BOLD file says: (x, y, z), volumes, TR in seconds, affine in mm."""
+    """What the header of a BOLD file says: (x, y, z), volumes, TR in seconds, affine in mm; grid and affine in RAS+.
+
+    orientation: as stored, e.g. ``LAS``.  notes: what was not read as written.
+    """
 
     grid: tuple[int, int, int]
     n_volumes: int
     tr: float
     affine: np.ndarray
+    orientation: str
+    notes: tuple[str, ...]
 
 
 def load_bold(recording: Recording) -> Bold:
@@ -52,53 +57,86 @@ def load_bold(recording: Recording) -> Bold:
     Raises
     ------
     DatasetError
-        If the file cannot be read to its end, is not 4-D, holds NaN, has no TR, or its header's
-        TR and the sidecar's disagree by more than 1 ms.
+        If the file cannot be read to its end, is not 4-D, holds NaN or volumes of zeros, has no TR, no
+        orientation or two, or its header's TR and the sidecar's disagree by more than 1 ms.
     """
     if recording.echoes:
         read_bold_header(recording)
         return combined(recording, load_bold)
     path = recording.bold_path
-    check_fetched(path)
+    image = _open(path)
+    header, place = _checked(recording, image)
     try:
-        image = _read_header(path)
-        content = _decompress(path, _size(image)) if _compressed(path) else np.memmap(path, mode="r")
-        volumes = _volumes(content, image)
+        volumes = to_ras(read_volumes(path, image), place)
     except Exception as err:  # nibabel, gzip and zlib each raise their own for a damaged file
         raise _unreadable(path, err) from err
-    header = _checked(recording, image)
     if volumes.dtype.kind == "f" and not all(np.isfinite(volume).all() for volume in volumes):
         raise DatasetError(f"{path}: NaN or infinite voxels; mask or repair the volumes first")
-    return Bold(volumes, header.tr, header.affine)
+    if empty := [index for index, volume in enumerate(volumes) if not volume.any()]:
+        raise DatasetError(
+            f"{path}: {len(empty)} of {len(volumes)} volumes hold nothing but 0, the first is number {empty[0]} "
+            f"(from 0); fetch it again or cut them off"
+        )
+    return Bold(volumes, header.tr, header.affine, header.orientation, header.notes)
 
 
 def read_bold_header(recording: Recording) -> BoldHeader:
-    """Read the header of a BOLD file and its sidecars, no volumes; refuses what `load_bold` refuses of them."""
+    """Read the header of a BOLD file and its sidecars, no volumes; refuses what `load_bold` refuses of them.
+
+    A file that ends before its volumes do is refused too.
+    """
     if recording.echoes:
         return combined_header(recording, read_bold_header)
     path = recording.bold_path
-    check_fetched(path)
+    image = _open(path)
+    header, _ = _checked(recording, image)
     try:
-        image = _read_header(path)
+        check_whole(path, image)
     except Exception as err:
         raise _unreadable(path, err) from err
-    return _checked(recording, image)
+    return header
 
 
-def repetition_time(path: Path, header: Any, sidecar: dict[str, Any], documented: float | None = None) -> float:
-    """TR in seconds, from the sidecar or the dataset's documentation, and the header, which must agree.
+def load_mask(path: Path, bold: Bold, assumed: str | None = None) -> np.ndarray:
+    """Read the brain mask of a BOLD file, (x, y, z) float32 in RAS+; brain is where it is above 0.5.
 
-    A header without a time unit whose TR is 0 or 1, the values of a header nobody filled in, agrees
-    with a documented TR.
+    Raises
+    ------
+    DatasetError
+        If it cannot be read, or does not lie on the voxels of `bold`.
     """
+    image = _open(path)
+    shape, grid = shape_of(image), bold.volumes.shape[1:]
+    place = placement(path, image, shape, assumed)
+    if place.shape != grid or math.prod(shape[3:]) != 1:
+        raise DatasetError(f"{path}: its shape is {place.shape}, that of the volumes {grid}; fetch both again")
+    corners = np.array([[x, y, z, 1] for x in (0, grid[0]) for y in (0, grid[1]) for z in (0, grid[2])])
+    apart = np.linalg.norm((corners @ (place.affine - bold.affine).T)[:, :3], axis=1).max()
+    if apart > SAME_PLACE * np.linalg.norm(bold.affine[:3, :3], axis=0).min():
+        raise DatasetError(
+            f"{path}: its affine puts it up to {apart:.3g} mm from the volumes; give the mask of these volumes"
+        )
+    try:
+        values = read_volumes(path, image)
+    except Exception as err:
+        raise _unreadable(path, err) from err
+    return to_ras(values, place)[0].astype(np.float32)
+
+
+def repetition_time(
+    path: Path, header: Any, sidecar: dict[str, Any], documented: float | None = None
+) -> tuple[float, tuple[str, ...]]:
+    """TR in seconds, from the sidecar or the dataset's documentation, and the header, which must agree; and notes.
+
+    A header whose TR is 0 was not filled in; nor was one without a time unit whose TR is 1, if the TR is documented.
+    A TR of more than 100 s is one in milliseconds if the other source says so.
+    """
+    in_sidecar, where = sidecar.get("RepetitionTime"), "the sidecar"
     unit = header.get_xyzt_units()[1]
-    in_header = float(header.get_zooms()[3]) * {"msec": 1e-3, "usec": 1e-6}.get(unit, 1.0)
-    in_sidecar = sidecar.get("RepetitionTime")
-    where = "the sidecar"
     if in_sidecar is None and documented is not None:
-        if unit == "unknown" and in_header in (0.0, 1.0):
-            return documented
         in_sidecar, where = documented, "the dataset's documentation"
+        if unit == "unknown" and header.get_zooms()[3] == 1:
+            return documented, ()
     if in_sidecar is None:
         raise DatasetError(f"{path}: its sidecar has no RepetitionTime; add it (seconds) to the _bold.json")
     if isinstance(in_sidecar, bool) or not isinstance(in_sidecar, (int, float)) or not 0 < in_sidecar < np.inf:
@@ -106,81 +144,49 @@ def repetition_time(path: Path, header: Any, sidecar: dict[str, Any], documented
             f"{path}: RepetitionTime is {in_sidecar!r} in its sidecar, a positive number of seconds is expected; "
             f"correct it"
         )
-    if not abs(in_header - in_sidecar) <= TR_TOLERANCE_S:
-        raise DatasetError(f"{path}: TR is {in_header:g} s in the header and {in_sidecar:g} s in {where}; correct one")
-    return float(in_sidecar)
+    expected, notes = float(in_sidecar), []
+    in_header = _header_tr(header, expected) * {"msec": 1e-3, "usec": 1e-6}.get(unit, 1.0)
+    if expected > LONGEST_TR_S and in_header and abs(in_header - expected / 1000) <= TR_TOLERANCE_S:
+        notes.append(f"TR is {expected:g} s in {where} and {in_header:g} s in the header: milliseconds, not seconds")
+        expected /= 1000
+    elif in_header > LONGEST_TR_S and abs(in_header / 1000 - expected) <= TR_TOLERANCE_S:
+        notes.append(f"TR is {in_header:g} s in the header and {expected:g} s in {where}: milliseconds, not seconds")
+        in_header /= 1000
+    if in_header != 0 and not abs(in_header - expected) <= TR_TOLERANCE_S:
+        raise DatasetError(f"{path}: TR is {in_header:g} s in the header and {expected:g} s in {where}; correct one")
+    if expected > LONGEST_TR_S:
+        raise DatasetError(
+            f"{path}: TR is {expected:g} s in {where}, at most {LONGEST_TR_S:g} s is expected; give it in seconds"
+        )
+    return expected, tuple(notes)
 
 
-def _compressed(path: Path) -> bool:
-    return path.suffix.lower() == ".gz"
+def _header_tr(header: Any, expected: float) -> float:
+    """TR in the header's unit; where volumes lie on the fifth axis, of that axis or of the fourth."""
+    sizes = [float(size) for size in header.get_zooms()[3:]]
+    shape = header.get_data_shape()[3:]
+    own = [size for size, n in zip(sizes, shape, strict=True) if n != 1] or sizes[:1]
+    return min((sizes[0], own[0]), key=lambda size: min(abs(size - expected * unit) for unit in (1, 1e3, 1e6)))
 
 
-def _decompress(path: Path, size: int) -> np.ndarray:
-    """The first `size` bytes of what a gzip file holds, (size,) uint8; every member's checksum is checked (ISA-L).
-
-    What follows them is read to its end and left out.
-    """
-    content, filled = np.empty(size, np.uint8), 0
-    member, ended = isal_zlib.decompressobj(GZIP), False
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            while chunk := chunk.lstrip(b"\0") if ended else chunk:  # zeros may pad the end of a file
-                if ended:  # another member follows
-                    member = isal_zlib.decompressobj(GZIP)
-                piece = np.frombuffer(member.decompress(chunk), np.uint8)[: size - filled]
-                content[filled : filled + len(piece)] = piece
-                filled += len(piece)
-                chunk, ended = member.unused_data, member.eof
-    if not ended:
-        raise EOFError("it ends before its end-of-stream marker")
-    return content[:filled]
+def _open(path: Path) -> Any:
+    check_fetched(path)
+    try:
+        return read_header(path)
+    except Exception as err:  # nibabel, gzip and zlib each raise their own for a damaged file
+        raise _unreadable(path, err) from err
 
 
 def _unreadable(path: Path, err: Exception) -> DatasetError:
     return DatasetError(f"{path}: not a readable NIfTI image ({one_line(err)}); fetch it again")
 
 
-def _read_header(path: Path) -> Any:
-    """The NIfTI-1 or NIfTI-2 header at the start of a file."""
-    import nibabel
-
-    with gzip.open(path) if _compressed(path) else path.open("rb") as file:
-        start = file.read(HEADER_BYTES)
-    version_2 = 540 in (int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big"))
-    kind: Any = nibabel.Nifti2Header if version_2 else nibabel.Nifti1Header
-    return kind(start[: kind.sizeof_hdr])
-
-
-def _size(header: Any) -> int:
-    """Bytes of a file up to the end of its volumes."""
-    return int(header.get_data_offset()) + math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
-
-
-def _checked(recording: Recording, header: Any) -> BoldHeader:
-    path, shape = recording.bold_path, tuple(int(n) for n in header.get_data_shape())
+def _checked(recording: Recording, image: Any) -> tuple[BoldHeader, Placement]:
+    path, shape = recording.bold_path, shape_of(image)
     if len(shape) != 4:
         raise DatasetError(
             f"{path}: a 4-D BOLD run is expected, found {len(shape)} dimensions {shape}; replace it by the whole run"
         )
-    tr = repetition_time(path, header, read_merged(recording.sidecars), recording.tr)
-    try:
-        affine = header.get_best_affine()
-    except ValueError as err:
-        raise DatasetError(
-            f"{path}: its orientation cannot be read ({one_line(err)}); correct its qform or sform"
-        ) from err
-    return BoldHeader((shape[0], shape[1], shape[2]), shape[3], tr, affine)
-
-
-def _volumes(content: Any, header: Any) -> np.ndarray:
-    """(volumes, x, y, z) of a file's bytes, scaled where its header says so."""
-    shape = header.get_data_shape()
-    flat = np.frombuffer(content, header.get_data_dtype(), math.prod(shape), int(header.get_data_offset()))
-    slope, intercept = header.get_slope_inter()
-    if (slope, intercept) not in ((None, None), (1.0, 0.0)):
-        flat = flat.astype(np.float32)
-        flat *= np.float32(slope)
-        flat += np.float32(intercept)
-    elif flat.dtype not in KEPT_TYPES:
-        flat = flat.astype(np.float32)
-    return np.moveaxis(flat.reshape(shape, order="F"), -1, 0)
+    tr, notes = repetition_time(path, image, read_merged(recording.sidecars), recording.tr)
+    place = placement(path, image, shape, recording.orientation)
+    return BoldHeader(place.shape, shape[3], tr, place.affine, place.code, notes), place

@@ -16,6 +16,7 @@ from eeg2fmri.datasets.channels import common_channels
 from eeg2fmri.datasets.confounds import framewise_displacement
 from eeg2fmri.datasets.eeg import open_eeg, wanted_channels
 from eeg2fmri.datasets.find import list_recordings
+from eeg2fmri.datasets.orientation import voxel_sizes
 from eeg2fmri.datasets.recording import Recording
 from eeg2fmri.datasets.usable import check_recording, usable_windows
 from eeg2fmri.errors import ConfigError, DatasetError
@@ -27,6 +28,7 @@ class Row:
 
     channels: number of channels by type.  sampling_rate: Hz.  tr: s.  bold_start: s of the EEG.
     found_by: how the scanner's marker was found.  runner_up: the marker that came next.
+    grid, voxel_mm: of the volumes in RAS+.  orientation: as they are stored, e.g. ``LAS``.
     """
 
     recording: str
@@ -38,6 +40,8 @@ class Row:
     tr: float | None = None
     volumes: int | None = None
     grid: tuple[int, int, int] | None = None
+    voxel_mm: tuple[float, ...] | None = None
+    orientation: str | None = None
     space: str | None = None
     alignment: str | None = None
     bold_start: float | None = None
@@ -121,7 +125,9 @@ def _row(recording: Recording, data: DataConfig, strict: bool) -> tuple[Row, tup
         known.update(eeg_seconds=round(raw.n_samples / raw.sampling_rate, 3))
         problems += [(str(recording.eeg_path), note) for note in raw.notes]
         header = read_bold_header(recording)
-        known.update(tr=header.tr, volumes=header.n_volumes, grid=header.grid)
+        known.update(tr=header.tr, volumes=header.n_volumes, grid=header.grid, orientation=header.orientation)
+        known.update(voxel_mm=tuple(round(float(size), 2) for size in voxel_sizes(header.affine)))
+        problems += [(str(recording.bold_path), note) for note in header.notes]
         if recording.confounds_path:
             framewise_displacement(recording.confounds_path, header.n_volumes)
         found = align(raw, recording, header.tr, header.n_volumes)
@@ -146,7 +152,7 @@ def _row(recording: Recording, data: DataConfig, strict: bool) -> tuple[Row, tup
 def _differ(rows: list[Row], channels: list[tuple[str, tuple[str, ...]]]) -> Iterable[str]:
     """Lines on what a store cannot mix, and on channels that some recordings lack."""
     usable = [row for row in rows if row.status == "usable"]
-    for name, unit in (("tr", " s"), ("sampling_rate", " Hz"), ("grid", ""), ("space", "")):
+    for name, unit in (("tr", " s"), ("sampling_rate", " Hz"), ("grid", ""), ("voxel_mm", " mm"), ("space", "")):
         counts = Counter(_shown(getattr(row, name)) + unit for row in usable)
         if len(counts) > 1:
             yield f"{name}: " + ", ".join(f"{value} in {count}" for value, count in counts.most_common())

@@ -49,6 +49,7 @@ class Recording:
     channel_types: (index, type) of channels whose type only the dataset's documentation gives.
     echoes: of the BOLD run, where they are to be combined; `bold_path` is the first of them.
     tr: seconds between volumes where the documentation gives it and no sidecar does.
+    orientation: how voxels are stored where a header does not say, e.g. ``LAS``.
     """
 
     subject: str
@@ -75,6 +76,7 @@ class Recording:
     channel_types: tuple[tuple[int, str], ...] = ()
     echoes: tuple[Echo, ...] = ()
     tr: float | None = None
+    orientation: str | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -108,6 +110,7 @@ class Recording:
             "volume_marker": self.volume_marker,
             "channel_types": [list(pair) for pair in self.channel_types],
             "tr": self.tr,
+            "orientation": self.orientation,
             "space": self.space,
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path, volume_marker: st
     The EEG is cleaned as the model's training data were. The first volume starts `context` TRs after
     the first volume marker, or after the file's start where there is no marker. A JSON sidecar beside
     the image says so (``StartTime``, seconds). Volumes whose context has a gap of the EEG in it are 0, and
-    the sidecar lists them (``VolumesWithoutEEG``).
+    the sidecar lists them (``VolumesWithoutEEG``). The image lies on the grid of the model's store, with the
+    affine of its first recording, RAS+; voxels outside the model's brain mask are 0.
 
     Parameters
     ----------
@@ -76,7 +78,8 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path, volume_marker: st
             (~whole).sum(),
             len(whole),
         )
-    _write_nifti(out, volumes, np.asarray(bundle.signal["affine"]), tr)
+    volumes *= bundle.model.bold_statistics.mask
+    _write_nifti(out, volumes, bundle.signal)
     name = out.name.removesuffix(".gz").removesuffix(".nii")
     out.with_name(f"{name}.json").write_text(json.dumps(sidecar, indent=2), encoding="utf-8")
     return *volumes.shape[1:], len(volumes)
@@ -120,12 +123,15 @@ def _beside(path: Path, kind: str) -> Path | None:
     return table if table.exists() or table.is_symlink() else None  # reading a link without content refuses it
 
 
-def _write_nifti(out: Path, volumes: np.ndarray, affine: np.ndarray, tr: float) -> None:
+def _write_nifti(out: Path, volumes: np.ndarray, signal: Mapping[str, Any]) -> None:
     """Write (volumes, x, y, z) as a 4-D image, whole or not at all."""
     import nibabel
 
+    affine, space = np.asarray(signal["affine"]), "mni" if str(signal.get("space")).startswith("MNI") else "scanner"
     image: Any = nibabel.Nifti1Image(np.moveaxis(volumes, 0, 3), affine)
-    image.header.set_zooms((*image.header.get_zooms()[:3], tr))
+    image.set_sform(affine, space)
+    image.set_qform(affine, space)
+    image.header.set_zooms((*image.header.get_zooms()[:3], float(signal["tr"])))
     image.header.set_xyzt_units("mm", "sec")
     image.header["descrip"] = b"synthesised from EEG by eeg2fmri"
     out.parent.mkdir(parents=True, exist_ok=True)

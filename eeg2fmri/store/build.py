@@ -29,6 +29,7 @@ from eeg2fmri.store.write import CODE, Outcome, digest_of, store_recording
 
 GROUP = re.compile(r".+\.[0-9a-f]{12}")
 logger = logging.getLogger(__name__)
+VOXEL_TOLERANCE = 0.01  # of a voxel's edge
 UNFINISHED_FILE = ".partial"  # what Zarr calls a file that it has not renamed yet
 
 
@@ -55,7 +56,7 @@ def build_store(
 ) -> Built:
     """Write the store of `recordings`, keeping those that are there already.
 
-    A recording that cannot be used, or whose TR, frequencies or space are not those of most, is left out.
+    A recording that cannot be used, or whose TR, frequencies, space or grid are not those of most, is left out.
 
     Parameters
     ----------
@@ -106,7 +107,9 @@ def _finish(
         for name, outcome in sorted(outcomes.items())
         if not outcome.error
     }
-    kind, others = _majority({name: attributes["signal"] for name, attributes in usable.items()})
+    kind, others = _majority(
+        {name: attributes["signal"] for name, attributes in usable.items()}, own_grids=settings["grid"] is None
+    )
     for name, line in others.items():
         failures[name] = f"{recordings[name].bold_path}: {line}"
         del usable[name]
@@ -139,12 +142,12 @@ def _finish(
     return Built(open_store(location), kept, failures)
 
 
-def _majority(signals: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, str]]:
+def _majority(signals: Mapping[str, Mapping[str, Any]], *, own_grids: bool) -> tuple[dict[str, Any], dict[str, str]]:
     """The signal that most recordings share (of equals, the first's), and why the others do not fit."""
     kinds: list[list[str]] = []
     for name, signal in signals.items():
         for members in kinds:
-            if not _difference(signal, signals[members[0]]):
+            if not _difference(signal, signals[members[0]], own_grids=own_grids):
                 members.append(name)
                 break
         else:
@@ -154,8 +157,8 @@ def _majority(signals: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any],
     most = max(kinds, key=len)
     common = dict(signals[most[0]])
     others = {
-        name: f"{_difference(signals[name], common)} in {len(most)} of {len(signals)} recordings; a store holds "
-        f"recordings of one kind, put this one into another store"
+        name: f"{_difference(signals[name], common, own_grids=own_grids)} in {len(most)} of {len(signals)} recordings; "
+        f"a store holds recordings of one kind, put this one into another store{_advice(signals[name], common)}"
         for members in kinds
         if members is not most
         for name in members
@@ -163,15 +166,36 @@ def _majority(signals: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any],
     return common, others
 
 
-def _difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """What keeps two recordings from sharing a store; empty if nothing does."""
+def _difference(one: Mapping[str, Any], other: Mapping[str, Any], *, own_grids: bool) -> str:
+    """What keeps two recordings from sharing a store; empty if nothing does.
+
+    own_grids: volumes were not brought to a grid that was asked for, so their voxels must be of one size.
+    """
     if abs(one["tr"] - other["tr"]) > 1e-3:
         return f"TR is {one['tr']:g} s, but {other['tr']:g} s"
     if not np.allclose(one["frequencies"], other["frequencies"], rtol=1e-3):
         return f"frequencies reach {one['frequencies'][-1]:g} Hz, but {other['frequencies'][-1]:g} Hz"
     if one["space"] != other["space"]:
         return f"space is {one['space']}, but {other['space']}"
+    if own_grids and _other_voxels(one, other):
+        return f"grid is {_grid_text(one)}, but {_grid_text(other)}"
     return ""
+
+
+def _other_voxels(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether grids or voxel sizes of two recordings differ."""
+    alike = np.allclose(one["voxel_mm"], other["voxel_mm"], rtol=VOXEL_TOLERANCE, atol=0)
+    return one["grid"] != other["grid"] or not alike
+
+
+def _grid_text(signal: Mapping[str, Any]) -> str:
+    sizes = "×".join(f"{size:.3g}" for size in signal["voxel_mm"])
+    return f"{'×'.join(map(str, signal['grid']))} of {sizes} mm"
+
+
+def _advice(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """What else helps recordings that differ."""
+    return ", or set data.grid to bring all to one grid" if _other_voxels(one, other) else ""
 
 
 def _eeg_channels(attributes: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,6 @@ from eeg2fmri.datasets import (
     Bold,
     Recording,
     align,
-    check_fetched,
     framewise_displacement,
     load_bold,
     open_eeg,
@@ -21,17 +20,16 @@ from eeg2fmri.datasets import (
     read_clean_eeg,
     usable_windows,
 )
-from eeg2fmri.errors import AlignmentError, DatasetError
+from eeg2fmri.errors import AlignmentError
 from eeg2fmri.signals import (
     CleanEeg,
     brain_courses,
     current_source_density,
     frequencies,
-    recording_statistics,
-    regrid,
     spectrogram,
     volume_locked_share,
 )
+from eeg2fmri.store.volumes import prepare_volumes
 
 MARKERS_TO_JUDGE = 10  # fewer volumes repeat by chance
 ARTEFACT_SHARE = 0.5
@@ -92,12 +90,9 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
         )  # fmt: skip
     except AlignmentError as err:
         raise AlignmentError(f"{recording.eeg_path}: {err}") from err
-    volumes = regrid(signals.bold.volumes[config.bold_shift :], config.grid)
-    mask = _read_mask(recording, signals.bold, config.grid) if recording.mask_path else _brain_mask(volumes, recording)
-    statistics = recording_statistics(volumes, mask, iqr=config.iqr)
-    if statistics.sd == 0:
-        raise DatasetError(f"{recording.bold_path}: every voxel has the value {statistics.mean:g}; fetch it again")
-    global_signal, dvars = brain_courses(volumes, mask)
+    stored = prepare_volumes(recording, signals.bold, config)
+    statistics = stored.statistics
+    global_signal, dvars = brain_courses(stored.volumes, statistics.mask)
     quality = {**signals.quality, "global_signal": global_signal, "dvars": dvars}
     if recording.confounds_path:
         displacement = framewise_displacement(recording.confounds_path, n_volumes)
@@ -108,14 +103,14 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
         "channels": list(signals.channels),
         "unit": "mV/m²" if config.current_source_density else "µV",
         "frequencies": frequencies(signals.sampling_rate, tr, config.frequencies).tolist(),
-        "grid": list(config.grid),
+        **stored.signal,
         "space": recording.space,
     }
     return Prepared(
         arrays={
             "spectrogram": magnitude,
-            "volumes": volumes,
-            "mask": mask,
+            "volumes": stored.volumes,
+            "mask": statistics.mask,
             "voxel_mean": statistics.voxel_mean,
             "voxel_sd": statistics.voxel_sd,
             **quality,
@@ -125,7 +120,8 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
             "subject": recording.subject,
             "mean": statistics.mean,
             "sd": statistics.sd,
-            "affine": _regridded_affine(signals.bold.affine, signals.bold.volumes.shape[1:], config.grid).tolist(),
+            "affine": stored.affine.tolist(),
+            "orientation": signals.bold.orientation,
             "source_volumes": n_volumes,
             "gap_windows": np.flatnonzero(~signals.windows).tolist(),
             "source_sampling_rate": signals.source_rate,
@@ -153,7 +149,7 @@ def read_signals(recording: Recording, config: DataConfig) -> Signals:
     windows = usable_windows(raw, recording, header, found, config)
     bold = load_bold(recording)
     eeg = read_clean_eeg(raw, config.channel_types, found.onsets, config.cleaning)
-    warnings = [*raw.notes, *found.warnings]
+    warnings = [*raw.notes, *bold.notes, *found.warnings]
     if not config.cleaning.gradient:
         warnings += _gradient_artefact(eeg, found.onsets / eeg.factor, bold.tr)
     if recording.mask_path is None and "_desc-preproc_bold" in recording.bold_path.name:
@@ -197,49 +193,3 @@ def _gradient_artefact(eeg: CleanEeg, onsets: np.ndarray, tr: float) -> list[str
         f"{share:.0%} of the variance of {eeg.channels[rows[0]]} repeats with every volume: the gradient artefact is "
         f"still in it; set data.cleaning.gradient=true, or point dataset.eeg at the cleaned EEG"
     ]
-
-
-def _read_mask(recording: Recording, bold: Bold, grid: tuple[int, int, int]) -> np.ndarray:
-    """The brain mask that came with the volumes; on another grid a voxel is brain where half of it is."""
-    import nibabel
-
-    path: Any = recording.mask_path
-    check_fetched(path)
-    try:
-        image: Any = nibabel.load(path)
-        values = np.asarray(image.dataobj, np.float32)
-    except Exception as err:  # nibabel and gzip each raise their own for a damaged file
-        raise DatasetError(f"{path}: not a readable brain mask ({type(err).__name__}); fetch it again") from err
-    if values.shape != bold.volumes.shape[1:]:
-        raise DatasetError(
-            f"{path}: its shape is {values.shape}, that of the volumes {bold.volumes.shape[1:]}; fetch both again"
-        )
-    mask = regrid(values[None], grid)[0] > 0.5
-    if not mask.any():
-        raise DatasetError(f"{path}: no voxel of the mask is brain; fetch or compute it again")
-    return mask
-
-
-def _brain_mask(volumes: np.ndarray, recording: Recording) -> np.ndarray:
-    """EPI brain mask of the mean volume (nilearn's histogram method, as in SPM and Nipype)."""
-    import nibabel
-    from nilearn.masking import compute_epi_mask
-
-    mean = nibabel.Nifti1Image(volumes.mean(axis=0, dtype=np.float64).astype(np.float32), np.eye(4))
-    small = min(mean.shape) < 16  # morphological opening would erase a tiny grid
-    try:
-        mask = compute_epi_mask(mean, opening=0 if small else 2, connected=not small, ensure_finite=True)
-    except Exception as err:
-        raise DatasetError(f"{recording.bold_path}: no brain mask can be found in it ({err})") from err
-    found = np.asarray(mask.dataobj).astype(bool)
-    if not found.any():
-        raise DatasetError(f"{recording.bold_path}: no brain mask can be found in it; check the volumes")
-    return found
-
-
-def _regridded_affine(affine: np.ndarray, old: tuple[int, ...], new: tuple[int, int, int]) -> np.ndarray:
-    """Affine of a volume resampled over the same field of view (voxel edges stay in place)."""
-    scale = np.asarray(old) / np.asarray(new)
-    change = np.diag([*scale, 1.0])
-    change[:3, 3] = (scale - 1) / 2
-    return affine @ change

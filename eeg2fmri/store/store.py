@@ -2,8 +2,8 @@
 
 A store is a Zarr v3 group with one child group per recording, on a local disk or any fsspec URL:
     spectrogram  (volumes - 1, channels, frequencies) float32, µV (mV/m² of a surface Laplacian)
-    volumes      (volumes, x, y, z), scanner intensity, one chunk per volume, eight in a file; whole numbers
-                 where the BOLD file has them on this grid, else float32
+    volumes      (volumes, x, y, z) in the closest RAS+, scanner intensity, one chunk per volume, eight in a file;
+                 whole numbers where the BOLD file has them on this grid, else float32
     mask, voxel_mean, voxel_sd   (x, y, z)
     global_signal  (volumes,) float32, mean intensity in the mask
     dvars, framewise_displacement  (volumes - 1,), intensity and mm, of the second volume on; the latter from
@@ -192,7 +192,7 @@ class Store:
     """A finished store.
 
     digest: sha256 of the settings, the code and every source file.  settings: those that made it.
-    signal: what all recordings share (TR, channels, frequencies, grid, space), and the sampling
+    signal: what all recordings share (TR, channels, frequencies, grid, voxel_mm, space), and the sampling
     rate and affine of the first.
     """
 

@@ -60,7 +60,7 @@ def test_the_unit_of_the_header_is_respected(unit, tr, path):
     assert load(path, TR).tr == 0.5
 
 
-@pytest.mark.parametrize(("unit", "tr", "shown"), [("sec", 0.6, "0.6"), ("msec", 0.5, "0.0005"), ("sec", 0, "0")])
+@pytest.mark.parametrize(("unit", "tr", "shown"), [("sec", 0.6, "0.6"), ("msec", 0.5, "0.0005")])
 def test_a_header_that_disagrees_with_the_sidecar_is_refused(unit, tr, shown, path, refuses):
     _save(path, np.ones((3, 4, 2, 5), np.float32), unit, tr)
     with refuses(DatasetError, rf"bold\.nii\.gz: TR is {shown} s in the header and 0\.5 s in the sidecar; correct one"):
@@ -182,13 +182,65 @@ def test_a_nifti_2_image_is_read(tmp_path, rng):
 
 
 def test_the_header_alone_says_what_the_image_is(path):
+    header = _header(path)
+    assert (header.grid, header.n_volumes, header.tr, header.orientation) == ((9, 8, 7), 22, 0.5, "RAS")
+    np.testing.assert_array_equal(header.affine, np.diag([2, 3, 4, 1]))
+
+
+def _header(path):
     sidecar = path.with_name("own_bold.json")
     sidecar.write_text(json.dumps(TR))
+    return read_bold_header(Recording("sub-01", "sub-01", path, path, sidecars=(sidecar,)))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.98])
+def test_a_truncated_image_is_found_by_its_header(share, path, refuses):
     content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])  # volumes are not read, so half a file will do
-    header = read_bold_header(Recording("sub-01", "sub-01", path, path, sidecars=(sidecar,)))
-    assert (header.grid, header.n_volumes, header.tr) == ((9, 8, 7), 22, 0.5)
-    np.testing.assert_array_equal(header.affine, np.diag([2, 3, 4, 1]))
+    path.write_bytes(content[: int(share * len(content))])
+    with refuses(DatasetError, r"bold\.nii\.gz: not a readable NIfTI image"):
+        _header(path)
+
+
+def test_a_whole_image_is_not_called_truncated(path):
+    content = path.read_bytes()
+    plain = gzip.decompress(content)
+    members = b"".join(gzip.compress(plain[i : i + 9000]) for i in range(0, len(plain), 9000))
+    for whole in (members, content + bytes(700), gzip.compress(plain + b"more")):
+        path.write_bytes(whole)
+        assert _header(path).n_volumes == len(load(path, TR).volumes) == 22
+
+
+@pytest.mark.parametrize(("unit", "tr", "sidecar"), [("sec", 0, 2.0), ("sec", 2000, 2.0), ("msec", 2000, 2000)])
+def test_a_tr_that_was_not_filled_in_or_is_in_milliseconds(unit, tr, sidecar, path):
+    _save(path, np.ones((3, 4, 2, 5), np.float32), unit, tr)
+    bold = load(path, {"RepetitionTime": sidecar})
+    assert bold.tr == 2
+    assert len(bold.notes) == (tr != 0)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 2, 1, 5), (3, 4, 2, 5, 1)])
+def test_an_empty_axis_is_left_out(shape, path, rng):
+    values = rng.normal(500, 20, shape).astype(np.float32)
+    image = nibabel.Nifti1Image(values, np.eye(4))
+    image.header["pixdim"][4:6] = 0.5
+    image.header.set_xyzt_units("mm", "sec")
+    nibabel.save(image, path)
+    np.testing.assert_array_equal(load(path, TR).volumes, np.moveaxis(values.reshape(3, 4, 2, 5), 3, 0))
+
+
+def test_complex_voxels_are_refused(path, refuses):
+    _save(path, np.ones((3, 4, 2, 5), np.complex64))
+    for read in (lambda: load(path, TR), lambda: _header(path)):
+        with refuses(DatasetError, r"bold\.nii\.gz: .*voxels of type complex64; one real number each is expected"):
+            read()
+
+
+def test_a_volume_of_zeros_is_refused(path, refuses):
+    values = np.ones((3, 4, 2, 5), np.float32)
+    values[..., 3] = 0
+    _save(path, values)
+    with refuses(DatasetError, r"1 of 5 volumes hold nothing but 0, the first is number 3"):
+        load(path, TR)
 
 
 def test_a_wrong_checksum_is_refused(path, refuses):

@@ -57,11 +57,17 @@ def out(tmp_path):
     return tmp_path / "out" / "bold.nii.gz"
 
 
+def in_file(bundle, volumes):
+    """Volumes as an image holds them, (x, y, z, n): background 0."""
+    assert 0 < bundle.model.bold_statistics.mask.mean() < 1
+    return np.moveaxis(volumes * bundle.model.bold_statistics.mask, 0, 3)
+
+
 def test_volumes_are_those_of_the_windows_after_the_first_marker(bundle, write, signal, out):
     shape = synthesise_file(bundle, write(), out)
     assert shape == (*GRID, TRS - CONTEXT + 1)
     windows = bundle.windows(signal.astype(np.float32), SAMPLING_RATE, onset=LEAD)
-    expected = np.moveaxis(bundle.model.synthesise(windows), 0, 3)
+    expected = in_file(bundle, bundle.model.synthesise(windows))
     np.testing.assert_allclose(nibabel.load(out).get_fdata(), expected, rtol=1e-4)
 
 
@@ -71,6 +77,8 @@ def test_header_and_sidecar(bundles, write, out):
     np.testing.assert_array_equal(image.affine, np.diag([2, 3, 4, 1]))
     assert image.header.get_zooms() == pytest.approx((2, 3, 4, TR))
     assert image.header.get_xyzt_units() == ("mm", "sec")
+    assert image.header["sform_code"] == image.header["qform_code"] == 1
+    assert (image.get_fdata()[~bundles["linear"].model.bold_statistics.mask] == 0).all()
     assert image.get_data_dtype() == np.float32
     assert b"eeg2fmri" in bytes(image.header["descrip"])
     sidecar = json.loads((out.parent / "bold.json").read_text())
@@ -92,7 +100,7 @@ def test_without_markers_the_file_starts_the_run(bundles, write, signal, out, ca
     synthesise_file(bundle, write_events(write(marker=("Stimulus", 1)), [1.5], "S  1"), out)
     assert "sub-01_task-rest_eeg.vhdr: time zero is the start of the EEG file" in caplog.text
     expected = bundle.model.synthesise(bundle.windows(signal.astype(np.float32), SAMPLING_RATE))
-    np.testing.assert_allclose(nibabel.load(out).get_fdata(), np.moveaxis(expected, 0, 3), rtol=1e-4)
+    np.testing.assert_allclose(nibabel.load(out).get_fdata(), in_file(bundles["linear"], expected), rtol=1e-4)
 
 
 def test_the_density_is_taken_where_the_store_has_it(bundles, write, signal, out):
@@ -101,7 +109,7 @@ def test_the_density_is_taken_where_the_store_has_it(bundles, write, signal, out
     synthesise_file(bundle, write(), out)
     density = current_source_density(signal.astype(np.float32), CHANNELS)
     expected = bundles["linear"].model.synthesise(bundles["linear"].windows(density, SAMPLING_RATE, onset=LEAD))
-    np.testing.assert_allclose(nibabel.load(out).get_fdata(), np.moveaxis(expected, 0, 3), rtol=1e-4)
+    np.testing.assert_allclose(nibabel.load(out).get_fdata(), in_file(bundles["linear"], expected), rtol=1e-4)
     potential = bundles["linear"].model.synthesise(bundles["linear"].windows(signal, SAMPLING_RATE, onset=LEAD))
     assert np.abs(potential - expected).max() > 1e-3 * np.ptp(expected)
 
@@ -137,7 +145,7 @@ def test_the_first_volume_marker_of_the_file_or_its_table_is_time_zero(
     assert all("the first R128 0.200 s later than the EEG file" in line for line in said)
     assert len(said) == ("file before table" in request.node.name)
     expected = bundle.model.synthesise(bundle.windows(signal.astype(np.float32), SAMPLING_RATE, onset=LEAD))
-    np.testing.assert_allclose(nibabel.load(out).get_fdata(), np.moveaxis(expected, 0, 3), rtol=1e-4)
+    np.testing.assert_allclose(nibabel.load(out).get_fdata(), in_file(bundles["linear"], expected), rtol=1e-4)
 
 
 def test_markers_of_the_table_serve_cleaning_too(bundles, write, out):
@@ -162,7 +170,7 @@ def test_the_eeg_is_cleaned_as_that_of_the_store(bundles, write, rng, out):
     scalp = [name != "ECG" for name in CHANNELS]
     slow[scalp] -= slow[scalp].mean(axis=0)
     expected = bundle.model.synthesise(bundle.windows(slow, SAMPLING_RATE, onset=LEAD / 2))
-    np.testing.assert_allclose(nibabel.load(out).get_fdata(), np.moveaxis(expected, 0, 3), rtol=1e-4)
+    np.testing.assert_allclose(nibabel.load(out).get_fdata(), in_file(bundles["linear"], expected), rtol=1e-4)
 
 
 def test_eeg_that_cannot_be_cleaned_alike_is_refused(bundles, write, out, refuses):

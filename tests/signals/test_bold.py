@@ -22,15 +22,29 @@ def statistics(volumes):
 @pytest.mark.parametrize("grid", [(9, 8, 7), (6, 5, 4)])
 def test_regridding_up_and_back_is_the_identity(grid, rng):
     small = rng.standard_normal((2, 6, 5, 4)).astype(np.float32)
-    there = regrid(small, grid)
+    there = regrid(small, grid, "dct")
     assert there.shape == (2, *grid)
     assert there.dtype == np.float32
-    np.testing.assert_allclose(regrid(there, (6, 5, 4)), small, atol=1e-5)
+    np.testing.assert_allclose(regrid(there, (6, 5, 4), "dct"), small, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", ["linear", "dct"])
 @pytest.mark.parametrize("grid", [(9, 8, 7), (4, 3, 2), (9, 3, 4)])
-def test_a_constant_volume_keeps_its_value(grid):
-    np.testing.assert_allclose(regrid(np.full((2, 6, 5, 4), 731.0), grid), 731.0, rtol=1e-6)
+def test_a_constant_volume_keeps_its_value(grid, method):
+    np.testing.assert_allclose(regrid(np.full((2, 6, 5, 4), 731.0), grid, method), 731.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("grid", [(40, 33, 26), (15, 18, 11)])
+def test_a_blob_stays_where_it_is_and_does_not_ring(grid):
+    shape, centre = np.array([20, 22, 16]), np.array([0.35, 0.6, 0.45])  # shares of the field of view
+    where = np.stack(np.meshgrid(*((np.arange(n) + 0.5) / n for n in shape), indexing="ij"))
+    blob = (1000 * np.exp(-(((where.T - centre) * shape) ** 2).sum(-1).T / 12)).astype(np.int16)
+    out = regrid(blob[None], grid)[0]
+    places = np.stack(np.meshgrid(*((np.arange(n) + 0.5) / n for n in grid), indexing="ij"))
+    found = (places * out).sum((1, 2, 3)) / out.sum()
+    np.testing.assert_allclose(found * shape, (where * blob).sum((1, 2, 3)) / blob.sum() * shape, atol=0.1)
+    assert out.min() >= 0
+    assert out.max() <= blob.max()
 
 
 def _cosine_sum(volume, grid):
@@ -57,15 +71,17 @@ def _basis(k, n, length):
 @pytest.mark.parametrize("grid", [(3, 4, 5), (2, 2, 3), (5, 2, 3)])
 def test_regridding_is_the_cosine_sum(grid, rng):
     volume = rng.standard_normal((4, 3, 2))
-    np.testing.assert_allclose(regrid(volume[None], grid)[0], _cosine_sum(volume, grid), atol=1e-5)
+    np.testing.assert_allclose(regrid(volume[None], grid, "dct")[0], _cosine_sum(volume, grid), atol=1e-5)
 
 
 def test_regridding_down_drops_what_the_grid_cannot_hold(rng):
     n = np.arange(8)
     slow, fast = (np.cos(np.pi * (n + 0.5) * k / 8)[:, None, None] * np.ones((8, 3, 2)) for k in (2, 6))
-    np.testing.assert_allclose(regrid((slow + fast)[None], (5, 3, 2)), regrid(slow[None], (5, 3, 2)), atol=1e-6)
-    assert np.abs(regrid(slow[None], (5, 3, 2))).max() > 0.5
-    np.testing.assert_allclose(regrid(fast[None], (5, 3, 2)), 0, atol=1e-6)
+    np.testing.assert_allclose(
+        regrid((slow + fast)[None], (5, 3, 2), "dct"), regrid(slow[None], (5, 3, 2), "dct"), atol=1e-6
+    )
+    assert np.abs(regrid(slow[None], (5, 3, 2), "dct")).max() > 0.5
+    np.testing.assert_allclose(regrid(fast[None], (5, 3, 2), "dct"), 0, atol=1e-6)
 
 
 def test_volumes_on_the_grid_stay_as_they_are(rng):

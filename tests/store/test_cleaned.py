@@ -99,7 +99,9 @@ def _with_mask(root, write_recording, mask):
     stem = "sub-01_task-rest_space-MNI152NLin2009cAsym_desc"
     (folder / f"{stem}-preproc_bold.nii.gz").write_bytes((source / "sub-01_task-rest_bold.nii.gz").read_bytes())
     (folder / f"{stem}-preproc_bold.json").write_text(json.dumps({"RepetitionTime": 0.5}))
-    nibabel.save(nibabel.Nifti1Image(mask.astype(np.uint8), np.eye(4)), folder / f"{stem}-brain_mask.nii.gz")
+    nibabel.save(
+        nibabel.Nifti1Image(mask.astype(np.uint8), np.diag([2.0, 3.0, 4.0, 1.0])), folder / f"{stem}-brain_mask.nii.gz"
+    )
     return find_recordings(root, DatasetConfig(bold="fmriprep"))[0]
 
 

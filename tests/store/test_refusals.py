@@ -7,8 +7,9 @@ import nibabel
 import numpy as np
 import pytest
 
+from eeg2fmri.datasets import find_recordings
 from eeg2fmri.errors import DatasetError, StoreError
-from eeg2fmri.store import open_store, write
+from eeg2fmri.store import build_store, open_store, write
 from tests.store.files import NAMES, tree
 
 
@@ -250,3 +251,16 @@ def test_a_sampling_rate_of_other_frequencies_is_left_out(write_recording, build
     write_recording(bids_root, "09", rate_hz=101.0, eeg=rng.normal(0, 20, (5, 1400)))
     (line,) = build.built().failures.values()
     assert "sub-09_task-rest_bold.nii.gz: frequencies reach 14.14 Hz, but 14 Hz in 3 of 4 recordings" in line
+
+
+def test_a_recording_on_another_grid_is_left_out_unless_a_grid_is_asked_for(
+    build, write_recording, bids_root, rng, tiny_config, tmp_path
+):
+    write_recording(bids_root, "02", volumes=rng.normal(500, 20, (9, 8, 6, 22)).astype(np.float32))
+    own = tiny_config.model_copy(update={"grid": None})
+    recordings = find_recordings(bids_root)[0]
+    failures = build_store(recordings, tmp_path / "own", own).failures
+    assert list(failures) == ["sub-02_task-rest"]
+    for text in ("grid is 9×8×6 of 2×3×4 mm, but 9×8×7 of 2×3×4 mm in 2 of 3", "set data.grid"):
+        assert text in failures["sub-02_task-rest"]
+    assert not build_store(recordings, tmp_path / "one", tiny_config).failures

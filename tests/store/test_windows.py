@@ -47,7 +47,7 @@ def test_batches_equal_a_naive_construction(windows, store):
     ]
     order = np.array([40, 0, 16, 17, 50, 33, 34, 40])
     x, y = windows.eeg(order), windows.volumes(order)
-    assert x.shape == (8, 5, 7, 3)
+    assert x.shape == (8, 4, 7, 3)
     assert y.shape == (8, 9, 8, 7)
     np.testing.assert_array_equal(x, np.stack([pairs[i][0] for i in order]))
     np.testing.assert_array_equal(y, np.stack([pairs[i][1] for i in order]))
