@@ -126,7 +126,7 @@ def summary(result: JobResult, config: Config) -> str:
     for variant, (version, evaluation) in result.models.items():
         model, mean, shuffled = (evaluation.overall[c] for c in ("model", "mean_volume", "shuffled"))
         signed = [f"{scores['r2_temporal']:+.4f}" for scores in (model, mean, shuffled)]
-        others = [f"{model['skill']:+.4f}", f"{model['rmse']:.4f}", f"{model['ssim']:.4f}"]
+        others = [f"{model['skill']:+.4f}", f"{model['rmse']:.4f}", f"{model['ssim']:.4f}" if "ssim" in model else "–"]
         lines.append(_row([variant, version, *signed, f"{evaluation.p_value:.3f}", *others]))
     lines.append("")
     if result.best_reachable is not None:

@@ -213,6 +213,13 @@ def test_the_summary_tells_what_there_is(tracking):
 
 
 @pytest.mark.usefixtures("tracking")
+def test_the_summary_has_a_dash_where_slices_are_too_small_for_ssim():
+    small = evaluation(0.0314)
+    del small.overall["model"]["ssim"]
+    assert "| 0.5000 | – |" in summary(JobResult({"linear": ("3", small)}, "3", None, None), Config())
+
+
+@pytest.mark.usefixtures("tracking")
 def test_the_summary_tells_of_a_refusal():
     result = JobResult({"linear": ("3", evaluation(-0.01))}, None, "version 3 stays unpromoted: because", None)
     text = summary(result, Config())
