@@ -104,6 +104,7 @@ class RecordingTraining(Section):
 class Calhas2022Config(Section):
     """The family of Calhas & Henriques (2022), arXiv 2203.03481; defaults as published.
 
+    weight_decay : L2 penalty of kernels and biases of the residual blocks, and of nothing else, as published.
     fourier : `random` features, or the `fixed` ones of the published code.
     channel_organising : weight of the penalty that makes attention use every channel once.
     output_filter : after the dense decoder, `conv` (1×1×1), `local` (a weight and a bias per voxel) or

@@ -55,10 +55,10 @@ def decoder_weights(model: Calhas2022Config, channels: int, grid: tuple[int, int
     """Weights of the layers between the latent and the volume that grow with the latent or the grid."""
     latent, voxels = math.prod(model.latent), math.prod(grid) * model.volumes
     style = channels**2 if model.variant == "tafp-style" else 0
-    fourier = latent if model.projects and model.fourier == "random" else 0
+    projection = 0 if model.projects and model.fourier == "fixed" else latent
     if model.decoder == "pca":
-        return latent * (model.components * model.volumes + style + fourier) + model.components * math.prod(grid)
-    return latent * (voxels + style + fourier) + (2 * voxels if model.filter == "local" else 0)
+        return latent * (model.components * model.volumes + style + projection) + model.components * math.prod(grid)
+    return latent * (voxels + style + projection) + (2 * voxels if model.filter == "local" else 0)
 
 
 def _choices(base: Calhas2022Config, search: SearchConfig) -> dict[str, tuple[str, ...]]:
