@@ -22,6 +22,7 @@ import numpy as np
 from keras import layers
 
 from eeg2fmri.config import BlockSpec, Calhas2022Config
+from eeg2fmri.models.architectures import with_encoders
 from eeg2fmri.models.layers import (
     FirstVolume,
     FixedFourierFeatures,
@@ -41,7 +42,7 @@ Shape = tuple[int, int, int]
 class Calhas2022:
     """The parts of one model; they share no weights.
 
-    config: what was built.
+    config: what was built, its encoders written out.
     eeg_encoder: eeg → [z_x, scores] (scores only with attention).
     fmri_encoder: volume → z_y; none without the latent loss.
     decoder: [z_x, scores] → volume.
@@ -90,6 +91,7 @@ def build(
         If an architecture does not fit its input.
     """
     check_shapes(config, eeg_shape, grid)
+    config = with_encoders(config, eeg_shape, grid)
     mean = mean_volume if config.start_at_mean else None
     decoder, coefficients = _decoder(config, eeg_shape[0], grid, seed, mean, basis)
     # On PyTorch a model knows its weights by path: of two that share one, only one would have its gradient reset.
@@ -199,7 +201,8 @@ def bold_shape(config: Calhas2022Config, grid: Shape) -> tuple[int, ...]:
     return grid if config.volumes == 1 else (config.volumes, *grid)
 
 
-def _blocks(config: Calhas2022Config, spec: BlockSpec, x: Any) -> Any:
+def _blocks(config: Calhas2022Config, spec: BlockSpec | None, x: Any) -> Any:
+    assert spec is not None  # `build` writes the encoders out
     for number, (kernel, stride) in enumerate(zip(spec.kernels, spec.strides, strict=True), start=1):
         x = ResidualBlock(
             config.filters,
