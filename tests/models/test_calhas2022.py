@@ -311,6 +311,23 @@ def test_other_channels_frequencies_contexts_and_grids(eeg_shape, grid, rng):
 
 
 @pytest.mark.parametrize(
+    ("eeg_shape", "grid"), [((32, 60, 10), (20, 24, 12)), ((63, 40, 10), (16, 18, 12)), ((4, 9, 3), (9, 8, 7))]
+)
+def test_without_specification_any_cap_and_grid_trains(eeg_shape, grid, rng):
+    parts = build(deep_config(eeg=None, fmri=None), eeg_shape, grid)
+    assert parts.config.eeg.kernels == tuple(
+        parts.eeg_encoder.get_layer(f"block_{n}").settings["kernel"] for n in (1, 2)
+    )
+    model = pair_model(parts)
+    model.compile(optimizer="sgd", jit_compile=False)
+    batch = {
+        "eeg": rng.standard_normal((2, *eeg_shape)).astype(np.float32),
+        "fmri": rng.standard_normal((2, *grid)).astype(np.float32),
+    }
+    assert np.isfinite(model.train_on_batch(batch)).all()
+
+
+@pytest.mark.parametrize(
     ("eeg_shape", "grid", "words"),
     [
         ((1, 13, 3), GRID, r"eeg encoder, block 1, axis 0 \(channel\): kernel 2 .* 1"),
