@@ -63,11 +63,11 @@ def say_left_out(variant: str, err: Exception) -> str:
 def _largest_shapes(config: Config, root: Path) -> tuple[Triple, Triple] | None:
     """Largest EEG window (C, F, T) and grid (X, Y, Z) that a store can have; none without a usable recording.
 
-    A store has the channels that are common to all recordings, so at most as many as the least has.
+    A store has the channels that its recordings share: no more than any recording has.
     """
-    rows = [row for row in survey(root.absolute(), config.dataset).rows if row.status == "usable"]
+    rows = [row for row in survey(root.absolute(), config.dataset, config.data).rows if row.status == "usable"]
     if not rows:
         return None
     kinds = config.data.channel_types
-    channels = min(sum(n for kind, n in (row.channels or {}).items() if kind in kinds) for row in rows)
+    channels = max(sum(n for kind, n in (row.channels or {}).items() if kind in kinds) for row in rows)
     return (channels, config.data.frequencies, config.data.context), config.data.grid
