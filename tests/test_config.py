@@ -3,6 +3,7 @@ import yaml
 
 from eeg2fmri.config import Calhas2022Config, Config, LinearConfig, MeanConfig, flatten, load_config, parse_overrides
 from eeg2fmri.errors import ConfigError
+from eeg2fmri.models.architectures import with_encoders
 
 # Calhas & Henriques 2022 and its public code, as domain.md §1 and §2 give them.
 PUBLISHED = {
@@ -46,7 +47,9 @@ def test_defaults_are_the_published_settings():
     config = Config()
     model = config.model(None)
     assert isinstance(model, Calhas2022Config)
-    found = {**config.data.model_dump(), **model.model_dump(), **model.training.model_dump()}
+    assert (model.eeg, model.fmri) == (None, None)  # derived from the shapes, here the published ones
+    built = with_encoders(model, (64, 134, 10), (64, 64, 30))
+    found = {**config.data.model_dump(), **built.model_dump(), **model.training.model_dump()}
     for side in ("eeg", "fmri"):
         assert found[side].pop("pool_stride") == (1, 1, 1)
     assert {key: found[key] for key in PUBLISHED} == PUBLISHED

@@ -65,16 +65,18 @@ PUBLISHED_FMRI = BlockSpec(
 
 
 class TrainingConfig(Section):
-    """Optimisation of a deep model; defaults are the published ones where there are any.
+    """Optimisation of a deep model; defaults are the published ones where there are any, but for `shuffle`.
 
-    schedule: how the learning rate falls, step by step, to `final_share` of itself at the last epoch's
-    end; `warmup_epochs` of straight rise come first.  clipnorm, global_clipnorm: largest norm of the
-    gradient of one weight array, or of all of them together.  precision: of the arithmetic in
-    training; weights and the served model are float32.
+    shuffle: windows are drawn in random order each epoch; the published code takes them as they were
+    recorded, subject by subject.  schedule: how the learning rate falls, step by step, to `final_share`
+    of itself at the last epoch's end; `warmup_epochs` of straight rise come first.  clipnorm,
+    global_clipnorm: largest norm of the gradient of one weight array, or of all of them together.
+    precision: of the arithmetic in training; weights and the served model are float32.
     """
 
     epochs: Positive = 10
     batch_size: Positive = 4
+    shuffle: bool = True
     learning_rate: Annotated[float, Field(gt=0)] = 0.002980911194116198
     schedule: Literal["constant", "cosine", "exponential"] = "constant"
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
@@ -104,6 +106,9 @@ class RecordingTraining(Section):
 class Calhas2022Config(Section):
     """The family of Calhas & Henriques (2022), arXiv 2203.03481; defaults as published.
 
+    eeg, fmri : blocks of the encoders; by default the published ones on the published shapes, and on
+        others those that are nearest to them.
+    weight_decay : L2 penalty of kernels and biases of the residual blocks, and of nothing else, as published.
     fourier : `random` features, or the `fixed` ones of the published code.
     channel_organising : weight of the penalty that makes attention use every channel once.
     output_filter : after the dense decoder, `conv` (1×1×1), `local` (a weight and a bias per voxel) or
@@ -120,8 +125,8 @@ class Calhas2022Config(Section):
     variant: Literal["lp", "fp", "talp", "tafp", "tafp-style", "tafp-style-prior"] = "tafp-style"
     latent: Triple = (7, 7, 7)
     filters: Positive = 4
-    eeg: BlockSpec = PUBLISHED_EEG
-    fmri: BlockSpec = PUBLISHED_FMRI
+    eeg: BlockSpec | None = None
+    fmri: BlockSpec | None = None
     max_pool: bool = True
     batch_norm: bool = True
     skip: bool = True

@@ -7,7 +7,6 @@ from eeg2fmri.evaluation.metrics import (
     rmse,
     score_recording,
     skill,
-    ssim,
     temporal_correlation,
 )
 from eeg2fmri.evaluation.nulls import r2_of_shifts, shuffled_order, shuffled_p_value
@@ -20,10 +19,12 @@ from eeg2fmri.evaluation.quality import (
     relative_dvars,
     temporal_snr,
 )
+from eeg2fmri.evaluation.similarity import has_ssim, ssim
 
 __all__ = [
     "bridged_channels",
     "broken_channels",
+    "has_ssim",
     "line_noise",
     "mae",
     "marker_deviation",

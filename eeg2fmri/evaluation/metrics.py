@@ -23,10 +23,7 @@ from eeg2fmri.evaluation._series import (
     differences,
     mean_squared_error,
 )
-
-SLICE_STEP = 3
-LARGEST_WINDOW = 7
-SMALLEST_WINDOW = 3
+from eeg2fmri.evaluation.similarity import has_ssim, ssim
 
 
 def rmse(measured: Floats, synthesised: Floats) -> float:
@@ -83,51 +80,6 @@ def psnr(measured: Floats, synthesised: Floats) -> float:
     floor = float(np.finfo(np.float32).eps) * data_range
     error = np.sqrt(mean_squared_error(measured, synthesised))
     return float(20 * np.log10(data_range / max(error, floor)))
-
-
-def ssim(measured: Floats, synthesised: Floats) -> float:
-    """Structural similarity as Calhas & Henriques (2022) report it.
-
-    Mean over volumes and over every third axial slice (z = 0, 3, 6, …) of the two-dimensional SSIM,
-    whose dynamic range is the larger maximum of the two slices. A slice pair whose larger maximum
-    is not positive carries no such range and is left out of the mean. The window is uniform, 7 × 7
-    voxels, or for smaller slices the largest odd size that fits.
-
-    Parameters
-    ----------
-    measured, synthesised
-        (n_volumes, x, y, z), x and y at least 3
-
-    Returns
-    -------
-    float
-        1 for a perfect synthesis.
-
-    Raises
-    ------
-    EvaluationError
-        If x or y is below 3, or no slice pair has a positive maximum.
-
-    References
-    ----------
-    Wang et al. (2004), Image quality assessment: from error visibility to structural similarity,
-    IEEE Transactions on Image Processing 13(4), with K1 = 0.01 and K2 = 0.03.
-    Calhas & Henriques (2022), arXiv 2203.03481.
-    """
-    from skimage.metrics import structural_similarity  # slow to import; nothing else here needs it
-
-    check_pair(measured, synthesised)
-    window = _window(measured.shape[1:3])
-    scores = []
-    for volume, guess in zip(measured, synthesised, strict=True):
-        for z in range(0, measured.shape[3], SLICE_STEP):
-            first, second = np.ascontiguousarray(volume[..., z]), np.ascontiguousarray(guess[..., z])
-            dynamic_range = max(float(first.max()), float(second.max()))
-            if dynamic_range > 0:
-                scores.append(structural_similarity(first, second, data_range=dynamic_range, win_size=window))
-    if not scores:
-        raise EvaluationError("no axial slice has a positive maximum: SSIM needs one; check the scaling.")
-    return float(np.mean(scores))
 
 
 def temporal_correlation(measured: Floats, synthesised: Floats, mask: Mask) -> float:
@@ -226,25 +178,16 @@ def r2_temporal(measured: Floats, synthesised: Floats, mask: Mask) -> float:
 def score_recording(measured: Floats, synthesised: Floats, mean_volume: Floats, mask: Mask) -> dict[str, float]:
     """Every score of one recording by its name, the deciding `r2_temporal` among them.
 
-    Shapes as in the single scores; `measured` needs at least two volumes.
+    Shapes as in the single scores; `measured` needs at least two volumes. There is no ``ssim`` where
+    its window does not fit the slices (`has_ssim`).
     """
+    similarity = {"ssim": ssim(measured, synthesised)} if has_ssim(measured.shape[1:]) else {}
     return {
         "rmse": rmse(measured, synthesised),
         "mae": mae(measured, synthesised),
         "psnr": psnr(measured, synthesised),
-        "ssim": ssim(measured, synthesised),
+        **similarity,
         "temporal_correlation": temporal_correlation(measured, synthesised, mask),
         "skill": skill(measured, synthesised, mean_volume),
         "r2_temporal": r2_temporal(measured, synthesised, mask),
     }
-
-
-def _window(shape: tuple[int, ...]) -> int:
-    """Largest odd window, at most 7, that fits a slice."""
-    window = min(*shape, LARGEST_WINDOW)
-    window -= 1 - window % 2
-    if window < SMALLEST_WINDOW:
-        raise EvaluationError(
-            f"axial slices of {shape[0]} x {shape[1]} voxels: SSIM needs at least 3 x 3; leave it out."
-        )
-    return window

@@ -22,6 +22,7 @@ import numpy as np
 from keras import layers
 
 from eeg2fmri.config import BlockSpec, Calhas2022Config
+from eeg2fmri.models.architectures import with_encoders
 from eeg2fmri.models.layers import (
     FirstVolume,
     FixedFourierFeatures,
@@ -31,7 +32,6 @@ from eeg2fmri.models.layers import (
     RandomFourierFeatures,
     ResidualBlock,
     TopographicalAttention,
-    l2,
 )
 from eeg2fmri.models.spec import check_shapes
 
@@ -42,7 +42,7 @@ Shape = tuple[int, int, int]
 class Calhas2022:
     """The parts of one model; they share no weights.
 
-    config: what was built.
+    config: what was built, its encoders written out.
     eeg_encoder: eeg → [z_x, scores] (scores only with attention).
     fmri_encoder: volume → z_y; none without the latent loss.
     decoder: [z_x, scores] → volume.
@@ -91,6 +91,7 @@ def build(
         If an architecture does not fit its input.
     """
     check_shapes(config, eeg_shape, grid)
+    config = with_encoders(config, eeg_shape, grid)
     mean = mean_volume if config.start_at_mean else None
     decoder, coefficients = _decoder(config, eeg_shape[0], grid, seed, mean, basis)
     # On PyTorch a model knows its weights by path: of two that share one, only one would have its gradient reset.
@@ -113,7 +114,7 @@ def _eeg_encoder(config: Calhas2022Config, shape: Shape) -> keras.Model:
     if config.attends:
         x, scores = TopographicalAttention(name="attention")(x)
     x = _blocks(config, config.eeg, layers.Reshape((*shape, 1))(x))
-    z = layers.Dense(math.prod(config.latent), name="latent", **_decay(config))(layers.Flatten()(x))
+    z = layers.Dense(math.prod(config.latent), name="latent")(layers.Flatten()(x))
     return keras.Model(eeg, [z] if scores is None else [z, scores], name="eeg_encoder")
 
 
@@ -122,7 +123,7 @@ def _fmri_encoder(config: Calhas2022Config, grid: Shape) -> keras.Model:
     fmri = keras.Input(shape, name="fmri")
     features = layers.Reshape((*grid, 1))(fmri) if shape == grid else layers.Permute((2, 3, 4, 1))(fmri)
     x = _blocks(config, config.fmri, features)
-    z = layers.Dense(math.prod(config.latent), name="latent", **_decay(config))(layers.Flatten()(x))
+    z = layers.Dense(math.prod(config.latent), name="latent")(layers.Flatten()(x))
     if config.dropout:
         z = layers.Dropout(config.dropout, name="dropout")(z)
     return keras.Model(fmri, z, name="fmri_encoder")
@@ -145,7 +146,7 @@ def _decoder(
         return _dense_decoder(config, inputs, features, bold_shape(config, grid), mean), None
     # Starting at zero, the decoder starts as the mean volume.
     count = config.components if basis is None else len(basis)
-    weights = layers.Dense(config.volumes * count, kernel_initializer="zeros", name="coefficients", **_decay(config))
+    weights = layers.Dense(config.volumes * count, kernel_initializer="zeros", name="coefficients")
     amounts = weights(features)
     if config.volumes > 1:
         amounts = layers.Reshape((config.volumes, count))(amounts)
@@ -162,13 +163,15 @@ def _decoder(
 def _features(config: Calhas2022Config, inputs: list[Any], seed: int) -> Any:
     """The latent as the decoder's last layer sees it, (B, D): projected and styled by variant."""
     features = inputs[0]
-    if config.projects:
-        random = config.fourier == "random"
-        features = (RandomFourierFeatures(seed, name="fourier") if random else FixedFourierFeatures(name="fourier"))(
-            features
-        )
+    size = math.prod(config.latent)
+    if not config.projects:
+        features = layers.Dense(size, name="projection")(features)
+    elif config.fourier == "random":
+        features = RandomFourierFeatures(seed, name="fourier")(features)
+    else:
+        features = FixedFourierFeatures(name="fourier")(features)
     if config.variant == "tafp-style":
-        style = layers.Dense(math.prod(config.latent), name="style", **_decay(config))(layers.Flatten()(inputs[1]))
+        style = layers.Dense(size, use_bias=False, name="style")(layers.Flatten()(inputs[1]))
         features = layers.Multiply(name="styled")([features, style])
     elif config.variant == "tafp-style-prior":
         features = LearnedStyle(name="styled")(features)
@@ -178,15 +181,15 @@ def _features(config: Calhas2022Config, inputs: list[Any], seed: int) -> Any:
 def _dense_decoder(
     config: Calhas2022Config, inputs: list[Any], features: Any, shape: tuple[int, ...], mean: np.ndarray | None
 ) -> keras.Model:
-    volume = layers.Dense(math.prod(shape), name="volume", **_decay(config))(features)
+    volume = layers.Dense(math.prod(shape), name="volume")(features)
     if config.filter == "conv":
         # A filter of one voxel minds no neighbours, so several volumes pass as one long one. Starting
         # as the identity keeps the bias of the layer before it at the mean volume.
         kernel = "glorot_uniform" if mean is None else "ones"
         volume = layers.Reshape((-1, *shape[-2:], 1))(volume)
-        volume = layers.Conv3D(1, 1, kernel_initializer=kernel, name="output", **_decay(config))(volume)
+        volume = layers.Conv3D(1, 1, kernel_initializer=kernel, name="output")(volume)
     elif config.filter == "local":
-        volume = LocallyConnected(config.weight_decay, name="output")(volume)
+        volume = LocallyConnected(name="output")(volume)
     decoder = keras.Model(inputs, layers.Reshape(shape)(volume), name="decoder")
     if mean is not None:
         decoder.get_layer("volume").bias.assign(np.tile(mean.reshape(-1), config.volumes))
@@ -198,7 +201,8 @@ def bold_shape(config: Calhas2022Config, grid: Shape) -> tuple[int, ...]:
     return grid if config.volumes == 1 else (config.volumes, *grid)
 
 
-def _blocks(config: Calhas2022Config, spec: BlockSpec, x: Any) -> Any:
+def _blocks(config: Calhas2022Config, spec: BlockSpec | None, x: Any) -> Any:
+    assert spec is not None  # `build` writes the encoders out
     for number, (kernel, stride) in enumerate(zip(spec.kernels, spec.strides, strict=True), start=1):
         x = ResidualBlock(
             config.filters,
@@ -212,7 +216,3 @@ def _blocks(config: Calhas2022Config, spec: BlockSpec, x: Any) -> Any:
             name=f"block_{number}",
         )(x)
     return x
-
-
-def _decay(config: Calhas2022Config) -> dict[str, Any]:
-    return {"kernel_regularizer": l2(config.weight_decay), "bias_regularizer": l2(config.weight_decay)}

@@ -115,15 +115,19 @@ class ResidualBlock(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class RandomFourierFeatures(keras.layers.Layer):
-    """cos(LayerNorm(z·W/s + b)) of a latent (B, D); output (B, D).
+    """cos(LayerNorm(z·W/s + b)) of a latent (B, D); output (B, D) (Rahimi & Recht 2007; published code).
 
-    W ~ N(0, 1) and b ~ U(0, 2π) stay as drawn; the scale s is trained and starts at sqrt(D/2).
-    The layer norm is not trained; its mean and gain are π/2 (Rahimi & Recht 2007; published model).
+    W ~ N(0, 1) and b ~ U(0, 2π) stay as drawn. The scale s is trained, starts at sqrt(D/2) and is kept
+    non-negative. Offset and gain of the layer norm, D each, are trained and start at π/2.
     """
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = seed
+        quarter_turn = keras.initializers.Constant(math.pi / 2)
+        self.norm = keras.layers.LayerNormalization(
+            epsilon=1e-3, beta_initializer=quarter_turn, gamma_initializer=quarter_turn, name="norm"
+        )
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         size = input_shape[-1]
@@ -137,14 +141,13 @@ class RandomFourierFeatures(keras.layers.Layer):
             initializer=draw.RandomUniform(0.0, 2 * math.pi, self.seed + 1),
             trainable=False,
         )
-        self.scale = self.add_weight(name="scale", shape=(), initializer=draw.Constant(math.sqrt(size / 2)))
+        self.scale = self.add_weight(
+            name="scale", shape=(), initializer=draw.Constant(math.sqrt(size / 2)), constraint="non_neg"
+        )
+        self.norm.build(input_shape)
 
     def call(self, z: Any) -> Any:
-        projected = ops.matmul(z, self.directions) / self.scale + self.phases
-        mean = ops.mean(projected, axis=-1, keepdims=True)
-        variance = ops.var(projected, axis=-1, keepdims=True)
-        normalised = (projected - mean) / ops.sqrt(variance + keras.config.epsilon())
-        return ops.cos(normalised * (math.pi / 2) + math.pi / 2)
+        return ops.cos(self.norm(ops.matmul(z, self.directions) / self.scale + self.phases))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
@@ -157,6 +160,7 @@ class FixedFourierFeatures(keras.layers.Layer):
     The features that the published code offers beside the random ones: every latent entry is projected
     by the same D frequencies, log-spaced over one octave from 1/2 as in Tancik et al. (2020, arXiv
     2006.10739, positional encoding). So a feature sees no more of the latent than the sum of its entries.
+    The published code takes the cosine of this once more, which leaves 0.54 to 1 of its range; not done here.
     """
 
     def call(self, z: Any) -> Any:
@@ -175,20 +179,13 @@ class LocallyConnected(keras.layers.Layer):
     A convolution of one voxel without weight sharing, the published output filter `locally connected`.
     """
 
-    def __init__(self, weight_decay: float = 0.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.weight_decay = weight_decay
-
     def build(self, input_shape: tuple[int, ...]) -> None:
-        shape, decay = input_shape[1:], l2(self.weight_decay)
-        self.kernel = self.add_weight(name="kernel", shape=shape, initializer="ones", regularizer=decay)
-        self.bias = self.add_weight(name="bias", shape=shape, initializer="zeros", regularizer=decay)
+        shape = input_shape[1:]
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer="ones")
+        self.bias = self.add_weight(name="bias", shape=shape, initializer="zeros")
 
     def call(self, volume: Any) -> Any:
         return volume * self.kernel + self.bias
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "weight_decay": self.weight_decay}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -228,10 +225,13 @@ class FirstVolume(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class LearnedStyle(keras.layers.Layer):
-    """Element-wise product of the features (B, D) with a learned vector (D,), the style prior."""
+    """Element-wise product of the features (B, D) with a learned vector (D,), the style prior.
+
+    It starts uniform in ±sqrt(3/D) (Glorot & Bengio 2010, with D entries in and out).
+    """
 
     def build(self, input_shape: tuple[int, ...]) -> None:
-        self.prior = self.add_weight(name="prior", shape=(input_shape[-1],), initializer="ones")
+        self.prior = self.add_weight(name="prior", shape=(input_shape[-1],), initializer="glorot_uniform")
 
     def call(self, features: Any) -> Any:
         return features * self.prior

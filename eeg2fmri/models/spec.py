@@ -69,7 +69,7 @@ def block_shapes(
 
 
 def check_shapes(config: Calhas2022Config, eeg_shape: Triple, grid: Triple) -> None:
-    """Refuse encoders that do not fit.
+    """Refuse configured encoders that do not fit; those that are derived from the shapes do.
 
     Parameters
     ----------
@@ -81,8 +81,9 @@ def check_shapes(config: Calhas2022Config, eeg_shape: Triple, grid: Triple) -> N
     SpecError
         If a kernel or a pool is longer than its input.
     """
-    block_shapes(eeg_shape, config.eeg, max_pool=config.max_pool, name="eeg encoder", axes=EEG_AXES)
-    if config.aligns:
+    if config.eeg is not None:
+        block_shapes(eeg_shape, config.eeg, max_pool=config.max_pool, name="eeg encoder", axes=EEG_AXES)
+    if config.fmri is not None and config.aligns:
         block_shapes(grid, config.fmri, max_pool=config.max_pool, name="fmri encoder", axes=FMRI_AXES)
 
 

@@ -16,7 +16,7 @@ from eeg2fmri import plotting
 from eeg2fmri.config import Config, EvaluationConfig
 from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
-from eeg2fmri.evaluation import r2_of_shifts, score_recording, shuffled_order, shuffled_p_value
+from eeg2fmri.evaluation import has_ssim, r2_of_shifts, score_recording, shuffled_order, shuffled_p_value
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.pipeline.data import say_skipped
 from eeg2fmri.serving import Bundle
@@ -86,6 +86,8 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
     }
     with tracked_run("evaluate", experiment=config.run.experiment, name=f"evaluate-{variant}", params=params,
                      tags={"variant": variant, "dataset": store.path.name}) as log:  # fmt: skip
+        if not has_ssim(store.signal["grid"]):
+            logger.info("evaluate %s: no ssim, its window is larger than the axial slices", variant)
         windows = Windows(recordings, store.context)
         table, p_value, example = score_windows(bundle.model, windows, config.evaluation, float(bundle.signal["tr"]))
         overall = summarise(table)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import mlflow
 import numpy as np
 
 from eeg2fmri.config import Config
-from eeg2fmri.errors import ConfigError, GateRefusal, LeakageError, ModelError
+from eeg2fmri.errors import ConfigError, DivergenceError, GateRefusal, LeakageError, ModelError
 from eeg2fmri.pipeline.data import preprocess_step, simulate_step
 from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step, recordings_to_score
+from eeg2fmri.pipeline.feasible import feasible, feasible_by_headers, say_left_out
 from eeg2fmri.pipeline.promote import promote_step
 from eeg2fmri.pipeline.train import check_training, train_step
 from eeg2fmri.search.study import search_step
@@ -28,12 +29,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class JobResult:
-    """What the job ends with: scores per model and version, the champion, or why there is no new one."""
+    """What the job ends with: scores per model and version, the champion, or why there is no new one.
+
+    not_trained: by variant, why a model of the list was left out.
+    """
 
     models: dict[str, tuple[str, Evaluation]]
     champion: str | None
     refusal: str | None
     best_reachable: float | None
+    not_trained: Mapping[str, str] = field(default_factory=dict)
 
 
 def main_job(
@@ -48,7 +53,8 @@ def main_job(
 ) -> JobResult:
     """Simulate (if asked), preprocess, search (if trials > 0), train and evaluate each model, promote the better.
 
-    The better model is the one that explains more on *validation* subjects.
+    The better model is the one that explains more on *validation* subjects. A model that cannot be
+    trained is reported and left out; if none can, the first reason is raised.
 
     Parameters
     ----------
@@ -67,31 +73,51 @@ def main_job(
             simulate_step(config.simulation, root, config.run.experiment)
             best = read_best_r2(root)
         assert root is not None  # checked above
+        able, not_trained = feasible_by_headers(config, root)
         store, _ = preprocess_step(config, root, workdir / "store", workers=workers, scheduler=scheduler,
                                    allow_failures=allow_failures)  # fmt: skip
         # Better refused now than after hours of training.
         recordings_to_score(config, store, "test")
-        check_training(config, config.models, store)
+        able, unable = feasible(able, lambda model: check_training(config, [model], store))
+        not_trained.update(unable)
+        config = config.model_copy(update={"models": able})
         if trials:
             storage = f"sqlite:///{(workdir / 'optuna.db').resolve()}"
             study = f"main-{store.digest[:8]}"
             config = search_step(config, store, study=study, storage=storage, trials=trials, timeout=None,
                                  out=workdir / "best.yaml")  # fmt: skip
         _score_old_champion(config, store)
-        models: dict[str, tuple[str, Evaluation]] = {}
-        validation: dict[str, float] = {}
-        for model in config.models:
-            trained = train_step(config, model.variant, store, workdir)
-            uri = f"models:/{config.registry.name}/{trained.version}"
-            models[model.variant] = (trained.version, evaluate_step(config, uri, store, "test"))
-            validation[model.variant] = trained.validation
+        models, validation, diverged = _train_all(config, store, workdir)
+        not_trained.update(diverged)
         test = split_subjects(store.subjects, config.split).test
         reachable = float(np.mean([best[subject] for subject in test])) if best else None
         # Test subjects judge the winner; they do not choose it.
         result = _promote(config, models, max(validation, key=validation.__getitem__), reachable)
+        result = replace(result, not_trained=not_trained)
         log.metrics({f"test/r2_temporal_{n}": e.overall["model"]["r2_temporal"] for n, (_, e) in models.items()})
         log.text(summary(result, config), "summary.md")
         return result
+
+
+def _train_all(
+    config: Config, store: Store, workdir: Path
+) -> tuple[dict[str, tuple[str, Evaluation]], dict[str, float], dict[str, str]]:
+    """By variant: version and test scores, the validation score, and why a fit gave no model."""
+    models: dict[str, tuple[str, Evaluation]] = {}
+    validation: dict[str, float] = {}
+    diverged: dict[str, str] = {}
+    for model in config.models:
+        try:
+            trained = train_step(config, model.variant, store, workdir)
+        except DivergenceError as err:
+            if len(diverged) + 1 == len(config.models):
+                raise
+            diverged[model.variant] = say_left_out(model.variant, err)
+            continue
+        uri = f"models:/{config.registry.name}/{trained.version}"
+        models[model.variant] = (trained.version, evaluate_step(config, uri, store, "test"))
+        validation[model.variant] = trained.validation
+    return models, validation, diverged
 
 
 def _promote(config: Config, models: dict[str, tuple[str, Evaluation]], winner: str, best: float | None) -> JobResult:
@@ -126,9 +152,10 @@ def summary(result: JobResult, config: Config) -> str:
     for variant, (version, evaluation) in result.models.items():
         model, mean, shuffled = (evaluation.overall[c] for c in ("model", "mean_volume", "shuffled"))
         signed = [f"{scores['r2_temporal']:+.4f}" for scores in (model, mean, shuffled)]
-        others = [f"{model['skill']:+.4f}", f"{model['rmse']:.4f}", f"{model['ssim']:.4f}"]
+        others = [f"{model['skill']:+.4f}", f"{model['rmse']:.4f}", f"{model['ssim']:.4f}" if "ssim" in model else "–"]
         lines.append(_row([variant, version, *signed, f"{evaluation.p_value:.3f}", *others]))
     lines.append("")
+    lines += [f"Not trained: {variant}: {reason}" for variant, reason in result.not_trained.items()]
     if result.best_reachable is not None:
         lines.append(f"Best reachable r2_temporal on these subjects (the simulator knows): {result.best_reachable:.4f}")
     lines.append(f"Champion: {name}@{alias} is version {result.champion}" if result.champion else "No champion.")

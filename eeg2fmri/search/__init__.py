@@ -1,5 +1,5 @@
-"""Search: the exact space of architectures."""
+"""Search: how architectures are drawn."""
 
-from eeg2fmri.search.architectures import AxisSpace, block_parameters, count, suggest_blocks
+from eeg2fmri.search.architectures import block_parameters, suggest_blocks
 
-__all__ = ["AxisSpace", "block_parameters", "count", "suggest_blocks"]
+__all__ = ["block_parameters", "suggest_blocks"]

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from eeg2fmri.config import Calhas2022Config, SearchConfig
+from eeg2fmri.models.architectures import encoders
 from eeg2fmri.search.architectures import block_parameters, suggest_blocks
 from eeg2fmri.store import Store
 
@@ -23,7 +24,8 @@ def suggest_model(
     eeg_shape: tuple[int, int, int],
     grid: tuple[int, int, int],
 ) -> Calhas2022Config:
-    """Draw a model; what the search does not vary stays as in `base`."""
+    """Draw a model with its encoders written out; what the search does not vary stays as in `base`."""
+    eeg, fmri = encoders(base, eeg_shape, grid)
     learning_rate = trial.suggest_float("learning_rate", *search.learning_rate, log=True)
     batch_size = trial.suggest_categorical("batch_size", search.batch_size)
     side = trial.suggest_categorical("latent_side", search.latent_side)
@@ -34,6 +36,8 @@ def suggest_model(
         "latent": (side, side, side),
         "weight_decay": trial.suggest_float("weight_decay", *search.weight_decay, log=True),
         "filters": trial.suggest_categorical("filters", search.filters),
+        "eeg": eeg,
+        "fmri": fmri,
     }
     if base.aligns:  # dropout acts in the fMRI encoder
         changes["dropout"] = trial.suggest_float("dropout", *search.dropout)
@@ -42,10 +46,10 @@ def suggest_model(
     for name, choices in _choices(base, search).items():
         changes[name] = trial.suggest_categorical(name, choices)
     if search.architectures:
-        encoders = [("eeg", base.eeg, eeg_shape, search.eeg_target, search.eeg_blocks)]
+        drawn = [("eeg", eeg, eeg_shape, search.eeg_target, search.eeg_blocks)]
         if base.aligns:
-            encoders.append(("fmri", base.fmri, grid, search.fmri_target, search.fmri_blocks))
-        for name, spec, shape, target, depths in encoders:
+            drawn.append(("fmri", fmri, grid, search.fmri_target, search.fmri_blocks))
+        for name, spec, shape, target, depths in drawn:
             pool = (spec.pool, spec.pool_stride) if changes["max_pool"] else (NO_POOL, NO_POOL)
             changes[name] = suggest_blocks(trial, name, shape, target, depths, *pool)
     return base.model_copy(update=changes)
@@ -55,10 +59,10 @@ def decoder_weights(model: Calhas2022Config, channels: int, grid: tuple[int, int
     """Weights of the layers between the latent and the volume that grow with the latent or the grid."""
     latent, voxels = math.prod(model.latent), math.prod(grid) * model.volumes
     style = channels**2 if model.variant == "tafp-style" else 0
-    fourier = latent if model.projects and model.fourier == "random" else 0
+    projection = 0 if model.projects and model.fourier == "fixed" else latent
     if model.decoder == "pca":
-        return latent * (model.components * model.volumes + style + fourier) + model.components * math.prod(grid)
-    return latent * (voxels + style + fourier) + (2 * voxels if model.filter == "local" else 0)
+        return latent * (model.components * model.volumes + style + projection) + model.components * math.prod(grid)
+    return latent * (voxels + style + projection) + (2 * voxels if model.filter == "local" else 0)
 
 
 def _choices(base: Calhas2022Config, search: SearchConfig) -> dict[str, tuple[str, ...]]:
@@ -92,7 +96,9 @@ def parameters_of(base: Calhas2022Config, search: SearchConfig, store: Store) ->
             del wanted[name]
     if search.architectures:
         eeg_shape = (len(signal["channels"]), len(signal["frequencies"]), store.context)
-        wanted.update(block_parameters(base.eeg, "eeg", eeg_shape, search.eeg_target))
+        x, y, z = signal["grid"]
+        eeg, fmri = encoders(base, eeg_shape, (x, y, z))
+        wanted.update(block_parameters(eeg, "eeg", eeg_shape, search.eeg_target))
         if base.aligns:
-            wanted.update(block_parameters(base.fmri, "fmri", tuple(signal["grid"]), search.fmri_target))
+            wanted.update(block_parameters(fmri, "fmri", (x, y, z), search.fmri_target))
     return wanted

@@ -20,6 +20,7 @@ import yaml
 from eeg2fmri.config import Calhas2022Config, Config, SearchConfig, Triple, flatten
 from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError, SpecError
+from eeg2fmri.models.architectures import encoders
 from eeg2fmri.models.spec import block_macs
 from eeg2fmri.search.space import decoder_weights, parameters_of, suggest_model
 from eeg2fmri.store import Store, Windows, check_digest, split_subjects
@@ -156,8 +157,9 @@ class _Objective:
         import keras
         import optuna
 
-        encoders = [(self.eeg_shape, model.eeg), *([(self.grid, model.fmri)] if model.aligns else [])]
-        cost = sum(block_macs(shape, spec, model.filters, max_pool=model.max_pool) for shape, spec in encoders)
+        eeg, fmri = encoders(model, self.eeg_shape, self.grid)
+        parts = [(self.eeg_shape, eeg), *([(self.grid, fmri)] if model.aligns else [])]
+        cost = sum(block_macs(shape, spec, model.filters, max_pool=model.max_pool) for shape, spec in parts)
         weights = decoder_weights(model, self.eeg_shape[0], self.grid)
         log.params({"search.multiply_adds": cost, "search.decoder_weights": weights})
         if weights > self.config.search.max_weights:

@@ -13,6 +13,7 @@ import keras
 
 from eeg2fmri.config import Calhas2022Config, TrainingConfig
 from eeg2fmri.devices import use_device
+from eeg2fmri.models.architectures import with_encoders
 from eeg2fmri.models.calhas2022 import Calhas2022, build
 from eeg2fmri.models.fitted import KerasNetwork
 from eeg2fmri.progress import progress_display
@@ -29,7 +30,9 @@ from eeg2fmri.training.settings import FitResult, FitSettings, fitted_model
 def fit_deep_model(
     config: Calhas2022Config, train: Windows, validation: Windows, settings: FitSettings, on_epoch: OnEpoch | None
 ) -> FitResult:
-    options = config.training
+    recording, options = train.recordings[0], config.training
+    eeg_shape, grid = (*recording.spectrogram.shape[1:], train.context), recording.mask.shape
+    config = with_encoders(config, eeg_shape, grid)
     device = use_device(settings.device, settings.gpu_memory_limit)
     backend.check_precision(options.precision, device)
     distribution = backend.data_parallel(settings.devices, device, options.batch_size)
@@ -50,6 +53,7 @@ def fit_deep_model(
                 config.bold_scaling,
                 fitted.eeg_statistics,
                 seed=settings.seed,
+                shuffle=options.shuffle,
                 model=model,
             ),
             devices,
@@ -70,6 +74,8 @@ def fit_deep_model(
         "devices": devices,
         "backend": keras.backend.backend(),
         "best_epoch": state.best_epoch,
+        "eeg_encoder": str(config.eeg),
+        **({"fmri_encoder": str(config.fmri)} if config.aligns else {}),
     }
     return FitResult(fitted, state.history, state.best_epoch, facts)
 

@@ -127,6 +127,7 @@ def pair_model(parts: Calhas2022, components: Components | None = None) -> PairM
 class PairData(keras.utils.PyDataset):
     """Batches of windows, shuffled anew each epoch by (seed, epoch), so that a resumed run sees the same.
 
+    Without `shuffle` they come in the order in which they were recorded, subject by subject.
     `model` says which targets its loss takes; without it they are the published ones.
     """
 
@@ -140,10 +141,11 @@ class PairData(keras.utils.PyDataset):
         *,
         seed: int,
         epoch: int = 0,
+        shuffle: bool = True,
         model: PairModel | None = None,
     ) -> None:
         super().__init__()
-        self.windows, self.batch_size, self.seed = windows, batch_size, seed
+        self.windows, self.batch_size, self.seed, self.shuffle = windows, batch_size, seed, shuffle
         self.eeg_scaling, self.bold_scaling, self.statistics = eeg_scaling, bold_scaling, statistics
         self.components = model.components if model else None
         self.with_fmri = model is None or "fmri" in model.input
@@ -192,7 +194,7 @@ class PairData(keras.utils.PyDataset):
         return {"volume": volumes - anatomy.reshape(volumes.shape)}
 
     def on_epoch_end(self) -> None:
-        """Shuffle for the next epoch."""
+        """Put the windows of the next epoch in order."""
         self._start(self.epoch + 1)
 
     def _ahead(self, rows: np.ndarray) -> np.ndarray:
@@ -201,4 +203,4 @@ class PairData(keras.utils.PyDataset):
 
     def _start(self, epoch: int) -> None:
         self.epoch = epoch
-        self.order = np.random.default_rng((self.seed, epoch)).permutation(self.rows)
+        self.order = np.random.default_rng((self.seed, epoch)).permutation(self.rows) if self.shuffle else self.rows

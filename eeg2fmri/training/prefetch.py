@@ -47,7 +47,7 @@ class Prefetched(keras.utils.PyDataset):
         return self.waiting.pop(index).result()
 
     def start(self, epoch: int) -> None:
-        """Shuffle for this epoch, at or after the one that `data` stands at."""
+        """Put the windows of this epoch in order, at or after the one that `data` stands at."""
         self.drop()
         while self.data.epoch < epoch:
             self.data.on_epoch_end()

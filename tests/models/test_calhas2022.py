@@ -48,6 +48,13 @@ class TestPublishedSize:
         assert sum(map(trainable, parts)) == pytest.approx(44.7e6, abs=0.05e6)
         assert published.decoder.get_layer("volume").count_params() == (343 + 1) * 64 * 64 * 30
 
+    def test_what_lies_between_the_latent_and_the_last_dense_layer(self, published):
+        fourier, style = (published.decoder.get_layer(name) for name in ("fourier", "style"))
+        assert trainable(fourier) == 343 + 343 + 1  # offset and gain of the layer norm, and the scale
+        assert style.count_params() == 64 * 64 * 343  # no bias
+        parts = build(Calhas2022Config(variant="lp", latent_loss=False), (64, 134, 10), (64, 64, 30))
+        assert parts.decoder.get_layer("projection").count_params() == 343 * 343 + 343
+
     def test_one_full_size_volume(self, published, rng):
         eeg = rng.standard_normal((1, 64, 134, 10)).astype(np.float32)
         volume = np.asarray(published.synthesiser()(eeg))
@@ -86,14 +93,14 @@ class TestVariants:
         parts = build(deep_config(variant=variant), EEG_SHAPE, GRID)
         names = {layer.name for part in (parts.eeg_encoder, parts.decoder) for layer in part.layers}
         expected = {
-            "lp": set(),
+            "lp": {"projection"},
             "fp": {"fourier"},
-            "talp": {"attention"},
+            "talp": {"attention", "projection"},
             "tafp": {"attention", "fourier"},
             "tafp-style": {"attention", "fourier", "style", "styled"},
             "tafp-style-prior": {"attention", "fourier", "styled"},
         }
-        assert names & {"attention", "fourier", "style", "styled"} == expected[variant]
+        assert names & {"attention", "projection", "fourier", "style", "styled"} == expected[variant]
 
     def test_one_step_moves_every_trained_weight(self, variant, batch):
         parts = build(deep_config(variant=variant, dropout=0.0), EEG_SHAPE, GRID)
@@ -164,7 +171,7 @@ def test_local_filter_is_a_weight_and_a_bias_per_voxel():
 
 def test_fixed_fourier_features_have_no_weights():
     random, fixed = (build(deep_config(fourier=kind), EEG_SHAPE, GRID).decoder for kind in ("random", "fixed"))
-    assert random.count_params() - fixed.count_params() == 24 * 24 + 24 + 1
+    assert random.count_params() - fixed.count_params() == 24 * 24 + 24 + 1 + 2 * 24
 
 
 class TestSeveralVolumes:
@@ -275,9 +282,12 @@ def test_dropout_acts_in_training_and_on_the_fmri_side_only(batch):
     assert not (calm["z_y"] == 0).any()
 
 
-def test_weight_decay_counts_kernels_and_biases_once(batch):
-    model = pair_model(build(deep_config(weight_decay=0.01), EEG_SHAPE, GRID))
-    penalised = [w for w in model.trainable_weights if w.name in ("kernel", "bias")]
+@pytest.mark.parametrize("output_filter", ["conv", "local"])
+def test_weight_decay_counts_kernels_and_biases_of_the_residual_blocks_once(output_filter):
+    config = deep_config(weight_decay=0.01, output_filter=output_filter)
+    model = pair_model(build(config, EEG_SHAPE, GRID))
+    penalised = [w for w in model.trainable_weights if "block_" in w.path and w.name in ("kernel", "bias")]
+    assert len(penalised) == 8
     expected = 0.01 * sum(float(np.square(w.numpy(), dtype=np.float64).sum()) for w in penalised)
     assert sum(float(loss) for loss in model.losses) == pytest.approx(expected, rel=1e-5)
     assert not pair_model(build(deep_config(), EEG_SHAPE, GRID)).losses
@@ -298,6 +308,23 @@ def test_other_channels_frequencies_contexts_and_grids(eeg_shape, grid, rng):
         },
     )
     assert out["volume"].shape == (2, *grid)
+
+
+@pytest.mark.parametrize(
+    ("eeg_shape", "grid"), [((32, 60, 10), (20, 24, 12)), ((63, 40, 10), (16, 18, 12)), ((4, 9, 3), (9, 8, 7))]
+)
+def test_without_specification_any_cap_and_grid_trains(eeg_shape, grid, rng):
+    parts = build(deep_config(eeg=None, fmri=None), eeg_shape, grid)
+    assert parts.config.eeg.kernels == tuple(
+        parts.eeg_encoder.get_layer(f"block_{n}").settings["kernel"] for n in (1, 2)
+    )
+    model = pair_model(parts)
+    model.compile(optimizer="sgd", jit_compile=False)
+    batch = {
+        "eeg": rng.standard_normal((2, *eeg_shape)).astype(np.float32),
+        "fmri": rng.standard_normal((2, *grid)).astype(np.float32),
+    }
+    assert np.isfinite(model.train_on_batch(batch)).all()
 
 
 @pytest.mark.parametrize(

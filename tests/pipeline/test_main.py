@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import re
 
 import mlflow
 import pytest
 
 import eeg2fmri.pipeline
 from eeg2fmri.config import Config
-from eeg2fmri.errors import ConfigError, GateRefusal, SpecError, StoreError
+from eeg2fmri.errors import ConfigError, DivergenceError, GateRefusal, SpecError, StoreError
 from eeg2fmri.pipeline import data, evaluate, main, main_job, train
 from eeg2fmri.pipeline.evaluate import Evaluation
 from eeg2fmri.pipeline.main import JobResult, summary
+from eeg2fmri.pipeline.train import TrainResult
 from eeg2fmri.tracking.gate import Scores
 from eeg2fmri.tracking.registry import champion, latest_version, store_scores
 from tests.mlflow_store import memory_store, use_tracking
@@ -105,12 +107,54 @@ def test_the_runs_hold_what_the_design_says(first):
     assert 0 < result.best_reachable < 1
 
 
-def test_what_a_later_model_cannot_do_is_refused_before_the_first_is_trained(job, first, refuses):
-    linear = CONFIG["models"][0]
-    # Published kernels, which 5 channels are too few for.
-    with refuses(SpecError, r"eeg encoder, block 1, axis 0 \(channel\): kernel 7"):
-        job(models=[linear | {"components": 4}, {"family": "calhas2022"}])
-    assert not [run for run in all_runs() if run.data.params.get("model.components") == "4"]
+LONG = {"family": "calhas2022", "eeg": {"kernels": [[7, 1, 1]], "strides": [[1, 1, 1]]}}
+TOO_LONG = r"eeg encoder, block 1, axis 0 \(channel\): kernel 7 is longer than its input"
+
+
+@pytest.mark.usefixtures("first")
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (LONG, TOO_LONG),
+        ({"family": "calhas2022", "training": {"batch_size": 999}}, r"training\.batch_size 999 is larger"),
+    ],
+    ids=["by the headers", "by the store"],
+)
+def test_a_model_that_cannot_be_trained_is_reported_and_the_others_go_on(job, model, reason):
+    result, runs, skipped = job(models=[model, CONFIG["models"][0]])
+    assert steps(runs) == ["main", "promote"]
+    assert skipped == list(STEPS)
+    assert result.models.keys() == {"linear"}
+    assert re.match(reason, result.not_trained["tafp-style"])
+    (parent,) = [r for r in runs if r.info.run_name == "main"]
+    text = mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/summary.md")
+    assert re.search(f"(?m)^Not trained: tafp-style: {reason}", text)
+
+
+@pytest.mark.usefixtures("first")
+def test_encoders_that_fit_no_header_are_refused_before_preprocessing(job, refuses, monkeypatch):
+    monkeypatch.setattr(main, "preprocess_step", None)
+    with refuses(SpecError, TOO_LONG):
+        job(models=[LONG])
+
+
+def test_a_fit_that_diverges_is_reported_and_the_others_go_on(monkeypatch, tmp_path):
+    asked = []
+
+    def train(config, variant, *_):
+        asked.append(variant)
+        if variant != "linear":
+            raise DivergenceError(f"{variant} gave NaN")
+        return TrainResult("run", "7", 0.25, skipped=False)
+
+    monkeypatch.setattr(main, "train_step", train)
+    monkeypatch.setattr(main, "evaluate_step", lambda *_: evaluation(0.1))
+    config = Config.model_validate({"models": [{"family": "calhas2022"}, {"family": "linear"}]})
+    models, validation, diverged = main._train_all(config, memory_store(), tmp_path)
+    assert asked == ["tafp-style", "linear"]
+    assert (models["linear"][0], validation, diverged) == ("7", {"linear": 0.25}, {"tafp-style": "tafp-style gave NaN"})
+    with pytest.raises(DivergenceError, match="tafp-style gave NaN"):
+        main._train_all(Config.model_validate({"models": [{"family": "calhas2022"}]}), memory_store(), tmp_path)
 
 
 def test_the_parent_keeps_the_summary(first):
@@ -210,6 +254,13 @@ def test_the_summary_tells_what_there_is(tracking):
     assert f"mlflow ui --backend-store-uri {tracking}" in text
     assert "mlflow models serve -m models:/eeg2fmri@champion" in text
     assert "Gate:" not in text
+
+
+@pytest.mark.usefixtures("tracking")
+def test_the_summary_has_a_dash_where_slices_are_too_small_for_ssim():
+    small = evaluation(0.0314)
+    del small.overall["model"]["ssim"]
+    assert "| 0.5000 | – |" in summary(JobResult({"linear": ("3", small)}, "3", None, None), Config())
 
 
 @pytest.mark.usefixtures("tracking")

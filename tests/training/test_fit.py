@@ -13,9 +13,11 @@ import pytest
 from eeg2fmri.config import LinearConfig, MeanConfig
 from eeg2fmri.errors import ConfigError, LeakageError, ModelError, SpecError
 from eeg2fmri.evaluation import r2_temporal
+from eeg2fmri.models.architectures import encoders
 from eeg2fmri.store import Windows
 from eeg2fmri.training import FitSettings, fit
-from tests.fakes import CONTEXT, FREQUENCIES, GRID, deep_config, recording
+from eeg2fmri.training.pairs import PairData
+from tests.fakes import CONTEXT, EEG_SHAPE, FREQUENCIES, GRID, deep_config, recording
 
 ROOT = Path(__file__).parents[2]
 UNTIMED = ("train/loss", "train/mae", "train/cosine", "val/loss", "val/mae", "val/cosine", "val/r2_temporal")
@@ -54,6 +56,23 @@ class TestDeep:
         losses = deep[0].history["train/loss"]
         assert len(losses) == 3
         assert losses[2] < losses[1] < losses[0]
+
+    def test_without_specification_the_encoders_fit_the_shapes_and_are_written_out(self, train, validation):
+        result = learn(deep_config(eeg=None, fmri=None, epochs=1), train, validation)
+        config = result.model.config
+        assert (config.eeg, config.fmri) == encoders(deep_config(eeg=None, fmri=None), EEG_SHAPE, GRID)
+        assert result.facts["eeg_encoder"] == str(config.eeg)
+        assert result.facts["fmri_encoder"] == str(config.fmri)
+        assert np.isfinite(result.history["val/r2_temporal"]).all()
+
+    @pytest.mark.parametrize("shuffle", [True, False])
+    def test_windows_are_shuffled_if_that_is_configured(self, train, validation, monkeypatch, shuffle):
+        from eeg2fmri.training import deep
+
+        made = []
+        monkeypatch.setattr(deep, "PairData", lambda *a, **k: made.append(PairData(*a, **k)) or made[-1])
+        learn(deep_config(epochs=1, shuffle=shuffle), train, validation)
+        assert np.array_equal(made[0].order, np.arange(len(train))) is not shuffle
 
     def test_every_epoch_is_reported_with_an_example(self, deep):
         result, reported = deep

@@ -41,6 +41,14 @@ def test_order_depends_on_seed_and_epoch(data):
     assert not np.array_equal(first.order, np.arange(len(first.order)))
 
 
+def test_unshuffled_windows_come_as_they_were_recorded(train):
+    data = PairData(train, 5, "channels", "voxel", train.eeg_statistics(), seed=1, shuffle=False)
+    for _ in range(2):
+        np.testing.assert_array_equal(data.order, np.arange(len(train)))
+        np.testing.assert_array_equal(data[1][0]["fmri"], train.standardised(np.arange(5, 10), "voxel"))
+        data.on_epoch_end()
+
+
 def test_a_resumed_epoch_has_the_order_it_would_have_had(data):
     running = data()
     running.on_epoch_end()

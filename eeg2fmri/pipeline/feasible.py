@@ -1,0 +1,73 @@
+"""Which of several models can be trained: asked of the headers before the store is built, and of the store after."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from eeg2fmri.config import Calhas2022Config, Config, ModelConfig, Triple
+from eeg2fmri.datasets import survey
+from eeg2fmri.errors import ConfigError, LeakageError, SpecError
+from eeg2fmri.models.spec import check_shapes
+
+logger = logging.getLogger(__name__)
+
+
+def feasible(
+    models: Iterable[ModelConfig], check: Callable[[ModelConfig], None]
+) -> tuple[tuple[ModelConfig, ...], dict[str, str]]:
+    """The models that `check` lets pass, and by variant why the others cannot be trained.
+
+    Raises
+    ------
+    ConfigError, LeakageError, SpecError
+        The first reason, if no model passes.
+    """
+    passed: list[ModelConfig] = []
+    errors: dict[str, Exception] = {}
+    for model in models:
+        try:
+            check(model)
+        except (ConfigError, LeakageError, SpecError) as err:
+            errors[model.variant] = err
+        else:
+            passed.append(model)
+    if errors and not passed:
+        raise next(iter(errors.values()))
+    return tuple(passed), {variant: say_left_out(variant, err) for variant, err in errors.items()}
+
+
+def feasible_by_headers(config: Config, root: Path) -> tuple[tuple[ModelConfig, ...], dict[str, str]]:
+    """As `feasible`: configured encoders that fit no store which can be made of this dataset are refused.
+
+    Headers are read only where a model has configured encoders: those derived from the shapes fit.
+    """
+    if not any(isinstance(m, Calhas2022Config) and (m.eeg or m.fmri) for m in config.models):
+        return config.models, {}
+    shapes = _largest_shapes(config, root)
+
+    def check(model: ModelConfig) -> None:
+        if shapes and isinstance(model, Calhas2022Config):
+            check_shapes(model, *shapes)
+
+    return feasible(config.models, check)
+
+
+def say_left_out(variant: str, err: Exception) -> str:
+    """Tell in one line that a model is left out, and give the reason."""
+    logger.error("%s: not trained: %s", variant, err)
+    return str(err)
+
+
+def _largest_shapes(config: Config, root: Path) -> tuple[Triple, Triple] | None:
+    """Largest EEG window (C, F, T) and grid (X, Y, Z) that a store can have; none without a usable recording.
+
+    A store has the channels that its recordings share: no more than any recording has.
+    """
+    rows = [row for row in survey(root.absolute(), config.dataset, config.data).rows if row.status == "usable"]
+    if not rows:
+        return None
+    kinds = config.data.channel_types
+    channels = max(sum(n for kind, n in (row.channels or {}).items() if kind in kinds) for row in rows)
+    return (channels, config.data.frequencies, config.data.context), config.data.grid
