@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -63,11 +64,13 @@ def say_left_out(variant: str, err: Exception) -> str:
 def _largest_shapes(config: Config, root: Path) -> tuple[Triple, Triple] | None:
     """Largest EEG window (C, F, T) and grid (X, Y, Z) that a store can have; none without a usable recording.
 
-    A store has the channels that its recordings share: no more than any recording has.
+    A store has the channels that its recordings share: no more than any recording has. Its grid is the given one
+    or that of most recordings.
     """
     rows = [row for row in survey(root.absolute(), config.dataset, config.data).rows if row.status == "usable"]
     if not rows:
         return None
     kinds = config.data.channel_types
     channels = max(sum(n for kind, n in (row.channels or {}).items() if kind in kinds) for row in rows)
-    return (channels, config.data.frequencies, config.data.context), config.data.grid
+    grid = config.data.grid or Counter(row.grid for row in rows if row.grid).most_common(1)[0][0]
+    return (channels, config.data.frequencies, config.data.context), grid

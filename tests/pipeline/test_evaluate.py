@@ -278,7 +278,7 @@ def test_metric_names_say_what_they_score():
     ("changes", "kind", "named"),
     [
         ({"test": 0}, ConfigError, "split.test: no subject"),
-        ({}, DatasetError, "sub-06_task-rest_run-2: 4 volumes after the shift"),
+        ({}, DatasetError, "sub-06_task-rest_run-2: 4 volumes are left"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_before_training(changes, kind, named, refuses):
