@@ -77,7 +77,7 @@ def build_store(
     _check_place(location, settings)
     if location.one_process_only and (workers > 1 or scheduler):
         raise StoreError(f"{location}: lives in one process; use --workers 1, or a place that workers can see")
-    task = partial(store_recording, location=location.absolute(), config=config, code=code_digest(CODE))
+    task = partial(store_recording, location=location.absolute(), config=config, code=code_digest(*CODE))
     outcomes: dict[str, Outcome] = {}
     for recording, result in each(task, recordings, workers=workers, scheduler=scheduler):
         outcome = result if isinstance(result, Outcome) else _died(recording, result)

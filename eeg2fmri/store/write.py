@@ -17,7 +17,8 @@ from eeg2fmri.store.location import Location
 from eeg2fmri.store.prepare import Prepared, prepare
 from eeg2fmri.store.store import lost_value
 
-CODE = ("datasets", "signals", "store")  # what a recording depends on, besides settings and files
+# Where the code starts that a recording depends on, besides settings and files.
+CODE = ("eeg2fmri.store.prepare:prepare", "eeg2fmri.store.write:_write")
 PACKAGES = ("eeg2fmri", "mne", "nibabel", "nilearn", "numpy", "scipy", "zarr")
 VOLUMES_A_FILE = 8  # a recording is some forty files rather than 300, and a batch reads no more than its volumes
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def store_recording(recording: Recording, *, location: Location, config: DataCon
     code : digest of `CODE` where the job was started.
     """
     try:
-        if code_digest(CODE) != code:
+        if code_digest(*CODE) != code:
             raise StoreError("the worker runs another version of eeg2fmri than the job; install the same on both")
         sources = [_source(path) for path in recording.files]
         source = digest_of([entry["sha256"] for entry in sources])

@@ -26,7 +26,7 @@ from eeg2fmri.tracking.gate import Scores, check_gate
 SERVING_PACKAGES = ("mlflow", "numpy", "scipy", "pandas", "pydantic", "pyyaml")
 KERAS_PACKAGES = ("keras", "tensorflow")
 SCORE_TAG, SHUFFLED_TAG = "test.r2_temporal", "test.r2_temporal_shuffled"
-P_VALUE_TAG, DIGEST_TAG = "test.p_value", "test.data_digest"
+P_VALUE_TAG, DIGEST_TAG, SCORING_TAG = "test.p_value", "test.data_digest", "test.scoring"
 
 
 def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadata_: dict[str, Any]) -> str:
@@ -134,6 +134,7 @@ def store_scores(version: ModelVersion, scores: Scores) -> None:
         SHUFFLED_TAG: scores.shuffled,
         P_VALUE_TAG: scores.p_value,
         DIGEST_TAG: scores.data_digest,
+        SCORING_TAG: scores.scoring,
     }
     for key, value in values.items():
         client.set_model_version_tag(version.name, version.version, key, str(value))
@@ -142,10 +143,10 @@ def store_scores(version: ModelVersion, scores: Scores) -> None:
 def version_scores(version: ModelVersion) -> Scores | None:
     """Scores that `evaluate` has written, or ``None``."""
     tags = version.tags
-    if not {SCORE_TAG, SHUFFLED_TAG, P_VALUE_TAG, DIGEST_TAG} <= tags.keys():
+    if not {SCORE_TAG, SHUFFLED_TAG, P_VALUE_TAG, DIGEST_TAG, SCORING_TAG} <= tags.keys():
         return None
     score, shuffled, p_value = (float(tags[tag]) for tag in (SCORE_TAG, SHUFFLED_TAG, P_VALUE_TAG))
-    return Scores(str(version.version), score, shuffled, p_value, tags[DIGEST_TAG])
+    return Scores(str(version.version), score, shuffled, p_value, tags[DIGEST_TAG], tags[SCORING_TAG])
 
 
 def champion(name: str, alias: str) -> ModelVersion | None:

@@ -102,7 +102,7 @@ def test_in_this_process_nothing_is_started():
 
 
 def test_a_worker_of_another_version_is_refused(build, monkeypatch):
-    monkeypatch.setattr("eeg2fmri.store.write.code_digest", lambda parts: "another version")
+    monkeypatch.setattr("eeg2fmri.store.write.code_digest", lambda *entries: "another version")
     with pytest.raises(Exception, match="the worker runs another version of eeg2fmri than the job; install the same"):
         build()
 
