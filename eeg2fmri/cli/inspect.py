@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DatasetError, IncompleteError, nearest
+from eeg2fmri.files import written_whole
 
 if TYPE_CHECKING:
     from eeg2fmri.datasets import Recording
@@ -98,14 +98,9 @@ def plot_instance(root: Path, config: Config, out: Path, channel: str | None, vo
         unit=signal["unit"],
         title=f"{recording.name}: volume {volume} and the {context} EEG windows before it",
     )
-    part = out.with_name(f".part-{out.name}")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with written_whole(out) as part:
             figure.savefig(part, format="png")
-            os.replace(part, out)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError as err:
         raise ConfigError(f"--plot {out}: cannot be written ({err.strerror}); give another file") from err
     logger.info("inspect: %s, volume %d, channel %s: %s", recording.name, volume, channel, out)

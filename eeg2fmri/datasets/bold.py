@@ -12,9 +12,9 @@ import numpy as np
 from isal import isal_zlib
 
 from eeg2fmri.datasets.echoes import combined, combined_header
-from eeg2fmri.datasets.files import check_fetched, one_line, read_merged
+from eeg2fmri.datasets.files import check_fetched, read_merged
 from eeg2fmri.datasets.recording import Recording
-from eeg2fmri.errors import DatasetError
+from eeg2fmri.errors import DatasetError, one_line
 
 TR_TOLERANCE_S = 1e-3
 KEPT_TYPES = tuple(np.dtype(name) for name in ("uint8", "int16", "uint16", "float32"))  # in the machine's byte order

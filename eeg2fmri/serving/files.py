@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from eeg2fmri.datasets import (
     read_clean_eeg,
 )
 from eeg2fmri.errors import ConfigError, DatasetError, RequestError
+from eeg2fmri.files import written_whole
 from eeg2fmri.serving.bundle import Bundle
 
 
@@ -78,7 +78,8 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path, volume_marker: st
         )
     _write_nifti(out, volumes, np.asarray(bundle.signal["affine"]), tr)
     name = out.name.removesuffix(".gz").removesuffix(".nii")
-    out.with_name(f"{name}.json").write_text(json.dumps(sidecar, indent=2), encoding="utf-8")
+    with written_whole(out.with_name(f"{name}.json")) as part:
+        part.write_text(json.dumps(sidecar, indent=2), encoding="utf-8")
     return *volumes.shape[1:], len(volumes)
 
 
@@ -128,10 +129,5 @@ def _write_nifti(out: Path, volumes: np.ndarray, affine: np.ndarray, tr: float) 
     image.header.set_zooms((*image.header.get_zooms()[:3], tr))
     image.header.set_xyzt_units("mm", "sec")
     image.header["descrip"] = b"synthesised from EEG by eeg2fmri"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".part-{out.name}")
-    try:
+    with written_whole(out) as part:
         nibabel.save(image, part)
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)

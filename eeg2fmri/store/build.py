@@ -20,7 +20,7 @@ import numpy as np
 
 from eeg2fmri.config import DataConfig
 from eeg2fmri.datasets import Recording
-from eeg2fmri.errors import DatasetError, StoreError
+from eeg2fmri.errors import DatasetError, StoreError, one_line
 from eeg2fmri.provenance import code_digest
 from eeg2fmri.store.location import METADATA, Location
 from eeg2fmri.store.parallel import each
@@ -90,9 +90,9 @@ def build_store(
 
 
 def _died(recording: Recording, error: BaseException) -> Outcome:
-    what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     return Outcome(
-        recording.name, error=f"{recording.eeg_path}: its worker died each time ({what}); give workers more memory"
+        recording.name,
+        error=f"{recording.eeg_path}: its worker died each time ({one_line(error)}); give workers more memory",
     )
 
 
