@@ -4,7 +4,7 @@ import yaml
 from eeg2fmri.config import Calhas2022Config, Config, LinearConfig, MeanConfig, flatten, load_config, parse_overrides
 from eeg2fmri.errors import ConfigError
 
-# Calhas & Henriques 2022 and its public code, as domain.md §1 and §2 give them.
+# Calhas & Henriques 2022 (arXiv 2203.03481) and its public code.
 PUBLISHED = {
     "frequencies": 134,
     "context": 10,

@@ -48,7 +48,7 @@ def check_training(config: Config, models: Sequence[ModelConfig], store: Store) 
     split = split_subjects(store.subjects, config.split)
     train, validation = (Windows(store.of(part), store.context) for part in (split.train, split.validation))
     use_backend(config.run.backend, deterministic=config.run.deterministic)
-    settings = FitSettings(device=config.run.device, gpu_memory_limit=config.run.gpu_memory_limit)
+    settings = FitSettings.of(config.run)
     for model in models:
         check_feasible(model, train, validation, settings)
 
@@ -82,16 +82,7 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
         validation = Windows(store.of(split.validation), store.context)
         _log_data(log, store, train, validation)
         checkpoints = workdir / "checkpoints" / key[:16]
-        fit_settings = FitSettings(
-            seed=config.run.seed,
-            device=config.run.device,
-            gpu_memory_limit=config.run.gpu_memory_limit,
-            devices=config.run.devices,
-            deterministic=config.run.deterministic,
-            checkpoints=checkpoints,
-            key=key,
-            progress=sys.stderr.isatty(),
-        )
+        fit_settings = FitSettings.of(config.run, checkpoints=checkpoints, key=key, progress=sys.stderr.isatty())
         frequencies = np.asarray(store.signal["frequencies"])
         result = fit(model, train, validation, frequencies, fit_settings, on_epoch=_epoch_logger(log, model))
         best = result.history["val/r2_temporal"][result.best_epoch]

@@ -173,8 +173,7 @@ class _Objective:
             if trial.should_prune():
                 raise optuna.TrialPruned(f"below the median after epoch {epoch + 1}")
 
-        run = self.config.run
-        settings = FitSettings(run.seed, run.device, run.gpu_memory_limit, run.devices, run.deterministic)
+        settings = FitSettings.of(self.config.run)
         frequencies = np.asarray(self.store.signal["frequencies"])
         result = fit(model, self.train, self.validation, frequencies, settings, on_epoch)
         return max(result.history[MONITOR])
