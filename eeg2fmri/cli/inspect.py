@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DatasetError, IncompleteError, nearest
@@ -132,7 +132,7 @@ def _row_of(channel: str | None, channels: list[str], recording: str) -> tuple[i
     )
 
 
-def _cells(row: dict) -> list[str]:
+def _cells(row: dict[str, Any]) -> list[str]:
     kinds = row["channels"] or {}
     start = row["bold_start"]
     grid = "×".join(map(str, row["grid"])) if row["grid"] else ""
@@ -142,7 +142,7 @@ def _cells(row: dict) -> list[str]:
     return [row["recording"], row["status"], channels, *numbers, grid, _clock(row), start_s]
 
 
-def _clock(row: dict) -> str:
+def _clock(row: dict[str, Any]) -> str:
     """The common clock: a marker with its count, how it was found, and what came next."""
     text = row["alignment"] or ""
     if row["markers_found"]:

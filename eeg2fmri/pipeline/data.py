@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from eeg2fmri.config import Config, SimulationConfig, flatten
-from eeg2fmri.datasets import find_recordings
+from eeg2fmri.datasets import Recording, find_recordings
 from eeg2fmri.errors import ConfigError, IncompleteError
 from eeg2fmri.pipeline.code import SIMULATION_CODE, preprocessing_code
 from eeg2fmri.pipeline.quality import log_quality
@@ -145,7 +145,7 @@ def say_skipped(step: str, run_id: str) -> None:
     logger.info("%s: skipped, run %s finished it with the same inputs, settings and code", step, run_id)
 
 
-def _inputs(recordings: list) -> list[list[str]]:
+def _inputs(recordings: list[Recording]) -> list[list[str]]:
     """Rules, and name, size and time of every source file; the store itself checks their content."""
     return [[r.name, json.dumps(r.rules), *map(_stamp, r.files)] for r in recordings]
 
