@@ -1,17 +1,21 @@
-# `make demo`: the whole job on a simulated dataset. `make test`: the whole suite. Both set .venv up first.
+# `make demo`: the whole job on a simulated dataset. `make test`: the whole suite; `make quick`: without the slow
+# tests. Each sets .venv up first.
 PYTHON ?= python3
 BIN := .venv/bin
 # Quieter TensorFlow, and no look-ups for an update or a report home.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: demo test lint clean
+.PHONY: demo test quick lint clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mlflow run . --env-manager local --experiment-name eeg2fmri
 
 test: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -ra --durations=15
+
+quick: .venv/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not slow"
 
 lint: .venv/installed
 	$(BIN)/ruff check .

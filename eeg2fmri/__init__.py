@@ -22,7 +22,7 @@ _HOMES = {
     "open_store": "store",
     "split_windows": "store",
     "fit": "training",
-    "score_windows": "pipeline",
+    "score_windows": "scoring",
 }
 __all__ = ["__version__", *_HOMES]
 

@@ -81,6 +81,13 @@ class GateRefusal(Eeg2FmriError):
     exit_code = 1
 
 
+def one_line(err: BaseException) -> str:
+    """An error as one line: the message of one of these, kind and message of any other, not too long."""
+    if isinstance(err, Eeg2FmriError):
+        return " ".join(str(err).split())
+    return " ".join(f"{type(err).__name__}: {err}".split())[:300]
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """A hint naming the choice closest to `word`, or an empty string."""
     match = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)

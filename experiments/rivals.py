@@ -95,7 +95,7 @@ def compare_fold(config: Config, store: Store, split: SplitConfig, dataset: Path
     }
     for model in config.models:
         if isinstance(model, LinearConfig | FactorisedConfig):
-            fitted = fit(model, train, validation, store.frequencies, FitSettings(seed=config.run.seed)).model
+            fitted = fit(model, train, validation, store.frequencies, FitSettings.of(config.run)).model
             scores[model.variant] = [
                 r2_temporal(
                     test.standardised(rows, "recording"),

@@ -20,6 +20,16 @@ GRID = (9, 8, 7)
 CHANNELS = ("Fp1", "Fp2", "Cz", "Oz", "ECG")
 
 
+SLOW_FIXTURES = {"job", "s3", "cluster", "killed"}  # the whole job, a server, a Dask cluster, a killed fit
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a fixture that takes tens of seconds are slow."""
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20260101)

@@ -260,6 +260,7 @@ def test_how_much_is_said(run, monkeypatch, options, shown):
     assert [line.split()[-1] for line in lines] == shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "status"), [([], 2), (["--debug"], 2)])
 def test_as_a_process(tmp_path, options, status):
     command = [sys.executable, "-m", "eeg2fmri", "simulate", "--set", "run.sede=1", *options]

@@ -5,7 +5,7 @@ from eeg2fmri.config import Calhas2022Config, Config, LinearConfig, MeanConfig, 
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.models.architectures import with_encoders
 
-# Calhas & Henriques 2022 and its public code, as domain.md §1 and §2 give them.
+# Calhas & Henriques 2022 (arXiv 2203.03481) and its public code.
 PUBLISHED = {
     "frequencies": 134,
     "context": 10,

@@ -23,7 +23,7 @@ EXPERIMENTS = ROOT / "experiments"
 FILES = sorted(str(path.relative_to(EXPERIMENTS)) for path in EXPERIMENTS.rglob("*.yaml"))
 VARIANTS = ("lp", "fp", "talp", "tafp", "tafp-style")
 
-# domain.md §1 and §4: channels, sampling rate (Hz; 250 after cleaning of 5 kHz), TR (s), first volumes dropped,
+# Papers and published code: channels, sampling rate (Hz; 250 after cleaning of 5 kHz), TR (s), first volumes dropped,
 # subjects that train and test in the published code.
 DATASETS = {
     "noddi": (64, 250, 2.16, 3, 8, 2),

@@ -24,7 +24,7 @@ CONDA = yaml.safe_load((ROOT / "conda.yaml").read_text())
 PROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
 PINNED = re.compile(r"[A-Za-z0-9._-]+(\[[a-z]+\])?==[0-9][A-Za-z0-9.]*")
 
-# design.md §3: the parameters an entry point must have, and the defaults that it names.
+# The parameters that an entry point keeps, and their defaults.
 CONTRACT = {
     "main": {"config": "experiments/demo.yaml", "workdir": "work", "trials": 0, "workers": 1, "scheduler": ""},
     "simulate": {"out": None, "subjects": None, "volumes": None, "coupling": None, "seed": None},

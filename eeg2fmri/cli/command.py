@@ -32,7 +32,7 @@ from eeg2fmri.cli.arguments import (
     truth,
 )
 from eeg2fmri.config import Config, SimulationConfig, load_config, parse_overrides
-from eeg2fmri.errors import ConfigError, Eeg2FmriError
+from eeg2fmri.errors import ConfigError, Eeg2FmriError, one_line
 from eeg2fmri.server import check_server, needs_server, without_secrets
 
 DEFAULT_CONFIG = "experiments/demo.yaml"
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Eeg2FmriError as err:
         if args.debug:
             traceback.print_exc()
-        print(f"eeg2fmri {args.verb}: {without_secrets(' '.join(str(err).split()))}", file=sys.stderr)
+        print(f"eeg2fmri {args.verb}: {without_secrets(one_line(err))}", file=sys.stderr)
         return err.exit_code
     except KeyboardInterrupt:
         print(f"eeg2fmri {args.verb}: stopped; the same command goes on from here", file=sys.stderr)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DatasetError, IncompleteError, nearest
+from eeg2fmri.files import written_whole
 
 if TYPE_CHECKING:
     from eeg2fmri.datasets import Recording
@@ -100,14 +100,9 @@ def plot_instance(root: Path, config: Config, out: Path, channel: str | None, vo
         unit=signal["unit"],
         title=f"{recording.name}: volume {volume} and the {context} EEG windows before it",
     )
-    part = out.with_name(f".part-{out.name}")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with written_whole(out) as part:
             figure.savefig(part, format="png")
-            os.replace(part, out)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError as err:
         raise ConfigError(f"--plot {out}: cannot be written ({err.strerror}); give another file") from err
     logger.info("inspect: %s, volume %d, channel %s: %s", recording.name, volume, channel, out)
@@ -139,7 +134,7 @@ def _row_of(channel: str | None, channels: list[str], recording: str) -> tuple[i
     )
 
 
-def _cells(row: dict) -> list[str]:
+def _cells(row: dict[str, Any]) -> list[str]:
     kinds = row["channels"] or {}
     start = row["bold_start"]
     grid = "×".join(map(str, row["grid"])) if row["grid"] else ""

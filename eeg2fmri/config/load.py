@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from eeg2fmri.config.models import FAMILIES
 from eeg2fmri.config.sections import Config
-from eeg2fmri.errors import ConfigError, nearest
+from eeg2fmri.errors import ConfigError, nearest, one_line
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Tree = dict[str, Any]
@@ -118,7 +118,7 @@ def _read_yaml(path: Path, named: str) -> _Tree:
     except OSError as err:
         raise ConfigError(f"{named} cannot be read ({err.strerror}); give a YAML file") from err
     except (yaml.YAMLError, UnicodeDecodeError) as err:
-        raise ConfigError(f"{named} is not YAML: {' '.join(str(err).split())}") from err
+        raise ConfigError(f"{named} is not YAML: {one_line(err)}") from err
     if not isinstance(tree, dict):
         raise ConfigError(f"{named} must be a mapping of sections, found {type(tree).__name__}")
     return {str(key): value for key, value in tree.items()}

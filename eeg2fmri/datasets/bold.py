@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from eeg2fmri.datasets.echoes import combined, combined_header
-from eeg2fmri.datasets.files import check_fetched, one_line, read_merged
+from eeg2fmri.datasets.files import check_fetched, read_merged
 from eeg2fmri.datasets.nifti import check_whole, read_header, read_volumes, shape_of
 from eeg2fmri.datasets.orientation import Placement, placement, to_ras
 from eeg2fmri.datasets.recording import Recording
-from eeg2fmri.errors import DatasetError
+from eeg2fmri.errors import DatasetError, one_line
 
 TR_TOLERANCE_S = 1e-3
 SAME_PLACE = 0.1  # of a voxel, between a mask and its volumes

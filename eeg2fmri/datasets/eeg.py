@@ -16,12 +16,12 @@ from eeg2fmri.datasets.brainvision import companions, header_text
 from eeg2fmri.datasets.channels import described_channels, few, named_type
 from eeg2fmri.datasets.continuity import Reader, began, boundaries, discontinuous, segments, timeline
 from eeg2fmri.datasets.eeglab import data_file
-from eeg2fmri.datasets.files import check_fetched, one_line
+from eeg2fmri.datasets.files import check_fetched
 from eeg2fmri.datasets.matlab import SAMPLING_RATE_HZ, open_matlab
 from eeg2fmri.datasets.recording import Recording
 from eeg2fmri.datasets.triggers import trigger_changes
 from eeg2fmri.datasets.units import ChannelUnit, Scales, check_units, file_units, is_other, scales, type_by_unit
-from eeg2fmri.errors import DatasetError
+from eeg2fmri.errors import DatasetError, one_line
 
 TRIGGER_TYPES = ("trig", "stim")  # as channel tables call them
 BLOCK_VALUES = 4_000_000  # float64 values that MNE holds at a time: 32 MB

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from eeg2fmri.errors import DatasetError
+from eeg2fmri.errors import DatasetError, one_line
 
 ANNEX_POINTER = b"/annex/objects/"  # what git-annex leaves in the place of an unlocked file
 
@@ -123,8 +123,3 @@ def _cells(text: str) -> list[list[str]]:
             if "".join(row).strip()
         ]
     return [[cell.strip() for cell in row] for row in rows]
-
-
-def one_line(err: Exception) -> str:
-    """Kind and message of an error of another library, short enough for a one-line message."""
-    return " ".join(f"{type(err).__name__}: {err}".split())[:200]

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from eeg2fmri.datasets.files import one_line
-from eeg2fmri.errors import DatasetError
+from eeg2fmri.errors import DatasetError, one_line
 
 SAMPLING_RATE_HZ = 1000.0
 LAYOUTS = {

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eeg2fmri.datasets.files import one_line
-from eeg2fmri.errors import DatasetError
+from eeg2fmri.errors import DatasetError, one_line
 
 MILLIMETRES = {"micron": 1e-3, "meter": 1e3}
 VOXEL_MM = 0.1, 100.0  # no scanner's voxels are smaller or larger

@@ -1,7 +1,7 @@
 """The steps of the job as tracked runs, and the whole job as one parent run."""
 
 from eeg2fmri.pipeline.data import preprocess_step, simulate_step
-from eeg2fmri.pipeline.evaluate import evaluate_step, score_windows
+from eeg2fmri.pipeline.evaluate import evaluate_step
 from eeg2fmri.pipeline.main import main_job
 from eeg2fmri.pipeline.promote import promote_step
 from eeg2fmri.pipeline.train import train_step
@@ -11,7 +11,6 @@ __all__ = [
     "main_job",
     "preprocess_step",
     "promote_step",
-    "score_windows",
     "simulate_step",
     "train_step",
 ]

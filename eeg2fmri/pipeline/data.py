@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from eeg2fmri.config import Config, SimulationConfig, flatten
-from eeg2fmri.datasets import find_recordings
+from eeg2fmri.datasets import Recording, find_recordings
 from eeg2fmri.errors import ConfigError, IncompleteError
+from eeg2fmri.pipeline.code import SIMULATION_CODE, preprocessing_code
 from eeg2fmri.pipeline.quality import log_quality
 from eeg2fmri.progress import progress_display
 from eeg2fmri.simulation import is_simulated, read_best_r2, simulate
@@ -22,8 +23,6 @@ from eeg2fmri.tracking import finished_run, tracked_run
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
-SIMULATION_CODE = ("simulation",)
-STORE_CODE = ("datasets", "signals", "store")
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,8 @@ def preprocess_step(
                                on_recording=show)  # fmt: skip
 
     # Digests of the source files tell whether anything is to do; only then is a run opened.
-    key = step_key("preprocess", STORE_CODE, config.data.model_dump(mode="json"), _inputs(recordings))
+    code = preprocessing_code(config.dataset.name)
+    key = step_key("preprocess", code, config.data.model_dump(mode="json"), _inputs(recordings))
     run = finished_run(key)
     built = build() if run and location.metadata() else None
     if run and built and len(built.kept) == len(built.store.recordings):
@@ -145,7 +145,7 @@ def say_skipped(step: str, run_id: str) -> None:
     logger.info("%s: skipped, run %s finished it with the same inputs, settings and code", step, run_id)
 
 
-def _inputs(recordings: list) -> list[list[str]]:
+def _inputs(recordings: list[Recording]) -> list[list[str]]:
     """Rules, and name, size and time of every source file; the store itself checks their content."""
     return [[r.name, json.dumps(r.rules), *map(_stamp, r.files)] for r in recordings]
 

@@ -13,22 +13,20 @@ import pandas as pd
 from mlflow.entities import Metric
 
 from eeg2fmri import plotting
-from eeg2fmri.config import Config, EvaluationConfig
+from eeg2fmri.config import Config
 from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
-from eeg2fmri.evaluation import has_ssim, r2_of_shifts, score_recording, shuffled_order, shuffled_p_value
-from eeg2fmri.models.fitted import FittedModel
+from eeg2fmri.evaluation import has_ssim
+from eeg2fmri.pipeline.code import SCORING_CODE, evaluation_code
 from eeg2fmri.pipeline.data import say_skipped
+from eeg2fmri.scoring import CONDITIONS, score_windows, summarise
 from eeg2fmri.serving import Bundle
-from eeg2fmri.signals import without_drift
 from eeg2fmri.store import Store, StoredRecording, Windows, check_digest, recordings_digest, split_subjects
 from eeg2fmri.tracking import RunLog, Scores, finished_run, load_model, tracked_run
 from eeg2fmri.tracking.registry import store_scores
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
-EVALUATE_CODE = ("signals", "store", "models", "evaluation", "serving")
-CONDITIONS = ("model", "mean_volume", "shuffled")
 P_VALUE = "null/r2_temporal_p_value"
 
 
@@ -68,12 +66,13 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
     identity = f"{version.name}/{version.version}/{version.run_id}" if version else model_uri
     settings = [identity, split_name, subjects, config.evaluation.model_dump(mode="json")]
     digest = recordings_digest(recordings)
-    key = step_key("evaluate", EVALUATE_CODE, settings, digest)
+    key = step_key("evaluate", evaluation_code(bundle.model.config), settings, digest)
+    scoring = scoring_key(config)
     if run := finished_run(key):
         say_skipped(f"evaluate {bundle.model.config.variant}", run.info.run_id)
         overall, p_value = _overall_of(run.data.metrics, split_name), run.data.metrics[P_VALUE]
         if split_name == "test" and version:  # another store may have been scored since
-            _tag_version(version, overall, p_value, digest)
+            _tag_version(version, overall, p_value, digest, scoring)
         return Evaluation(run.info.run_id, overall, p_value, skipped=True)
     variant = bundle.model.config.variant
     params = {
@@ -96,10 +95,15 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
         _log_figures(log, table, example, variant)
         log.table(table, "scores.json")
         if split_name == "test" and version:
-            _publish(version, metrics, overall, digest)
+            _publish(version, metrics, overall, digest, scoring)
         log.tags({STEP_KEY: key})
         logger.info("evaluate %s on %s: %s", variant, split_name, sentence(overall, p_value))
         return Evaluation(log.run_id, overall, p_value, skipped=False)
+
+
+def scoring_key(config: Config) -> str:
+    """Key of the way in which scores are computed: scores of two keys do not compare."""
+    return step_key("scores", SCORING_CODE, config.evaluation.model_dump(mode="json"))
 
 
 def recordings_to_score(config: Config, store: Store, split_name: str) -> list[StoredRecording]:
@@ -118,49 +122,6 @@ def recordings_to_score(config: Config, store: Store, split_name: str) -> list[S
                 f"shuffled-EEG control moves windows by a context either way); leave it out of split.{split_name}"
             )
     return scored
-
-
-def score_windows(
-    model: FittedModel, windows: Windows, config: EvaluationConfig, tr: float
-) -> tuple[pd.DataFrame, float, tuple[np.ndarray, np.ndarray]]:
-    """Scores of every recording under the three conditions.
-
-    Returns
-    -------
-    A table with the columns subject, recording, condition and one per score; the p-value of
-    `r2_temporal`; and (measured, synthesised), the middle volume of the first recording in standard units.
-    """
-    rows: list[dict[str, Any]] = []
-    shifts, examples = [], []
-    margin = windows.context
-    for number, recording in enumerate(windows.recordings):
-        indices = windows.indices(number)
-        measured = windows.standardised(indices, "recording")
-        synthesised = model.standard_units(model.synthesise(windows.eeg(indices)))
-        rng = np.random.default_rng((config.seed, number))
-        constant = np.broadcast_to(model.mean_volume, measured.shape)
-        # A model maps each window on its own, so permuting its windows permutes its volumes.
-        shuffled = [synthesised[shuffled_order(len(indices), margin, rng)] for _ in range(config.shuffles)]
-        series = {"model": [synthesised], "mean_volume": [constant], "shuffled": shuffled}
-        for condition, volumes in series.items():
-            each = [score_recording(measured, v, model.mean_volume, recording.mask) for v in volumes]
-            scores = {key: float(np.mean([s[key] for s in each])) for key in each[0]}
-            rows.append({"subject": recording.subject, "recording": recording.name, "condition": condition, **scores})
-        steady, follows = (without_drift(series, tr, config.drift_cutoff) for series in (measured, synthesised))
-        shifts.append(r2_of_shifts(steady, follows, recording.mask))
-        middle = len(indices) // 2
-        examples.append((measured[middle], synthesised[middle]))
-    rng = np.random.default_rng(config.seed)
-    subjects = [recording.subject for recording in windows.recordings]
-    return pd.DataFrame(rows), shuffled_p_value(shifts, subjects, margin, config.permutations, rng), examples[0]
-
-
-def summarise(table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Overall scores per condition: the mean over subjects of the mean over their recordings."""
-    scores = [name for name in table.columns if name not in ("subject", "recording", "condition")]
-    means = table.groupby(["condition", "subject"])[scores].mean().groupby(level="condition").mean()
-    values = means.loc[list(CONDITIONS)].to_numpy(dtype=float)
-    return {c: dict(zip(scores, map(float, row), strict=True)) for c, row in zip(CONDITIONS, values, strict=True)}
 
 
 def metric_names(overall: Mapping[str, Mapping[str, float]], split: str) -> dict[str, float]:
@@ -224,14 +185,18 @@ def _log_figures(log: RunLog, table: pd.DataFrame, example: tuple[np.ndarray, np
     log.figure(plotting.score_figure(nested, title=f"{variant}, unseen subjects"), "figures/scores.png")
 
 
-def _publish(version: Any, metrics: dict[str, float], overall: dict[str, dict[str, float]], digest: str) -> None:
+def _publish(
+    version: Any, metrics: dict[str, float], overall: dict[str, dict[str, float]], digest: str, scoring: str
+) -> None:
     """Put the scores where people look: on the training run, and on the registered version."""
     client = mlflow.MlflowClient()
     now = int(pd.Timestamp.now().timestamp() * 1000)
     client.log_batch(version.run_id, metrics=[Metric(k, v, now, 0) for k, v in metrics.items()])
-    _tag_version(version, overall, metrics[P_VALUE], digest)
+    _tag_version(version, overall, metrics[P_VALUE], digest, scoring)
 
 
-def _tag_version(version: Any, overall: Mapping[str, Mapping[str, float]], p_value: float, digest: str) -> None:
+def _tag_version(
+    version: Any, overall: Mapping[str, Mapping[str, float]], p_value: float, digest: str, scoring: str
+) -> None:
     model, shuffled = (overall[condition]["r2_temporal"] for condition in ("model", "shuffled"))
-    store_scores(version, Scores(str(version.version), model, shuffled, p_value, digest))
+    store_scores(version, Scores(str(version.version), model, shuffled, p_value, digest, scoring))

@@ -13,7 +13,7 @@ import numpy as np
 from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DivergenceError, GateRefusal, LeakageError, ModelError
 from eeg2fmri.pipeline.data import preprocess_step, simulate_step
-from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step, recordings_to_score
+from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step, recordings_to_score, scoring_key
 from eeg2fmri.pipeline.feasible import feasible, feasible_by_headers, say_left_out
 from eeg2fmri.pipeline.promote import promote_step
 from eeg2fmri.pipeline.train import check_training, train_step
@@ -130,13 +130,13 @@ def _promote(config: Config, models: dict[str, tuple[str, Evaluation]], winner: 
 
 
 def _score_old_champion(config: Config, store: Store) -> None:
-    """Score the present champion on this store, if it has not been: the gate compares like with like."""
+    """Score the present champion on this store in today's way, if it has not been: the gate compares like with like."""
     present = champion(config.registry.name, config.registry.alias)
     if present is None:
         return
     scores = version_scores(present)
     digest = recordings_digest(store.of(split_subjects(store.subjects, config.split).test))
-    if scores is not None and scores.data_digest == digest:
+    if scores is not None and (scores.data_digest, scores.scoring) == (digest, scoring_key(config)):
         return
     try:
         evaluate_step(config, f"models:/{config.registry.name}/{present.version}", store, "test")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from eeg2fmri.errors import one_line
 from eeg2fmri.evaluation import (
     bridged_channels,
     broken_channels,
@@ -84,7 +85,7 @@ def _log_overview(log: RunLog, table: pd.DataFrame) -> None:
     try:
         page = figure_to_png(overview_figure(table["recording"].tolist(), overview_measures(table), title=title))
     except Exception as err:
-        logger.warning("no overview of the quality (%s)", _one_line(err))
+        logger.warning("no overview of the quality (%s)", one_line(err))
     else:
         log.file(page, "quality/overview.png")
 
@@ -117,7 +118,7 @@ def judge(recording: StoredRecording, *, bold_shift: int) -> Judged:
         return Judged(row, figure_to_png(quality_page(page_of(recording, row, bold_shift=bold_shift))))
     except Exception as err:  # whatever it is, the other recordings go on
         logger.debug("%s", recording.name, exc_info=True)
-        return Judged(row, error=_one_line(err))
+        return Judged(row, error=one_line(err))
 
 
 def quality_of(recording: StoredRecording) -> dict[str, Any]:
@@ -263,7 +264,3 @@ def _facts(row: Mapping[str, Any]) -> list[str]:
     if row["broken_channels"]:
         facts.append(f"broken: {row['broken_channels']}")
     return facts
-
-
-def _one_line(err: Exception) -> str:
-    return " ".join(f"{type(err).__name__}: {err}".split())[:300]

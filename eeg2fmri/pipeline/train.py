@@ -18,6 +18,7 @@ from eeg2fmri.config import Calhas2022Config, Config, FactorisedConfig, LinearCo
 from eeg2fmri.devices import use_backend
 from eeg2fmri.models.linear import LinearNetwork, bands_with_bins
 from eeg2fmri.pipeline.card import model_card
+from eeg2fmri.pipeline.code import training_code
 from eeg2fmri.pipeline.data import say_skipped
 from eeg2fmri.serving import Bundle
 from eeg2fmri.store import Split, Store, Windows, check_digest, split_subjects
@@ -27,7 +28,6 @@ from eeg2fmri.tracking.runs import STEP_KEY, step_key
 from eeg2fmri.training import FitResult, FitSettings, check_feasible, fit
 
 logger = logging.getLogger(__name__)
-TRAIN_CODE = ("signals", "store", "models", "evaluation", "training", "serving")
 VERSION_TAG = "eeg2fmri.model_version"
 BEST = "val/best_r2_temporal"
 
@@ -48,7 +48,7 @@ def check_training(config: Config, models: Sequence[ModelConfig], store: Store) 
     split = split_subjects(store.subjects, config.split)
     train, validation = (Windows(store.of(part), store.context) for part in (split.train, split.validation))
     use_backend(config.run.backend, deterministic=config.run.deterministic)
-    settings = FitSettings(device=config.run.device, gpu_memory_limit=config.run.gpu_memory_limit)
+    settings = FitSettings.of(config.run)
     for model in models:
         check_feasible(model, train, validation, settings)
 
@@ -69,7 +69,7 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
         "deterministic": config.run.deterministic,
         "backend": use_backend(config.run.backend, deterministic=config.run.deterministic),
     }
-    key = step_key("train", TRAIN_CODE, settings, store.digest)
+    key = step_key("train", training_code(model), settings, store.digest)
     run = finished_run(step_key("register", (), key, config.registry.name))
     if run and version_exists(config.registry.name, run.data.tags[VERSION_TAG]):
         say_skipped(f"train {model.variant}", run.info.run_id)
@@ -82,16 +82,7 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
         validation = Windows(store.of(split.validation), store.context)
         _log_data(log, store, train, validation)
         checkpoints = workdir / "checkpoints" / key[:16]
-        fit_settings = FitSettings(
-            seed=config.run.seed,
-            device=config.run.device,
-            gpu_memory_limit=config.run.gpu_memory_limit,
-            devices=config.run.devices,
-            deterministic=config.run.deterministic,
-            checkpoints=checkpoints,
-            key=key,
-            progress=sys.stderr.isatty(),
-        )
+        fit_settings = FitSettings.of(config.run, checkpoints=checkpoints, key=key, progress=sys.stderr.isatty())
         frequencies = np.asarray(store.signal["frequencies"])
         result = fit(model, train, validation, frequencies, fit_settings, on_epoch=_epoch_logger(log, model))
         best = result.history["val/r2_temporal"][result.best_epoch]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import importlib.util
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,8 @@ import yaml
 
 from eeg2fmri.config import Calhas2022Config, Config, SearchConfig, Triple, flatten
 from eeg2fmri.devices import use_backend
-from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError, SpecError
+from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError, SpecError, one_line
+from eeg2fmri.files import written_whole
 from eeg2fmri.models.architectures import encoders
 from eeg2fmri.models.spec import block_macs
 from eeg2fmri.search.space import decoder_weights, parameters_of, suggest_model
@@ -95,7 +95,7 @@ def open_study(config: Config, base: Calhas2022Config, store: Store, name: str, 
             pruner=optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=0),
         )
     except Exception as err:  # SQLAlchemy and its drivers raise their own
-        raise ConfigError(f"storage {storage}: cannot be opened ({' '.join(str(err).split())[:160]})") from err
+        raise ConfigError(f"storage {storage}: cannot be opened ({one_line(err)})") from err
     inputs = step_key("search", (), store.digest, flatten(config.split), flatten(base), config.search.epochs)
     if study.user_attrs.setdefault(INPUTS, inputs) != inputs:
         raise ConfigError(f"study {name} was made with other data, split or base model; give another --study")
@@ -115,7 +115,7 @@ def _optimize(study: optuna.Study, objective: _Objective, trials: int, timeout: 
         if "dynamic value space" not in str(err):
             raise
         raise ConfigError(
-            f"study {study.study_name} was made with other ranges ({' '.join(str(err).split())}); give another --study"
+            f"study {study.study_name} was made with other ranges ({one_line(err)}); give another --study"
         ) from err
 
 
@@ -175,8 +175,7 @@ class _Objective:
             if trial.should_prune():
                 raise optuna.TrialPruned(f"below the median after epoch {epoch + 1}")
 
-        run = self.config.run
-        settings = FitSettings(run.seed, run.device, run.gpu_memory_limit, run.devices, run.deterministic)
+        settings = FitSettings.of(self.config.run)
         frequencies = np.asarray(self.store.signal["frequencies"])
         result = fit(model, self.train, self.validation, frequencies, settings, on_epoch)
         return max(result.history[MONITOR])
@@ -216,10 +215,8 @@ def _with_model(config: Config, base: Calhas2022Config, best: Calhas2022Config, 
 
 
 def _write(config: Config, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f"{out.name}.part")
-    part.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
-    os.replace(part, out)
+    with written_whole(out) as part:
+        part.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
 
 
 def _log_study(log: RunLog, study: optuna.Study, out: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from eeg2fmri.datasets import (
     read_clean_eeg,
 )
 from eeg2fmri.errors import ConfigError, DatasetError, RequestError
+from eeg2fmri.files import written_whole
 from eeg2fmri.serving.bundle import Bundle
 
 
@@ -81,7 +81,8 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path, volume_marker: st
     volumes *= bundle.model.bold_statistics.mask
     _write_nifti(out, volumes, bundle.signal)
     name = out.name.removesuffix(".gz").removesuffix(".nii")
-    out.with_name(f"{name}.json").write_text(json.dumps(sidecar, indent=2), encoding="utf-8")
+    with written_whole(out.with_name(f"{name}.json")) as part:
+        part.write_text(json.dumps(sidecar, indent=2), encoding="utf-8")
     return *volumes.shape[1:], len(volumes)
 
 
@@ -134,10 +135,5 @@ def _write_nifti(out: Path, volumes: np.ndarray, signal: Mapping[str, Any]) -> N
     image.header.set_zooms((*image.header.get_zooms()[:3], float(signal["tr"])))
     image.header.set_xyzt_units("mm", "sec")
     image.header["descrip"] = b"synthesised from EEG by eeg2fmri"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".part-{out.name}")
-    try:
+    with written_whole(out) as part:
         nibabel.save(image, part)
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)

@@ -5,8 +5,8 @@ from eeg2fmri.simulation.truth import (
     best_r2_temporal,
     read_amplitudes,
     read_best_r2,
-    read_clean_eeg,
     read_mask,
+    read_true_eeg,
     read_truth,
 )
 
@@ -15,8 +15,8 @@ __all__ = [
     "is_simulated",
     "read_amplitudes",
     "read_best_r2",
-    "read_clean_eeg",
     "read_mask",
+    "read_true_eeg",
     "read_truth",
     "simulate",
 ]

@@ -38,7 +38,7 @@ def simulate(config: SimulationConfig, out: Path, *, on_progress: Callable[[int,
     DatasetError
         If `out` holds something already.
     """
-    from eeg2fmri.simulation import truth, write
+    from eeg2fmri.simulation import files, truth, write
 
     if config.sampling_rate < SLOWEST_RATE_HZ:
         raise ConfigError(
@@ -59,7 +59,7 @@ def simulate(config: SimulationConfig, out: Path, *, on_progress: Callable[[int,
     write.write_root(part, config, labels, [s["temporal_snr"] for s in summaries])
     best = {label: s["best_r2_temporal"] for label, s in zip(labels, summaries, strict=True)}
     record |= {"best_r2_temporal": sum(best.values()) / len(best), "best_r2_temporal_by_subject": best}
-    write.write_json(part / truth.FOLDER / "truth.json", record)
+    files.write_json(part / truth.FOLDER / "truth.json", record)
     part.replace(out)
     return out
 
@@ -82,7 +82,7 @@ def _same(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
 
 def _open_part(part: Path, config: SimulationConfig) -> dict[str, Any]:
     """Make the folder of an unfinished dataset, or accept the one of an earlier, equal call."""
-    from eeg2fmri.simulation import truth, write
+    from eeg2fmri.simulation import files, truth
 
     record = _record(config)
     path = part / truth.FOLDER / "truth.json"
@@ -93,7 +93,7 @@ def _open_part(part: Path, config: SimulationConfig) -> dict[str, Any]:
             return record
         shutil.rmtree(part)
     path.parent.mkdir(parents=True)
-    write.write_json(path, record)
+    files.write_json(path, record)
     return record
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from eeg2fmri.files import written_whole
+
 
 def write_json(path: Path | str, content: Any) -> None:
-    """Write JSON under a temporary name, then rename it, so that it is whole or absent."""
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    """Write JSON, whole or not at all."""
+    with written_whole(Path(path)) as part:
+        part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_tsv(path: Path | str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

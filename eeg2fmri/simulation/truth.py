@@ -84,7 +84,7 @@ def read_mask(dataset: Path | str, subject: str) -> np.ndarray:
     return _image(dataset, subject, "desc-brain_mask.nii.gz") > 0
 
 
-def read_clean_eeg(dataset: Path | str, subject: str) -> tuple[np.ndarray, float]:
+def read_true_eeg(dataset: Path | str, subject: str) -> tuple[np.ndarray, float]:
     """EEG of a raw simulation without its gradient and pulse artefacts.
 
     Returns

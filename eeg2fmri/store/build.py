@@ -20,7 +20,7 @@ import numpy as np
 
 from eeg2fmri.config import DataConfig
 from eeg2fmri.datasets import Recording
-from eeg2fmri.errors import DatasetError, StoreError
+from eeg2fmri.errors import DatasetError, StoreError, one_line
 from eeg2fmri.provenance import code_digest
 from eeg2fmri.store.location import METADATA, Location
 from eeg2fmri.store.parallel import each
@@ -78,7 +78,7 @@ def build_store(
     _check_place(location, settings)
     if location.one_process_only and (workers > 1 or scheduler):
         raise StoreError(f"{location}: lives in one process; use --workers 1, or a place that workers can see")
-    task = partial(store_recording, location=location.absolute(), config=config, code=code_digest(CODE))
+    task = partial(store_recording, location=location.absolute(), config=config, code=code_digest(*CODE))
     outcomes: dict[str, Outcome] = {}
     for recording, result in each(task, recordings, workers=workers, scheduler=scheduler):
         outcome = result if isinstance(result, Outcome) else _died(recording, result)
@@ -91,9 +91,9 @@ def build_store(
 
 
 def _died(recording: Recording, error: BaseException) -> Outcome:
-    what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     return Outcome(
-        recording.name, error=f"{recording.eeg_path}: its worker died each time ({what}); give workers more memory"
+        recording.name,
+        error=f"{recording.eeg_path}: its worker died each time ({one_line(error)}); give workers more memory",
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from eeg2fmri.errors import MissingExtraError, StoreError
+from eeg2fmri.errors import MissingExtraError, StoreError, one_line
 
 METADATA = "zarr.json"
 
@@ -125,10 +125,10 @@ class Location:
             return call(*arguments, **options)
         except ImportError as err:
             extra = "; pip install 'eeg2fmri[s3]'" if self.address.startswith("s3://") else ""
-            raise MissingExtraError(f"{self}: {' '.join(str(err).split())}{extra}") from err
+            raise MissingExtraError(f"{self}: {err}{extra}") from err
         except Exception as err:
-            line = " ".join(f"{type(err).__name__}: {err}".split())[:200]
-            raise StoreError(f"{self}: cannot be opened ({line}); check the address and the access rights") from err
+            found = f"cannot be opened ({one_line(err)})"
+            raise StoreError(f"{self}: {found}; check the address and the access rights") from err
 
 
 def _fast_zarr() -> Any:

@@ -11,13 +11,14 @@ from typing import Any
 
 from eeg2fmri.config import DataConfig
 from eeg2fmri.datasets import Recording, check_fetched
-from eeg2fmri.errors import DatasetError, Eeg2FmriError, StoreError
+from eeg2fmri.errors import DatasetError, Eeg2FmriError, StoreError, one_line
 from eeg2fmri.provenance import code_digest, package_versions
 from eeg2fmri.store.location import Location
 from eeg2fmri.store.prepare import Prepared, prepare
 from eeg2fmri.store.store import lost_value
 
-CODE = ("datasets", "signals", "store")  # what a recording depends on, besides settings and files
+# Where the code starts that a recording depends on, besides settings and files.
+CODE = ("eeg2fmri.store.prepare:prepare", "eeg2fmri.store.write:_write")
 PACKAGES = ("eeg2fmri", "mne", "nibabel", "nilearn", "numpy", "scipy", "zarr")
 VOLUMES_A_FILE = 8  # a recording is some forty files rather than 300, and a batch reads no more than its volumes
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def store_recording(recording: Recording, *, location: Location, config: DataCon
     code : digest of `CODE` where the job was started.
     """
     try:
-        if code_digest(CODE) != code:
+        if code_digest(*CODE) != code:
             raise StoreError("the worker runs another version of eeg2fmri than the job; install the same on both")
         sources = [_source(path) for path in recording.files]
         source = digest_of([entry["sha256"] for entry in sources])
@@ -71,11 +72,12 @@ def store_recording(recording: Recording, *, location: Location, config: DataCon
         warnings = content.attributes["alignment"]["warnings"]
         return Outcome(recording.name, group, warnings=tuple(f"{recording.eeg_path}: {line}" for line in warnings))
     except Eeg2FmriError as err:
-        return Outcome(recording.name, error=" ".join(str(err).split()))
+        return Outcome(recording.name, error=one_line(err))
     except Exception as err:  # whatever it is, the other recordings go on
         logger.debug("%s", recording.name, exc_info=True)
-        line = " ".join(f"{type(err).__name__}: {err}".split())[:300]
-        return Outcome(recording.name, error=f"{recording.eeg_path}: failed ({line}); --debug --workers 1 shows where")
+        return Outcome(
+            recording.name, error=f"{recording.eeg_path}: failed ({one_line(err)}); --debug --workers 1 shows where"
+        )
 
 
 def is_whole(location: Location, digest: str) -> bool:

@@ -12,6 +12,7 @@ class Scores:
     """`r2_temporal` of a version on the test recordings with this digest.
 
     shuffled: its mean with shuffled EEG.  p_value: chance of scoring this much with shuffled EEG.
+    scoring: key of the code and settings that computed them.
     """
 
     version: str
@@ -19,6 +20,7 @@ class Scores:
     shuffled: float
     p_value: float
     data_digest: str
+    scoring: str
 
 
 def check_gate(candidate: Scores, champion: Scores | None) -> list[str]:
@@ -44,6 +46,11 @@ def check_gate(candidate: Scores, champion: Scores | None) -> list[str]:
                 f"the champion, version {champion.version}, was scored on other data "
                 f"({champion.data_digest[:12]}, this one on {candidate.data_digest[:12]}); "
                 f"evaluate models:/…/{champion.version} on the same store first"
+            )
+        elif champion.scoring != candidate.scoring:
+            reasons.append(
+                f"the champion, version {champion.version}, was scored with other code or settings of the evaluation; "
+                f"evaluate models:/…/{champion.version} again first"
             )
         elif not score >= champion.r2_temporal:
             reasons.append(

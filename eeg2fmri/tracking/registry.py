@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 
 import eeg2fmri
 from eeg2fmri.devices import DEVICE_VARIABLE
-from eeg2fmri.errors import GateRefusal, ModelError
+from eeg2fmri.errors import GateRefusal, ModelError, one_line
 from eeg2fmri.models.families import needs_keras
 from eeg2fmri.server import TRACKED_SCHEMES, check_server
 from eeg2fmri.serving import Bundle, save_bundle
@@ -26,7 +26,7 @@ from eeg2fmri.tracking.gate import Scores, check_gate
 SERVING_PACKAGES = ("mlflow", "numpy", "scipy", "pandas", "pydantic", "pyyaml")
 KERAS_PACKAGES = ("keras", "tensorflow")
 SCORE_TAG, SHUFFLED_TAG = "test.r2_temporal", "test.r2_temporal_shuffled"
-P_VALUE_TAG, DIGEST_TAG = "test.p_value", "test.data_digest"
+P_VALUE_TAG, DIGEST_TAG, SCORING_TAG = "test.p_value", "test.data_digest", "test.scoring"
 
 
 def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadata_: dict[str, Any]) -> str:
@@ -82,7 +82,7 @@ def load_model(model_uri: str, device: str = "auto") -> tuple[Bundle, ModelVersi
     try:
         loaded: Any = mlflow.pyfunc.load_model(source).unwrap_python_model()
     except (MlflowException, OSError) as err:
-        raise ModelError(f"{model_uri}: no such model ({_line(err)})") from err
+        raise ModelError(f"{model_uri}: no such model ({one_line(err)})") from err
     if not isinstance(getattr(loaded, "bundle", None), Bundle):
         raise ModelError(f"{model_uri}: not a model of eeg2fmri; give one that `train` has registered")
     return loaded.bundle, version
@@ -106,7 +106,7 @@ def resolve_version(model_uri: str) -> ModelVersion | None:
             return latest_version(name)
         return client.get_model_version(name, number)
     except MlflowException as err:
-        raise ModelError(f"{model_uri}: {_line(err)}; list what there is with: mlflow ui") from err
+        raise ModelError(f"{model_uri}: {one_line(err)}; list what there is with: mlflow ui") from err
 
 
 def latest_version(name: str) -> ModelVersion:
@@ -134,6 +134,7 @@ def store_scores(version: ModelVersion, scores: Scores) -> None:
         SHUFFLED_TAG: scores.shuffled,
         P_VALUE_TAG: scores.p_value,
         DIGEST_TAG: scores.data_digest,
+        SCORING_TAG: scores.scoring,
     }
     for key, value in values.items():
         client.set_model_version_tag(version.name, version.version, key, str(value))
@@ -142,10 +143,10 @@ def store_scores(version: ModelVersion, scores: Scores) -> None:
 def version_scores(version: ModelVersion) -> Scores | None:
     """Scores that `evaluate` has written, or ``None``."""
     tags = version.tags
-    if not {SCORE_TAG, SHUFFLED_TAG, P_VALUE_TAG, DIGEST_TAG} <= tags.keys():
+    if not {SCORE_TAG, SHUFFLED_TAG, P_VALUE_TAG, DIGEST_TAG, SCORING_TAG} <= tags.keys():
         return None
     score, shuffled, p_value = (float(tags[tag]) for tag in (SCORE_TAG, SHUFFLED_TAG, P_VALUE_TAG))
-    return Scores(str(version.version), score, shuffled, p_value, tags[DIGEST_TAG])
+    return Scores(str(version.version), score, shuffled, p_value, tags[DIGEST_TAG], tags[SCORING_TAG])
 
 
 def champion(name: str, alias: str) -> ModelVersion | None:
@@ -197,7 +198,3 @@ def promote(name: str, version: str | None, alias: str) -> tuple[Scores, Scores 
         raise GateRefusal(f"{name} version {candidate.version} stays unpromoted: {'; '.join(reasons)}")
     mlflow.MlflowClient().set_registered_model_alias(name, alias, candidate.version)
     return scores, before
-
-
-def _line(err: Exception) -> str:
-    return " ".join(str(err).split())[:200]

@@ -128,9 +128,9 @@ def finished_run(step_key: str) -> Run | None:
     return runs[0] if runs else None
 
 
-def step_key(entry_point: str, parts: Sequence[str], *inputs: Any) -> str:
-    """Key of a step: its inputs and settings, and the code of the parts of the package it runs."""
-    content = json.dumps([entry_point, code_digest(parts), *inputs], sort_keys=True, default=str)
+def step_key(entry_point: str, code: Sequence[str], *inputs: Any) -> str:
+    """Key of a step: its inputs and settings, and the code that it reaches from these entries."""
+    content = json.dumps([entry_point, code_digest(*code), *inputs], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

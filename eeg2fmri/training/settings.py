@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eeg2fmri.config import ModelConfig
+from eeg2fmri.config import ModelConfig, RunConfig
 from eeg2fmri.models.fitted import FittedModel, Network
 from eeg2fmri.store import Windows
 
@@ -30,6 +30,22 @@ class FitSettings:
     checkpoints: Path | None = None
     key: str = ""
     progress: bool = False
+
+    @classmethod
+    def of(
+        cls, run: RunConfig, *, checkpoints: Path | None = None, key: str = "", progress: bool = False
+    ) -> FitSettings:
+        """Those of a configuration's section ``run``."""
+        return cls(
+            seed=run.seed,
+            device=run.device,
+            gpu_memory_limit=run.gpu_memory_limit,
+            devices=run.devices,
+            deterministic=run.deterministic,
+            checkpoints=checkpoints,
+            key=key,
+            progress=progress,
+        )
 
 
 @dataclass(frozen=True)

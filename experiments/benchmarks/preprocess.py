@@ -139,7 +139,7 @@ def preprocess(recording: Recording, store: Path) -> Cost:
     """The whole task of a worker."""
 
     def task() -> None:
-        outcome = store_recording(recording, location=Location.of(store), config=DataConfig(), code=code_digest(CODE))
+        outcome = store_recording(recording, location=Location.of(store), config=DataConfig(), code=code_digest(*CODE))
         assert not outcome.error, outcome.error
 
     shutil.rmtree(store, ignore_errors=True)

@@ -14,13 +14,11 @@ from eeg2fmri.errors import ConfigError, DatasetError, GateRefusal, LeakageError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.pipeline import evaluate_step, promote_step, train_step
 from eeg2fmri.pipeline.evaluate import (
-    CONDITIONS,
     P_VALUE,
     metric_names,
     recordings_to_score,
-    score_windows,
-    summarise,
 )
+from eeg2fmri.scoring import CONDITIONS, score_windows, summarise
 from eeg2fmri.store import Store, Windows, recordings_digest
 from eeg2fmri.tracking import load_model, resolve_version, tracked_run, version_scores
 from tests.fakes import TR

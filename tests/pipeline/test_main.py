@@ -13,8 +13,8 @@ import pytest
 import eeg2fmri.pipeline
 from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DivergenceError, GateRefusal, SpecError, StoreError
-from eeg2fmri.pipeline import data, evaluate, main, main_job, train
-from eeg2fmri.pipeline.evaluate import Evaluation
+from eeg2fmri.pipeline import main, main_job
+from eeg2fmri.pipeline.evaluate import Evaluation, scoring_key
 from eeg2fmri.pipeline.main import JobResult, summary
 from eeg2fmri.pipeline.train import TrainResult
 from eeg2fmri.tracking.gate import Scores
@@ -223,16 +223,6 @@ def test_workers_and_scheduler_reach_the_preprocessing(bids_root, tmp_path, refu
     assert not (tmp_path / "work").exists()
 
 
-@pytest.mark.parametrize("module", [data, evaluate, train])
-def test_the_code_that_a_step_depends_on_is_there(module):
-    package = eeg2fmri.pipeline.__path__[0].removesuffix("/pipeline")
-    names = [name for name in vars(module) if name.endswith("_CODE")]
-    assert names
-    for name in names:
-        for part in getattr(module, name):
-            assert (data.Path(package) / part / "__init__.py").is_file(), f"{name}: {part}"
-
-
 def evaluation(score: float) -> Evaluation:
     scores = {"r2_temporal": score, "skill": 0.012345, "rmse": 0.5, "ssim": 0.9}
     zero = dict.fromkeys(scores, 0.0)
@@ -280,9 +270,9 @@ def registered(tracking, monkeypatch):
     client.create_registered_model("eeg2fmri")
     asked: list[str] = []
 
-    def version(score: float, digest: str = "d") -> str:
+    def version(score: float) -> str:
         made = client.create_model_version("eeg2fmri", "file:///nowhere")
-        store_scores(made, Scores(str(made.version), score, -0.1, 0.001, digest))
+        store_scores(made, Scores(str(made.version), score, -0.1, 0.001, "d", scoring_key(Config())))
         return str(made.version)
 
     monkeypatch.setattr(main, "evaluate_step", lambda config, uri, *_: asked.append(uri))
@@ -307,11 +297,11 @@ def test_a_refusal_is_told_and_the_champion_stays(registered):
         eeg2fmri.pipeline.promote_step(Config(), "2")
 
 
-@pytest.mark.parametrize(("digest", "scored_again"), [("d", []), ("other", ["models:/eeg2fmri/1"])])
-def test_an_old_champion_is_scored_on_new_data(registered, monkeypatch, digest, scored_again):
+@pytest.mark.parametrize(("digest", "shuffles", "scored_again"), [("d", 5, False), ("other", 5, True), ("d", 6, True)])
+def test_an_old_champion_is_scored_on_new_data_or_anew(registered, monkeypatch, digest, shuffles, scored_again):
     version, asked = registered
     main._promote(Config(), {"a": (version(0.3), evaluation(0.3))}, "a", None)
 
     monkeypatch.setattr(main, "recordings_digest", lambda recordings: digest)
-    main._score_old_champion(Config(), memory_store())
-    assert asked == scored_again
+    main._score_old_champion(Config.model_validate({"evaluation": {"shuffles": shuffles}}), memory_store())
+    assert asked == (["models:/eeg2fmri/1"] if scored_again else [])

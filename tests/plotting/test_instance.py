@@ -38,9 +38,21 @@ def test_the_volume_is_drawn_as_slices(context, volume):
 
 
 def test_a_silent_window_is_drawn(context, volume):
+    whole = drawn(context, volume)
     context[3] = 0
-    figure_to_rgb(instance_figure(context, HZ, TR, volume))
-    figure_to_rgb(instance_figure(0 * context, HZ, TR, volume))
+    np.testing.assert_array_equal(np.delete(drawn(context, volume), 3, axis=1), np.delete(whole, 3, axis=1))
+    assert (drawn(context, volume)[:, 3] < whole.min()).all()
+    assert np.unique(drawn(0 * context, volume)).size == 1
+
+
+def drawn(context, volume):
+    """Decibels, (frequencies, windows), of the figure's mesh; the figure is drawn too."""
+    figure = instance_figure(context, HZ, TR, volume)
+    assert figure_to_rgb(figure).shape == (700, 1900, 3)
+    (mesh,) = (item for axes in figure.axes for item in axes.collections if isinstance(item, QuadMesh) and
+               axes.get_title())  # fmt: skip
+    assert np.isfinite(mesh.get_array()).all()
+    return mesh.get_array()
 
 
 def test_what_does_not_fit_is_refused(context, volume, refuses):

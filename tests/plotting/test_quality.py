@@ -92,8 +92,15 @@ def test_broken_channels_are_named_and_drawn_apart(page):
 def test_a_flat_channel_leaves_a_gap(page):
     flat = page.spectrum_after.copy()
     flat[2] = 0
-    figure_to_rgb(quality_page(dataclasses.replace(page, spectrum_after=flat)))
-    figure_to_rgb(quality_page(dataclasses.replace(page, spectrum_before=0 * flat, spectrum_after=0 * flat)))
+    figure = quality_page(dataclasses.replace(page, spectrum_after=flat))
+    assert figure_to_rgb(figure).shape == (1000, 1600, 3)
+    drawn = np.ma.masked_invalid([line.get_ydata() for line in lines(panel(figure, "EEG after"), "#0072B2")])
+    assert not drawn[2].compressed().any()
+    np.testing.assert_array_equal(drawn[[0, 1, 3]], flat[[0, 1, 3], 1:])
+    low, high = panel(figure, "EEG after").get_ylim()
+    assert 0 < low < flat[flat > 0].max() < high
+    nothing = quality_page(dataclasses.replace(page, spectrum_before=0 * flat, spectrum_after=0 * flat))
+    assert figure_to_rgb(nothing).shape == (1000, 1600, 3)
 
 
 def test_the_spectrogram_is_power_density_in_decibels_on_the_run_s_clock(page):

@@ -11,7 +11,7 @@ from scipy import signal
 from eeg2fmri.config import CleaningConfig
 from eeg2fmri.errors import DatasetError
 from eeg2fmri.signals import clean_eeg
-from eeg2fmri.simulation import read_clean_eeg, simulate
+from eeg2fmri.simulation import read_true_eeg, simulate
 from eeg2fmri.simulation.artefacts import RAW_FACTOR
 
 EEG = "sub-01/eeg/sub-01_task-rest_eeg"
@@ -41,7 +41,7 @@ def markers(recording):
 
 
 def test_the_recording_is_20_times_faster_and_marks_the_nearest_samples(raw_dataset, recording, raw_config):
-    clean, rate = read_clean_eeg(raw_dataset, "01")
+    clean, rate = read_true_eeg(raw_dataset, "01")
     assert (rate, recording.info["sfreq"]) == (100.0, 2000.0)
     assert recording.n_times == RAW_FACTOR * clean.shape[1]
     assert recording.ch_names == ["Fp1", "Fp2", "F3", "F4", "ECG"]
@@ -51,7 +51,7 @@ def test_the_recording_is_20_times_faster_and_marks_the_nearest_samples(raw_data
 
 
 def test_the_artefacts_have_the_published_size(raw_dataset, recording):
-    clean, _ = read_clean_eeg(raw_dataset, "01")
+    clean, _ = read_true_eeg(raw_dataset, "01")
     slow = signal.resample_poly(recording.get_data() * 1e6, 1, RAW_FACTOR, axis=1)
     first = int(markers(recording)[0])
     peaks = np.abs(recording.get_data()[:, first:]).max(axis=1) * 1e3
@@ -66,7 +66,7 @@ def test_the_artefacts_have_the_published_size(raw_dataset, recording):
 def test_the_eeg_beneath_is_that_of_the_cleaned_simulation_without_residues(raw_dataset, raw_config, tmp_path):
     plain = simulate(raw_config.model_copy(update={"raw": False}), tmp_path / "plain")
     with_residues = mne.io.read_raw_brainvision(plain / f"{EEG}.vhdr", preload=True, verbose="error").get_data() * 1e6
-    clean, _ = read_clean_eeg(raw_dataset, "01")
+    clean, _ = read_true_eeg(raw_dataset, "01")
     assert with_residues.shape == clean.shape
     assert np.abs(with_residues - clean)[:-1].max() < 30
     assert np.corrcoef(with_residues[0], clean[0])[0, 1] > 0.95
@@ -79,7 +79,7 @@ def test_cleaning_brings_the_eeg_back(raw_dataset, recording, raw_config):
     The bars, 30 dB and 1 to 30 Hz at 5 kHz, are measured by ``experiments/benchmarks/artefacts.py``.
     """
     data = (recording.get_data() * 1e6).astype(np.float32)
-    clean, rate = read_clean_eeg(raw_dataset, "01")
+    clean, rate = read_true_eeg(raw_dataset, "01")
     at, types = markers(recording), ["eeg"] * 4 + ["ecg"]
 
     def cleaned(signals):
@@ -108,4 +108,4 @@ def test_the_bids_validator_finds_no_error(raw_dataset, part):
 
 def test_a_dataset_without_raw_eeg_has_no_clean_eeg_beside_it(dataset, refuses):
     with refuses(DatasetError, "only a dataset made with simulation.raw"):
-        read_clean_eeg(dataset, "01")
+        read_true_eeg(dataset, "01")

@@ -58,7 +58,7 @@ def test_the_digest_changes_with_one_byte_of_a_source(name, build, bids_root, tm
 def test_other_code_writes_every_recording_anew_from_the_same_sources(build, monkeypatch):
     before, _ = build()
     for module in ("build", "write"):
-        monkeypatch.setattr(f"eeg2fmri.store.{module}.code_digest", lambda parts: "another version")
+        monkeypatch.setattr(f"eeg2fmri.store.{module}.code_digest", lambda *entries: "another version")
     after, seen = build()
     assert seen == [(name, False) for name in NAMES]
     assert after.digest != before.digest

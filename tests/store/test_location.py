@@ -31,7 +31,7 @@ def s3() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(params=["memory", "s3"])
+@pytest.fixture(params=["memory", pytest.param("s3", marks=pytest.mark.slow)])
 def url(request) -> str:
     base = "memory://recordings" if request.param == "memory" else request.getfixturevalue("s3")
     return f"{base}/{uuid.uuid4().hex}"

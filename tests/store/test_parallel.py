@@ -69,6 +69,7 @@ def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(build, serial, 
     assert content(tmp_path / "store") == serial
 
 
+@pytest.mark.slow
 def test_two_local_processes_write_what_one_does(build, serial, bids_root, tmp_path):
     (bids_root / "sub-03/eeg/sub-03_task-rest_eeg.eeg").unlink()
     built = build.built(workers=2)
@@ -102,7 +103,7 @@ def test_in_this_process_nothing_is_started():
 
 
 def test_a_worker_of_another_version_is_refused(build, monkeypatch):
-    monkeypatch.setattr("eeg2fmri.store.write.code_digest", lambda parts: "another version")
+    monkeypatch.setattr("eeg2fmri.store.write.code_digest", lambda *entries: "another version")
     with pytest.raises(Exception, match="the worker runs another version of eeg2fmri than the job; install the same"):
         build()
 
@@ -121,6 +122,7 @@ def _close_scheduler(address: str) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_dies_in_the_middle_is_told(refuses, tmp_path):
     address_file = tmp_path / "scheduler.json"
     options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
@@ -137,6 +139,7 @@ def test_a_scheduler_that_dies_in_the_middle_is_told(refuses, tmp_path):
             list(each(_close_scheduler, [address], scheduler=address))
 
 
+@pytest.mark.slow
 def test_a_cluster_without_workers_is_refused(build, monkeypatch, refuses):
     monkeypatch.setattr("eeg2fmri.store.parallel.WORKER_S", 0.2)
     with local_cluster(0) as empty, refuses(ConfigError, "has no worker; start one with: dask worker tcp://"):
@@ -148,6 +151,7 @@ def test_memory_is_not_shared_between_processes(build, refuses):
         build("memory://here", workers=2)
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_job_not_its_workers():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     try:

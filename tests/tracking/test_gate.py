@@ -8,8 +8,8 @@ import pytest
 
 from eeg2fmri.tracking import Scores, check_gate
 
-GOOD = Scores("7", r2_temporal=0.05, shuffled=-0.02, p_value=0.01, data_digest="a" * 64)
-CHAMPION = Scores("3", r2_temporal=0.04, shuffled=0.01, p_value=0.002, data_digest="a" * 64)
+GOOD = Scores("7", r2_temporal=0.05, shuffled=-0.02, p_value=0.01, data_digest="a" * 64, scoring="s")
+CHAMPION = Scores("3", r2_temporal=0.04, shuffled=0.01, p_value=0.002, data_digest="a" * 64, scoring="s")
 NAN = float("nan")
 
 
@@ -47,6 +47,7 @@ def test_one_fault_gives_one_reason_with_its_numbers(fault, named):
     [
         ({"r2_temporal": 0.06}, ["0.0500 is below 0.0600", "version 3", "same data"]),
         ({"data_digest": "b" * 64}, ["version 3", "other data", "b" * 12, "a" * 12, "evaluate"]),
+        ({"scoring": "t"}, ["version 3", "other code or settings", "evaluate models:/…/3 again"]),
     ],
 )
 def test_the_champion_gives_one_reason_with_its_numbers(fault, named):

@@ -18,7 +18,7 @@ from tests.mlflow_store import linear_bundle, use_tracking
 
 NAME = "eeg2fmri"
 REPOSITORY = Path(__file__).parents[2]
-GOOD = {"r2_temporal": 0.05, "shuffled": -0.01, "p_value": 0.001, "data_digest": "d" * 64}
+GOOD = {"r2_temporal": 0.05, "shuffled": -0.01, "p_value": 0.001, "data_digest": "d" * 64, "scoring": "s"}
 
 
 @pytest.fixture(scope="module")
