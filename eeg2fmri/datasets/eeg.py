@@ -83,7 +83,8 @@ class RawEeg:
         block = max(1, BLOCK_VALUES // max(len(self.channels), 1))
         for first in range(start, stop, block):
             last = min(first + block, stop)
-            values[:, first - start : last - start] = self._reader(list(picks), first, last) * factors
+            part = self._reader(list(picks), first, last)
+            np.multiply(part, factors, out=values[:, first - start : last - start], casting="same_kind")
         return values
 
 

@@ -169,6 +169,9 @@ def _known_place(label: str) -> int:
 
 def _densest(times: np.ndarray, tr: float, within: float) -> tuple[float, float]:
     """Period near `tr` and phase (s) of the rhythm that most markers keep."""
+    around = (times - times[0] + tr / 2) % tr
+    if np.ptp(around) <= within:  # as most are: all in the rhythm of the very TR
+        return tr, float(times[0] - tr / 2 + around.mean())
     reach = max(float(times[-1] - times[0]), tr)
     periods = tr * (1 + np.linspace(-DRIFT, DRIFT, int(np.ceil(2 * DRIFT * reach / within)) | 1))
     best = 0

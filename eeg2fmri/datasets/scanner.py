@@ -105,9 +105,12 @@ def find_scanner(
     tr, n_volumes : of the BOLD run; the number may be unknown.
     """
     found = _trains(raw, raw.events, "", marker, tr, n_volumes)
+    known = [own.train.label for own in found if is_known(own.train.label)]
     notes: list[str] = []
     try:
         listed = table_events(events_path, raw.sampling_rate) if events_path else []
+        if known:  # the table can only contradict it
+            listed = [(time, text) for time, text in listed if label_of(text) in known]
         in_table = _trains(raw, listed, " in events.tsv", marker, tr, n_volumes)
     except DatasetError as err:
         if not found:
