@@ -15,8 +15,18 @@ SAMPLING_RATE = 64.0
 CHANNELS = ("Fp1", "Cz", "Oz", "T7", "T8", "ECG")
 FREQUENCIES = np.arange(1, 14, dtype=np.float64) / TR  # 2 to 26 Hz
 CONTEXT = 3
-EEG_SHAPE = (len(CHANNELS), len(FREQUENCIES), CONTEXT)
 GRID = (8, 7, 5)
+EEG_SHAPE = (len(CHANNELS), len(FREQUENCIES), CONTEXT)
+SIGNAL = {
+    "tr": TR,
+    "sampling_rate": SAMPLING_RATE,
+    "channels": list(CHANNELS),
+    "unit": "µV",
+    "frequencies": FREQUENCIES.tolist(),
+    "grid": list(GRID),
+    "space": "native",
+    "affine": np.diag([2.0, 3.0, 4.0, 1.0]).tolist(),
+}
 LAG = 2
 LATENT = (2, 3, 4)
 EEG_SPEC = BlockSpec(kernels=((2, 4, 2),), strides=((1, 2, 1),), pool=(2, 1, 1))
@@ -49,6 +59,8 @@ def recording(subject: str, seed: int, *, windows: int = 24, coupling: float = 1
         "source_digest": f"source {seed}",
         "mean": float(volumes.mean()),
         "sd": float(volumes.std()),
+        "signal": SIGNAL,
+        "affine": SIGNAL["affine"],
     }
     return StoredRecording(group, attributes)
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from eeg2fmri.config import Calhas2022Config, ModelConfig
+from eeg2fmri.config import ModelConfig
 from eeg2fmri.signals import BoldStatistics, EegStatistics, restore, standardise_eeg
 
 
@@ -46,11 +46,6 @@ class FittedModel:
     bold_statistics: BoldStatistics
     mean_volume: np.ndarray
 
-    @property
-    def eeg_scaling(self) -> str:
-        """How EEG windows are scaled; `linear` scales log band power itself."""
-        return self.config.eeg_scaling if isinstance(self.config, Calhas2022Config) else "none"
-
     def synthesise(self, eeg: np.ndarray, batch: int = 32) -> np.ndarray:
         """Volumes from EEG windows.
 
@@ -65,7 +60,7 @@ class FittedModel:
         """
         volumes = np.empty((len(eeg), *self.mean_volume.shape), np.float32)
         for start in range(0, len(eeg), batch):
-            part = standardise_eeg(eeg[start : start + batch], self.eeg_scaling, self.eeg_statistics)
+            part = standardise_eeg(eeg[start : start + batch], self.config.eeg_scaling, self.eeg_statistics)
             volumes[start : start + batch] = self.intensities(self.network.predict(part))
         return volumes
 

@@ -16,6 +16,7 @@ from eeg2fmri.signals.gradient import volume_locked_share
 from eeg2fmri.signals.montage import check_positions, current_source_density
 from eeg2fmri.signals.nuisance import noise_components
 from eeg2fmri.signals.principal import principal_components
+from eeg2fmri.signals.signal import Signal
 from eeg2fmri.signals.spectrogram import frequencies, spectrogram
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "CleanEeg",
     "EegStatistics",
     "Marks",
+    "Signal",
     "brain_courses",
     "check_cleaning",
     "check_positions",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,8 @@ from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.store import Windows
 from eeg2fmri.training import backend
 from eeg2fmri.training.prefetch import Prefetched
-from eeg2fmri.training.settings import History
-from eeg2fmri.training.validation import Example, validate
-
-OnEpoch = Callable[[int, dict[str, float], Example | None], None]
+from eeg2fmri.training.settings import History, OnEpoch
+from eeg2fmri.training.validation import validate
 
 
 @dataclass

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from eeg2fmri.evaluation import mae, r2_temporal
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.store import Windows
-from eeg2fmri.training.settings import FitResult
-
-if TYPE_CHECKING:
-    from eeg2fmri.training.callbacks import Example, OnEpoch
+from eeg2fmri.training.settings import Example, FitResult, OnEpoch
 
 
 def closed_form_result(

@@ -49,19 +49,17 @@ class Courses:
     features: Features
 
     @classmethod
-    def read(
-        cls, config: FactorisedConfig, train: Windows, frequencies: np.ndarray, edges: np.ndarray, basis: np.ndarray
-    ) -> Courses:
+    def read(cls, config: FactorisedConfig, train: Windows, edges: np.ndarray, basis: np.ndarray) -> Courses:
         """Read every recording once.
 
         Parameters
         ----------
-        frequencies : (F,) Hz.  edges : (b, 2) Hz, of the bands.  basis : (K, V), orthonormal.
+        edges : (b, 2) Hz, of the bands.  basis : (K, V), orthonormal.
         """
-        tr = 1 / float(frequencies[0])
+        tr, frequencies = train.signal.tr, np.asarray(train.signal.frequencies)
         recordings = [
-            _course(config, train, number, volumes, frequencies, edges, basis)
-            for number, volumes in enumerate(volumes_without_drift(train, config.bold_scaling, tr, config.drift_cutoff))
+            _course(config, train, number, volumes, edges, basis)
+            for number, volumes in enumerate(volumes_without_drift(train, config.bold_scaling, config.drift_cutoff))
         ]
         response = lag_shapes("haemodynamic", train.context, tr)[:, 0]
         # By the deviation within recordings, of what the response makes of log power.
@@ -145,12 +143,11 @@ def _course(
     train: Windows,
     number: int,
     volumes: np.ndarray,
-    frequencies: np.ndarray,
     edges: np.ndarray,
     basis: np.ndarray,
 ) -> Course:
     """What a recording's drift-free `volumes` (n, V) and its spectrogram say."""
-    recording = train.recordings[number]
+    recording, frequencies = train.recordings[number], np.asarray(train.signal.frequencies)
     power = log_band_power(np.moveaxis(recording.spectrogram, 0, -1)[None], frequencies, edges)[0]
     scores = volumes @ basis.T
     inside = recording.mask.ravel()

@@ -19,12 +19,12 @@ from eeg2fmri.models.fitted import KerasNetwork
 from eeg2fmri.progress import progress_display
 from eeg2fmri.store import Windows
 from eeg2fmri.training import backend
-from eeg2fmri.training.callbacks import Checkpoints, EpochEnd, OnEpoch, ProgressBar, replay
+from eeg2fmri.training.callbacks import Checkpoints, EpochEnd, ProgressBar, replay
 from eeg2fmri.training.fluctuations import Components, fit_components
 from eeg2fmri.training.pairs import PairData, pair_model
 from eeg2fmri.training.prefetch import Prefetched
 from eeg2fmri.training.schedules import learning_rate
-from eeg2fmri.training.settings import FitResult, FitSettings, fitted_model
+from eeg2fmri.training.settings import FitResult, FitSettings, OnEpoch, fitted_model
 
 
 def fit_deep_model(

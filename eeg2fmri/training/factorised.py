@@ -29,11 +29,11 @@ from eeg2fmri.progress import progress_display
 from eeg2fmri.signals import principal_components
 from eeg2fmri.store import Windows
 from eeg2fmri.training import backend
-from eeg2fmri.training.callbacks import Checkpoints, OnEpoch, Progressing, replay
+from eeg2fmri.training.callbacks import Checkpoints, Progressing, replay
 from eeg2fmri.training.closed_form import validation_scores
 from eeg2fmri.training.courses import Courses
 from eeg2fmri.training.linear import everyone, volumes_without_drift
-from eeg2fmri.training.settings import FitResult, FitSettings, fitted_model
+from eeg2fmri.training.settings import FitResult, FitSettings, OnEpoch, fitted_model
 
 MEMORY = 2**28  # bytes of all recordings' volumes at once, as in the linear family
 
@@ -74,17 +74,16 @@ def fit_factorised_model(
     config: FactorisedConfig,
     train: Windows,
     validation: Windows,
-    frequencies: np.ndarray,
     settings: FitSettings,
     on_epoch: OnEpoch | None,
 ) -> FitResult:
     device = use_device(settings.device, settings.gpu_memory_limit)
     if settings.deterministic:
         backend.make_deterministic(device)
-    start = _start(config, train, frequencies, device, settings)
+    start = _start(config, train, device, settings)
     state = _train(config, start, validation, settings, on_epoch)
     if config.refit:
-        start = _start(config, everyone(train, validation), frequencies, device, settings)
+        start = _start(config, everyone(train, validation), device, settings)
         for epoch in range(1, state.best_epoch + 1):
             _epoch(start, epoch, settings.seed)
     facts = {
@@ -99,19 +98,17 @@ def fit_factorised_model(
     return FitResult(start.fitted, state.history, state.best_epoch, facts, config.refit)
 
 
-def _start(
-    config: FactorisedConfig, train: Windows, frequencies: np.ndarray, device: str, settings: FitSettings
-) -> Start:
+def _start(config: FactorisedConfig, train: Windows, device: str, settings: FitSettings) -> Start:
     """Fit the closed form, and put what gradient steps need around it."""
     keras.utils.set_random_seed(settings.seed)
     parts = members([recording.subject for recording in train.recordings], config.members)
-    edges = np.stack(list(bands_with_bins(config.bands, frequencies).values()))
+    edges = np.stack(list(bands_with_bins(config.bands, np.asarray(train.signal.frequencies)).values()))
     basis = principal_components(
-        lambda: volumes_without_drift(train, config.bold_scaling, 1 / float(frequencies[0]), config.drift_cutoff),
+        lambda: volumes_without_drift(train, config.bold_scaling, config.drift_cutoff),
         config.components,
         memory=MEMORY,
     )
-    courses = Courses.read(config, train, frequencies, edges, basis)
+    courses = Courses.read(config, train, edges, basis)
     starts, penalties = courses.sources(parts)
     mean_volume = train.mean_volume(config.bold_scaling)
     network = build(config, courses.features, starts, courses.regression(), basis, mean_volume, seed=settings.seed)

@@ -12,8 +12,8 @@ from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.store import Windows
 from eeg2fmri.training.pairs import PairData, PairModel
+from eeg2fmri.training.settings import Example
 
-Example = tuple[np.ndarray, np.ndarray]
 VALIDATION_BATCH = 16
 
 
@@ -23,7 +23,7 @@ def validate(model: PairModel, fitted: FittedModel, windows: Windows) -> tuple[d
     The example is (measured, synthesised), the middle volume of the first recording in standard units.
     """
     config, statistics = fitted.config, fitted.eeg_statistics
-    data = PairData(windows, 1, fitted.eeg_scaling, config.bold_scaling, statistics, seed=0, model=model)
+    data = PairData(windows, 1, config.eeg_scaling, config.bold_scaling, statistics, seed=0, model=model)
     sums: dict[str, float] = {}
     scores, examples = [], []
     for number, recording in enumerate(windows.recordings):

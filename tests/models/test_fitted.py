@@ -50,7 +50,7 @@ def test_scales_the_eeg_and_undoes_the_scaling_of_the_volumes(windows, eeg_scali
 
 def test_linear_gets_magnitudes_as_they_are(windows):
     model = fitted(LinearConfig(bold_scaling="voxel"), windows, Echo())
-    assert model.eeg_scaling == "none"
+    assert model.config.eeg_scaling == "none"
     eeg = windows.eeg(np.arange(2))
     expected = restore(Echo().predict(eeg), "voxel", model.bold_statistics)
     np.testing.assert_array_equal(model.synthesise(eeg), expected)
