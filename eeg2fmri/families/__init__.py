@@ -4,7 +4,7 @@ from eeg2fmri.families.family import Family, Space, family_of
 from eeg2fmri.families.fit import check_feasible, fit
 from eeg2fmri.families.networks import ArrayFamily, KerasFamily
 from eeg2fmri.families.space import Between, Choices
-from eeg2fmri.training import FitResult, FitSettings
+from eeg2fmri.training import FitResult, FitSettings, OnEpoch
 
 __all__ = [
     "ArrayFamily",
@@ -14,6 +14,7 @@ __all__ = [
     "FitResult",
     "FitSettings",
     "KerasFamily",
+    "OnEpoch",
     "Space",
     "check_feasible",
     "family_of",

@@ -44,21 +44,27 @@ def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadat
     -------
     The new version, e.g. ``"3"``.
     """
-    config = bundle.model.config
-    package = Path(eeg2fmri.__file__).parent
     with tempfile.TemporaryDirectory() as folder:
-        save_bundle(Path(folder), bundle)
         info = mlflow.pyfunc.log_model(
-            name=config.variant,
-            python_model=str(package / "serving" / "model_code.py"),
-            artifacts={"bundle": folder},
-            code_paths=[str(path) for path in _code(config.family)],
-            pip_requirements=[_pinned(name) for name in (*SERVING_PACKAGES, *family_of(config).packages)],
-            input_example=[{"windows_npy": encode(example), "reply": "npz"}],
+            name=bundle.model.config.variant,
             registered_model_name=register_as,
             metadata=metadata_,
+            **pyfunc_model(bundle, Path(folder), example),
         )
     return str(info.registered_model_version)
+
+
+def pyfunc_model(bundle: Bundle, folder: Path, example: np.ndarray) -> dict[str, Any]:
+    """Write a bundle into an empty folder; gives what MLflow takes to log or save it with all code that it needs."""
+    config = bundle.model.config
+    save_bundle(folder, bundle)
+    return {
+        "python_model": str(Path(eeg2fmri.__file__).parent / "serving" / "model_code.py"),
+        "artifacts": {"bundle": str(folder)},
+        "code_paths": [str(path) for path in _code(config.family)],
+        "pip_requirements": [_pinned(name) for name in (*SERVING_PACKAGES, *family_of(config).packages)],
+        "input_example": [{"windows_npy": encode(example), "reply": "npz"}],
+    }
 
 
 def _code(family: str) -> list[Path]:
