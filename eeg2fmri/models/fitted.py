@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from eeg2fmri.config import ModelConfig
-from eeg2fmri.signals import BoldStatistics, EegStatistics, restore, standardise_eeg
+from eeg2fmri.signals import BoldStatistics, EegStatistics, bold_scaling, eeg_scaling
 
 
 class Network(Protocol):
@@ -59,14 +59,15 @@ class FittedModel:
         (n, x, y, z) float32, intensities on the training recordings' average scale.
         """
         volumes = np.empty((len(eeg), *self.mean_volume.shape), np.float32)
+        scaling = eeg_scaling(self.config.eeg_scaling)
         for start in range(0, len(eeg), batch):
-            part = standardise_eeg(eeg[start : start + batch], self.config.eeg_scaling, self.eeg_statistics)
+            part = scaling.standardise(eeg[start : start + batch], self.eeg_statistics)
             volumes[start : start + batch] = self.intensities(self.network.predict(part))
         return volumes
 
     def intensities(self, predicted: np.ndarray) -> np.ndarray:
         """Undo the BOLD standardisation of what the network predicts."""
-        return restore(predicted, self.config.bold_scaling, self.bold_statistics)
+        return bold_scaling(self.config.bold_scaling).restore(predicted, self.bold_statistics)
 
     def standard_units(self, volumes: np.ndarray) -> np.ndarray:
         """Synthesised intensities in the reference's standard units, (v - mean) / sd of the training set."""

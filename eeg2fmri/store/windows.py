@@ -13,7 +13,7 @@ import numpy as np
 
 from eeg2fmri.config import SplitConfig
 from eeg2fmri.errors import StoreError
-from eeg2fmri.signals import BoldStatistics, EegStatistics, Signal, standardise
+from eeg2fmri.signals import BoldStatistics, EegStatistics, Signal, bold_scaling
 from eeg2fmri.store.splits import split_subjects
 from eeg2fmri.store.store import Store, StoredRecording
 
@@ -68,8 +68,10 @@ class Windows:
 
     def standardised(self, indices: np.ndarray, kind: str) -> np.ndarray:
         """Volumes, (n, x, y, z), each standardised by its own recording's statistics."""
+        scaling = bold_scaling(kind)
         parts = [
-            standardise(self.volumes(np.asarray([i])), kind, self.recordings[self.owner[i]].statistics) for i in indices
+            scaling.standardise(self.volumes(np.asarray([i])), self.recordings[self.owner[i]].statistics)
+            for i in indices
         ]
         return np.concatenate(parts).astype(np.float32, copy=False)
 

@@ -6,8 +6,8 @@ import pytest
 from eeg2fmri.config import FactorisedConfig, LinearConfig, RecordingTraining
 from eeg2fmri.errors import ConfigError, DivergenceError, ModelError
 from eeg2fmri.families import FitSettings, fit
+from eeg2fmri.signals import bold_scaling
 from eeg2fmri.store import Windows
-from eeg2fmri.training.courses import voxel_means
 from tests.fakes import CONTEXT
 from tests.fakes import recording as early
 
@@ -112,7 +112,7 @@ def test_the_noisiest_voxels_are_the_same_in_every_scaling(scaling, parts):
     relative = {}
     for kind in ("recording", scaling):
         deviation = parts[0].standardised(rows, kind).std(axis=0)[inside]
-        relative[kind] = deviation / voxel_means(recording.statistics, kind)[inside]
+        relative[kind] = deviation / bold_scaling(kind).mean(recording.statistics)[inside]
     np.testing.assert_allclose(relative[scaling], relative["recording"], rtol=1e-4)
 
 
