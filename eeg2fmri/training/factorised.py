@@ -20,7 +20,6 @@ from keras import ops
 
 from eeg2fmri.config import FactorisedConfig
 from eeg2fmri.devices import use_device
-from eeg2fmri.errors import DivergenceError, EvaluationError
 from eeg2fmri.models.factorised import Factorised, build
 from eeg2fmri.models.factorised_fit import members
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
@@ -29,9 +28,9 @@ from eeg2fmri.progress import progress_display
 from eeg2fmri.signals import principal_components
 from eeg2fmri.store import Windows
 from eeg2fmri.training import backend
-from eeg2fmri.training.callbacks import Checkpoints, Progressing, replay
 from eeg2fmri.training.closed_form import validation_scores
 from eeg2fmri.training.courses import Courses
+from eeg2fmri.training.epochs import Checkpoints, Epochs, Progressing
 from eeg2fmri.training.linear import everyone, volumes_without_drift
 from eeg2fmri.training.settings import FitResult, FitSettings, OnEpoch, fitted_model
 
@@ -128,30 +127,29 @@ def _train(
     config: FactorisedConfig, start: Start, validation: Windows, settings: FitSettings, on_epoch: OnEpoch | None
 ) -> Progressing:
     """Gradient steps from the start, the weights of the best epoch kept in its network."""
-    options, model, network = config.training, start.model, start.network
+    options, network = config.training, start.network
     with tempfile.TemporaryDirectory() as scratch:
         checkpoints = Checkpoints(settings.checkpoints or Path(scratch), settings.key)
-        state = checkpoints.restore(model)
-        checkpoints.restore_random(model)
-        replay(state.history, on_epoch)
+        epochs = Epochs(
+            start.model,
+            network.synthesiser,
+            options,
+            lambda: validation_scores(start.fitted, validation),
+            checkpoints,
+            on_epoch,
+            first=0,
+        )
+        epochs.restore_random()
         with progress_display(visible=settings.progress) as display:
-            task = display.add_task("training", total=options.epochs, completed=state.epochs, status="")
-            for epoch in range(state.epochs, options.epochs + 1):
-                if epoch - 1 - max(state.best_epoch, 0) >= options.patience:
+            task = display.add_task("training", total=options.epochs, completed=epochs.state.epochs, status="")
+            for epoch in range(epochs.state.epochs, options.epochs + 1):
+                if epochs.stale:
                     break
-                metrics = {"train/loss": _epoch(start, epoch, settings.seed)}
-                try:
-                    scores, example = validation_scores(start.fitted, validation)
-                except EvaluationError as err:
-                    raise DivergenceError(f"after epoch {epoch}: {err} Lower training.learning_rate") from err
-                metrics |= scores
-                best = state.add(metrics, options.monitor)
-                checkpoints.save(model, network.synthesiser, state, best=best)
-                if on_epoch:
-                    on_epoch(epoch, metrics, example)
-                display.update(task, completed=epoch, status=f"loss {metrics['train/loss']:.4f}")
+                loss = _epoch(start, epoch, settings.seed)
+                epochs.finish({"train/loss": loss})
+                display.update(task, completed=epoch, status=f"loss {loss:.4f}")
         checkpoints.restore_best(network.synthesiser)
-    return state
+    return epochs.state
 
 
 def _epoch(start: Start, epoch: int, seed: int) -> float:

@@ -49,7 +49,7 @@ def kill_at(place: str) -> Any:
     """Arrange for a kill in the second epoch or in the writing of its checkpoint; gives a callback for `fit`."""
     import keras
 
-    from eeg2fmri.training import callbacks
+    from eeg2fmri.training import callbacks, epochs
 
     def when(condition: Callable[..., bool], original: Callable[..., Any]) -> Callable[..., Any]:
         def replacement(*args: Any, **kwargs: Any) -> Any:
@@ -62,7 +62,7 @@ def kill_at(place: str) -> Any:
 
     if place == "in a batch":
         begin = callbacks.EpochEnd.on_train_batch_begin
-        callbacks.EpochEnd.on_train_batch_begin = when(lambda s, b, *_: s.state.epochs == 1 and b == 3, begin)
+        callbacks.EpochEnd.on_train_batch_begin = when(lambda s, b, *_: s.epochs.state.epochs == 1 and b == 3, begin)
     elif place == "in the weights":
         save = keras.Model.save_weights
 
@@ -77,7 +77,7 @@ def kill_at(place: str) -> Any:
         Path.rename = when(lambda path, _: second(path), Path.rename)
     elif place == "before the removal":
         removal = shutil.rmtree
-        callbacks.shutil.rmtree = when(lambda path, **_: path.name == "epoch-1", removal)
+        epochs.shutil.rmtree = when(lambda path, **_: path.name == "epoch-1", removal)
     return (lambda epoch, *_: kill() if epoch == 1 else None) if place == "between epochs" else None
 
 

@@ -195,16 +195,16 @@ class TestChoiceOfTheEpoch:
 
     @pytest.fixture
     def planted(self, monkeypatch):
-        from eeg2fmri.training import callbacks
+        from eeg2fmri.training import deep
 
         def plant(*series):
-            left, original = list(series), callbacks.validate
+            left, original = list(series), deep.validate
 
             def scored(*args):
                 scores, example = original(*args)
                 return {**scores, "val/r2_temporal": left.pop(0)}, example
 
-            monkeypatch.setattr(callbacks, "validate", scored)
+            monkeypatch.setattr(deep, "validate", scored)
 
         return plant
 
