@@ -30,7 +30,7 @@ from eeg2fmri.errors import ConfigError, LeakageError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.families import FitResult, FitSettings, OnEpoch, family_of, fit
 from eeg2fmri.models.fitted import FittedModel
-from eeg2fmri.pipeline import score_windows
+from eeg2fmri.scoring import score_windows
 from eeg2fmri.serving import Bundle, load_bundle, save_bundle
 from eeg2fmri.store import StoredRecording, Windows
 from eeg2fmri.tracking.registry import pyfunc_model

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
-from eeg2fmri.config import Calhas2022Config, SearchConfig
+from eeg2fmri.config import Calhas2022Config, SearchConfig, Triple
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.families.networks import KerasFamily
 from eeg2fmri.models.spec import check_shapes
@@ -33,6 +35,10 @@ class Calhas2022(KerasFamily[Calhas2022Config]):
             )
         # Dynamics are scored, which takes two volumes.
         complete(validation, config.volumes + 1)
+
+    def shape_check(self, config: Calhas2022Config) -> Callable[[Triple, Triple], None] | None:
+        """See `Family`: encoders that are derived from the shapes fit."""
+        return partial(check_shapes, config) if config.eeg or config.fmri else None
 
     def fit(
         self,

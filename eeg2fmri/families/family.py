@@ -7,11 +7,11 @@ every family that it names.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from eeg2fmri.config import ModelConfig, SearchConfig, find_family
+from eeg2fmri.config import ModelConfig, SearchConfig, Triple, find_family
 from eeg2fmri.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,6 +47,13 @@ class Family(ABC, Generic[Settings]):
         ConfigError, SpecError
             If it could not.
         """
+
+    def shape_check(self, config: Settings) -> Callable[[Triple, Triple], None] | None:
+        """Give what refuses an EEG window (C, F, T) and a grid that are too small, if a shape can be; none by default.
+
+        It is asked of the headers, before a store is made.
+        """
+        return None
 
     @abstractmethod
     def fit(

@@ -13,6 +13,8 @@ import pytest
 from eeg2fmri.config import Config, find_family, load_config
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.pipeline import main_job, promote_step
+from eeg2fmri.pipeline.code import training_code
+from eeg2fmri.provenance import code_of
 from eeg2fmri.testing import SERVE, FamilyTests
 from eeg2fmri.tracking import Scores, load_model
 from eeg2fmri.tracking.registry import champion, latest_version, store_scores
@@ -145,6 +147,12 @@ def test_its_run_is_told_by_its_family(job):
     )
     assert run.data.tags["variant"] == "loudness"
     assert "model.shrinkage" in run.data.params
+
+
+def test_its_own_code_is_in_the_key_of_its_training(job):
+    model = Config.model_validate(CONFIG).models[0]
+    modules = {module for module, _ in code_of(*training_code(model))}
+    assert {"mylab.loudness", "mylab.settings"} <= modules
 
 
 @pytest.mark.parametrize(
