@@ -128,7 +128,7 @@ def test_it_goes_through_the_whole_job_and_its_search(job):
 def test_its_champion_is_served_by_a_process_that_does_not_have_its_package(job):
     folder, config, _ = job
     version = latest_version(config.registry.name)
-    store_scores(version, Scores(str(version.version), 0.5, 0.0, 0.01, "d" * 64))
+    store_scores(version, Scores(str(version.version), 0.5, 0.0, 0.01, "d" * 64, "s" * 64))
     assert promote_step(config, str(version.version)) == str(version.version)
     assert champion("eeg2fmri", "champion").version == version.version
     bundle, _ = load_model("models:/eeg2fmri@champion")
