@@ -21,7 +21,7 @@ _HOMES = {
     "build_store": "store",
     "open_store": "store",
     "split_windows": "store",
-    "fit": "training",
+    "fit": "families",
     "score_windows": "scoring",
 }
 __all__ = ["__version__", *_HOMES]

@@ -27,9 +27,9 @@ import numpy as np
 
 from eeg2fmri.config import Calhas2022Config, DataConfig, SimulationConfig, SplitConfig, TrainingConfig
 from eeg2fmri.datasets import find_recordings
+from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.simulation import read_best_r2, simulate
 from eeg2fmri.store import Windows, build_store, split_subjects
-from eeg2fmri.training import FitSettings, fit
 
 DECODERS: dict[str, dict[str, Any]] = {
     "dense (published)": {},
@@ -41,21 +41,21 @@ COLUMNS = ("r2_temporal", "mae", "samples_per_second", "seconds", "parameters")
 
 
 def data(args: argparse.Namespace, folder: Path) -> tuple[Windows, Windows, np.ndarray, float]:
-    """Training and validation windows of a simulated dataset, its frequencies, and the best reachable score."""
+    """Training and validation windows of a simulated dataset, and the best reachable score."""
     simulate(SimulationConfig(subjects=args.subjects, volumes=args.volumes), folder / "dataset")
     store = build_store(find_recordings(folder / "dataset")[0], folder / "store", DataConfig()).store
     split = split_subjects(store.subjects, SplitConfig())
     train, validation = (Windows(store.of(split.part(part)), store.context) for part in ("train", "validation"))
     best = read_best_r2(folder / "dataset")
     reachable = float(np.mean([best[subject] for subject in split.validation]))
-    return train, validation, np.asarray(store.signal["frequencies"]), reachable
+    return train, validation, reachable
 
 
-def score(config: Calhas2022Config, train: Windows, validation: Windows, frequencies: np.ndarray, seed: int) -> dict:
+def score(config: Calhas2022Config, train: Windows, validation: Windows, seed: int) -> dict:
     """Scores of the best epoch of one fit, and what it took."""
     started = time.perf_counter()
     settings = FitSettings(seed=seed, device="cpu", progress=sys.stderr.isatty())
-    result = fit(config, train, validation, frequencies, settings)
+    result = fit(config, train, validation, settings)
     seconds = time.perf_counter() - started
     history, best = result.history, result.best_epoch
     return {
@@ -96,13 +96,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        train, validation, frequencies, reachable = data(args, args.work or Path(scratch))
+        train, validation, reachable = data(args, args.work or Path(scratch))
         training = TrainingConfig(epochs=args.epochs, patience=args.epochs)
         rows: dict[str, list[dict]] = {}
         for seed in range(args.seeds):  # seeds outside, so that load on the machine falls on all decoders
             for name, changes in DECODERS.items():
                 config = Calhas2022Config(training=training, **changes)
-                rows.setdefault(name, []).append(score(config, train, validation, frequencies, seed))
+                rows.setdefault(name, []).append(score(config, train, validation, seed))
         sizes = {
             "subjects": args.subjects,
             "volumes": args.volumes,

@@ -29,10 +29,10 @@ import numpy as np
 from eeg2fmri.config import Config, FactorisedConfig, LinearConfig, SplitConfig, load_config, parse_overrides
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.evaluation import r2_temporal
+from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.models.linear import lag_shapes
 from eeg2fmri.simulation import read_amplitudes, read_best_r2, read_truth, simulate
 from eeg2fmri.store import Store, StoredRecording, Windows, build_store, split_subjects, split_windows
-from eeg2fmri.training import FitSettings, fit
 
 Scores = dict[str, list[float]]  # of each unseen subject, by model
 
@@ -95,7 +95,7 @@ def compare_fold(config: Config, store: Store, split: SplitConfig, dataset: Path
     }
     for model in config.models:
         if isinstance(model, LinearConfig | FactorisedConfig):
-            fitted = fit(model, train, validation, store.frequencies, FitSettings.of(config.run)).model
+            fitted = fit(model, train, validation, FitSettings.of(config.run)).model
             scores[model.variant] = [
                 r2_temporal(
                     test.standardised(rows, "recording"),

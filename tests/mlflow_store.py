@@ -11,25 +11,15 @@ import tempfile
 from pathlib import Path
 
 import mlflow
-import numpy as np
 import pytest
 
 from eeg2fmri.config import Config, DataConfig, LinearConfig
+from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.serving import Bundle
 from eeg2fmri.store import Store, Windows
-from eeg2fmri.training import FitSettings, fit
-from tests.fakes import CHANNELS, CONTEXT, FREQUENCIES, GRID, SAMPLING_RATE, TR, recording
+from tests.fakes import CONTEXT, SIGNAL, recording
 
 SETTINGS = DataConfig(context=CONTEXT).model_dump(mode="json")
-SIGNAL = {
-    "tr": TR,
-    "sampling_rate": SAMPLING_RATE,
-    "channels": list(CHANNELS),
-    "frequencies": FREQUENCIES.tolist(),
-    "grid": list(GRID),
-    "space": "native",
-    "affine": np.diag([2.0, 3.0, 4.0, 1.0]).tolist(),
-}
 LINEAR = {"family": "linear", "components": 4, "lags": "free"}
 
 
@@ -64,6 +54,6 @@ def linear_bundle(seed: int = 0) -> Bundle:
     train, validation = Windows(recordings[:3], CONTEXT), Windows(recordings[3:], CONTEXT)
     config = Config.model_validate({"models": [LINEAR]}).models[0]
     assert isinstance(config, LinearConfig)
-    model = fit(config, train, validation, FREQUENCIES, FitSettings()).model
+    model = fit(config, train, validation, FitSettings()).model
     provenance = {"data_digest": "d" * 64, "recordings": {"train": [], "validation": []}}
     return Bundle(model, SIGNAL, SETTINGS, provenance)

@@ -16,7 +16,8 @@ import yaml
 
 from eeg2fmri.cli.arguments import dataset_changes
 from eeg2fmri.cli.command import _config, _parser
-from eeg2fmri.tracking.registry import KERAS_PACKAGES, SERVING_PACKAGES
+from eeg2fmri.config import FAMILIES, find_family
+from eeg2fmri.tracking.registry import SERVING_PACKAGES
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -93,7 +94,7 @@ def test_what_is_imported_is_required():
 
 def test_a_served_model_requires_what_the_package_pins():
     required = {line.split("==")[0] for line in PYPROJECT["project"]["dependencies"]}
-    assert {*SERVING_PACKAGES, *KERAS_PACKAGES} <= required
+    assert {*SERVING_PACKAGES, *(package for name in FAMILIES for package in find_family(name).packages)} <= required
 
 
 def test_the_project_uses_the_environment():

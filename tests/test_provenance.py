@@ -14,6 +14,7 @@ import pytest
 import eeg2fmri
 from eeg2fmri.config import Config, LinearConfig, MeanConfig
 from eeg2fmri.errors import ConfigError
+from eeg2fmri.families import fit
 from eeg2fmri.pipeline.code import (
     SCORING_CODE,
     SIMULATION_CODE,
@@ -25,8 +26,7 @@ from eeg2fmri.provenance import code_digest, code_of
 from eeg2fmri.scoring import score_windows, summarise
 from eeg2fmri.store import Windows
 from eeg2fmri.store.write import CODE
-from eeg2fmri.training import fit
-from tests.fakes import CONTEXT, FREQUENCIES, TR, deep_config, recording
+from tests.fakes import CONTEXT, TR, deep_config, recording
 
 ROOT = Path(eeg2fmri.__file__).parent
 LINEAR, DEEP = LinearConfig(components=3), deep_config()
@@ -70,7 +70,7 @@ def edit(path: Path, old: str, new: str) -> None:
         ("training/losses.py", "return", "return not", {"train deep", "evaluate deep"}),
         ("signals/cleaning.py", "return", "return not", {"store"}),
         ("signals/bold.py", "def regrid(", "def regrid(more=1, *, ", {"store"}),
-        ("signals/eeg.py", "return", "return not", set(KEYS) - {"store"}),
+        ("signals/scaling.py", "return", "return not", set(KEYS) - {"store"}),
         ("__init__.py", 'ONEDNN_OPTS", "1"', 'ONEDNN_OPTS", "0"', set(KEYS)),
         ("plotting/curves.py", "return", "return not", set()),
         ("tracking/registry.py", "return", "return not", set()),
@@ -175,13 +175,13 @@ def test_all_code_that_runs_in_a_fit_and_its_scoring_is_in_the_keys(config):
     evaluation = Config.model_validate({"evaluation": {"shuffles": 1, "permutations": 19}}).evaluation
     sys.setprofile(note)
     try:
-        model = fit(config, train, validation, FREQUENCIES).model
+        model = fit(config, train, validation).model
         summarise(score_windows(model, test, evaluation, TR)[0])
     finally:
         sys.setprofile(None)
     assert len(called) > 20
     found = code_of(*training_code(config), *evaluation_code(config)).keys()
-    door = {place for place in called if place[0] in ("eeg2fmri.training.fit", "eeg2fmri.training.feasible")}
+    door = {place for place in called if place[0] == "eeg2fmri.families.fit"}
     assert called - found - door == set()
 
 

@@ -106,7 +106,7 @@ def _inspect(args: argparse.Namespace) -> None:
 
 
 def _search(args: argparse.Namespace) -> None:
-    from eeg2fmri.search.study import search_step
+    from eeg2fmri.search import search_step
     from eeg2fmri.store import open_store
 
     config = _config(args)

@@ -72,7 +72,7 @@ def plot_instance(root: Path, config: Config, out: Path, channel: str | None, vo
     import numpy as np
 
     from eeg2fmri.plotting import instance_figure
-    from eeg2fmri.signals import BoldStatistics, standardise
+    from eeg2fmri.signals import BoldStatistics, bold_scaling
 
     if out.suffix.lower() != ".png":
         raise ConfigError(f"--plot {out}: a PNG file is written; give a name that ends in .png")
@@ -95,7 +95,7 @@ def plot_instance(root: Path, config: Config, out: Path, channel: str | None, vo
         arrays["spectrogram"][stored - context : stored, row],
         np.asarray(signal["frequencies"]),
         signal["tr"],
-        standardise(arrays["volumes"][stored : stored + 1], "recording", statistics)[0],
+        bold_scaling("recording").standardise(arrays["volumes"][stored : stored + 1], statistics)[0],
         channel=channel,
         unit=signal["unit"],
         title=f"{recording.name}: volume {volume} and the {context} EEG windows before it",

@@ -7,14 +7,14 @@ such as ``models.0.variant`` reaches into a list as an override does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from eeg2fmri.config.models import FAMILIES
+from eeg2fmri.config.base import UnknownKey
 from eeg2fmri.config.sections import Config
 from eeg2fmri.errors import ConfigError, nearest, one_line
 
@@ -155,14 +155,14 @@ def _holder(where: Sequence[str], holders: Sequence[tuple[str, list[tuple[str, .
 def _first_fault(cls: type[BaseModel], err: ValidationError) -> tuple[list[str], str]:
     """Path of the first fault, and what is wrong there."""
     fault = err.errors(include_url=False)[0]
-    where = [str(p) for p in fault["loc"] if p not in FAMILIES]
-    dotted = ".".join(where) or cls.__name__
-    if fault["type"] == "extra_forbidden":
-        keys = _keys_at(cls, fault["loc"][:-1])
-        hint = nearest(where[-1], keys) or f"; valid keys: {', '.join(keys)}"
-        return where, f"unknown key {dotted!r}{hint}"
+    where = [str(part) for part in fault["loc"]]
+    reason = fault.get("ctx", {}).get("error")
+    if isinstance(reason, UnknownKey):
+        where.append(reason.key)
+        hint = nearest(reason.key, reason.keys) or f"; valid keys: {', '.join(reason.keys)}"
+        return where, f"unknown key {'.'.join(where)!r}{hint}"
     message = fault["msg"].removeprefix("Value error, ")
-    return where, f"{dotted}: {message} (found {fault['input']!r:.80})"
+    return where, f"{'.'.join(where) or cls.__name__}: {message} (found {fault['input']!r:.80})"
 
 
 def _apply(tree: _Tree, overrides: Mapping[str, Any]) -> None:
@@ -199,16 +199,3 @@ def _index(node: list[Any], part: str, dotted: str) -> int:
     if not part.isdigit() or int(part) >= len(node):
         raise ConfigError(f"override {dotted!r}: {part!r} must be a number from 0 to {len(node) - 1}")
     return int(part)
-
-
-def _keys_at(cls: type[BaseModel], loc: Iterable[Any]) -> list[str]:
-    """Names of the fields of the section that `loc` leads to."""
-    section: type[BaseModel] = cls
-    for part in loc:
-        if part in FAMILIES:
-            section = FAMILIES[part]
-        elif isinstance(part, str):
-            field = section.model_fields[part].annotation
-            options = [field, *getattr(field, "__args__", ())]
-            section = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), section)
-    return list(section.model_fields)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
 from eeg2fmri.config.base import Positive, Range, Section, Triple
 
-VARIANTS = ("lp", "fp", "talp", "tafp", "tafp-style", "tafp-style-prior")
+Variant = Literal["lp", "fp", "talp", "tafp", "tafp-style", "tafp-style-prior"]
+VARIANTS: tuple[str, ...] = get_args(Variant)
+EegScaling = Literal["channels", "training", "none"]
+BoldScaling = Literal["recording", "volume", "voxel", "psc"]
 
 
 def _ordered(bands: dict[str, Range]) -> dict[str, Range]:
@@ -103,7 +106,47 @@ class RecordingTraining(Section):
     monitor: Literal["val/r2_temporal", "val/mae"] = "val/r2_temporal"
 
 
-class Calhas2022Config(Section):
+class ModelConfig(Section):
+    """Base of the settings of every family.
+
+    family : its name.
+    variant : what the model is called in runs and summaries, one of a `Literal`.
+
+    A family also gives, each as a setting or as a property: `eeg_scaling` and `bold_scaling`, how
+    windows and volumes are scaled around its network (`eeg2fmri.signals.scaling`), and `monitor`, the
+    metric that chooses its epoch.
+    """
+
+    family: str
+    variant: str
+
+    if TYPE_CHECKING:
+
+        @property
+        def eeg_scaling(self) -> str: ...
+        @property
+        def bold_scaling(self) -> str: ...
+        @property
+        def monitor(self) -> str: ...
+
+
+class Magnitudes(ModelConfig):
+    """Base of families that take the EEG's magnitudes as they are."""
+
+    bold_scaling: BoldScaling = "recording"
+
+    @property
+    def eeg_scaling(self) -> str:
+        """None."""
+        return "none"
+
+    @property
+    def monitor(self) -> str:
+        """What chooses the epoch, or is the score of the only one."""
+        return "val/r2_temporal"
+
+
+class Calhas2022Config(ModelConfig):
     """The family of Calhas & Henriques (2022), arXiv 2203.03481; defaults as published.
 
     eeg, fmri : blocks of the encoders; by default the published ones on the published shapes, and on
@@ -122,7 +165,7 @@ class Calhas2022Config(Section):
     """
 
     family: Literal["calhas2022"] = "calhas2022"
-    variant: Literal["lp", "fp", "talp", "tafp", "tafp-style", "tafp-style-prior"] = "tafp-style"
+    variant: Variant = "tafp-style"
     latent: Triple = (7, 7, 7)
     filters: Positive = 4
     eeg: BlockSpec | None = None
@@ -141,9 +184,14 @@ class Calhas2022Config(Section):
     train_basis: bool = False
     latent_loss: Literal["auto"] | bool = "auto"
     start_at_mean: bool = True
-    eeg_scaling: Literal["channels", "training", "none"] = "channels"
-    bold_scaling: Literal["recording", "volume", "voxel", "psc"] = "recording"
+    eeg_scaling: EegScaling = "channels"
+    bold_scaling: BoldScaling = "recording"
     training: TrainingConfig = TrainingConfig()
+
+    @property
+    def monitor(self) -> str:
+        """What chooses the epoch."""
+        return self.training.monitor
 
     @property
     def attends(self) -> bool:
@@ -186,7 +234,7 @@ class Calhas2022Config(Section):
         return self
 
 
-class LinearConfig(Section):
+class LinearConfig(Magnitudes):
     """Distributed-lag ridge regression from log band power to principal components of BOLD.
 
     `lags`: ``haemodynamic`` lets a channel and band act through the canonical response and its
@@ -210,10 +258,9 @@ class LinearConfig(Section):
     penalty: Literal["grouped", "gcv"] = "grouped"
     penalties: Penalties = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
     refit: bool = False
-    bold_scaling: Literal["recording", "volume", "voxel", "psc"] = "recording"
 
 
-class FactorisedConfig(Section):
+class FactorisedConfig(Magnitudes):
     """A network of few sources, ours: band power → sources over channels and bands → response → components.
 
     `linear_share` of the prediction is a linear path, the regression of family `linear` (its defaults, these
@@ -242,22 +289,16 @@ class FactorisedConfig(Section):
     loading_penalties: Penalties = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
     refit: bool = False
     drift_cutoff: Annotated[float, Field(gt=0)] = 128.0
-    bold_scaling: Literal["recording", "volume", "voxel", "psc"] = "recording"
     training: RecordingTraining = RecordingTraining()
 
+    @property
+    def monitor(self) -> str:
+        """What chooses the epoch."""
+        return self.training.monitor
 
-class MeanConfig(Section):
+
+class MeanConfig(Magnitudes):
     """The null as a model: the mean training volume, whatever the EEG."""
 
     family: Literal["mean"] = "mean"
     variant: Literal["mean"] = "mean"
-    bold_scaling: Literal["recording"] = "recording"
-
-
-ModelConfig = Calhas2022Config | FactorisedConfig | LinearConfig | MeanConfig
-FAMILIES: dict[str, type[ModelConfig]] = {
-    "calhas2022": Calhas2022Config,
-    "factorised": FactorisedConfig,
-    "linear": LinearConfig,
-    "mean": MeanConfig,
-}

@@ -8,15 +8,18 @@ from pydantic import Field, model_validator
 
 from eeg2fmri.config.base import Positive, Range, Section, Triple
 from eeg2fmri.config.data import DataConfig, DatasetConfig, SimulationConfig, SplitConfig
-from eeg2fmri.config.models import FAMILIES, VARIANTS, Calhas2022Config, LinearConfig, ModelConfig
-from eeg2fmri.errors import ConfigError, nearest
-
-AnyModel = Annotated[ModelConfig, Field(discriminator="family")]
+from eeg2fmri.config.families import AnyModel, model_called
+from eeg2fmri.config.models import Calhas2022Config, LinearConfig, ModelConfig
 
 
 class SearchConfig(Section):
-    """Ranges of the search (domain: Snoek et al. 2012 as used by the published method)."""
+    """Ranges of the search (domain: Snoek et al. 2012 as used by the published method).
 
+    variant: the model to search around; by default the first one that can be searched. All from `architectures`
+    on are ranges of `calhas2022`; other families have their own.
+    """
+
+    variant: str | None = None
     sampler: Literal["tpe", "gp", "random"] = "tpe"
     epochs: Positive = 2
     startup_trials: Annotated[int, Field(ge=0)] = 5
@@ -109,23 +112,5 @@ class Config(Section):
         return self
 
     def model(self, variant: str | None) -> ModelConfig:
-        """The configured model called `variant`, or the first one.
-
-        A variant of `calhas2022` that is not listed is derived from the listed model of that
-        family by changing the variant only.
-        """
-        if variant is None:
-            return self.models[0]
-        for model in self.models:
-            if model.variant == variant:
-                return model
-        if variant in VARIANTS:
-            base = next((m for m in self.models if isinstance(m, Calhas2022Config)), Calhas2022Config())
-            return Calhas2022Config.model_validate({**base.model_dump(), "variant": variant})
-        others = {name: family for name, family in FAMILIES.items() if family is not Calhas2022Config}
-        if variant in others:  # each has one variant, of its own name
-            return others[variant]()
-        known = (*VARIANTS, *others)
-        raise ConfigError(
-            f"variant {variant!r} is not known; expected one of {', '.join(known)}{nearest(variant, known)}"
-        )
+        """The configured model called `variant`, or the first one; see `model_called` for one that is not listed."""
+        return self.models[0] if variant is None else model_called(variant, self.models)

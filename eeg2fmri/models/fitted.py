@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from eeg2fmri.config import Calhas2022Config, ModelConfig
-from eeg2fmri.signals import BoldStatistics, EegStatistics, restore, standardise_eeg
+from eeg2fmri.config import ModelConfig
+from eeg2fmri.signals import BoldStatistics, EegStatistics, bold_scaling, eeg_scaling
 
 
 class Network(Protocol):
@@ -46,11 +46,6 @@ class FittedModel:
     bold_statistics: BoldStatistics
     mean_volume: np.ndarray
 
-    @property
-    def eeg_scaling(self) -> str:
-        """How EEG windows are scaled; `linear` scales log band power itself."""
-        return self.config.eeg_scaling if isinstance(self.config, Calhas2022Config) else "none"
-
     def synthesise(self, eeg: np.ndarray, batch: int = 32) -> np.ndarray:
         """Volumes from EEG windows.
 
@@ -64,14 +59,15 @@ class FittedModel:
         (n, x, y, z) float32, intensities on the training recordings' average scale.
         """
         volumes = np.empty((len(eeg), *self.mean_volume.shape), np.float32)
+        scaling = eeg_scaling(self.config.eeg_scaling)
         for start in range(0, len(eeg), batch):
-            part = standardise_eeg(eeg[start : start + batch], self.eeg_scaling, self.eeg_statistics)
+            part = scaling.standardise(eeg[start : start + batch], self.eeg_statistics)
             volumes[start : start + batch] = self.intensities(self.network.predict(part))
         return volumes
 
     def intensities(self, predicted: np.ndarray) -> np.ndarray:
         """Undo the BOLD standardisation of what the network predicts."""
-        return restore(predicted, self.config.bold_scaling, self.bold_statistics)
+        return bold_scaling(self.config.bold_scaling).restore(predicted, self.bold_statistics)
 
     def standard_units(self, volumes: np.ndarray) -> np.ndarray:
         """Synthesised intensities in the reference's standard units, (v - mean) / sd of the training set."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from eeg2fmri.families import FitResult
 from eeg2fmri.serving import Bundle
-from eeg2fmri.training import FitResult
 
 
 def _validation(subjects: Sequence[str], refitted: bool) -> str:

@@ -6,7 +6,7 @@ figure in another colour trains nothing anew.
 
 from __future__ import annotations
 
-from eeg2fmri.config import ModelConfig
+from eeg2fmri.config import ModelConfig, family_path
 
 SIMULATION_CODE = ("eeg2fmri.simulation:simulate",)
 STORE_CODE = ("eeg2fmri.datasets:find_recordings", "eeg2fmri.store:build_store", "eeg2fmri.pipeline.quality")
@@ -20,13 +20,9 @@ def preprocessing_code(layout: str) -> tuple[str, ...]:
 
 def training_code(model: ModelConfig) -> tuple[str, ...]:
     """Of fitting a model and of what is kept of it; of its own family only."""
-    return (_family(model), "eeg2fmri.serving:save_bundle")
+    return (family_path(model.family), "eeg2fmri.serving:save_bundle")
 
 
 def evaluation_code(model: ModelConfig) -> tuple[str, ...]:
     """Of scoring a model."""
-    return (*SCORING_CODE, _family(model), "eeg2fmri.serving:load_bundle")
-
-
-def _family(model: ModelConfig) -> str:
-    return f"eeg2fmri.training.{'deep' if model.family == 'calhas2022' else model.family}"
+    return (*SCORING_CODE, family_path(model.family), "eeg2fmri.serving:load_bundle")

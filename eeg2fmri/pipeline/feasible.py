@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from eeg2fmri.config import Calhas2022Config, Config, ModelConfig, Triple
+from eeg2fmri.config import Config, ModelConfig, Triple
 from eeg2fmri.datasets import survey
 from eeg2fmri.errors import ConfigError, LeakageError, SpecError
-from eeg2fmri.models.spec import check_shapes
+from eeg2fmri.families import family_of
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +44,14 @@ def feasible_by_headers(config: Config, root: Path) -> tuple[tuple[ModelConfig, 
 
     Headers are read only where a model has configured encoders: those derived from the shapes fit.
     """
-    if not any(isinstance(m, Calhas2022Config) and (m.eeg or m.fmri) for m in config.models):
+    if not any(family_of(model).shape_check(model) for model in config.models):
         return config.models, {}
     shapes = _largest_shapes(config, root)
 
     def check(model: ModelConfig) -> None:
-        if shapes and isinstance(model, Calhas2022Config):
-            check_shapes(model, *shapes)
+        refuse = family_of(model).shape_check(model)
+        if shapes and refuse:
+            refuse(*shapes)
 
     return feasible(config.models, check)
 

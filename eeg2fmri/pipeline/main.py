@@ -17,7 +17,7 @@ from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step, recordings_to_
 from eeg2fmri.pipeline.feasible import feasible, feasible_by_headers, say_left_out
 from eeg2fmri.pipeline.promote import promote_step
 from eeg2fmri.pipeline.train import check_training, train_step
-from eeg2fmri.search.study import search_step
+from eeg2fmri.search import search_step
 from eeg2fmri.server import without_secrets
 from eeg2fmri.simulation import read_best_r2
 from eeg2fmri.store import Store, recordings_digest, split_subjects

@@ -14,9 +14,9 @@ import mlflow
 import numpy as np
 
 from eeg2fmri import plotting
-from eeg2fmri.config import Calhas2022Config, Config, FactorisedConfig, LinearConfig, ModelConfig, flatten
+from eeg2fmri.config import Config, ModelConfig, flatten
 from eeg2fmri.devices import use_backend
-from eeg2fmri.models.linear import LinearNetwork, bands_with_bins
+from eeg2fmri.families import FitResult, FitSettings, check_feasible, family_of, fit
 from eeg2fmri.pipeline.card import model_card
 from eeg2fmri.pipeline.code import training_code
 from eeg2fmri.pipeline.data import say_skipped
@@ -25,7 +25,6 @@ from eeg2fmri.store import Split, Store, Windows, check_digest, split_subjects
 from eeg2fmri.tracking import RunLog, finished_run, log_bundle, tracked_run
 from eeg2fmri.tracking.registry import version_exists
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
-from eeg2fmri.training import FitResult, FitSettings, check_feasible, fit
 
 logger = logging.getLogger(__name__)
 VERSION_TAG = "eeg2fmri.model_version"
@@ -83,8 +82,7 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
         _log_data(log, store, train, validation)
         checkpoints = workdir / "checkpoints" / key[:16]
         fit_settings = FitSettings.of(config.run, checkpoints=checkpoints, key=key, progress=sys.stderr.isatty())
-        frequencies = np.asarray(store.signal["frequencies"])
-        result = fit(model, train, validation, frequencies, fit_settings, on_epoch=_epoch_logger(log, model))
+        result = fit(model, train, validation, fit_settings, on_epoch=_epoch_logger(log, model))
         best = result.history["val/r2_temporal"][result.best_epoch]
         log.metrics({BEST: best})
         version = _register(log, config, model, store, split, train, result)
@@ -124,13 +122,8 @@ def _log_data(log: RunLog, store: Store, train: Windows, validation: Windows) ->
         log.tags({"eeg2fmri.preprocess_run": made_by[0].info.run_id})
 
 
-def _first_epoch(model: ModelConfig) -> int:
-    """What the first epoch is called: the start of a factorised model, before any step, is epoch 0."""
-    return 0 if isinstance(model, FactorisedConfig) else 1
-
-
 def _epoch_logger(log: RunLog, model: ModelConfig) -> Any:
-    first = _first_epoch(model)
+    first = family_of(model).first_epoch
 
     def on_epoch(epoch: int, metrics: dict[str, float], example: Any) -> None:
         log.metrics(metrics, step=epoch)
@@ -171,31 +164,13 @@ def _register(
         },
     )
     log.params({f"result.{key}": value for key, value in result.facts.items()})
-    monitor = (
-        model.training.monitor if isinstance(model, Calhas2022Config | FactorisedConfig) else BEST.replace("best_", "")
-    )
+    family = family_of(model)
     curves = plotting.learning_curves(
-        result.history, title=model.variant, monitor=monitor, first_epoch=_first_epoch(model)
+        result.history, title=model.variant, monitor=model.monitor, first_epoch=family.first_epoch
     )
-    log.figure(curves, "figures/learning_curves.png")
-    if isinstance(model, LinearConfig) and isinstance(result.model.network, LinearNetwork):
-        _log_coefficients(log, model, result.model.network, bundle)
+    figures = {"learning_curves": curves, **family.figures(result.model, store.signal["channels"])}
+    for name, figure in figures.items():
+        log.figure(figure, f"figures/{name}.png")
     log.text(model_card(bundle, result), "model_card.md")
     facts = {"data_digest": store.digest, "variant": model.variant}
     return log_bundle(bundle, config.registry.name, example=train.eeg(np.arange(1))[0], metadata_=facts)
-
-
-def _log_coefficients(log: RunLog, model: LinearConfig, network: LinearNetwork, bundle: Bundle) -> None:
-    """The figure of what a linear model has learned; none if it predicts no component."""
-    if not network.coefficients.any():
-        return
-    maps = network.maps(bundle.model.bold_statistics.mask)
-    figure = plotting.coefficient_figure(
-        maps.strength,
-        maps.weights,
-        maps.component,
-        bundle.signal["channels"],
-        list(bands_with_bins(model.bands, network.frequencies)),
-        title=f"{model.variant}: coefficients",
-    )
-    log.figure(figure, "figures/coefficients.png")

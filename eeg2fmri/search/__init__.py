@@ -1,5 +1,5 @@
-"""Search: how architectures are drawn."""
+"""Search: Optuna over the settings of a model family."""
 
-from eeg2fmri.search.architectures import block_parameters, suggest_blocks
+from eeg2fmri.search.study import search_step
 
-__all__ = ["block_parameters", "suggest_blocks"]
+__all__ = ["search_step"]

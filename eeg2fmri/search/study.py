@@ -1,7 +1,7 @@
-"""Bayesian search over hyper-parameters and architectures of the published family.
+"""Bayesian search over the settings of a model, by the space of its family.
 
-Optuna's own storage is the truth: a study goes on from it after a kill, and any number of
-processes may share it. MLflow mirrors each trial as a child run.
+Optuna's own storage is the truth: a study goes on from it after a kill, any number of processes may
+share it, and every trial keeps its model there. MLflow mirrors each trial as a child run.
 """
 
 from __future__ import annotations
@@ -9,31 +9,28 @@ from __future__ import annotations
 import gc
 import importlib.util
 import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
-import numpy as np
 import yaml
 
-from eeg2fmri.config import Calhas2022Config, Config, SearchConfig, Triple, flatten
+from eeg2fmri.config import Config, ModelConfig, SearchConfig, flatten
 from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError, SpecError, one_line
+from eeg2fmri.families import FitSettings, Space, family_of, fit
 from eeg2fmri.files import written_whole
-from eeg2fmri.models.architectures import encoders
-from eeg2fmri.models.spec import block_macs
-from eeg2fmri.search.space import decoder_weights, parameters_of, suggest_model
 from eeg2fmri.store import Store, Windows, check_digest, split_subjects
 from eeg2fmri.tracking import RunLog, tracked_run
 from eeg2fmri.tracking.runs import step_key
-from eeg2fmri.training import FitSettings, fit
 
 if TYPE_CHECKING:
     import optuna
 
 logger = logging.getLogger(__name__)
 MONITOR = "val/r2_temporal"
-RUN_ATTRIBUTE = "mlflow_run_id"
+RUN_ATTRIBUTE, MODEL_ATTRIBUTE = "mlflow_run_id", "model"
 INPUTS = "eeg2fmri.inputs"
 
 
@@ -44,7 +41,8 @@ def search_step(
 
     Parameters
     ----------
-    config : its first `calhas2022` model is the base of every trial, and the first trial.
+    config : its model `search.variant` (the first one that can be searched) is the base of every trial, and the first
+        trial.
     store : trials train on its training subjects and are judged on its validation subjects.
     study, storage : name and Optuna URL; an existing study goes on.
     trials : finished trials (complete or pruned) that the study shall have.
@@ -55,26 +53,28 @@ def search_step(
     -------
     `config` with the best model in the place of its base, for this store alone (`run.store_digest`).
     """
-    base = _base(config)
     check_digest(store, config.run.store_digest)
+    split = split_subjects(store.subjects, config.split)
+    train, validation = (Windows(store.of(part), store.context) for part in (split.train, split.validation))
+    base, space = _searched(config, train)
     use_backend(config.run.backend, deterministic=config.run.deterministic)
     _check_sampler(config.search)
     params = {**flatten(config.search, "search."), "search.study": study, "search.trials": trials,
               "data.digest": store.digest}  # fmt: skip
     with tracked_run("search", experiment=config.run.experiment, params=params) as log:
-        found = open_study(config, base, store, study, storage)
+        found = open_study(config, base, space, store, study, storage)
         left = trials - _finished(found)
         logger.info("search: study %s has %d finished trials, %d to go", study, _finished(found), max(left, 0))
         if left > 0:
-            _optimize(found, _Objective(config, base, store), left, timeout)
-        best = _best_model(found, base, config.search)
+            _optimize(found, _Objective(config, space, store.digest, train, validation), left, timeout)
+        best = _best_model(found, base)
         tuned = _with_model(config, base, best, store.digest)
         _write(tuned, out)
         _log_study(log, found, out)
         return tuned
 
 
-def open_study(config: Config, base: Calhas2022Config, store: Store, name: str, storage: str) -> optuna.Study:
+def open_study(config: Config, base: ModelConfig, space: Space, store: Store, name: str, storage: str) -> optuna.Study:
     """Create or continue a study; the base configuration is its first trial."""
     import optuna
 
@@ -102,7 +102,7 @@ def open_study(config: Config, base: Calhas2022Config, store: Store, name: str, 
     study.set_user_attr(INPUTS, inputs)
     if not study.trials:
         try:
-            study.enqueue_trial(parameters_of(base, config.search, store))
+            study.enqueue_trial(space.start())
         except SpecError as err:
             logger.info("search: the configured model is not in the search space (%s)", err)
     return study
@@ -122,24 +122,17 @@ def _optimize(study: optuna.Study, objective: _Objective, trials: int, timeout: 
 class _Objective:
     """One trial: draw a model, train it for the search's epochs, report every epoch."""
 
-    def __init__(self, config: Config, base: Calhas2022Config, store: Store) -> None:
-        self.config, self.base, self.store = config, base, store
-        split = split_subjects(store.subjects, config.split)
-        self.train = Windows(store.of(split.train), store.context)
-        self.validation = Windows(store.of(split.validation), store.context)
-        recording = self.train.recordings[0]
-        self.eeg_shape = (*recording.spectrogram.shape[1:], store.context)
-        self.grid: Triple = recording.mask.shape  # the store's: the configuration's may be another one
-        if (largest := max(config.search.batch_size)) > len(self.train):
-            raise ConfigError(
-                f"search.batch_size {largest} is larger than the training set of {len(self.train)} windows"
-            )
+    def __init__(self, config: Config, space: Space, digest: str, train: Windows, validation: Windows) -> None:
+        self.config, self.space, self.digest = config, space, digest
+        self.train, self.validation = train, validation
 
     def __call__(self, trial: optuna.Trial) -> float:
         import optuna
 
-        model = suggest_model(trial, self.base, self.config.search, self.eeg_shape, self.grid)
-        params = {**flatten(model, "model."), "search.trial": trial.number, "data.digest": self.store.digest}
+        drawn = self.space.draw(trial)
+        trial.set_user_attr(MODEL_ATTRIBUTE, drawn.model_dump(mode="json"))
+        model = _shortened(drawn, self.config.search.epochs)
+        params = {**flatten(model, "model."), "search.trial": trial.number, "data.digest": self.digest}
         pruned, score = "", float("-inf")
         with tracked_run("trial", experiment="", name=f"trial-{trial.number}", params=params) as log:
             trial.set_user_attr(RUN_ATTRIBUTE, log.run_id)
@@ -153,20 +146,16 @@ class _Objective:
             raise optuna.TrialPruned(pruned)
         return score
 
-    def _train(self, trial: optuna.Trial, model: Calhas2022Config, log: RunLog) -> float:
-        import keras
+    def _train(self, trial: optuna.Trial, model: ModelConfig, log: RunLog) -> float:
         import optuna
 
-        eeg, fmri = encoders(model, self.eeg_shape, self.grid)
-        parts = [(self.eeg_shape, eeg), *([(self.grid, fmri)] if model.aligns else [])]
-        cost = sum(block_macs(shape, spec, model.filters, max_pool=model.max_pool) for shape, spec in parts)
-        weights = decoder_weights(model, self.eeg_shape[0], self.grid)
-        log.params({"search.multiply_adds": cost, "search.decoder_weights": weights})
-        if weights > self.config.search.max_weights:
-            raise optuna.TrialPruned(f"{weights:.2e} decoder weights, more than search.max_weights")
-        if cost > self.config.search.max_multiply_adds:
-            raise optuna.TrialPruned(f"{cost:.2e} multiply-adds a window, more than search.max_multiply_adds")
-        keras.backend.clear_session()
+        costs = self.space.costs(model)
+        log.params({f"search.{name}": cost for name, (cost, _) in costs.items()})
+        for name, (cost, most) in costs.items():
+            if cost > most:
+                raise optuna.TrialPruned(f"{cost:.2e} {name}, more than search.max_{name}")
+        if "keras" in sys.modules:
+            sys.modules["keras"].backend.clear_session()
         gc.collect()
 
         def on_epoch(epoch: int, metrics: dict[str, float], example: Any) -> None:
@@ -176,13 +165,19 @@ class _Objective:
                 raise optuna.TrialPruned(f"below the median after epoch {epoch + 1}")
 
         settings = FitSettings.of(self.config.run)
-        frequencies = np.asarray(self.store.signal["frequencies"])
-        result = fit(model, self.train, self.validation, frequencies, settings, on_epoch)
-        return max(result.history[MONITOR])
+        return max(fit(model, self.train, self.validation, settings, on_epoch).history[MONITOR])
 
 
-def _best_model(study: optuna.Study, base: Calhas2022Config, search: SearchConfig) -> Calhas2022Config:
-    """The best trial's model, with the base's number of epochs."""
+def _shortened(model: ModelConfig, epochs: int) -> ModelConfig:
+    """The model with the search's number of epochs, if it is trained in epochs."""
+    training = getattr(model, "training", None)
+    if training is None:
+        return model
+    return model.model_copy(update={"training": training.model_copy(update={"epochs": epochs})})
+
+
+def _best_model(study: optuna.Study, base: ModelConfig) -> ModelConfig:
+    """The best trial's model, as the study keeps it."""
     import optuna
 
     complete = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
@@ -190,25 +185,10 @@ def _best_model(study: optuna.Study, base: Calhas2022Config, search: SearchConfi
         raise DivergenceError(
             f"study {study.study_name}: no trial was completed ({len(study.trials)} pruned or failed); run more trials"
         )
-    flat = _run_params(study.best_trial.user_attrs[RUN_ATTRIBUTE])
-    best = Calhas2022Config.model_validate(flat)
-    return best.model_copy(update={"training": best.training.model_copy(update={"epochs": base.training.epochs})})
+    return type(base).model_validate(study.best_trial.user_attrs[MODEL_ATTRIBUTE])
 
 
-def _run_params(run_id: str) -> dict[str, Any]:
-    """The model section that a trial's run holds, as it was logged."""
-    tree: dict[str, Any] = {}
-    for key, value in mlflow.get_run(run_id).data.params.items():
-        if key.startswith("model."):
-            *parents, last = key.removeprefix("model.").split(".")
-            node = tree
-            for part in parents:
-                node = node.setdefault(part, {})
-            node[last] = None if value == "None" else yaml.safe_load(value)  # MLflow keeps str(value)
-    return tree
-
-
-def _with_model(config: Config, base: Calhas2022Config, best: Calhas2022Config, digest: str) -> Config:
+def _with_model(config: Config, base: ModelConfig, best: ModelConfig, digest: str) -> Config:
     models = (best, *(m for m in config.models if m != base))  # `train` takes the first
     run = config.run.model_copy(update={"store_digest": digest})
     return config.model_copy(update={"models": models, "run": run})
@@ -227,11 +207,15 @@ def _log_study(log: RunLog, study: optuna.Study, out: Path) -> None:
                 study.best_trial.number, out)  # fmt: skip
 
 
-def _base(config: Config) -> Calhas2022Config:
-    for model in config.models:
-        if isinstance(model, Calhas2022Config):
-            return model
-    raise ConfigError("models: no model of family calhas2022 to search around; add one")
+def _searched(config: Config, train: Windows) -> tuple[ModelConfig, Space]:
+    """The model to search around, and its space."""
+    named = config.search.variant
+    models = config.models if named is None else (config.model(named),)
+    for model in models:
+        if space := family_of(model).space(model, config.search, train):
+            return model, space
+    found = ", ".join(model.variant for model in models)
+    raise ConfigError(f"models: no model that can be searched (found {found}); add one whose family has a search space")
 
 
 def _check_sampler(search: SearchConfig) -> None:

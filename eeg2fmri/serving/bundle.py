@@ -18,7 +18,7 @@ import numpy as np
 from eeg2fmri.config import Config, parse
 from eeg2fmri.datasets import likely_mistake
 from eeg2fmri.errors import ModelError, RequestError
-from eeg2fmri.models.families import load_network, save_network
+from eeg2fmri.families import family_of
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.signals import BoldStatistics, EegStatistics, current_source_density, spectrogram
 
@@ -166,7 +166,7 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
         mask=model.bold_statistics.mask,
         mean_volume=model.mean_volume,
     )
-    save_network(folder, model.config.family, model.network)
+    family_of(model.config).save(folder, model.network)
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -190,7 +190,7 @@ def load_bundle(folder: Path) -> Bundle:
     with np.load(folder / "statistics.npz", allow_pickle=False) as arrays:
         model = FittedModel(
             config=config,
-            network=load_network(folder, config.family),
+            network=family_of(config).load(folder),
             eeg_statistics=EegStatistics(arrays["eeg_mean"], arrays["eeg_sd"]),
             bold_statistics=BoldStatistics(
                 content["bold"]["mean"],

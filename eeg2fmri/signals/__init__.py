@@ -5,17 +5,16 @@ from eeg2fmri.signals.bold import (
     drift_waves,
     recording_statistics,
     regrid,
-    restore,
-    standardise,
     without_drift,
 )
 from eeg2fmri.signals.brain import brain_courses
 from eeg2fmri.signals.cleaning import CleanEeg, Marks, check_cleaning, clean_eeg
-from eeg2fmri.signals.eeg import EegStatistics, standardise_eeg
 from eeg2fmri.signals.gradient import volume_locked_share
 from eeg2fmri.signals.montage import check_positions, current_source_density
 from eeg2fmri.signals.nuisance import noise_components
 from eeg2fmri.signals.principal import principal_components
+from eeg2fmri.signals.scaling import EegStatistics, bold_scaling, eeg_scaling
+from eeg2fmri.signals.signal import Signal
 from eeg2fmri.signals.spectrogram import frequencies, spectrogram
 
 __all__ = [
@@ -23,21 +22,21 @@ __all__ = [
     "CleanEeg",
     "EegStatistics",
     "Marks",
+    "Signal",
+    "bold_scaling",
     "brain_courses",
     "check_cleaning",
     "check_positions",
     "clean_eeg",
     "current_source_density",
     "drift_waves",
+    "eeg_scaling",
     "frequencies",
     "noise_components",
     "principal_components",
     "recording_statistics",
     "regrid",
-    "restore",
     "spectrogram",
-    "standardise",
-    "standardise_eeg",
     "volume_locked_share",
     "without_drift",
 ]

@@ -1,4 +1,4 @@
-"""BOLD volumes: regridding, recording statistics, standardisation and its inverse.
+"""BOLD volumes: regridding, drifts, recording statistics.
 
 volumes: (volumes, x, y, z), scanner intensity.  mask: (x, y, z) bool, True in the brain.
 """
@@ -181,39 +181,3 @@ def _without_outliers(volumes: np.ndarray) -> tuple[float, float]:
         squares += np.square(inside, dtype=np.float64).sum()
     shift = total / count
     return first + shift, float(np.sqrt(max(squares / count - shift**2, 0.0)))
-
-
-def standardise(volumes: np.ndarray, kind: str, statistics: BoldStatistics) -> np.ndarray:
-    """Standardise the volumes of one recording by its own statistics.
-
-    Parameters
-    ----------
-    volumes : (volumes, x, y, z).
-    kind : ``"recording"``, one mean and deviation (the reference's); ``"volume"``, those of each
-        volume; ``"voxel"``, those of each voxel over time; ``"psc"``, percent signal change from
-        the voxel's mean, 0 outside the mask.
-    statistics : of the recording the volumes belong to.
-    """
-    if kind == "recording":
-        return ((volumes - statistics.mean) / statistics.sd).astype(np.float32)
-    if kind == "volume":
-        axes = (1, 2, 3)
-        return (volumes - volumes.mean(axes, keepdims=True)) / volumes.std(axes, keepdims=True)
-    scale = statistics.voxel_sd if kind == "voxel" else statistics.voxel_mean / 100
-    valid = (scale > 0) & (statistics.mask if kind == "psc" else True)
-    change = volumes - statistics.voxel_mean
-    return np.divide(change, scale, out=np.zeros_like(change), where=np.broadcast_to(valid, change.shape))
-
-
-def restore(volumes: np.ndarray, kind: str, statistics: BoldStatistics) -> np.ndarray:
-    """Undo `standardise` on synthesised volumes, by the statistics of the training set.
-
-    Nothing of the unseen subject's BOLD is known when a volume is synthesised, so its intensities
-    come out on the training recordings' average scale.
-    """
-    if kind in ("recording", "volume"):
-        return volumes * np.float32(statistics.sd) + np.float32(statistics.mean)
-    if kind == "voxel":
-        return volumes * statistics.voxel_sd + statistics.voxel_mean
-    change = volumes * statistics.voxel_mean / 100
-    return np.where(statistics.mask, change, 0).astype(np.float32) + statistics.voxel_mean

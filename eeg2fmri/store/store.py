@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from eeg2fmri.errors import StoreError
-from eeg2fmri.signals import BoldStatistics
+from eeg2fmri.signals import BoldStatistics, Signal
 from eeg2fmri.store.location import Location
 
 FORMAT = 4
@@ -133,6 +133,12 @@ class StoredRecording:
     def source_digest(self) -> str:
         """Digest of the source files alone: the same data, however it was preprocessed."""
         return str(self.attributes["source_digest"])
+
+    @cached_property
+    def signal(self) -> Signal:
+        """What its arrays mean; the channels are those of `picks`."""
+        own = Signal.of({**self.attributes["signal"], "affine": self.attributes["affine"]})
+        return own if self.picks is None else replace(own, channels=tuple(own.channels[i] for i in self.picks))
 
     def read(self, name: str) -> np.ndarray:
         """A whole array of the recording, e.g. ``"global_signal"``."""

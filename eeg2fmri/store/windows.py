@@ -13,7 +13,7 @@ import numpy as np
 
 from eeg2fmri.config import SplitConfig
 from eeg2fmri.errors import StoreError
-from eeg2fmri.signals import BoldStatistics, EegStatistics, standardise
+from eeg2fmri.signals import BoldStatistics, EegStatistics, Signal, bold_scaling
 from eeg2fmri.store.splits import split_subjects
 from eeg2fmri.store.store import Store, StoredRecording
 
@@ -43,6 +43,17 @@ class Windows:
     def __len__(self) -> int:
         return len(self.owner)
 
+    @property
+    def signal(self) -> Signal:
+        """What the windows and volumes mean: the same for all recordings, but for sampling rate and affine."""
+        return self.recordings[0].signal
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, frequencies, context) of one window."""
+        _, channels, frequencies = self.recordings[0].spectrogram.shape
+        return channels, frequencies, self.context
+
     def indices(self, recording: int) -> np.ndarray:
         """Instances of one recording, in time order."""
         return np.flatnonzero(self.owner == recording)
@@ -57,8 +68,10 @@ class Windows:
 
     def standardised(self, indices: np.ndarray, kind: str) -> np.ndarray:
         """Volumes, (n, x, y, z), each standardised by its own recording's statistics."""
+        scaling = bold_scaling(kind)
         parts = [
-            standardise(self.volumes(np.asarray([i])), kind, self.recordings[self.owner[i]].statistics) for i in indices
+            scaling.standardise(self.volumes(np.asarray([i])), self.recordings[self.owner[i]].statistics)
+            for i in indices
         ]
         return np.concatenate(parts).astype(np.float32, copy=False)
 

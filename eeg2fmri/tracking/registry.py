@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from importlib import metadata
 from pathlib import Path
@@ -14,17 +15,17 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 import eeg2fmri
+from eeg2fmri.config import family_path
 from eeg2fmri.devices import DEVICE_VARIABLE
 from eeg2fmri.errors import GateRefusal, ModelError, one_line
-from eeg2fmri.models.families import needs_keras
+from eeg2fmri.families import family_of
 from eeg2fmri.server import TRACKED_SCHEMES, check_server
 from eeg2fmri.serving import Bundle, save_bundle
 from eeg2fmri.serving.requests import encode
 from eeg2fmri.tracking.gate import Scores, check_gate
 
-# What a served model imports; TensorFlow and Keras only where the network is a Keras model.
+# What every served model imports; a family adds its own.
 SERVING_PACKAGES = ("mlflow", "numpy", "scipy", "pandas", "pydantic", "pyyaml")
-KERAS_PACKAGES = ("keras", "tensorflow")
 SCORE_TAG, SHUFFLED_TAG = "test.r2_temporal", "test.r2_temporal_shuffled"
 P_VALUE_TAG, DIGEST_TAG, SCORING_TAG = "test.p_value", "test.data_digest", "test.scoring"
 
@@ -43,21 +44,43 @@ def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadat
     -------
     The new version, e.g. ``"3"``.
     """
-    extra = KERAS_PACKAGES if needs_keras(bundle.model.config.family) else ()
-    package = Path(eeg2fmri.__file__).parent
     with tempfile.TemporaryDirectory() as folder:
-        save_bundle(Path(folder), bundle)
         info = mlflow.pyfunc.log_model(
             name=bundle.model.config.variant,
-            python_model=str(package / "serving" / "model_code.py"),
-            artifacts={"bundle": folder},
-            code_paths=[str(package)],
-            pip_requirements=[f"{name}=={metadata.version(name)}" for name in (*SERVING_PACKAGES, *extra)],
-            input_example=[{"windows_npy": encode(example), "reply": "npz"}],
             registered_model_name=register_as,
             metadata=metadata_,
+            **pyfunc_model(bundle, Path(folder), example),
         )
     return str(info.registered_model_version)
+
+
+def pyfunc_model(bundle: Bundle, folder: Path, example: np.ndarray) -> dict[str, Any]:
+    """Write a bundle into an empty folder; gives what MLflow takes to log or save it with all code that it needs."""
+    config = bundle.model.config
+    save_bundle(folder, bundle)
+    return {
+        "python_model": str(Path(eeg2fmri.__file__).parent / "serving" / "model_code.py"),
+        "artifacts": {"bundle": str(folder)},
+        "code_paths": [str(path) for path in _code(config.family)],
+        "pip_requirements": [_pinned(name) for name in (*SERVING_PACKAGES, *family_of(config).packages)],
+        "input_example": [{"windows_npy": encode(example), "reply": "npz"}],
+    }
+
+
+def _code(family: str) -> list[Path]:
+    """Folders of the packages that a family needs: its own, which may be a single file, beside this one."""
+    found = {}
+    for name in ("eeg2fmri", family_path(family).partition(":")[0].partition(".")[0]):
+        module = sys.modules[name]
+        found[name] = Path(module.__path__[0] if hasattr(module, "__path__") else str(module.__file__))
+    return list(found.values())
+
+
+def _pinned(package: str) -> str:
+    try:
+        return f"{package}=={metadata.version(package)}"
+    except metadata.PackageNotFoundError as err:
+        raise ModelError(f"package {package} of the family's `packages` is not installed; correct them") from err
 
 
 def load_model(model_uri: str, device: str = "auto") -> tuple[Bundle, ModelVersion | None]:

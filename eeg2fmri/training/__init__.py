@@ -1,7 +1,5 @@
-"""Training: from windows of a store to a fitted model. Keras is imported on first use."""
+"""Training: what a fit is given and gives back. The families fit; Keras is imported by the modules that need it."""
 
-from eeg2fmri.training.feasible import check_feasible
-from eeg2fmri.training.fit import fit
-from eeg2fmri.training.settings import FitResult, FitSettings
+from eeg2fmri.training.settings import Example, FitResult, FitSettings, History, OnEpoch
 
-__all__ = ["FitResult", "FitSettings", "check_feasible", "fit"]
+__all__ = ["Example", "FitResult", "FitSettings", "History", "OnEpoch"]

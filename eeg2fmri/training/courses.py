@@ -17,7 +17,7 @@ from eeg2fmri.models.factorised_fit import Penalties, Sources, choose_penalties,
 from eeg2fmri.models.linear import bins_between, lag_shapes, log_band_power
 from eeg2fmri.models.linear_fit import Series, fit_linear
 from eeg2fmri.models.ridge import Moments
-from eeg2fmri.signals import BoldStatistics, drift_waves, noise_components, without_drift
+from eeg2fmri.signals import bold_scaling, drift_waves, noise_components, without_drift
 from eeg2fmri.store import Windows
 from eeg2fmri.training.linear import volumes_without_drift
 
@@ -49,19 +49,17 @@ class Courses:
     features: Features
 
     @classmethod
-    def read(
-        cls, config: FactorisedConfig, train: Windows, frequencies: np.ndarray, edges: np.ndarray, basis: np.ndarray
-    ) -> Courses:
+    def read(cls, config: FactorisedConfig, train: Windows, edges: np.ndarray, basis: np.ndarray) -> Courses:
         """Read every recording once.
 
         Parameters
         ----------
-        frequencies : (F,) Hz.  edges : (b, 2) Hz, of the bands.  basis : (K, V), orthonormal.
+        edges : (b, 2) Hz, of the bands.  basis : (K, V), orthonormal.
         """
-        tr = 1 / float(frequencies[0])
+        tr, frequencies = train.signal.tr, np.asarray(train.signal.frequencies)
         recordings = [
-            _course(config, train, number, volumes, frequencies, edges, basis)
-            for number, volumes in enumerate(volumes_without_drift(train, config.bold_scaling, tr, config.drift_cutoff))
+            _course(config, train, number, volumes, edges, basis)
+            for number, volumes in enumerate(volumes_without_drift(train, config.bold_scaling, config.drift_cutoff))
         ]
         response = lag_shapes("haemodynamic", train.context, tr)[:, 0]
         # By the deviation within recordings, of what the response makes of log power.
@@ -128,33 +126,20 @@ class Courses:
         return result
 
 
-def voxel_means(statistics: BoldStatistics, scaling: str) -> np.ndarray:
-    """Mean intensity of every voxel in the unit that its fluctuations have under a scaling, (x, y, z).
-
-    With ``"volume"``, whose unit differs from volume to volume, that of ``"recording"``.
-    """
-    mean = statistics.voxel_mean
-    if scaling == "psc":
-        return np.where(mean > 0, np.float32(100), np.float32(0))
-    unit = statistics.voxel_sd if scaling == "voxel" else np.full_like(mean, statistics.sd)
-    return np.divide(mean, unit, out=np.zeros_like(mean), where=unit > 0)
-
-
 def _course(
     config: FactorisedConfig,
     train: Windows,
     number: int,
     volumes: np.ndarray,
-    frequencies: np.ndarray,
     edges: np.ndarray,
     basis: np.ndarray,
 ) -> Course:
     """What a recording's drift-free `volumes` (n, V) and its spectrogram say."""
-    recording = train.recordings[number]
+    recording, frequencies = train.recordings[number], np.asarray(train.signal.frequencies)
     power = log_band_power(np.moveaxis(recording.spectrogram, 0, -1)[None], frequencies, edges)[0]
     scores = volumes @ basis.T
     inside = recording.mask.ravel()
-    mean = voxel_means(recording.statistics, config.bold_scaling).ravel()[inside]
+    mean = bold_scaling(config.bold_scaling).mean(recording.statistics).ravel()[inside]
     noise = noise_components(volumes[:, inside], mean, config.nuisance)
     clean = scores - (noise @ (noise.T @ scores)).astype(np.float32)
     return Course(recording.subject, power, scores, clean)

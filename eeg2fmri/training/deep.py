@@ -19,12 +19,14 @@ from eeg2fmri.models.fitted import KerasNetwork
 from eeg2fmri.progress import progress_display
 from eeg2fmri.store import Windows
 from eeg2fmri.training import backend
-from eeg2fmri.training.callbacks import Checkpoints, EpochEnd, OnEpoch, ProgressBar, replay
+from eeg2fmri.training.callbacks import EpochEnd, ProgressBar
+from eeg2fmri.training.epochs import Checkpoints, Epochs
 from eeg2fmri.training.fluctuations import Components, fit_components
 from eeg2fmri.training.pairs import PairData, pair_model
 from eeg2fmri.training.prefetch import Prefetched
 from eeg2fmri.training.schedules import learning_rate
-from eeg2fmri.training.settings import FitResult, FitSettings, fitted_model
+from eeg2fmri.training.settings import FitResult, FitSettings, OnEpoch, fitted_model
+from eeg2fmri.training.validation import validate
 
 
 def fit_deep_model(
@@ -62,12 +64,13 @@ def fit_deep_model(
         model.optimizer.build(model.trainable_variables)
         with tempfile.TemporaryDirectory() as scratch:
             checkpoints = Checkpoints(settings.checkpoints or Path(scratch), settings.key)
-            state = checkpoints.restore(model)
-            replay(state.history, on_epoch)
-            end = EpochEnd(data, fitted, synthesiser, validation, options, checkpoints, state, on_epoch)
-            if state.epochs - 1 - max(state.best_epoch, 0) < options.patience:
-                _train(model, data, end, settings)
+            epochs = Epochs(
+                model, synthesiser, options, lambda: validate(model, fitted, validation), checkpoints, on_epoch
+            )
+            if not epochs.stale:
+                _train(model, data, epochs, options, settings)
             checkpoints.restore_best(served)
+    state = epochs.state
     facts = {
         "parameters": int(model.count_params()),
         "device": device,
@@ -80,14 +83,15 @@ def fit_deep_model(
     return FitResult(fitted, state.history, state.best_epoch, facts)
 
 
-def _train(model: keras.Model, data: Prefetched, end: EpochEnd, settings: FitSettings) -> None:
-    epochs = end.config.epochs
+def _train(
+    model: keras.Model, data: Prefetched, epochs: Epochs, options: TrainingConfig, settings: FitSettings
+) -> None:
     try:
         with progress_display(visible=settings.progress) as display:
-            bar = ProgressBar(epochs, len(data), end.config.batch_size, display)
-            model.fit(
-                data, epochs=epochs, initial_epoch=end.state.epochs, verbose=0, shuffle=False, callbacks=[bar, end]
-            )
+            bar = ProgressBar(options.epochs, len(data), options.batch_size, display)
+            callbacks = [bar, EpochEnd(data, epochs)]
+            done = epochs.state.epochs
+            model.fit(data, epochs=options.epochs, initial_epoch=done, verbose=0, shuffle=False, callbacks=callbacks)
     finally:
         data.close()
 

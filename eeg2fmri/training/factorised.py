@@ -20,7 +20,6 @@ from keras import ops
 
 from eeg2fmri.config import FactorisedConfig
 from eeg2fmri.devices import use_device
-from eeg2fmri.errors import DivergenceError, EvaluationError
 from eeg2fmri.models.factorised import Factorised, build
 from eeg2fmri.models.factorised_fit import members
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
@@ -29,11 +28,11 @@ from eeg2fmri.progress import progress_display
 from eeg2fmri.signals import principal_components
 from eeg2fmri.store import Windows
 from eeg2fmri.training import backend
-from eeg2fmri.training.callbacks import Checkpoints, OnEpoch, Progressing, replay
 from eeg2fmri.training.closed_form import validation_scores
 from eeg2fmri.training.courses import Courses
+from eeg2fmri.training.epochs import Checkpoints, Epochs, Progressing
 from eeg2fmri.training.linear import everyone, volumes_without_drift
-from eeg2fmri.training.settings import FitResult, FitSettings, fitted_model
+from eeg2fmri.training.settings import FitResult, FitSettings, OnEpoch, fitted_model
 
 MEMORY = 2**28  # bytes of all recordings' volumes at once, as in the linear family
 
@@ -74,17 +73,16 @@ def fit_factorised_model(
     config: FactorisedConfig,
     train: Windows,
     validation: Windows,
-    frequencies: np.ndarray,
     settings: FitSettings,
     on_epoch: OnEpoch | None,
 ) -> FitResult:
     device = use_device(settings.device, settings.gpu_memory_limit)
     if settings.deterministic:
         backend.make_deterministic(device)
-    start = _start(config, train, frequencies, device, settings)
+    start = _start(config, train, device, settings)
     state = _train(config, start, validation, settings, on_epoch)
     if config.refit:
-        start = _start(config, everyone(train, validation), frequencies, device, settings)
+        start = _start(config, everyone(train, validation), device, settings)
         for epoch in range(1, state.best_epoch + 1):
             _epoch(start, epoch, settings.seed)
     facts = {
@@ -99,19 +97,17 @@ def fit_factorised_model(
     return FitResult(start.fitted, state.history, state.best_epoch, facts, config.refit)
 
 
-def _start(
-    config: FactorisedConfig, train: Windows, frequencies: np.ndarray, device: str, settings: FitSettings
-) -> Start:
+def _start(config: FactorisedConfig, train: Windows, device: str, settings: FitSettings) -> Start:
     """Fit the closed form, and put what gradient steps need around it."""
     keras.utils.set_random_seed(settings.seed)
     parts = members([recording.subject for recording in train.recordings], config.members)
-    edges = np.stack(list(bands_with_bins(config.bands, frequencies).values()))
+    edges = np.stack(list(bands_with_bins(config.bands, np.asarray(train.signal.frequencies)).values()))
     basis = principal_components(
-        lambda: volumes_without_drift(train, config.bold_scaling, 1 / float(frequencies[0]), config.drift_cutoff),
+        lambda: volumes_without_drift(train, config.bold_scaling, config.drift_cutoff),
         config.components,
         memory=MEMORY,
     )
-    courses = Courses.read(config, train, frequencies, edges, basis)
+    courses = Courses.read(config, train, edges, basis)
     starts, penalties = courses.sources(parts)
     mean_volume = train.mean_volume(config.bold_scaling)
     network = build(config, courses.features, starts, courses.regression(), basis, mean_volume, seed=settings.seed)
@@ -131,30 +127,29 @@ def _train(
     config: FactorisedConfig, start: Start, validation: Windows, settings: FitSettings, on_epoch: OnEpoch | None
 ) -> Progressing:
     """Gradient steps from the start, the weights of the best epoch kept in its network."""
-    options, model, network = config.training, start.model, start.network
+    options, network = config.training, start.network
     with tempfile.TemporaryDirectory() as scratch:
         checkpoints = Checkpoints(settings.checkpoints or Path(scratch), settings.key)
-        state = checkpoints.restore(model)
-        checkpoints.restore_random(model)
-        replay(state.history, on_epoch)
+        epochs = Epochs(
+            start.model,
+            network.synthesiser,
+            options,
+            lambda: validation_scores(start.fitted, validation),
+            checkpoints,
+            on_epoch,
+            first=0,
+        )
+        epochs.restore_random()
         with progress_display(visible=settings.progress) as display:
-            task = display.add_task("training", total=options.epochs, completed=state.epochs, status="")
-            for epoch in range(state.epochs, options.epochs + 1):
-                if epoch - 1 - max(state.best_epoch, 0) >= options.patience:
+            task = display.add_task("training", total=options.epochs, completed=epochs.state.epochs, status="")
+            for epoch in range(epochs.state.epochs, options.epochs + 1):
+                if epochs.stale:
                     break
-                metrics = {"train/loss": _epoch(start, epoch, settings.seed)}
-                try:
-                    scores, example = validation_scores(start.fitted, validation)
-                except EvaluationError as err:
-                    raise DivergenceError(f"after epoch {epoch}: {err} Lower training.learning_rate") from err
-                metrics |= scores
-                best = state.add(metrics, options.monitor)
-                checkpoints.save(model, network.synthesiser, state, best=best)
-                if on_epoch:
-                    on_epoch(epoch, metrics, example)
-                display.update(task, completed=epoch, status=f"loss {metrics['train/loss']:.4f}")
+                loss = _epoch(start, epoch, settings.seed)
+                epochs.finish({"train/loss": loss})
+                display.update(task, completed=epoch, status=f"loss {loss:.4f}")
         checkpoints.restore_best(network.synthesiser)
-    return state
+    return epochs.state
 
 
 def _epoch(start: Start, epoch: int, seed: int) -> float:

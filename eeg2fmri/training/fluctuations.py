@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from eeg2fmri.errors import ConfigError
-from eeg2fmri.signals import principal_components, standardise
+from eeg2fmri.signals import bold_scaling, principal_components
 from eeg2fmri.store import Windows
 
 SLAB = 64  # volumes read at once
@@ -48,7 +48,7 @@ class Fluctuations:
             volumes = self.windows.volume[self.windows.indices(number)]
             for start in range(volumes[0], volumes[-1] + 1, SLAB):
                 raw = recording.volumes[start : min(start + SLAB, volumes[-1] + 1)]
-                slab = standardise(np.asarray(raw), self.scaling, recording.statistics)
+                slab = bold_scaling(self.scaling).standardise(np.asarray(raw), recording.statistics)
                 yield number, slab.reshape(len(slab), -1).astype(np.float32, copy=False)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,27 +19,22 @@ from eeg2fmri.models.linear_fit import LinearFit, Series, fit_linear
 from eeg2fmri.signals import principal_components, without_drift
 from eeg2fmri.store import Windows
 from eeg2fmri.training.closed_form import closed_form_result
-from eeg2fmri.training.settings import FitResult, fitted_model
-
-if TYPE_CHECKING:
-    from eeg2fmri.training.callbacks import OnEpoch
+from eeg2fmri.training.settings import FitResult, OnEpoch, fitted_model
 
 BLOCK = 32  # volumes or voxel thousands handled at once within a recording
 MEMORY = 2**28  # bytes of all recordings' volumes at once; what does not fit is read in several passes
 
 
-def fit_linear_model(
-    config: LinearConfig, train: Windows, validation: Windows, frequencies: np.ndarray, on_epoch: OnEpoch | None
-) -> FitResult:
+def fit_linear_model(config: LinearConfig, train: Windows, validation: Windows, on_epoch: OnEpoch | None) -> FitResult:
     """Fit components of the training volumes, then the regression of their scores on band power.
 
     The scores on validation subjects are those of the fit that has not seen them, with `refit` too.
     """
-    model, fitted = _fit(config, train, validation, frequencies)
+    model, fitted = _fit(config, train, validation)
     result = closed_form_result(model, validation, _facts(fitted), on_epoch)
     if not config.refit:
         return result
-    model, fitted = _fit(config, everyone(train, validation), None, frequencies)
+    model, fitted = _fit(config, everyone(train, validation), None)
     return replace(result, model=model, facts=_facts(fitted), refitted=True)
 
 
@@ -49,17 +43,15 @@ def everyone(train: Windows, validation: Windows) -> Windows:
     return Windows((*train.recordings, *validation.recordings), train.context)
 
 
-def _fit(
-    config: LinearConfig, train: Windows, validation: Windows | None, frequencies: np.ndarray
-) -> tuple[FittedModel, LinearFit]:
+def _fit(config: LinearConfig, train: Windows, validation: Windows | None) -> tuple[FittedModel, LinearFit]:
     """A model of the training subjects; its penalties are judged by the validation subjects too, if there are any."""
-    tr = 1 / float(frequencies[0])
+    tr = train.signal.tr
     # The served model keeps float32: what lies on an edge must fall to the same side here and there.
-    frequencies = frequencies.astype(np.float32)
+    frequencies = np.asarray(train.signal.frequencies, np.float32)
     bands = np.stack(list(bands_with_bins(config.bands, frequencies).values()))
     mean = train.mean_volume(config.bold_scaling)
     basis = principal_components(
-        lambda: volumes_without_drift(train, config.bold_scaling, tr, config.drift_cutoff),
+        lambda: volumes_without_drift(train, config.bold_scaling, config.drift_cutoff),
         config.components,
         memory=MEMORY,
     )
@@ -101,7 +93,7 @@ def _blocks(windows: Windows, recording: int, kind: str) -> Iterator[np.ndarray]
         yield volumes.reshape(len(volumes), -1)
 
 
-def volumes_without_drift(windows: Windows, kind: str, tr: float, cutoff: float) -> Iterator[np.ndarray]:
+def volumes_without_drift(windows: Windows, kind: str, cutoff: float) -> Iterator[np.ndarray]:
     """Volumes of one recording after the other, (n, V), each without its mean and drifts."""
     for number in range(len(windows.recordings)):
         n, voxels = len(windows.indices(number)), windows.recordings[number].mask.size
@@ -111,7 +103,7 @@ def volumes_without_drift(windows: Windows, kind: str, tr: float, cutoff: float)
             row += len(block)
         for start in range(0, voxels, BLOCK * 1000):  # by voxels, as the whole would be in memory thrice
             part = slice(start, start + BLOCK * 1000)
-            volumes[:, part] = without_drift(volumes[:, part], tr, cutoff)
+            volumes[:, part] = without_drift(volumes[:, part], windows.signal.tr, cutoff)
         yield volumes
 
 

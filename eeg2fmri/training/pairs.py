@@ -21,8 +21,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from eeg2fmri import signals
 from eeg2fmri.models.calhas2022 import Calhas2022
-from eeg2fmri.signals import EegStatistics, standardise_eeg
 from eeg2fmri.store import Windows
 from eeg2fmri.training.feasible import complete
 from eeg2fmri.training.fluctuations import Components, Fluctuations
@@ -137,7 +137,7 @@ class PairData(keras.utils.PyDataset):
         batch_size: int,
         eeg_scaling: str,
         bold_scaling: str,
-        statistics: EegStatistics,
+        statistics: signals.EegStatistics,
         *,
         seed: int,
         epoch: int = 0,
@@ -146,7 +146,8 @@ class PairData(keras.utils.PyDataset):
     ) -> None:
         super().__init__()
         self.windows, self.batch_size, self.seed, self.shuffle = windows, batch_size, seed, shuffle
-        self.eeg_scaling, self.bold_scaling, self.statistics = eeg_scaling, bold_scaling, statistics
+        self.eeg_scaling, self.bold_scaling = signals.eeg_scaling(eeg_scaling), bold_scaling
+        self.statistics = statistics
         self.components = model.components if model else None
         self.with_fmri = model is None or "fmri" in model.input
         self.with_volume = model is None or "volume" in model.output
@@ -169,7 +170,7 @@ class PairData(keras.utils.PyDataset):
 
     def batch(self, rows: np.ndarray) -> Batch:
         """What a step takes for the instances `rows`: the inputs, and the targets unless they are inputs."""
-        inputs = {"eeg": standardise_eeg(self.windows.eeg(rows), self.eeg_scaling, self.statistics)}
+        inputs = {"eeg": self.eeg_scaling.standardise(self.windows.eeg(rows), self.statistics)}
         if self.with_fmri:
             inputs["fmri"] = self.volumes(rows)
             if self.components is None:

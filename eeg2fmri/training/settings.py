@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from eeg2fmri.config import ModelConfig, RunConfig
 from eeg2fmri.models.fitted import FittedModel, Network
-from eeg2fmri.store import Windows
+
+if TYPE_CHECKING:  # a served model reads no store
+    from eeg2fmri.store import Windows
 
 History = dict[str, list[float]]
+Example = tuple[np.ndarray, np.ndarray]
+OnEpoch = Callable[[int, dict[str, float], Example | None], None]
 
 
 @dataclass(frozen=True)

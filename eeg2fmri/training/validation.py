@@ -8,39 +8,33 @@ import numpy as np
 from keras import ops
 
 from eeg2fmri.errors import DivergenceError
-from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.store import Windows
+from eeg2fmri.training.closed_form import scores_of
 from eeg2fmri.training.pairs import PairData, PairModel
+from eeg2fmri.training.settings import Example
 
-Example = tuple[np.ndarray, np.ndarray]
 VALIDATION_BATCH = 16
 
 
 def validate(model: PairModel, fitted: FittedModel, windows: Windows) -> tuple[dict[str, float], Example]:
-    """Losses and `r2_temporal` on validation subjects (the mean over recordings), and one example.
-
-    The example is (measured, synthesised), the middle volume of the first recording in standard units.
-    """
+    """Losses beside `scores_of` the volumes; ``val/mae`` is that of the loss, in the unit that is trained on."""
     config, statistics = fitted.config, fitted.eeg_statistics
-    data = PairData(windows, 1, fitted.eeg_scaling, config.bold_scaling, statistics, seed=0, model=model)
+    data = PairData(windows, 1, config.eeg_scaling, config.bold_scaling, statistics, seed=0, model=model)
     sums: dict[str, float] = {}
-    scores, examples = [], []
-    for number, recording in enumerate(windows.recordings):
-        rows = data.rows[windows.owner[data.rows] == number]
-        predicted = []
+
+    def synthesise(rows: np.ndarray) -> np.ndarray:
+        volumes = []
         for start in range(0, len(rows), VALIDATION_BATCH):
             part = rows[start : start + VALIDATION_BATCH]
             volume, terms = _judge(model, data, part)
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value * len(part)
-            predicted.append(fitted.standard_units(fitted.intensities(volume)))
-        synthesised = np.concatenate(predicted)
-        measured = windows.standardised(rows, "recording")
-        scores.append(r2_temporal(measured, synthesised, recording.mask))
-        examples.append((measured[len(rows) // 2], synthesised[len(rows) // 2]))
-    losses = {f"val/{name}": total / len(data.rows) for name, total in sums.items()}
-    return {**losses, "val/r2_temporal": float(np.mean(scores))}, examples[0]
+            volumes.append(fitted.intensities(volume))
+        return np.concatenate(volumes)
+
+    scores, example = scores_of(windows, data.rows, synthesise, fitted)
+    return scores | {f"val/{name}": total / len(data.rows) for name, total in sums.items()}, example
 
 
 def _judge(model: PairModel, data: PairData, rows: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:

@@ -19,11 +19,11 @@ import numpy as np
 from eeg2fmri.config import Config, DataConfig, EvaluationConfig, LinearConfig, SimulationConfig
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.evaluation import r2_of_shifts, r2_temporal, shuffled_p_value
+from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.signals import without_drift
 from eeg2fmri.simulation import read_best_r2, simulate
 from eeg2fmri.store import Windows, build_store, split_subjects
 from eeg2fmri.tracking.gate import Scores, check_gate
-from eeg2fmri.training import FitSettings, fit
 
 GRID = (24, 24, 12)
 
@@ -34,7 +34,7 @@ def one_dataset(coupling: float, seed: int, folder: Path) -> dict[str, float | b
     store = build_store(find_recordings(folder / "dataset")[0], folder / "store", DataConfig(grid=GRID)).store
     split = split_subjects(store.subjects, Config().split)
     train, validation, test = (Windows(store.of(split.part(p)), store.context) for p in ("train", "validation", "test"))
-    model = fit(LinearConfig(), train, validation, np.asarray(store.signal["frequencies"]), FitSettings()).model
+    model = fit(LinearConfig(), train, validation, FitSettings()).model
     shifts, scores, config = [], [], EvaluationConfig()
     for number, recording in enumerate(test.recordings):
         rows = test.indices(number)

@@ -83,7 +83,8 @@ def training(folder: Path, count: int, way: str) -> dict[str, Any]:
     import keras
 
     from eeg2fmri.config import Calhas2022Config, TrainingConfig
-    from eeg2fmri.training import FitSettings, deep, fit, prefetch
+    from eeg2fmri.families import FitSettings, fit
+    from eeg2fmri.training import deep, prefetch
 
     begun: list[float] = []
     ended: list[float] = []
@@ -117,8 +118,7 @@ def training(folder: Path, count: int, way: str) -> dict[str, Any]:
     validation = windows(folder, "held", 287) if full else windows(folder, "validate", 12)
     settings = FitSettings(device="cpu", deterministic=way == "deterministic")
     examples: list[Any] = []
-    frequencies = np.arange(1, EEG[1] + 1) / 2.16
-    fit(config, train, validation, frequencies, settings, lambda epoch, metrics, example: examples.append(example))
+    fit(config, train, validation, settings, lambda epoch, metrics, example: examples.append(example))
     steps = [end - begin for begin, end in zip(begun, ended, strict=True)]
     waits = [max(0.0, ready[n] - begin) for n, begin in enumerate(begun)]
     result = {

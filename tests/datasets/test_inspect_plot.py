@@ -11,7 +11,7 @@ from matplotlib.image import imread
 from eeg2fmri import cli, plotting
 from eeg2fmri.config import DatasetConfig
 from eeg2fmri.datasets import find_recordings
-from eeg2fmri.signals import standardise
+from eeg2fmri.signals import bold_scaling
 from eeg2fmri.store import Windows, build_store
 
 SETTINGS = "data.frequencies=7; data.context=3; data.bold_shift=2; data.grid=[9,8,7]"
@@ -56,7 +56,7 @@ def test_what_is_drawn_is_what_a_store_holds(plot, tmp_path, bids_root, tiny_con
     row = store.signal["channels"].index("Oz")
     np.testing.assert_array_equal(drawn["context"], windows.eeg([instance])[0, row].T)
     np.testing.assert_array_equal(drawn["frequencies"], store.signal["frequencies"])
-    expected = standardise(windows.volumes([instance]), "recording", store.recordings[0].statistics)[0]
+    expected = bold_scaling("recording").standardise(windows.volumes([instance]), store.recordings[0].statistics)[0]
     np.testing.assert_allclose(drawn["volume"], expected, rtol=1e-6)
     assert (drawn["channel"], drawn["tr"]) == ("Oz", 0.5)
     assert drawn["title"] == "sub-01_task-rest: volume 9 and the 3 EEG windows before it"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from eeg2fmri import signals
 from eeg2fmri.config import LinearConfig
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
-from eeg2fmri.signals import restore, standardise_eeg
 from eeg2fmri.store import Windows
 from tests.fakes import CONTEXT, EEG_SHAPE, GRID, deep_config, recording
 
@@ -41,8 +41,8 @@ def fitted(config, windows, network):
 def test_scales_the_eeg_and_undoes_the_scaling_of_the_volumes(windows, eeg_scaling, bold_scaling):
     model = fitted(deep_config(eeg_scaling=eeg_scaling, bold_scaling=bold_scaling), windows, Echo())
     eeg = windows.eeg(np.arange(7))
-    scaled = standardise_eeg(eeg, eeg_scaling, model.eeg_statistics)
-    expected = restore(Echo().predict(scaled), bold_scaling, model.bold_statistics)
+    scaled = signals.eeg_scaling(eeg_scaling).standardise(eeg, model.eeg_statistics)
+    expected = signals.bold_scaling(bold_scaling).restore(Echo().predict(scaled), model.bold_statistics)
     volumes = model.synthesise(eeg)
     assert volumes.dtype == np.float32
     np.testing.assert_allclose(volumes, expected, rtol=1e-6)
@@ -50,9 +50,9 @@ def test_scales_the_eeg_and_undoes_the_scaling_of_the_volumes(windows, eeg_scali
 
 def test_linear_gets_magnitudes_as_they_are(windows):
     model = fitted(LinearConfig(bold_scaling="voxel"), windows, Echo())
-    assert model.eeg_scaling == "none"
+    assert model.config.eeg_scaling == "none"
     eeg = windows.eeg(np.arange(2))
-    expected = restore(Echo().predict(eeg), "voxel", model.bold_statistics)
+    expected = signals.bold_scaling("voxel").restore(Echo().predict(eeg), model.bold_statistics)
     np.testing.assert_array_equal(model.synthesise(eeg), expected)
 
 

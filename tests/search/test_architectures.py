@@ -10,9 +10,9 @@ import pytest
 
 from eeg2fmri.config import PUBLISHED_EEG, PUBLISHED_FMRI, SearchConfig
 from eeg2fmri.errors import SpecError
+from eeg2fmri.families.calhas2022_blocks import block_parameters, suggest_blocks
 from eeg2fmri.models.architectures import AxisSpace
 from eeg2fmri.models.spec import block_shapes
-from eeg2fmri.search import block_parameters, suggest_blocks
 
 EEG = ((64, 134, 10), SearchConfig().eeg_target, (2, 2, 1), (1, 1, 1))
 FMRI = ((64, 64, 30), SearchConfig().fmri_target, (2, 2, 2), (1, 1, 1))

@@ -19,14 +19,14 @@ import mlflow
 import optuna
 import pytest
 
-from eeg2fmri.config import Calhas2022Config, Config, LinearConfig, SplitConfig, load_config
+from eeg2fmri.config import Calhas2022Config, Config, LinearConfig, MeanConfig, SplitConfig, load_config
 from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError
+from eeg2fmri.families import FitResult, FitSettings, fit
 from eeg2fmri.models.spec import block_macs
 from eeg2fmri.search import study as module
 from eeg2fmri.search.study import search_step
 from eeg2fmri.store import Windows
-from eeg2fmri.training import FitResult, FitSettings, fit
-from tests.fakes import EEG_SHAPE, FREQUENCIES, GRID, LATENT, deep_config
+from tests.fakes import EEG_SHAPE, GRID, LATENT, deep_config
 from tests.mlflow_store import LINEAR, SETTINGS, memory_store, use_tracking
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +79,7 @@ def search_runs() -> list:
     return sorted(found, key=lambda run: run.info.start_time)
 
 
-def quick_fit(config, train, validation, frequencies, fit_settings, on_epoch):
+def quick_fit(config, train, validation, fit_settings, on_epoch):
     """A fit without training whose score grows with the learning rate."""
     history = {"val/r2_temporal": []}
     for epoch in range(config.training.epochs):
@@ -137,7 +137,7 @@ def test_every_trial_is_a_nested_run_with_its_state():
             assert run.data.metrics["val/r2_temporal"] == pytest.approx(trial.value)
         else:
             assert run.info.status == "KILLED"
-            assert "multiply-adds" in run.data.tags["eeg2fmri.pruned"]
+            assert "multiply_adds" in run.data.tags["eeg2fmri.pruned"]
             assert int(run.data.params["search.multiply_adds"]) > COST
 
 
@@ -169,7 +169,7 @@ def test_the_best_configuration_is_read_back_and_trains(searched):
     assert isinstance(read.models[1], LinearConfig)
     store = memory_store(3, windows=20)
     parts = [Windows(store.of((f"sub-0{n}",)), store.context) for n in (1, 2)]
-    result = fit(model, *parts, FREQUENCIES, FitSettings())
+    result = fit(model, *parts, FitSettings())
     assert len(result.history["val/r2_temporal"]) == BASE.training.epochs
     with mlflow.start_run(search_runs()[1].info.run_id):
         assert mlflow.artifacts.load_text(mlflow.get_artifact_uri("best.yaml")) == (folder / "best.yaml").read_text()
@@ -235,7 +235,7 @@ def test_architectures_can_be_left_alone():
 def test_a_trial_below_the_median_is_pruned_after_its_epoch(quick, monkeypatch):
     scores = iter([[1.0, 2.0], [0.9, 3.0], [0.1, 9.0], [0.95, 2.5]])
 
-    def scripted(config, train, validation, frequencies, fit_settings, on_epoch):
+    def scripted(config, train, validation, fit_settings, on_epoch):
         values = next(scores)
         for epoch, value in enumerate(values):
             on_epoch(epoch, {"val/r2_temporal": value}, None)
@@ -320,10 +320,28 @@ def test_the_gaussian_process_needs_its_extra_before_anything_starts(refuses, mo
 
 
 @pytest.mark.usefixtures("tracking")
-def test_a_search_needs_a_deep_model(refuses):
-    config = settings().model_copy(update={"models": (LinearConfig(),)})
-    with refuses(ConfigError, "calhas2022"):
+def test_a_search_needs_a_model_that_can_be_searched(refuses):
+    config = settings().model_copy(update={"models": (MeanConfig(),)})
+    with refuses(ConfigError, r"no model that can be searched \(found mean\)"):
         search(config, 1)
+
+
+@pytest.mark.usefixtures("tracking")
+@pytest.mark.parametrize("variant", ["linear", "factorised"])
+def test_every_family_with_a_space_is_searched_and_its_winner_kept_in_the_study(variant):
+    small = {"components": 4} if variant == "linear" else {"components": 4, "sources": 2, "hidden": 2, "members": 1}
+    config = settings(variant=variant, epochs=1, sampler="random")
+    base = type(config.model(variant)).model_validate({"family": variant, "refit": True, **small})
+    config = config.model_copy(update={"models": (*config.models[:1], base)})
+    best = search(config, 2)
+    (winner,) = [
+        trial for trial in trials() if trial.value == optuna.load_study(study_name="s", storage=STORAGE).best_value
+    ]
+    assert best.models[0].model_dump(mode="json") == winner.user_attrs[module.MODEL_ATTRIBUTE]
+    assert best.models[0].refit  # what is not searched stays
+    assert best.models[1:] == config.models[:1]
+    assert load_config("best.yaml") == best
+    assert trials()[1].params["components"] == trials()[1].user_attrs[module.MODEL_ATTRIBUTE]["components"]
 
 
 @pytest.mark.usefixtures("quick")
@@ -340,7 +358,7 @@ def test_a_base_outside_the_space_is_left_out(caplog):
 
 def test_what_is_not_searched_stays(quick):
     model = Calhas2022Config.model_validate(BASE.model_dump() | {"eeg_scaling": "training", "variant": "lp"})
-    config = settings(max_multiply_adds=10**12).model_copy(update={"models": (LinearConfig(), model)})
+    config = settings(variant="lp", max_multiply_adds=10**12).model_copy(update={"models": (LinearConfig(), model)})
     best = search(config, 2)
     assert best.models[1:] == (LinearConfig(),)  # the best comes first: it is what `train` trains
     assert (best.models[0].eeg_scaling, best.models[0].variant) == ("training", "lp")
@@ -370,4 +388,4 @@ def test_the_grid_is_that_of_the_store():
 def test_a_batch_larger_than_the_training_set_is_refused_before_any_trial(refuses):
     with refuses(ConfigError, r"search\.batch_size 999 is larger than the training set of \d+ windows"):
         search(settings(batch_size=(5, 999)), 1)
-    assert states() == ["WAITING"]
+    assert not Path("optuna.db").exists()

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from eeg2fmri.config import DataConfig, LinearConfig, MeanConfig
+from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
 from eeg2fmri.serving import Bundle, save_bundle
 from eeg2fmri.store import Windows
-from eeg2fmri.training import FitSettings, fit
-from tests.fakes import CHANNELS, CONTEXT, EEG_SHAPE, FREQUENCIES, GRID, SAMPLING_RATE, TR, deep_config, recording
+from tests.fakes import CHANNELS, CONTEXT, EEG_SHAPE, GRID, SAMPLING_RATE, SIGNAL, TR, deep_config, recording
 
 FAMILIES = ("deep", "linear", "mean")
 
@@ -22,21 +22,13 @@ def make_bundle(family: str) -> Bundle:
     configs = {"linear": LinearConfig(components=5, lags="free"), "mean": MeanConfig()}
     if family in configs:
         validation = Windows([recording("sub-04", 4)], CONTEXT)
-        model = fit(configs[family], train, validation, FREQUENCIES, FitSettings()).model
+        model = fit(configs[family], train, validation, FitSettings()).model
     else:
         mean = train.mean_volume("recording")
         network = KerasNetwork(build(deep_config(), EEG_SHAPE, GRID, seed=3, mean_volume=mean).synthesiser())
         model = FittedModel(deep_config(), network, train.eeg_statistics(), train.bold_statistics(), mean)
-    signal = {
-        "tr": TR,
-        "sampling_rate": SAMPLING_RATE,
-        "channels": list(CHANNELS),
-        "frequencies": FREQUENCIES.tolist(),
-        "grid": list(GRID),
-        "affine": np.diag([2.0, 3.0, 4.0, 1.0]).tolist(),
-    }
     settings = DataConfig(context=CONTEXT, channel_types=("eeg", "ecg")).model_dump(mode="json")
-    return Bundle(model, signal, settings, {"data_digest": "abc", "subjects": ["sub-01", "sub-02", "sub-03"]})
+    return Bundle(model, SIGNAL, settings, {"data_digest": "abc", "subjects": ["sub-01", "sub-02", "sub-03"]})
 
 
 @pytest.fixture(scope="session")

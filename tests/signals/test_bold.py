@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from eeg2fmri.signals import BoldStatistics, recording_statistics, regrid, restore, standardise, without_drift
+from eeg2fmri.signals import BoldStatistics, bold_scaling, recording_statistics, regrid, without_drift
 
 
 @pytest.fixture
@@ -91,13 +91,13 @@ def test_volumes_on_the_grid_stay_as_they_are(rng):
 
 @pytest.mark.parametrize("kind", ["recording", "voxel"])
 def test_restore_undoes_standardise(kind, volumes, statistics):
-    there = standardise(volumes, kind, statistics)
+    there = bold_scaling(kind).standardise(volumes, statistics)
     assert there.dtype == np.float32
-    np.testing.assert_allclose(restore(there, kind, statistics), volumes, rtol=1e-5)
+    np.testing.assert_allclose(bold_scaling(kind).restore(there, statistics), volumes, rtol=1e-5)
 
 
 def test_restore_undoes_percent_signal_change_inside_the_mask(volumes, statistics):
-    back = restore(standardise(volumes, "psc", statistics), "psc", statistics)
+    back = bold_scaling("psc").restore(bold_scaling("psc").standardise(volumes, statistics), statistics)
     mask = statistics.mask
     np.testing.assert_allclose(back[:, mask], volumes[:, mask], rtol=1e-5)
     outside = np.broadcast_to(statistics.voxel_mean[~mask], back[:, ~mask].shape)
@@ -105,7 +105,7 @@ def test_restore_undoes_percent_signal_change_inside_the_mask(volumes, statistic
 
 
 def test_recording_scaling_is_one_z_score(volumes, statistics):
-    found = standardise(volumes, "recording", statistics)
+    found = bold_scaling("recording").standardise(volumes, statistics)
     assert found.mean() == pytest.approx(0, abs=1e-6)
     assert found.std() == pytest.approx(1, rel=1e-5)
     assert np.abs(found.mean(axis=(1, 2, 3))).max() > 1e-4  # not one per volume
@@ -113,19 +113,19 @@ def test_recording_scaling_is_one_z_score(volumes, statistics):
 
 def test_volume_scaling_gives_each_volume_mean_0_and_deviation_1(volumes, statistics):
     drift = volumes * np.arange(1, 11, dtype=np.float32)[:, None, None, None]
-    found = standardise(drift, "volume", statistics)
+    found = bold_scaling("volume").standardise(drift, statistics)
     np.testing.assert_allclose(found.mean(axis=(1, 2, 3)), 0, atol=1e-6)
     np.testing.assert_allclose(found.std(axis=(1, 2, 3)), 1, rtol=1e-5)
 
 
 def test_volume_scaling_is_restored_to_the_recordings_level(volumes, statistics):
-    back = restore(standardise(volumes, "volume", statistics), "volume", statistics)
+    back = bold_scaling("volume").restore(bold_scaling("volume").standardise(volumes, statistics), statistics)
     np.testing.assert_allclose(back.mean(axis=(1, 2, 3)), statistics.mean, rtol=1e-5)
     np.testing.assert_allclose(back.std(axis=(1, 2, 3)), statistics.sd, rtol=1e-5)
 
 
 def test_voxel_scaling_gives_each_voxel_mean_0_and_deviation_1_over_time(volumes, statistics):
-    found = standardise(volumes, "voxel", statistics)
+    found = bold_scaling("voxel").standardise(volumes, statistics)
     np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(found.std(axis=0), 1, rtol=1e-3)
 
@@ -133,7 +133,7 @@ def test_voxel_scaling_gives_each_voxel_mean_0_and_deviation_1_over_time(volumes
 def test_a_voxel_that_never_changes_is_0(volumes):
     volumes[:, 2, 1, 1] = 50
     statistics = recording_statistics(volumes, np.ones((5, 4, 3), bool), iqr=False)
-    assert not standardise(volumes, "voxel", statistics)[:, 2, 1, 1].any()
+    assert not bold_scaling("voxel").standardise(volumes, statistics)[:, 2, 1, 1].any()
 
 
 def test_percent_signal_change_is_in_percent_of_the_voxels_mean_and_0_outside():
@@ -141,7 +141,7 @@ def test_percent_signal_change_is_in_percent_of_the_voxels_mean_and_0_outside():
     volumes[:, 0] = np.array([198, 202, 204, 196], np.float32)[:, None, None]
     mask = np.ones((3, 2, 1), bool)
     mask[0, 1] = False
-    found = standardise(volumes, "psc", recording_statistics(volumes, mask, iqr=False))
+    found = bold_scaling("psc").standardise(volumes, recording_statistics(volumes, mask, iqr=False))
     np.testing.assert_allclose(found[:, 0, 0, 0], [-1, 1, 2, -2], rtol=1e-5)
     assert not found[:, 0, 1].any()
     assert not found[:, 1:].any()

@@ -6,7 +6,7 @@ import pytest
 from eeg2fmri.config import SplitConfig
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.errors import StoreError
-from eeg2fmri.signals import standardise
+from eeg2fmri.signals import bold_scaling
 from eeg2fmri.store import Windows, build_store, split_windows
 
 KINDS = ("recording", "volume", "voxel", "psc")
@@ -87,7 +87,7 @@ def test_volumes_are_standardised_by_their_own_recording(kind, windows, store):
     assert found.dtype == np.float32
     for index, one in zip(order, found, strict=True):
         recording = store.recordings[windows.owner[index]]
-        whole = standardise(recording.volumes[:], kind, recording.statistics)
+        whole = bold_scaling(kind).standardise(recording.volumes[:], recording.statistics)
         np.testing.assert_allclose(one, whole[windows.volume[index]], rtol=1e-5, atol=1e-5)
 
 

@@ -20,9 +20,9 @@ import numpy as np
 
 from eeg2fmri.config import FactorisedConfig, RecordingTraining
 from eeg2fmri.devices import use_backend
+from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.store import Windows
-from eeg2fmri.training import FitSettings, fit
-from tests.fakes import CONTEXT, EEG_SHAPE, FREQUENCIES, GRID, deep_config, recording
+from tests.fakes import CONTEXT, EEG_SHAPE, GRID, deep_config, recording
 
 TIMED = "train/samples_per_second"
 DETERMINISTIC = FitSettings(seed=5, device="cpu", deterministic=True)
@@ -36,7 +36,7 @@ def windows() -> tuple[Windows, Windows]:
 
 def learn(settings: FitSettings, on_epoch: Any = None, **changes: Any) -> dict[str, list[float]]:
     """History of a fit on tiny data, without its timing."""
-    history = fit(deep_config(**changes), *windows(), FREQUENCIES, settings, on_epoch).history
+    history = fit(deep_config(**changes), *windows(), settings, on_epoch).history
     return {key: values for key, values in history.items() if key != TIMED}
 
 
@@ -49,7 +49,7 @@ def kill_at(place: str) -> Any:
     """Arrange for a kill in the second epoch or in the writing of its checkpoint; gives a callback for `fit`."""
     import keras
 
-    from eeg2fmri.training import callbacks
+    from eeg2fmri.training import callbacks, epochs
 
     def when(condition: Callable[..., bool], original: Callable[..., Any]) -> Callable[..., Any]:
         def replacement(*args: Any, **kwargs: Any) -> Any:
@@ -62,7 +62,7 @@ def kill_at(place: str) -> Any:
 
     if place == "in a batch":
         begin = callbacks.EpochEnd.on_train_batch_begin
-        callbacks.EpochEnd.on_train_batch_begin = when(lambda s, b, *_: s.state.epochs == 1 and b == 3, begin)
+        callbacks.EpochEnd.on_train_batch_begin = when(lambda s, b, *_: s.epochs.state.epochs == 1 and b == 3, begin)
     elif place == "in the weights":
         save = keras.Model.save_weights
 
@@ -77,7 +77,7 @@ def kill_at(place: str) -> Any:
         Path.rename = when(lambda path, _: second(path), Path.rename)
     elif place == "before the removal":
         removal = shutil.rmtree
-        callbacks.shutil.rmtree = when(lambda path, **_: path.name == "epoch-1", removal)
+        epochs.shutil.rmtree = when(lambda path, **_: path.name == "epoch-1", removal)
     return (lambda epoch, *_: kill() if epoch == 1 else None) if place == "between epochs" else None
 
 
@@ -160,14 +160,14 @@ def factorised(backend: str) -> dict[str, Any]:
     config = FactorisedConfig(
         components=5, sources=2, hidden=4, nuisance=0, drift_cutoff=6.0, dropout=0.0, training=training
     )
-    return fit(config, *windows(), FREQUENCIES, FitSettings(seed=5, device="cpu")).history
+    return fit(config, *windows(), FitSettings(seed=5, device="cpu")).history
 
 
 def devices(count: str) -> dict[str, Any]:
     """A fit on JAX with a batch shared by `count` virtual devices."""
     use_backend("jax")
     settings = FitSettings(seed=5, device="cpu", devices=int(count))
-    result = fit(deep_config(epochs=2, batch_size=4, dropout=0.0), *windows(), FREQUENCIES, settings)
+    result = fit(deep_config(epochs=2, batch_size=4, dropout=0.0), *windows(), settings)
     eeg = windows()[1].eeg(np.arange(3))
     return {
         "history": {key: values for key, values in result.history.items() if key != TIMED},

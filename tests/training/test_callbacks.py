@@ -12,8 +12,10 @@ from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
 from eeg2fmri.store import Windows
-from eeg2fmri.training.callbacks import Checkpoints, ProgressBar, Progressing, validate
+from eeg2fmri.training.callbacks import ProgressBar
+from eeg2fmri.training.epochs import Checkpoints, Progressing
 from eeg2fmri.training.pairs import pair_model
+from eeg2fmri.training.validation import validate
 from tests.fakes import CONTEXT, EEG_SHAPE, GRID, deep_config, recording
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from eeg2fmri.evaluation import r2_temporal
+from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.store import Windows
-from eeg2fmri.training import FitSettings, fit
-from tests.fakes import CONTEXT, FREQUENCIES, deep_config, recording
+from tests.fakes import CONTEXT, deep_config, recording
 
 CPU = FitSettings(device="cpu")
 
@@ -30,7 +30,7 @@ def long_validation():
 )
 def test_components_learn_the_planted_relation(changes, long_train, long_validation):
     config = deep_config(decoder="pca", components=8, epochs=5, **changes)
-    result = fit(config, long_train, long_validation, FREQUENCIES, CPU)
+    result = fit(config, long_train, long_validation, CPU)
     assert max(result.history["val/r2_temporal"]) > 0.2
     terms = {"unexplained", *(["cosine"] if config.aligns else [])}
     names = {key.split("/")[1] for key in result.history if key.startswith("val/")} - {"loss", "mae", "r2_temporal"}
@@ -46,7 +46,7 @@ def test_components_learn_the_planted_relation(changes, long_train, long_validat
 
 
 def test_without_the_latent_loss_the_loss_is_the_error(long_train, long_validation):
-    result = fit(deep_config(latent_loss=False, epochs=1), long_train, long_validation, FREQUENCIES, CPU)
+    result = fit(deep_config(latent_loss=False, epochs=1), long_train, long_validation, CPU)
     assert result.history["train/loss"] == pytest.approx(result.history["train/mae"], rel=1e-5)
     assert not any("cosine" in key for key in result.history)
 
@@ -62,9 +62,9 @@ def test_an_interrupted_fit_goes_on_with_the_same_components(long_train, long_va
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(config, long_train, long_validation, FREQUENCIES, settings, stop)
-    resumed = fit(config, long_train, long_validation, FREQUENCIES, settings)
-    whole = fit(config, long_train, long_validation, FREQUENCIES, FitSettings(seed=5, device="cpu"))
+        fit(config, long_train, long_validation, settings, stop)
+    resumed = fit(config, long_train, long_validation, settings)
+    whole = fit(config, long_train, long_validation, FitSettings(seed=5, device="cpu"))
     for key in ("train/loss", "val/loss", "val/r2_temporal"):
         assert resumed.history[key] == pytest.approx(whole.history[key], abs=1e-5)
     eeg = long_validation.eeg(np.arange(3))
@@ -73,7 +73,7 @@ def test_an_interrupted_fit_goes_on_with_the_same_components(long_train, long_va
 
 def test_under_mixed_precision_validation_scores_what_is_served(long_train, long_validation):
     config = deep_config(decoder="pca", components=8, epochs=1, volumes=2, precision="mixed_bfloat16")
-    result = fit(config, long_train, long_validation, FREQUENCIES, CPU)
+    result = fit(config, long_train, long_validation, CPU)
     layers = [layer for layer in result.model.network.model._flatten_layers() if layer.name == "volume"]
     assert [layer.dtype_policy.name for layer in layers] == ["float32"]
     rows = long_validation.indices(0)[:-1]

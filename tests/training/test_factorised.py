@@ -5,10 +5,10 @@ import pytest
 
 from eeg2fmri.config import FactorisedConfig, LinearConfig, RecordingTraining
 from eeg2fmri.errors import ConfigError, DivergenceError, ModelError
+from eeg2fmri.families import FitSettings, fit
+from eeg2fmri.signals import bold_scaling
 from eeg2fmri.store import Windows
-from eeg2fmri.training import FitSettings, fit
-from eeg2fmri.training.courses import voxel_means
-from tests.fakes import CONTEXT, FREQUENCIES
+from tests.fakes import CONTEXT
 from tests.fakes import recording as early
 
 SMALL = {"components": 5, "sources": 2, "hidden": 4, "nuisance": 0, "drift_cutoff": 6.0}
@@ -34,20 +34,20 @@ def parts():
 
 
 def test_explains_what_is_planted_and_nothing_where_nothing_is(parts):
-    result = fit(config(), *parts, FREQUENCIES, FitSettings())
+    result = fit(config(), *parts, FitSettings())
     assert result.history["val/r2_temporal"][result.best_epoch] > 0.3
     nothing = [recording(f"sub-0{n}", n, windows=60, coupling=0.0) for n in (1, 2, 3, 4)]
-    null = fit(config(), Windows(nothing[:3], CONTEXT), Windows(nothing[3:], CONTEXT), FREQUENCIES, FitSettings())
+    null = fit(config(), Windows(nothing[:3], CONTEXT), Windows(nothing[3:], CONTEXT), FitSettings())
     assert null.history["val/r2_temporal"][null.best_epoch] < 0.1
 
 
 def test_epoch_zero_is_the_closed_form_and_the_best_epoch_is_kept(parts):
     seen = []
-    result = fit(config(epochs=2), *parts, FREQUENCIES, FitSettings(), lambda epoch, *_: seen.append(epoch))
+    result = fit(config(epochs=2), *parts, FitSettings(), lambda epoch, *_: seen.append(epoch))
     assert seen == [0, 1, 2]
     validation = parts[1]
     rows = np.arange(len(validation))
-    again = fit(config(epochs=2), *parts, FREQUENCIES, FitSettings())
+    again = fit(config(epochs=2), *parts, FitSettings())
     np.testing.assert_allclose(
         again.model.synthesise(validation.eeg(rows)), result.model.synthesise(validation.eeg(rows)), rtol=1e-5
     )
@@ -55,12 +55,12 @@ def test_epoch_zero_is_the_closed_form_and_the_best_epoch_is_kept(parts):
 
 
 def test_training_lowers_the_loss(parts):
-    losses = fit(config(epochs=8, dropout=0.0), *parts, FREQUENCIES, FitSettings()).history["train/loss"]
+    losses = fit(config(epochs=8, dropout=0.0), *parts, FitSettings()).history["train/loss"]
     assert losses[-1] < losses[0]
 
 
 def test_a_stopped_fit_goes_on_as_if_never_stopped(parts, tmp_path):
-    whole = fit(config(epochs=4), *parts, FREQUENCIES, FitSettings())
+    whole = fit(config(epochs=4), *parts, FitSettings())
 
     def stop(epoch, *_):
         if epoch == 2:
@@ -68,26 +68,26 @@ def test_a_stopped_fit_goes_on_as_if_never_stopped(parts, tmp_path):
 
     settings = FitSettings(checkpoints=tmp_path, key="k")
     with pytest.raises(KeyboardInterrupt):
-        fit(config(epochs=4), *parts, FREQUENCIES, settings, stop)
-    resumed = fit(config(epochs=4), *parts, FREQUENCIES, settings)
+        fit(config(epochs=4), *parts, settings, stop)
+    resumed = fit(config(epochs=4), *parts, settings)
     for name, values in whole.history.items():
         np.testing.assert_allclose(resumed.history[name], values, rtol=1e-5, err_msg=name)
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(parts, tmp_path, refuses):
-    fit(config(epochs=1), *parts, FREQUENCIES, FitSettings(checkpoints=tmp_path, key="k"))
+    fit(config(epochs=1), *parts, FitSettings(checkpoints=tmp_path, key="k"))
     with refuses(ModelError, "another configuration"):
-        fit(config(epochs=1), *parts, FREQUENCIES, FitSettings(checkpoints=tmp_path, key="other"))
+        fit(config(epochs=1), *parts, FitSettings(checkpoints=tmp_path, key="other"))
 
 
 def test_a_refit_takes_everyone_and_the_best_epochs(parts):
     options = config(epochs=2, hidden=0, dropout=0.0, linear_share=0.0)
-    once, again = (fit(options.model_copy(update={"refit": refit}), *parts, FREQUENCIES) for refit in (False, True))
+    once, again = (fit(options.model_copy(update={"refit": refit}), *parts) for refit in (False, True))
     assert (once.refitted, again.refitted) == (False, True)
     assert again.history == once.history
     everyone = Windows([*parts[0].recordings, *parts[1].recordings], CONTEXT)
     stranger = Windows([recording("sub-05", 5, windows=60)], CONTEXT)
-    expected = fit(options, everyone, stranger, FREQUENCIES)
+    expected = fit(options, everyone, stranger)
     assert expected.best_epoch == again.best_epoch == 2, "else the test says nothing"
     eeg = stranger.eeg(np.arange(9))
     np.testing.assert_allclose(again.model.synthesise(eeg), expected.model.synthesise(eeg), rtol=1e-4)
@@ -97,10 +97,10 @@ def test_with_nearly_all_the_share_it_is_the_linear_family(parts):
     options = config(epochs=1, linear_share=0.999999)
     linear = LinearConfig(bands=options.bands, components=5, drift_cutoff=options.drift_cutoff, refit=True)
     first, *others = parts[0].recordings
-    same = fit(linear, Windows([first], CONTEXT), Windows(others, CONTEXT), FREQUENCIES, FitSettings())
+    same = fit(linear, Windows([first], CONTEXT), Windows(others, CONTEXT), FitSettings())
     eeg = parts[1].eeg(np.arange(len(parts[1])))
     expected = same.model.synthesise(eeg)
-    found = fit(options, *parts, FREQUENCIES, FitSettings()).model.synthesise(eeg)
+    found = fit(options, *parts, FitSettings()).model.synthesise(eeg)
     assert np.ptp(expected, axis=0).max() > 10
     np.testing.assert_allclose(found - found.mean(axis=0), expected - expected.mean(axis=0), atol=0.01)
 
@@ -112,22 +112,22 @@ def test_the_noisiest_voxels_are_the_same_in_every_scaling(scaling, parts):
     relative = {}
     for kind in ("recording", scaling):
         deviation = parts[0].standardised(rows, kind).std(axis=0)[inside]
-        relative[kind] = deviation / voxel_means(recording.statistics, kind)[inside]
+        relative[kind] = deviation / bold_scaling(kind).mean(recording.statistics)[inside]
     np.testing.assert_allclose(relative[scaling], relative["recording"], rtol=1e-4)
 
 
 def test_a_single_subject_has_no_linear_path(parts):
     train = Windows(parts[0].recordings[:1], CONTEXT)
-    model = fit(config(epochs=1, members=1), train, parts[1], FREQUENCIES, FitSettings()).model.network.model
+    model = fit(config(epochs=1, members=1), train, parts[1], FitSettings()).model.network.model
     assert "linear_path" not in [layer.name for layer in model.layers]
 
 
 def test_members_need_subjects(parts, refuses):
     with refuses(ConfigError, "members: 4 of 3 training subjects"):
-        fit(config(members=4), *parts, FREQUENCIES, FitSettings())
+        fit(config(members=4), *parts, FitSettings())
 
 
 def test_a_training_that_diverges_is_refused(parts, refuses):
     training = RecordingTraining(epochs=2, learning_rate=1e30)
     with refuses(DivergenceError, r"after epoch [12]: synthesised holds NaN .* Lower training\.learning_rate"):
-        fit(config(hidden=0, training=training), *parts, FREQUENCIES, FitSettings())
+        fit(config(hidden=0, training=training), *parts, FitSettings())

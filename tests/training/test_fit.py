@@ -13,11 +13,11 @@ import pytest
 from eeg2fmri.config import LinearConfig, MeanConfig
 from eeg2fmri.errors import ConfigError, LeakageError, ModelError, SpecError
 from eeg2fmri.evaluation import r2_temporal
+from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.models.architectures import encoders
 from eeg2fmri.store import Windows
-from eeg2fmri.training import FitSettings, fit
 from eeg2fmri.training.pairs import PairData
-from tests.fakes import CONTEXT, EEG_SHAPE, FREQUENCIES, GRID, deep_config, recording
+from tests.fakes import CONTEXT, EEG_SHAPE, GRID, deep_config, recording
 
 ROOT = Path(__file__).parents[2]
 UNTIMED = ("train/loss", "train/mae", "train/cosine", "val/loss", "val/mae", "val/cosine", "val/r2_temporal")
@@ -25,7 +25,7 @@ CPU = FitSettings(device="cpu")
 
 
 def learn(config, train, validation, settings=CPU, on_epoch=None):
-    return fit(config, train, validation, FREQUENCIES, settings, on_epoch)
+    return fit(config, train, validation, settings, on_epoch)
 
 
 def untimed(history):
@@ -195,16 +195,16 @@ class TestChoiceOfTheEpoch:
 
     @pytest.fixture
     def planted(self, monkeypatch):
-        from eeg2fmri.training import callbacks
+        from eeg2fmri.training import deep
 
         def plant(*series):
-            left, original = list(series), callbacks.validate
+            left, original = list(series), deep.validate
 
             def scored(*args):
                 scores, example = original(*args)
                 return {**scores, "val/r2_temporal": left.pop(0)}, example
 
-            monkeypatch.setattr(callbacks, "validate", scored)
+            monkeypatch.setattr(deep, "validate", scored)
 
         return plant
 
@@ -240,7 +240,7 @@ from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.fakes import CONTEXT, FREQUENCIES, deep_config, recording
 from eeg2fmri.store import Windows
-from eeg2fmri.training import FitSettings, fit
+from eeg2fmri.families import FitSettings, fit
 
 train = Windows([recording(f"sub-0{{n}}", n) for n in (1, 2, 3)], CONTEXT)
 validation = Windows([recording("sub-04", 4), recording("sub-04", 5, windows=17, run=2)], CONTEXT)
@@ -251,7 +251,7 @@ def after(epoch, metrics, example):
         os.kill(os.getpid(), signal.SIGKILL)
 
 settings = FitSettings(seed=5, device="cpu", checkpoints=Path({folder!r}), key="k1")
-fit(deep_config(epochs=4), train, validation, FREQUENCIES, settings, after)
+fit(deep_config(epochs=4), train, validation, settings, after)
 """
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from eeg2fmri.config import LinearConfig
+from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.models.linear import lag_shapes, log_band_power
 from eeg2fmri.signals import without_drift
 from eeg2fmri.store import StoredRecording, Windows
-from eeg2fmri.training import FitSettings, fit
 from eeg2fmri.training import linear as training_linear
 from tests.fakes import CONTEXT, FREQUENCIES, TR, recording
 
@@ -69,7 +69,7 @@ def test_equals_the_direct_fit(monkeypatch, lags, block):
     train, validation = parts()
     monkeypatch.setattr(training_linear, "MEMORY", 1000 * block)
     config = LinearConfig(components=6, lags=lags, drift_cutoff=CUTOFF)
-    model = fit(config, train, validation, FREQUENCIES, FitSettings()).model
+    model = fit(config, train, validation, FitSettings()).model
     eeg = validation.eeg(np.arange(20))
     expected = direct(config, train, validation, eeg)
     assert np.ptp(expected, axis=0).max() > 0.1  # it predicts something
@@ -81,7 +81,7 @@ def test_a_band_of_ones_own_is_all_that_is_used():
     scores = {}
     for name, edges in {"alpha": (8.0, 13.0), "beta": (13.0, 30.0)}.items():
         config = LinearConfig(components=6, lags="free", bands={name: edges})
-        result = fit(config, train, validation, FREQUENCIES, FitSettings())
+        result = fit(config, train, validation, FitSettings())
         scores[name] = result.history["val/r2_temporal"][0]
     assert scores["alpha"] > 0.6 > 0.2 > scores["beta"]  # the planted course drives alpha
 
@@ -89,7 +89,7 @@ def test_a_band_of_ones_own_is_all_that_is_used():
 def test_generalised_cross_validation_finds_the_planted_relation():
     train, validation = parts()
     config = LinearConfig(components=6, lags="free", penalty="gcv")
-    result = fit(config, train, validation, FREQUENCIES, FitSettings())
+    result = fit(config, train, validation, FitSettings())
     assert result.history["val/r2_temporal"][0] > 0.6
     assert result.facts["components_predicted"] >= 1
 
@@ -97,14 +97,12 @@ def test_generalised_cross_validation_finds_the_planted_relation():
 def test_a_refit_is_a_fit_on_everyone_scored_before():
     train, validation = parts()
     config = LinearConfig(components=6, drift_cutoff=CUTOFF)
-    once, again = (
-        fit(config.model_copy(update={"refit": refit}), train, validation, FREQUENCIES) for refit in (False, True)
-    )
+    once, again = (fit(config.model_copy(update={"refit": refit}), train, validation) for refit in (False, True))
     assert (once.refitted, again.refitted) == (False, True)
     assert again.history == once.history
     # With nobody held out, the penalties are those that the subjects give one another.
     everyone = Windows([*train.recordings, *validation.recordings], CONTEXT)
-    expected, _ = training_linear._fit(config, everyone, None, FREQUENCIES)
+    expected, _ = training_linear._fit(config, everyone, None)
     eeg = validation.eeg(np.arange(9))
     np.testing.assert_array_equal(again.model.synthesise(eeg), expected.synthesise(eeg))
     assert np.abs(again.model.synthesise(eeg) - once.model.synthesise(eeg)).max() > 1e-3
@@ -120,7 +118,7 @@ def test_volumes_are_never_all_in_memory(monkeypatch):
         recordings = [enlarged(recording(f"sub-{n:02d}", n, windows=windows), grid) for n in range(subjects + 1)]
         train, validation = Windows(recordings[1:], CONTEXT), Windows(recordings[:1], CONTEXT)
         tracemalloc.start()
-        fit(LinearConfig(components=3), train, validation, FREQUENCIES, FitSettings())
+        fit(LinearConfig(components=3), train, validation, FitSettings())
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from eeg2fmri import signals
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.models.calhas2022 import build
-from eeg2fmri.signals import standardise_eeg
 from eeg2fmri.training.feasible import complete
 from eeg2fmri.training.fluctuations import fit_components
 from eeg2fmri.training.pairs import PairData, pair_model
@@ -62,7 +62,7 @@ def test_eeg_and_volume_of_a_row_belong_together_and_are_scaled(data, train, eeg
     batches = data(eeg_scaling=eeg_scaling, bold_scaling=bold_scaling)
     (batch,) = batches[2]
     rows = np.sort(batches.order[10:15])
-    expected = standardise_eeg(train.eeg(rows), eeg_scaling, train.eeg_statistics())
+    expected = signals.eeg_scaling(eeg_scaling).standardise(train.eeg(rows), train.eeg_statistics())
     np.testing.assert_array_equal(batch["eeg"], expected)
     np.testing.assert_array_equal(batch["fmri"], train.standardised(rows, bold_scaling))
 
@@ -104,7 +104,7 @@ class TestSeveralVolumes:
         for ahead in range(3):
             np.testing.assert_array_equal(batch["fmri"][:, ahead], train.standardised(rows + ahead, "recording"))
         np.testing.assert_array_equal(
-            batch["eeg"], standardise_eeg(train.eeg(rows), "channels", train.eeg_statistics())
+            batch["eeg"], signals.eeg_scaling("channels").standardise(train.eeg(rows), train.eeg_statistics())
         )
 
     def test_coefficients_of_consecutive_volumes(self, train):

@@ -1,0 +1,133 @@
+"""What a model family is. This package's and a lab's own come through the same door.
+
+`fit` and `load` are where heavy packages are imported: reading a configuration imports the module of
+every family that it names.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from eeg2fmri.config import ModelConfig, SearchConfig, Triple, find_family
+from eeg2fmri.errors import ConfigError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from optuna.trial import BaseTrial
+
+    from eeg2fmri.models.fitted import FittedModel, Network
+    from eeg2fmri.store import Windows
+    from eeg2fmri.training.settings import FitResult, FitSettings, OnEpoch
+
+Settings = TypeVar("Settings", bound=ModelConfig)
+
+
+class Family(ABC, Generic[Settings]):
+    """A model family; one object of a subclass stands for it, and keeps nothing.
+
+    Attributes
+    ----------
+    config : class of its settings.
+    packages : packages that a loaded network needs beside NumPy and SciPy, pinned where a model is served.
+    first_epoch : number of the first epoch that it reports; 0 if that is the start, before any step.
+    """
+
+    config: type[Settings]
+    packages: Sequence[str] = ()
+    first_epoch: int = 1
+
+    def check(self, config: Settings, train: Windows, validation: Windows) -> None:
+        """Refuse what `fit` could not finish.
+
+        Raises
+        ------
+        ConfigError, SpecError
+            If it could not.
+        """
+
+    def shape_check(self, config: Settings) -> Callable[[Triple, Triple], None] | None:
+        """Give what refuses an EEG window (C, F, T) and a grid that are too small, if a shape can be; none by default.
+
+        It is asked of the headers, before a store is made.
+        """
+        return None
+
+    @abstractmethod
+    def fit(
+        self,
+        config: Settings,
+        train: Windows,
+        validation: Windows,
+        settings: FitSettings,
+        on_epoch: OnEpoch | None,
+    ) -> FitResult:
+        """Fit a model on `train`, choosing what is to be chosen on `validation`; see `eeg2fmri.families.fit`."""
+
+    def figures(self, model: FittedModel, channels: Sequence[str]) -> Mapping[str, Figure]:
+        """Figures of what a model has learned, by name; none by default."""
+        return {}
+
+    def space(self, base: Settings, search: SearchConfig, train: Windows) -> Space | None:
+        """What a search around `base` may draw; nothing by default.
+
+        Raises
+        ------
+        ConfigError
+            If the ranges of `search` do not fit the data.
+        """
+        return None
+
+    @abstractmethod
+    def save(self, folder: Path, network: Network) -> None:
+        """Write a network into an existing folder, without pickle and without code."""
+
+    @abstractmethod
+    def load(self, folder: Path) -> Network:
+        """Read what `save` wrote; it predicts the same to the bit.
+
+        Raises
+        ------
+        ModelError
+            If a file is missing or not the family's.
+        """
+
+
+class Space(Protocol):
+    """What a search draws from."""
+
+    def draw(self, trial: BaseTrial) -> ModelConfig:
+        """Draw a model."""
+        ...
+
+    def start(self) -> dict[str, Any]:
+        """Parameters with which `draw` gives the base, as far as it lies in the space.
+
+        Raises
+        ------
+        SpecError
+            If it cannot be drawn.
+        """
+        ...
+
+    def costs(self, model: Any) -> Mapping[str, tuple[float, float]]:
+        """What a model costs, by name, each beside the most that is trained."""
+        ...
+
+
+def family_of(config: ModelConfig) -> Family[Any]:
+    """The family that settings are of.
+
+    Raises
+    ------
+    ConfigError
+        If its object is no `Family`.
+    """
+    found = find_family(config.family)
+    if not isinstance(found, Family):
+        raise ConfigError(
+            f"family {config.family!r}: its class is not derived from eeg2fmri.families.Family; derive it"
+        )
+    return found

@@ -1,0 +1,61 @@
+"""Fitting a model of any family on the windows of training subjects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from eeg2fmri.config import ModelConfig
+from eeg2fmri.devices import use_backend, use_device
+from eeg2fmri.errors import LeakageError
+from eeg2fmri.families.family import family_of
+from eeg2fmri.training.settings import FitResult, FitSettings, OnEpoch
+
+if TYPE_CHECKING:
+    from eeg2fmri.store import Windows
+
+
+def check_feasible(config: ModelConfig, train: Windows, validation: Windows, settings: FitSettings) -> None:
+    """Refuse what `fit` could not finish.
+
+    Raises
+    ------
+    LeakageError
+        If a subject is in both parts.
+    ConfigError
+        If a GPU is asked for that is not there, or there are too few windows or subjects.
+    SpecError
+        If the architecture does not fit the shapes.
+    """
+    both = {r.subject for r in train.recordings} & {r.subject for r in validation.recordings}
+    if both:
+        raise LeakageError(f"{', '.join(sorted(both))} in train and in validation; split by subject")
+    if settings.device == "gpu":
+        use_backend()
+        use_device(settings.device, settings.gpu_memory_limit)
+    family_of(config).check(config, train, validation)
+
+
+def fit(
+    config: ModelConfig,
+    train: Windows,
+    validation: Windows,
+    settings: FitSettings = FitSettings(),  # noqa: B008 - frozen
+    on_epoch: OnEpoch | None = None,
+) -> FitResult:
+    """Fit a model on `train`, choosing epoch or penalty on `validation`.
+
+    Parameters
+    ----------
+    config : family, architecture and optimisation.
+    train, validation : windows of disjoint subjects.
+    settings : seed, device, checkpoints; by default seed 0, and nothing is kept of an interrupted fit.
+    on_epoch : called after each epoch with its place from 0, metrics and an example of a
+        measured and a synthesised validation volume (``None`` for epochs restored from a checkpoint).
+
+    Raises
+    ------
+    LeakageError, ConfigError, SpecError
+        What `check_feasible` refuses, before anything is trained.
+    """
+    check_feasible(config, train, validation, settings)
+    return family_of(config).fit(config, train, validation, settings, on_epoch)

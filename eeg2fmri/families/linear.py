@@ -1,0 +1,63 @@
+"""The `linear` family: distributed-lag ridge regression from log band power to components of BOLD."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from eeg2fmri.config import CLINICAL_BANDS, FINE_BANDS, LinearConfig, SearchConfig
+from eeg2fmri.families.networks import ArrayFamily
+from eeg2fmri.families.space import Between, Choices
+from eeg2fmri.models.linear import LinearNetwork, bands_with_bins
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from eeg2fmri.models.fitted import FittedModel
+    from eeg2fmri.store import Windows
+    from eeg2fmri.training import FitResult, FitSettings, OnEpoch
+
+
+class Linear(ArrayFamily[LinearConfig]):
+    """The family."""
+
+    config = LinearConfig
+    network = LinearNetwork
+
+    def fit(
+        self, config: LinearConfig, train: Windows, validation: Windows, settings: FitSettings, on_epoch: OnEpoch | None
+    ) -> FitResult:
+        """See `Family`."""
+        from eeg2fmri.training.linear import fit_linear_model
+
+        return fit_linear_model(config, train, validation, on_epoch)
+
+    def figures(self, model: FittedModel, channels: Sequence[str]) -> Mapping[str, Figure]:
+        """The coefficients; none if no component is predicted."""
+        from eeg2fmri import plotting
+
+        network, config = model.network, model.config
+        assert isinstance(network, LinearNetwork)
+        assert isinstance(config, LinearConfig)
+        if not network.coefficients.any():
+            return {}
+        maps = network.maps(model.bold_statistics.mask)
+        bands = list(bands_with_bins(config.bands, network.frequencies))
+        title = f"{config.variant}: coefficients"
+        figure = plotting.coefficient_figure(maps.strength, maps.weights, maps.component, channels, bands, title=title)
+        return {"coefficients": figure}
+
+    def space(self, base: LinearConfig, search: SearchConfig, train: Windows) -> Choices:
+        """Bands, responses, components and drifts; the penalties are chosen within each fit."""
+        return Choices(
+            base,
+            {
+                "bands": {"clinical": CLINICAL_BANDS, "fine": FINE_BANDS},
+                "lags": ("haemodynamic", "smooth"),
+                "components": (16, 32, 64, 128),
+                "drift_cutoff": Between(60, 200),
+            },
+        )
+
+
+FAMILY = Linear()

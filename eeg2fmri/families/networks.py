@@ -1,0 +1,72 @@
+"""How networks are kept: as arrays, or as a Keras model in safe mode. Neither file holds code or pickles."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Sequence
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eeg2fmri.devices import device_of_environment, use_backend, use_device
+from eeg2fmri.errors import ModelError
+from eeg2fmri.families.family import Family, Settings
+from eeg2fmri.models.fitted import KerasNetwork, Network
+
+
+class ArrayFamily(Family[Settings], ABC):
+    """A family whose network is a dataclass of arrays; it becomes ``network.npz``."""
+
+    network: type[Any]
+
+    def save(self, folder: Path, network: Network) -> None:
+        """See `Family`."""
+        names = [field.name for field in fields(self.network)]
+        np.savez(folder / "network.npz", allow_pickle=False, **{name: getattr(network, name) for name in names})
+
+    def load(self, folder: Path) -> Network:
+        """See `Family`."""
+        path = _existing(folder / "network.npz")
+        names = [field.name for field in fields(self.network)]
+        with np.load(path, allow_pickle=False) as arrays:
+            if absent := [name for name in names if name not in arrays.files]:
+                raise ModelError(
+                    f"{path}: no array {', '.join(absent)}, found {', '.join(arrays.files)}; train it again"
+                )
+            found: Network = self.network(**{name: arrays[name] for name in names})
+        return found
+
+
+class KerasFamily(Family[Settings], ABC):
+    """A family whose network is a Keras model; it becomes ``network.keras``.
+
+    layers: modules that register the layers of the network.
+    """
+
+    packages: Sequence[str] = ("keras", "tensorflow")
+    layers: Sequence[str] = ()
+
+    def save(self, folder: Path, network: Network) -> None:
+        """See `Family`."""
+        assert isinstance(network, KerasNetwork)
+        network.model.save(folder / "network.keras")
+
+    def load(self, folder: Path) -> Network:
+        """See `Family`."""
+        path = _existing(folder / "network.keras")
+        use_backend()
+        use_device(device_of_environment())
+        import keras
+
+        for module in self.layers:
+            import_module(module)
+        return KerasNetwork(keras.saving.load_model(path, compile=False, safe_mode=True))
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise ModelError(f"{path}: missing, the model needs it; fetch the model again")
+    return path

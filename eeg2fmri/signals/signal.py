@@ -1,0 +1,48 @@
+"""What the arrays of a recording mean: clock, channels, frequencies, grid and space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The meaning of EEG windows (C, F, T) and volumes (x, y, z).
+
+    tr: s.  sampling_rate: of the EEG, Hz.  channels: (C,) names.  unit: of the spectrogram, ``"µV"`` or ``"mV/m²"``.
+    frequencies: (F,) Hz.  grid: (x, y, z).  space: template or ``"native"``.  affine: (4, 4), voxels to mm.
+    """
+
+    tr: float
+    sampling_rate: float
+    channels: tuple[str, ...]
+    unit: str
+    frequencies: tuple[float, ...]
+    grid: tuple[int, int, int]
+    space: str
+    affine: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, Any]) -> Signal:
+        """From JSON values; what else `attributes` hold is not taken.
+
+        Raises
+        ------
+        KeyError
+            If one is missing.
+        """
+        return cls(**{field.name: _frozen(attributes[field.name]) for field in fields(cls)})
+
+    def as_json(self) -> dict[str, Any]:
+        """The inverse of `of`: lists instead of tuples."""
+        return {name: _thawed(value) for name, value in asdict(self).items()}
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _thawed(value: Any) -> Any:
+    return list(map(_thawed, value)) if isinstance(value, tuple) else value

@@ -1,0 +1,199 @@
+"""What follows an epoch of any family that has them: score, keep, report, and stop when nothing improves any more."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+from keras import ops
+
+from eeg2fmri.errors import DivergenceError, EvaluationError, ModelError
+from eeg2fmri.training import backend
+from eeg2fmri.training.settings import Example, History, OnEpoch
+
+
+class Options(Protocol):
+    """What of a family's section `training` is needed here."""
+
+    @property
+    def epochs(self) -> int:
+        """Most epochs."""
+        ...
+
+    @property
+    def patience(self) -> int:
+        """Epochs without a better one, after which training stops."""
+        ...
+
+    @property
+    def monitor(self) -> str:
+        """The metric that says which one is better."""
+        ...
+
+
+@dataclass
+class Progressing:
+    """State of a fit that a checkpoint carries: scores per epoch, and the best epoch so far."""
+
+    history: History = field(default_factory=dict)
+    best_epoch: int = -1
+
+    @property
+    def epochs(self) -> int:
+        """Finished epochs."""
+        return len(next(iter(self.history.values()), []))
+
+    def add(self, metrics: dict[str, float], monitor: str) -> bool:
+        """Append an epoch's metrics; whether it is the best one."""
+        for key, value in metrics.items():
+            self.history.setdefault(key, []).append(float(value))
+        sign = 1 if monitor.endswith("r2_temporal") else -1
+        series = self.history[monitor]
+        best = self.best_epoch < 0 or sign * series[-1] > sign * series[self.best_epoch]
+        if best:
+            self.best_epoch = self.epochs - 1
+        return best
+
+
+class Checkpoints:
+    """One folder ``epoch-N`` with weights, optimiser, best weights, state; written whole, then renamed."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder, self.key = folder, key
+
+    def latest(self) -> Path | None:
+        """The newest checkpoint; one of another configuration is refused."""
+        whole = [p for p in self.folder.glob("epoch-*") if p.suffix != ".part"]
+        found = sorted(whole, key=lambda p: int(p.name.split("-")[1]))
+        if not found:
+            return None
+        key = json.loads((found[-1] / "state.json").read_text())["key"]
+        if key != self.key:
+            raise ModelError(f"{found[-1]}: a checkpoint of another configuration; delete it or give another --workdir")
+        return found[-1]
+
+    def save(self, model: keras.Model, synthesiser: keras.Model, state: Progressing, *, best: bool) -> None:
+        """Write the state after an epoch and drop those before it."""
+        before = self.latest()
+        final = self.folder / f"epoch-{state.epochs}"
+        part = final.with_name(f"{final.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        model.save_weights(part / "model.weights.h5")
+        if best or before is None:
+            synthesiser.save_weights(part / "best.weights.h5")
+        else:
+            shutil.copyfile(before / "best.weights.h5", part / "best.weights.h5")  # not every file system has links
+        content = {
+            "key": self.key,
+            "history": state.history,
+            "best_epoch": state.best_epoch,
+            "random": [ops.convert_to_numpy(v).tolist() for v in _random_states(model)],
+            "generators": backend.generators(),
+        }
+        (part / "state.json").write_text(json.dumps(content))
+        part.rename(final)
+        for old in [path for path in self.folder.glob("epoch-*") if path != final]:
+            shutil.rmtree(old)
+
+    def restore(self, model: keras.Model) -> Progressing:
+        """Load the newest checkpoint into `model`; an empty state if there is none."""
+        latest = self.latest()
+        if latest is None:
+            return Progressing()
+        model.load_weights(latest / "model.weights.h5")
+        state = json.loads((latest / "state.json").read_text())
+        return Progressing(state["history"], state["best_epoch"])
+
+    def restore_random(self, model: keras.Model) -> None:
+        """Set the dropout's generators as the newest checkpoint has them.
+
+        Apart from `restore`, since what Keras does when a fit begins may draw from them.
+        """
+        if latest := self.latest():
+            state = json.loads((latest / "state.json").read_text())
+            for variable, value in zip(_random_states(model), state["random"], strict=True):
+                variable.assign(value)
+            backend.set_generators(state["generators"])
+
+    def restore_best(self, synthesiser: keras.Model) -> None:
+        """Load the best epoch's weights into the model that is saved and served."""
+        latest = self.latest()
+        assert latest is not None  # a finished fit has written at least one
+        synthesiser.load_weights(latest / "best.weights.h5")
+
+
+def _random_states(model: keras.Model) -> list[Any]:
+    """State of the dropout's generators, which Keras leaves out of a model's weights."""
+    return [v for v in model.non_trainable_variables if "seed_generator" in v.path]
+
+
+class Epochs:
+    """A training, epoch by epoch, from where its last checkpoint stands.
+
+    Parameters
+    ----------
+    model : what takes the steps; its weights and optimiser are kept.
+    synthesiser : what is kept of the best epoch.
+    options : the section `training`.
+    validate : scores after an epoch, and an example.
+    checkpoints : where the state lies; it is restored at once.
+    on_epoch : told of every epoch, and of those of an interrupted fit again, since its run is not this one.
+    first : number of the first epoch in messages.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        synthesiser: keras.Model,
+        options: Options,
+        validate: Callable[[], tuple[dict[str, float], Example]],
+        checkpoints: Checkpoints,
+        on_epoch: OnEpoch | None,
+        *,
+        first: int = 1,
+    ) -> None:
+        self.model, self.synthesiser, self.options, self.validate = model, synthesiser, options, validate
+        self.checkpoints, self.on_epoch, self.first = checkpoints, on_epoch, first
+        self.state = checkpoints.restore(model)
+        for epoch in range(self.state.epochs):
+            if on_epoch:
+                on_epoch(epoch, {key: values[epoch] for key, values in self.state.history.items()}, None)
+
+    @property
+    def stale(self) -> bool:
+        """Whether too many epochs have passed since the best one."""
+        return self.state.epochs - 1 - max(self.state.best_epoch, 0) >= self.options.patience
+
+    def restore_random(self) -> None:
+        """Set the dropout's generators as the last checkpoint has them; just before the first step."""
+        self.checkpoints.restore_random(self.model)
+
+    def finish(self, metrics: dict[str, float]) -> None:
+        """Score the epoch whose steps gave `metrics`, keep its state, and report it.
+
+        Raises
+        ------
+        DivergenceError
+            If a metric or a synthesised volume is not finite.
+        """
+        epoch = self.state.epochs
+        try:
+            scores, example = self.validate()
+        except EvaluationError as err:
+            raise DivergenceError(f"after epoch {epoch + self.first}: {err} Lower training.learning_rate") from err
+        metrics = metrics | scores
+        if bad := [key for key, value in metrics.items() if not np.isfinite(value)]:
+            raise DivergenceError(
+                f"{', '.join(bad)} not finite after epoch {epoch + self.first}; lower training.learning_rate"
+            )
+        best = self.state.add(metrics, self.options.monitor)
+        self.checkpoints.save(self.model, self.synthesiser, self.state, best=best)
+        if self.on_epoch:
+            self.on_epoch(epoch, metrics, example)
