@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,7 @@ import numpy as np
 from eeg2fmri.datasets.clock import Alignment
 from eeg2fmri.datasets.eeg import RawEeg
 from eeg2fmri.datasets.events import table_events
-from eeg2fmri.datasets.files import read_merged
 from eeg2fmri.datasets.markers import (
-    Train,
     alike,
     by_label,
     find_train,
@@ -24,21 +21,11 @@ from eeg2fmri.datasets.markers import (
     ranked,
 )
 from eeg2fmri.datasets.recording import AUTO, Recording
+from eeg2fmri.datasets.volume_zero import Found, volume_zero
 from eeg2fmri.errors import AlignmentError, DatasetError, nearest
 
-ASTRAY = 0.1  # of the markers: more of them off the rhythm are no accident
 TABLE_TOLERANCE_S = 0.01  # onsets in tables are rounded to milliseconds
-DISCARDED = ("NumberOfVolumesDiscardedByUser", "NumberOfVolumesDiscardedByScanner")
 Events = Iterable[tuple[float, str]]
-
-
-@dataclass(frozen=True)
-class Found:
-    """A train, where it was found, and how it is called there."""
-
-    train: Train
-    where: str
-    name: str
 
 
 def by_markers(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignment | None:
@@ -64,7 +51,7 @@ def by_markers(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> 
     _check_parts(raw, best, others, n_volumes)
     _check_rivals(raw.path, best, others, n_volumes)
     try:
-        start, remarks = _volume_0(raw, recording, best, tr, n_volumes)
+        start, remarks = volume_zero(raw, recording, best, tr, n_volumes)
     except AlignmentError:
         if trusted:
             raise
@@ -177,85 +164,6 @@ def _check_rivals(path: Path, best: Found, others: list[Found], n_volumes: int |
                 f"({other.train.pattern}) both have the rhythm of the volumes; say which is the scanner's: "
                 f"dataset.volume_marker='{best.name}'"
             )
-
-
-def _volume_0(raw: RawEeg, recording: Recording, found: Found, tr: float, n_volumes: int) -> tuple[int, list[str]]:
-    """Slot of volume 0, and remarks; refused where the markers do not say."""
-    train = found.train
-    if train.per_volume > 1 and train.n_markers != train.per_volume * len(train.slots):
-        raise AlignmentError(
-            f"{raw.path}: its {found.name} markers ({train.pattern}) are not the same number in every volume, so the "
-            f"first of a volume is not known; give dataset.volume_marker another marker, or restore the absent ones"
-        )
-    spanned = train.spanned
-    if train.step > 1 and n_volumes <= spanned < n_volumes + train.step:
-        spanned = n_volumes  # the last marker stands for fewer volumes than the others
-    remarks = []
-    if train.pattern != f"{train.n_markers} markers" and train.n_markers > 1:
-        remarks.append(f"its {found.name} markers: {train.pattern}")
-    if spanned > n_volumes:
-        start, remark = _surplus(raw, recording, found, n_volumes)
-        return start, [*remarks, remark]
-    if spanned < n_volumes:
-        return _missing(raw, recording, found, tr, n_volumes, remarks)
-    return 0, remarks
-
-
-def _surplus(raw: RawEeg, recording: Recording, found: Found, n_volumes: int) -> tuple[int, str]:
-    """Slot of volume 0 where there are more markers than volumes, and how it is known."""
-    train, surplus = found.train, found.train.spanned - n_volumes
-    if recording.surplus_markers != "refuse":
-        where = "before the first volume" if recording.surplus_markers == "start" else "after the last volume"
-        start = surplus if recording.surplus_markers == "start" else 0
-        return start, f"{surplus} of its {found.name} markers are taken to lie {where} (dataset.surplus_markers)"
-    sidecar = read_merged(recording.sidecars)
-    discarded = {key: sidecar[key] for key in DISCARDED if isinstance(sidecar.get(key), int) and sidecar[key] > 0}
-    sums = {**discarded, " and ".join(discarded): sum(discarded.values())} if len(discarded) > 1 else discarded
-    for key, number in sums.items():
-        if number == surplus:
-            return surplus, f"{surplus} {found.name} markers before the first volume are of dummy volumes ({key})"
-    fitting = [start for start, length in train.blocks() if length == n_volumes]
-    if len(fitting) == 1:
-        return fitting[0], (
-            f"its {found.name} markers lie in {len(train.blocks())} parts; the one of {n_volumes} volumes is the run"
-        )
-    told = "".join(f"; its sidecar says {key}={number}" for key, number in discarded.items())
-    raise AlignmentError(
-        f"{raw.path}: its {found.name} markers ({train.pattern}) span {train.spanned} volumes, the BOLD file has "
-        f"{n_volumes}{told}; say where the {surplus} others lie: dataset.surplus_markers.{recording.name}=start (dummy "
-        f"volumes, not in the file) or end"
-    )
-
-
-def _missing(
-    raw: RawEeg, recording: Recording, found: Found, tr: float, n_volumes: int, remarks: list[str]
-) -> tuple[int, list[str]]:
-    """Slot of volume 0 where there are fewer markers than volumes."""
-    train, missing = found.train, n_volumes - found.train.spanned
-    if train.astray > ASTRAY * train.n_markers:
-        raise AlignmentError(
-            f"{raw.path}: its {found.name} markers ({train.pattern}) change their rhythm: EEG is missing unmarked, "
-            f"or the scanner stopped in between; restore the EEG or leave the recording out"
-        )
-    last = (train.first + train.period * train.slots[-1]) * raw.sampling_rate
-    if recording.missing_markers == "refuse":
-        if raw.n_samples <= last + tr * raw.sampling_rate:
-            first = train.first * raw.sampling_rate
-            raise AlignmentError(
-                f"{raw.path}: the EEG has samples 0 to {raw.n_samples}, but {n_volumes} volumes after its first "
-                f"{found.name} need {first + n_volumes * tr * raw.sampling_rate:.0f}; it is cut short, or its first "
-                f"markers are missing (dataset.missing_markers.{recording.name}=start)"
-            )
-        raise AlignmentError(
-            f"{raw.path}: its {found.name} markers ({train.pattern}) span {train.spanned} volumes, the BOLD file has "
-            f"{n_volumes}; say which end misses them: dataset.missing_markers.{recording.name}=end (the first are "
-            f"there) or start (the last are)"
-        )
-    remark = (
-        f"{missing} volume markers are taken to be missing at the {recording.missing_markers} "
-        f"(dataset.missing_markers); if it is the other end, EEG and BOLD are that far apart"
-    )
-    return (-missing if recording.missing_markers == "start" else 0), [*remarks, remark]
 
 
 def _alignment(

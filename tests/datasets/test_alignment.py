@@ -269,6 +269,15 @@ def test_discarded_volumes_explain_surplus_markers(key, clock, tmp_path):
     assert found.warnings == (f"2 R128 markers before the first volume are of dummy volumes ({key})",)
 
 
+def test_discarded_volumes_without_markers_are_noted(clock, tmp_path):
+    write_json(tmp_path / "bold.json", {"NumberOfVolumesDiscardedByScanner": 2})
+    found = clock(MARKERS, sidecars=(tmp_path / "bold.json",))
+    assert found.onset == pytest.approx(37)
+    assert found.warnings[0].startswith(
+        "its sidecar says NumberOfVolumesDiscardedByScanner=2, but no marker is surplus"
+    )
+
+
 def test_an_aborted_run_before_the_run_is_left_out(clock):
     found = clock(np.r_[MARKERS[:2], MARKERS + 300], 12)
     assert (found.onset, found.markers_found) == (pytest.approx(337), 12)
