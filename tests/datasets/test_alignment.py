@@ -270,12 +270,10 @@ def test_discarded_volumes_explain_surplus_markers(key, clock, tmp_path):
 
 
 def test_discarded_volumes_without_markers_are_noted(clock, tmp_path):
-    write_json(tmp_path / "bold.json", {"NumberOfVolumesDiscardedByScanner": 2})
+    write_json(tmp_path / "bold.json", {"NumberOfVolumesDiscardedByUser": 2})
     found = clock(MARKERS, sidecars=(tmp_path / "bold.json",))
     assert found.onset == pytest.approx(37)
-    assert found.warnings[0].startswith(
-        "its sidecar says NumberOfVolumesDiscardedByScanner=2, but no marker is surplus"
-    )
+    assert found.warnings[0].startswith("its sidecar says NumberOfVolumesDiscardedByUser=2, but no marker is surplus")
 
 
 def test_an_aborted_run_before_the_run_is_left_out(clock):
