@@ -196,7 +196,7 @@ def test_train_options_reach_the_model_that_is_trained(run, stored, variant):
 
 @pytest.mark.parametrize(
     ("options", "marker"),
-    [([], "R128"), (["--volume-marker", ""], "R128"), (["--volume-marker", "S  1"], "S  1"),
+    [([], "auto"), (["--volume-marker", ""], "auto"), (["--volume-marker", "S  1"], "S  1"),
      (["--set", "dataset.volume_marker=T 9"], "T 9")],
 )  # fmt: skip
 def test_synthesize_knows_the_scanner_s_marker(run, monkeypatch, options, marker):

@@ -38,7 +38,10 @@ def eeg_shape(name: str) -> tuple[int, int, int]:
     """Channels, frequencies and context that the experiment's EEG encoder is given."""
     config = load_config(EXPERIMENTS / name)
     dataset = name.split("/")[0]
-    channels = config.simulation.channels + 1 if config.simulation else DATASETS.get(dataset, DATASETS["noddi"])[0]
+    with_ecg = "ecg" in config.data.channel_types
+    channels = (
+        config.simulation.channels + with_ecg if config.simulation else DATASETS.get(dataset, DATASETS["noddi"])[0]
+    )
     return channels, config.data.frequencies, config.data.context
 
 
@@ -48,8 +51,9 @@ def test_an_experiment_builds_for_its_shapes(name):
     deep = [model for model in config.models if isinstance(model, Calhas2022Config)]
     assert deep
     for model in deep:
-        eeg, fmri = encoders(model, eeg_shape(name), config.data.grid)
-        ends = (block_shapes(eeg_shape(name), eeg)[-1], block_shapes(config.data.grid, fmri)[-1])
+        grid = config.data.grid or config.simulation.grid
+        eeg, fmri = encoders(model, eeg_shape(name), grid)
+        ends = (block_shapes(eeg_shape(name), eeg)[-1], block_shapes(grid, fmri)[-1])
         if name != "tutorial.yaml":  # it has encoders of its own, which are quicker
             assert ends == ((6, 6, 8), (7, 7, 7))  # whatever the dataset, where the published ones do
 

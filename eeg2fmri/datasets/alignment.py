@@ -15,11 +15,11 @@ import numpy as np
 from eeg2fmri.datasets.clock import Alignment
 from eeg2fmri.datasets.companion import by_wall_clock, by_xp_blocks
 from eeg2fmri.datasets.eeg import RawEeg
-from eeg2fmri.datasets.events import by_shared_events
+from eeg2fmri.datasets.events import by_shared_events, table_fault
 from eeg2fmri.datasets.files import read_merged
 from eeg2fmri.datasets.recording import Recording
 from eeg2fmri.datasets.scanner import by_markers
-from eeg2fmri.errors import AlignmentError
+from eeg2fmri.errors import AlignmentError, DatasetError
 
 NAMED = 4  # markers that the message without a clock lists
 
@@ -51,7 +51,9 @@ def align(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Align
         rules = (by_markers, _start_time, by_shared_events)
         found = next((result for rule in rules if (result := rule(raw, recording, tr, n_volumes))), None)
         if found is None:
-            raise AlignmentError(f"{raw.path}: {_no_clock(raw, tr)}")
+            raise AlignmentError(f"{raw.path}: {_no_clock(raw, tr, table_fault(raw, recording))}")
+        if found.source == "StartTime":
+            _check_events(raw, recording, found, tr, n_volumes)
     check_breaks(raw, found, n_volumes)
     remarks = (
         *_drift(raw, found, tr, n_volumes),
@@ -91,13 +93,27 @@ def _file_start(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) ->
     return Alignment(0.0, tr * raw.sampling_rate, "file start")
 
 
-def _no_clock(raw: RawEeg, tr: float) -> str:
-    """Refuse a recording without a clock, with the markers that it has."""
+def _check_events(raw: RawEeg, recording: Recording, found: Alignment, tr: float, n_volumes: int) -> None:
+    """Refuse where ``StartTime`` and events that both modalities list contradict each other."""
+    try:
+        other = by_shared_events(raw, recording, tr, n_volumes)
+    except DatasetError:
+        return
+    if other and abs(apart := (found.onset - other.onset) / raw.sampling_rate) > 0.05:
+        raise AlignmentError(
+            f"{raw.path}: StartTime of its sidecar puts BOLD {abs(apart):.3f} s off the events that both list; "
+            f"correct one, or choose (dataset.alignment=start-time or events)"
+        )
+
+
+def _no_clock(raw: RawEeg, tr: float, fault: str) -> str:
+    """Refuse a recording without a clock, with the markers that it has and what is wrong with its table."""
+    why = f" ({fault})" if fault else ""
     counts = Counter(text.strip("/ ") for _, text in raw.events)
     listed = ", ".join(f"{text} ({number})" for text, number in counts.most_common(NAMED)) or "none at all"
     return (
         f"EEG and BOLD share no clock: no marker has the rhythm of the volumes ({tr:g} s; the markers are {listed}), "
-        f"there is no StartTime, and no event that both list; export the scanner's markers, or name them "
+        f"there is no StartTime, and no event that both list{why}; export the scanner's markers, or name them "
         f"(dataset.volume_marker), or say that both start together (dataset.alignment=file-start)"
     )
 

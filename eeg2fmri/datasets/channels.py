@@ -13,7 +13,7 @@ from eeg2fmri.errors import DatasetError
 QUOTES = "'\"‘’`´"
 # Formats without a channel type (BrainVision, EDF) tell it by the name, if at all.
 # Part of an ECG's name may be its input: "EEG EKG-Ref", "BIP1_ECG".
-NAMED_TYPES = {"ecg": r"(?:.*[^a-z])?e[ck]g", "eog": r".?eog", "emg": r"emg"}
+NAMED_TYPES = {"ecg": r"(?:.*[^a-z])?e[ck]g|heart", "resp": r"resp", "eog": r".?eog", "emg": r"emg"}
 
 
 def common_channels(
@@ -77,13 +77,15 @@ def described_channels(names: tuple[str, ...], path: Path, *, strict: bool) -> D
     Raises
     ------
     DatasetError
-        If the table does not fit the file, or calls EEG what is named ECG.
+        If the table does not fit the file, contradicts itself, or calls EEG what is named ECG.
     """
     spelled = {name.casefold(): name for name in names}
-    rows = {}
+    rows: dict[str, dict[str, str]] = {}
     for row in read_table(path, ("name", "type")):
         name = row["name"] if row["name"] in names else row["name"].strip(QUOTES)
-        rows[name if name in names else spelled.get(name.casefold(), name)] = row
+        name = name if name in names else spelled.get(name.casefold(), name)
+        if rows.setdefault(name, row) != row:
+            raise DatasetError(f"{path}: describes {name} twice, and differently; leave one of the rows")
     if strict and (unknown := rows.keys() - set(names)):
         raise DatasetError(f"{path}: channels {sorted(unknown)[:4]} are not in the EEG file")
     eeg = [name for name, row in rows.items() if row["type"].lower() == "eeg"]

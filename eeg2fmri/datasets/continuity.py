@@ -23,7 +23,10 @@ from eeg2fmri.errors import DatasetError
 Reader = Callable[[list[int], int, int], np.ndarray]
 LONGEST_S = 3600.0  # pauses of a file that are put back, in all
 CLOCK_S = 1e-3  # what times of day are good for
+NUMBERED = ("-99", "-99.0")  # a boundary of EEGLAB where event types are numbers
 SKIP = "bad_acq_skip"  # samples that MNE's FIF reader fills with zeros
+_LOST = re.compile(r"lost ?samples:? *(\d+)")
+_ANNOTATION = re.compile(rb"([+-][\d.]+)(?:\x15([\d.]*))?\x14([^\x00]+)\x14\x00")
 _SEGMENT = re.compile(
     r"(?m)^\s*Mk\d+\s*=\s*New Segment\s*,[^,\n]*,\s*(\d+)\s*,[^,\n]*,[^,\n]*(?:,\s*(\d+))?", re.IGNORECASE
 )
@@ -166,17 +169,22 @@ def boundaries(events: Iterable[tuple[float, float, str]], rate: float) -> tuple
     skipped = []
     for onset, duration, description in events:
         name = description.casefold().strip()
+        sample = int(np.ceil(round(onset * rate, 3)))
+        seconds = duration if duration > 0 else None
+        if lost := _LOST.search(name):
+            seconds = int(lost[1]) / rate
         if name == SKIP:
             skipped.append((round(onset * rate), round((onset + duration) * rate)))
-        elif name.endswith("boundary"):
-            sample = int(np.ceil(round(onset * rate, 3)))
-            if sample not in cuts or cuts[sample].seconds is None:
-                cuts[sample] = Cut(sample, duration if duration > 0 else None, description)
+        elif lost or name.endswith("boundary") or name in NUMBERED:
+            before = cuts.get(sample)  # two cuts at one place add up
+            if before is not None and seconds is not None:
+                seconds = None if before.seconds is None else before.seconds + seconds
+            cuts[sample] = Cut(sample, seconds, description)
     return list(cuts.values()), skipped
 
 
-def discontinuous(path: Path, rate: float) -> list[Cut]:
-    """Pauses between the records of an EDF+D or BDF+D file.
+def discontinuous(path: Path, rate: float) -> tuple[list[Cut], list[tuple[float, float, str]]]:
+    """Pauses between the records of an EDF+D or BDF+D file, and its annotations (onset s, duration s, text).
 
     Every record's first annotation is its onset (Kemp & Olivan 2003, Clin. Neurophysiol. 114:1755).
 
@@ -188,7 +196,7 @@ def discontinuous(path: Path, rate: float) -> list[Cut]:
     with path.open("rb") as file:
         head = file.read(256)
         if head[192:197] not in (b"EDF+D", b"BDF+D"):
-            return []
+            return [], []
         n_records, seconds, n_signals = int(head[236:244]), float(head[244:252]), int(head[252:256])
         width = 3 if head[:1] == b"\xff" else 2
         fields = file.read(256 * n_signals)
@@ -196,19 +204,24 @@ def discontinuous(path: Path, rate: float) -> list[Cut]:
         sizes = [int(fields[216 * n_signals + 8 * i :][:8]) * width for i in range(n_signals)]
         place = next((i for i, label in enumerate(labels) if label.endswith(b"Annotations")), None)
         offset = 0 if place is None else sum(sizes[:place])
-        onsets = []
+        onsets, notes = [], []
         for record in range(max(n_records, 0)):
             file.seek(256 * (n_signals + 1) + record * sum(sizes) + offset)
-            onset = re.match(rb"([+-][\d.]+)\x14", b"" if place is None else file.read(sizes[place]))
+            content = b"" if place is None else file.read(sizes[place])
+            onset = re.match(rb"([+-][\d.]+)\x14", content)
             if onset is None:
                 raise DatasetError(
                     f"{path}: record {record + 1} of it has no onset, which EDF+D needs; export it again"
                 )
             onsets.append(float(onset[1]))
+            notes += _ANNOTATION.findall(content)
     steps = np.diff(onsets) - seconds
     samples = (np.arange(1, n_records) * seconds * rate).round().astype(int)
     pauses = zip(samples, steps, strict=True)
-    return [Cut(int(sample), float(step), "EDF+D gap") for sample, step in pauses if abs(step) * rate >= 0.5]
+    cuts = [Cut(int(sample), float(step), "EDF+D gap") for sample, step in pauses if abs(step) * rate >= 0.5]
+    texts = [(float(o) - onsets[0], float(d or 0), t.decode("utf-8", "replace")) for o, d, parts in notes
+             for t in parts.split(b"\x14") if t]  # fmt: skip
+    return cuts, texts
 
 
 def _when(digits: str | None) -> datetime | None:

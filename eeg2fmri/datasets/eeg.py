@@ -39,6 +39,7 @@ class RawEeg:
     missing, with the marker that says so.  began: time of day of the first sample, where the file has it.
     notes: what the header says that is not so, e.g. the names of renamed files, channels without description, and
     how units were found.
+    place: the time (s) of the axis at a time of the file, whose pauses do not count.
     triggers: reads the rises of the trigger channels, as `events`; takes the names of channels that a table
     calls so.
     units: by the file.  scales: by the file and its channel table.
@@ -58,6 +59,7 @@ class RawEeg:
     triggers: Callable[[Sequence[str]], tuple[tuple[float, str], ...]] = field(default=lambda _: (), repr=False)
     units: tuple[ChannelUnit, ...] = ()
     scales: Scales = field(default_factory=lambda: Scales(np.empty(0), (), ()))
+    place: Callable[[float], float] = field(default=float, repr=False)
     _reader: Reader = field(default=lambda *_: np.empty(0), repr=False)
 
     def trigger_events(self) -> tuple[tuple[float, str], ...]:
@@ -151,13 +153,14 @@ def _open_mne(path: Path, known_types: dict[int, str]) -> RawEeg:
     if not raw.n_times:
         raise DatasetError(f"{path}: not a readable EEG recording (it has no samples); fetch or export it again")
     rate = float(raw.info["sfreq"])
-    # MNE counts from the measurement date where there is one, and a cropped file starts later.
-    origin = 0.0 if raw.annotations.orig_time is None else raw.first_time
+    origin = raw.first_time  # of a cropped file, which starts later
     annotated = [(float(a["onset"]) - origin, float(a["duration"]), str(a["description"])) for a in raw.annotations]
     cuts, skipped = boundaries(annotated, rate)
     cuts += segments(markers, rate)
     in_time = path.suffix.lower() in (".edf", ".bdf")  # its annotations count in time, the others' in samples
-    cuts += discontinuous(path, rate) if in_time else []
+    if in_time:  # of a discontinuous file MNE keeps the annotations of its first part only
+        pauses, texts = discontinuous(path, rate)
+        cuts, annotated = [*cuts, *pauses], (texts if pauses else annotated)
     axis = timeline(path, int(raw.n_times), rate, cuts, skipped)
 
     def placed(sample: float) -> float:
@@ -186,6 +189,7 @@ def _open_mne(path: Path, known_types: dict[int, str]) -> RawEeg:
         types=types,
         bads=tuple(raw.info["bads"]),
         events=tuple((onset if in_time else placed(onset * rate), text) for onset, _, text in annotated),
+        place=lambda time: placed(time * rate),
         gaps=axis.gaps,
         breaks=axis.breaks,
         began=began(markers),

@@ -20,6 +20,7 @@ from eeg2fmri.errors import AlignmentError, DatasetError
 
 COLUMNS = ("trial_type", "value", "type", "marker_code", "description")
 TOLERANCE_S = 0.01
+ROUNDED_S = 0.002  # onsets of copies may have lost decimals
 EMPTY = ("", "n/a")
 
 
@@ -61,19 +62,14 @@ def by_shared_events(raw: RawEeg, recording: Recording, tr: float, n_volumes: in
     """
     if recording.bold_events_path is None:
         return None
-    bold = _onsets((onset, _label(row)) for onset, row in _rows(recording.bold_events_path))
-    own = _onsets((onset, text) for onset, text in raw.events)
-    eeg, notes = own, []
+    bold = _listed(recording.bold_events_path)
+    eeg = own = _onsets((onset, text) for onset, text in raw.events)
+    notes = []
     if recording.eeg_events_path:
-        table = _onsets((onset, _label(row)) for onset, row in _rows(recording.eeg_events_path))
-        if _same(table, bold):
-            notes.append(
-                f"{recording.eeg_events_path.name} of the EEG lists the same onsets as that of BOLD: a copy is no clock"
-            )
-        elif contradiction := _contradiction(table, own):
-            notes.append(f"{recording.eeg_events_path.name} {contradiction}; the file's markers are taken")
+        if fault := table_fault(raw, recording):
+            notes.append(fault)
         elif not own.keys() & bold.keys():
-            eeg = table
+            eeg = _listed(recording.eeg_events_path)
     shared = sorted(eeg.keys() & bold.keys())
     if not shared:
         if notes:
@@ -105,6 +101,35 @@ def by_shared_events(raw: RawEeg, recording: Recording, tr: float, n_volumes: in
     )
 
 
+def table_fault(raw: RawEeg, recording: Recording) -> str:
+    """Why the event table of the EEG is no clock: it copies BOLD's, or contradicts the file; empty if it is one."""
+    path = recording.eeg_events_path
+    if path is None:
+        return ""
+    try:
+        table = _listed(path)
+        bold = _listed(recording.bold_events_path) if recording.bold_events_path else {}
+    except DatasetError:
+        return ""  # who needs the table is told
+    if _same(table, bold):
+        return f"{path.name} of the EEG lists the same onsets as that of BOLD: a copy is no clock"
+    if contradiction := _contradiction(table, _onsets(raw.events)):
+        return f"{path.name} {contradiction}; the file's markers are taken"
+    return ""
+
+
+def task_labels(recording: Recording) -> set[str]:
+    """Labels of the events that BOLD's table lists, without blanks, in lower case."""
+    try:
+        return set(_listed(recording.bold_events_path)) if recording.bold_events_path else set()
+    except DatasetError:
+        return set()
+
+
+def _listed(path: Path) -> dict[str, list[float]]:
+    return _onsets((onset, _label(row)) for onset, row in _rows(path))
+
+
 def _rows(path: Path) -> list[tuple[float, dict[str, str]]]:
     """Onset (s) of every event of a table, and its row."""
     rows = []
@@ -131,9 +156,15 @@ def _onsets(events: Iterable[tuple[float, str]]) -> dict[str, list[float]]:
 
 
 def _same(one: Mapping[str, list[float]], other: Mapping[str, list[float]]) -> bool:
-    """Whether two tables list the same onsets of the events that both have."""
+    """Whether two tables list the same onsets, to what they are rounded to, of the events that both have."""
     shared = one.keys() & other.keys()
-    return bool(shared) and all(one[label] == other[label] for label in shared)
+    return bool(shared) and all(_within(one[label], other[label]) for label in shared)
+
+
+def _within(one: list[float], other: list[float]) -> bool:
+    """Whether the shorter list of onsets is part of the longer one."""
+    few, many = (np.array(times) for times in sorted((one, other), key=len))
+    return bool((np.abs(few[:, None] - many).min(axis=1) <= ROUNDED_S).all())
 
 
 def _contradiction(table: Mapping[str, list[float]], own: Mapping[str, list[float]]) -> str:

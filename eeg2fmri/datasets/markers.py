@@ -10,7 +10,7 @@ A train is the markers of one label; slot k is the place of a volume, ``first + 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 # Labels that scanners' markers have in public datasets, the most common first.
 KNOWN = ("R128", "ScanStart", "R149", "S128", "T1", "V1", "Volume", "TREV")
 # The amplifier's clock, R peaks, joins of the file, remarks: never the scanner, whatever their rhythm.
-NEVER = re.compile(r"sync(on|off|status)?|newsegment|.*boundary|edge.*|bad.*|pulseartifact|r|comment")
+NEVER = re.compile(r"sync.*|lostsamples.*|newsegment|.*boundary|edge.*|bad.*|pulseartifact|r|comment")
 JITTER_S = 0.005  # a marker this close to a slot belongs to it
 DOUBLED = 0.05  # of the period: a second marker this close to a slot is a double of the first
 DRIFT = 2e-3  # relative; the clocks of amplifier and scanner differ by far less, a wrong TR by more
@@ -35,7 +35,7 @@ class Train:
     first, period: s; slot 0 is the first with a marker.  slots: (M,) int, those with a marker.
     observed: (M,) s, their markers.  n_markers: of the label, in all.  per_volume: markers in every
     volume, of slices or pairs.  step: volumes from marker to marker.  doubled, astray: markers beside
-    that of a slot, and on no slot.
+    that of a slot, and on no slot; inside: those astray between the first and the last slot.
     """
 
     label: str
@@ -48,6 +48,7 @@ class Train:
     step: int = 1
     doubled: int = 0
     astray: int = 0
+    inside: int = 0
 
     @property
     def spanned(self) -> int:
@@ -132,14 +133,17 @@ def find_train(
     """
     if len(times) < (1 if trusted else FEWEST):
         return None
-    within = JITTER_S + rounding
-    period, phase = _densest(times, tr, within)
+    period, phase = _densest(times, tr, JITTER_S + rounding)
     train = _fitted(label, times, tr, period, phase, rounding)
+    if train is None:
+        return None
     groups = _groups(times, train, rounding)
     if len(groups) > 1:
         own = groups[_first_group(groups, train.period)]
         found = _fitted(label, own, tr, train.period, float(own[0]), rounding)
-        train = replace(found, n_markers=len(times), per_volume=len(groups))
+        if found is None:
+            return None
+        train = replace(found, n_markers=len(times), per_volume=len(groups), inside=0)
     on_slots = train.per_volume * len(train.slots) + train.doubled
     if on_slots < SHARE * len(times) or train.step > (LONGEST_STEP if trusted and train.per_volume == 1 else 1):
         return None
@@ -147,15 +151,23 @@ def find_train(
     return train if trusted or len(train.slots) >= enough else None
 
 
-def ranked(trains: Iterable[Train], n_volumes: int | None) -> list[Train]:
-    """Trains, the scanner's first: known labels, then as many volumes as BOLD has, then one marker per volume."""
-    return sorted(trains, key=lambda train: (*rank(train, n_volumes), _known_place(train.label), train.absent))
+def ranked(trains: Iterable[Train], expected: Collection[int]) -> list[Train]:
+    """Trains, the scanner's first: known labels in their order, then those of as many volumes as are expected."""
+    return sorted(trains, key=lambda train: (*rank(train, expected), train.absent))
 
 
-def rank(train: Train, n_volumes: int | None) -> tuple[bool, bool, int, int]:
-    """Where a train stands among others; two of equal rank fit equally well."""
-    fits = n_volumes is None or train.spanned == n_volumes
-    return not is_known(train.label), not fits, train.per_volume, train.step
+def rank(train: Train, expected: Collection[int]) -> tuple[int, bool, int, int]:
+    """Where a train stands among others; two of equal rank fit equally well.
+
+    Parameters
+    ----------
+    train : markers of one label.
+    expected : numbers of volumes that they may span, the BOLD file's and with discarded ones; empty where there
+        is no BOLD file. A known label with fewer than half of them comes after the other known ones.
+    """
+    weak = bool(expected) and len(train.slots) * train.step < SHARE * min(expected)
+    place = _known_place(train.label) + len(KNOWN) * weak if is_known(train.label) else 2 * len(KNOWN)
+    return place, bool(expected) and train.spanned not in expected, train.per_volume, train.step
 
 
 def alike(one: Train, other: Train) -> bool:
@@ -189,7 +201,7 @@ def _densest(times: np.ndarray, tr: float, within: float) -> tuple[float, float]
     return found[len(found) // 2]  # periods that differ by less than the markers tell
 
 
-def _fitted(label: str, times: np.ndarray, tr: float, period: float, phase: float, rounding: float) -> Train:
+def _fitted(label: str, times: np.ndarray, tr: float, period: float, phase: float, rounding: float) -> Train | None:
     """The train along the line through most markers; of several markers of a slot the one nearest to it."""
     within = JITTER_S + rounding
     for earliest in (True, False, False):
@@ -198,11 +210,14 @@ def _fitted(label: str, times: np.ndarray, tr: float, period: float, phase: floa
         order = np.lexsort((times if earliest else distance, numbers))
         order = order[distance[order] <= within]
         chosen = np.sort(order[np.unique(numbers[order], return_index=True)[1]])
+        if not len(chosen):
+            return None
         period, phase = _line(numbers[chosen], times[chosen], tr, rounding)
     slots = numbers[chosen]
     near = np.isin(numbers, slots) & (distance <= DOUBLED * period)
     doubled = int(near.sum()) - len(slots)
     gaps = np.diff(slots)
+    within_run = (numbers >= slots[0]) & (numbers <= slots[-1])
     return Train(
         label,
         first=phase + period * int(slots[0]),
@@ -213,6 +228,7 @@ def _fitted(label: str, times: np.ndarray, tr: float, period: float, phase: floa
         step=int(np.gcd.reduce(gaps)) if len(gaps) else 1,
         doubled=doubled,
         astray=len(times) - len(slots) - doubled,
+        inside=int((within_run & ~near).sum()),
     )
 
 
@@ -257,3 +273,12 @@ def _first_group(groups: list[np.ndarray], period: float) -> int:
     if pauses.max() > 1.2 * np.median(np.delete(pauses, pauses.argmax())):
         return int(pauses.argmax())
     return int(np.argmin([group[0] for group in groups]))
+
+
+def left_over(train: Train, times: np.ndarray) -> np.ndarray:
+    """Markers of a train's label that are not on its slots nor beside them, outside of its run."""
+    if train.per_volume > 1:
+        return np.empty(0)
+    numbers = np.rint((times - train.first) / train.period)
+    off = np.abs(times - train.first - train.period * numbers)
+    return times[~(np.isin(numbers, train.slots) & (off <= DOUBLED * train.period))]

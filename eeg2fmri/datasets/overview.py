@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,29 @@ def survey(root: Path, config: DatasetConfig, data: DataConfig, *, strict: bool 
             rows.append(Row(item.name, item.reason))
     if not recordings and not skipped:
         problems.append((str(root), f"nothing found; {expected} is expected"))
-    return Overview(tuple(sorted(rows, key=lambda row: row.recording)), tuple(problems), (*_differ(rows, channels),))
+    differences = (*_differ(rows, channels),)
+    rows, remarks = _of_one_kind(rows, {r.name: r for r in recordings}, own_grids=strict and data.grid is None)
+    return Overview(tuple(sorted(rows, key=lambda row: row.recording)), (*problems, *remarks), differences)
+
+
+def _of_one_kind(
+    rows: list[Row], recordings: Mapping[str, Recording], *, own_grids: bool
+) -> tuple[list[Row], list[tuple[str, str]]]:
+    """Rows, of which those that cannot share a store with most are not usable, and why."""
+
+    def kind(row: Row) -> tuple[Any, ...]:
+        return round(row.tr or 0, 3), row.space, (row.grid, row.voxel_mm) if own_grids else ()
+
+    counts = Counter(kind(row) for row in rows if row.status == "usable")
+    if len(counts) < 2:
+        return rows, []
+    most = max(counts, key=counts.__getitem__)
+    others = [row for row in rows if row.status == "usable" and kind(row) != most]
+    line = (
+        "differs from most recordings in TR, space or grid (see above); a store holds one kind, give it another store"
+    )
+    kept = [replace(row, status="failed") if row in others else row for row in rows]
+    return kept, [(str(recordings[row.recording].bold_path), line) for row in others]
 
 
 def _row(recording: Recording, data: DataConfig, strict: bool) -> tuple[Row, tuple[str, ...], list[tuple[str, str]]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from eeg2fmri.datasets.clock import Alignment
 from eeg2fmri.datasets.eeg import RawEeg
-from eeg2fmri.datasets.events import table_events
+from eeg2fmri.datasets.events import table_events, table_fault, task_labels
 from eeg2fmri.datasets.markers import (
     alike,
     by_label,
@@ -17,11 +17,12 @@ from eeg2fmri.datasets.markers import (
     is_known,
     is_label,
     label_of,
+    left_over,
     rank,
     ranked,
 )
 from eeg2fmri.datasets.recording import AUTO, Recording
-from eeg2fmri.datasets.volume_zero import Found, volume_zero
+from eeg2fmri.datasets.volume_zero import Found, expected_volumes, volume_zero
 from eeg2fmri.errors import AlignmentError, DatasetError, nearest
 
 TABLE_TOLERANCE_S = 0.01  # onsets in tables are rounded to milliseconds
@@ -41,15 +42,22 @@ def by_markers(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> 
         If the markers contradict the BOLD file, or two kinds of markers fit it.
     """
     marker = recording.volume_marker
-    found, notes = find_scanner(raw, recording.eeg_events_path, marker, tr, n_volumes)
+    fault = table_fault(raw, recording)
+    table = None if fault else recording.eeg_events_path
+    expected = expected_volumes(recording, n_volumes)
+    found, notes = find_scanner(raw, table, marker, tr, n_volumes, expected)
+    notes += [fault] if fault else []
+    if marker == AUTO:  # an event that BOLD's own table lists is of the task
+        tasks = task_labels(recording)
+        found = [one for one in found if is_known(one.train.label) or one.train.label.casefold() not in tasks]
     if not found:
         if marker != AUTO:
             raise AlignmentError(f"{raw.path}: {_absent(raw, marker, tr)}")
         return None
     best, others = found[0], found[1:]
     trusted = marker != AUTO or is_known(best.train.label)
-    _check_parts(raw, best, others, n_volumes)
-    _check_rivals(raw.path, best, others, n_volumes)
+    _check_parts(raw, best, others, expected)
+    _check_rivals(raw.path, best, others, expected)
     try:
         start, remarks = volume_zero(raw, recording, best, tr, n_volumes)
     except AlignmentError:
@@ -67,18 +75,18 @@ def first_volume_marker(raw: RawEeg, events_path: Path | None, marker: str, tr: 
     AlignmentError
         If two kinds of markers have the rhythm of the volumes, or the given one has not.
     """
-    found, notes = find_scanner(raw, events_path, marker, tr, None)
+    found, notes = find_scanner(raw, events_path, marker, tr, None, ())
     if not found:
         if marker != AUTO:
             raise AlignmentError(f"{raw.path}: {_absent(raw, marker, tr)}")
         return None
     best, others = found[0], found[1:]
-    _check_rivals(raw.path, best, others, None)
+    _check_rivals(raw.path, best, others, ())
     return _alignment(raw, best, others, 0, best.train.spanned, marker, tuple(notes))
 
 
 def find_scanner(
-    raw: RawEeg, events_path: Path | None, marker: str, tr: float, n_volumes: int | None
+    raw: RawEeg, events_path: Path | None, marker: str, tr: float, n_volumes: int | None, expected: Collection[int]
 ) -> tuple[list[Found], list[str]]:
     """Trains of markers that may be the scanner's, the best first, and notes on tables that contradict.
 
@@ -90,12 +98,14 @@ def find_scanner(
     events_path : event table on the EEG's clock, or ``None``.
     marker : description of the scanner's marker, or ``auto``.
     tr, n_volumes : of the BOLD run; the number may be unknown.
+    expected : volumes that the markers may span (`expected_volumes`).
     """
     found = _trains(raw, raw.events, "", marker, tr, n_volumes)
     known = [own.train.label for own in found if is_known(own.train.label)]
     notes: list[str] = []
     try:
         listed = table_events(events_path, raw.sampling_rate) if events_path else []
+        listed = [(raw.place(time), text) for time, text in listed]
         if known:  # the table can only contradict it
             listed = [(time, text) for time, text in listed if label_of(text) in known]
         in_table = _trains(raw, listed, " in events.tsv", marker, tr, n_volumes)
@@ -115,7 +125,7 @@ def find_scanner(
             )
     if not found:
         found = _trains(raw, raw.trigger_events(), " in a trigger channel", marker, tr, n_volumes)
-    order = ranked([one.train for one in found], n_volumes)
+    order = ranked([one.train for one in found], expected)
     return sorted(found, key=lambda one: order.index(one.train)), notes
 
 
@@ -134,31 +144,39 @@ def _trains(raw: RawEeg, events: Events, where: str, marker: str, tr: float, n_v
     for label, all_times in times.items():
         trusted = marker != AUTO or is_known(label)
         for part in np.split(all_times, np.searchsorted(all_times, edges)):  # nothing is known across a break
-            train = find_train(label, part, tr, n_volumes, 0.5 / raw.sampling_rate, trusted=trusted)
-            found += [Found(train, where, names[label])] if train else []
+            while len(part) and (
+                train := find_train(label, part, tr, n_volumes, 0.5 / raw.sampling_rate, trusted=trusted)
+            ):
+                found.append(Found(train, where, names[label]))
+                part = left_over(train, part)  # of another run, perhaps
     return found
 
 
-def _check_parts(raw: RawEeg, best: Found, others: list[Found], n_volumes: int) -> None:
-    """Refuse where a break of the EEG parts the markers, and not just one part of them is the run."""
+def _check_parts(raw: RawEeg, best: Found, others: list[Found], expected: Collection[int]) -> None:
+    """Refuse where markers of one label keep more than one rhythm, and not just one part of them is the run."""
     parts = [best, *(other for other in others if (other.train.label, other.where) == (best.train.label, best.where))]
-    fitting = [part for part in parts if part.train.spanned == n_volumes]
-    if len(parts) > 1 and len(fitting) != 1:
-        first = min(part.train.observed[-1] for part in parts) * raw.sampling_rate
-        place, name = next((place, name) for place, name in raw.breaks if place > first)
-        raise AlignmentError(
-            f"{raw.path}: a {name} at {place / raw.sampling_rate:.3f} s breaks the EEG off within its {best.name} "
-            f"markers, and nothing says for how long; {len(fitting)} of the parts span {n_volumes} volumes, one is "
-            f"expected; export the run in one piece or with the length of the break, or leave it out"
-        )
+    fitting = [part for part in parts if part.train.spanned in expected]
+    if len(parts) == 1 or len(fitting) == 1:
+        return
+    first = min(part.train.observed[-1] for part in parts) * raw.sampling_rate
+    breaks = [(place / raw.sampling_rate, name) for place, name in raw.breaks if place > first]
+    what = f"its {best.name} markers change their rhythm"
+    if breaks:
+        place, name = breaks[0]
+        what = f"a {name} at {place:.3f} s breaks the EEG off within its {best.name} markers for an unknown time"
+    spans = " and ".join(str(part.train.spanned) for part in parts[:4])
+    raise AlignmentError(
+        f"{raw.path}: {what}; the parts span {spans} volumes, one of {min(expected)} is expected; export the run in "
+        f"one piece or with the length of the break, or leave it out"
+    )
 
 
-def _check_rivals(path: Path, best: Found, others: list[Found], n_volumes: int | None) -> None:
+def _check_rivals(path: Path, best: Found, others: list[Found], expected: Collection[int]) -> None:
     """Refuse where two kinds of markers fit equally well and say different things."""
     for other in others:
         if other.train.label == best.train.label or is_known(best.train.label):
             continue  # a part of the same markers, or a less common name
-        if rank(other.train, n_volumes) == rank(best.train, n_volumes) and not alike(other.train, best.train):
+        if rank(other.train, expected) == rank(best.train, expected) and not alike(other.train, best.train):
             raise AlignmentError(
                 f"{path}: {best.name}{best.where} ({best.train.pattern}) and {other.name}{other.where} "
                 f"({other.train.pattern}) both have the rhythm of the volumes; say which is the scanner's: "

@@ -31,10 +31,21 @@ def volume_zero(raw: RawEeg, recording: Recording, found: Found, tr: float, n_vo
             f"{raw.path}: its {found.name} markers ({train.pattern}) are not the same number in every volume, so the "
             f"first of a volume is not known; give dataset.volume_marker another marker, or restore the absent ones"
         )
+    if train.inside > ASTRAY * len(train.slots):
+        raise AlignmentError(
+            f"{raw.path}: its {found.name} markers ({train.pattern}) change their rhythm: EEG is missing unmarked, "
+            f"or the scanner stopped in between; restore the EEG or leave the recording out"
+        )
     spanned = train.spanned
+    _check_gaps(raw, recording, found, n_volumes)
+    if abs(spanned - n_volumes) > ASTRAY * n_volumes and train.n_markers == n_volumes:
+        raise AlignmentError(
+            f"{raw.path}: its {found.name} markers are as many as BOLD has volumes, {n_volumes}, but at a TR of "
+            f"{tr:g} s they span {spanned} ({train.pattern}); check the TR, or restore the EEG that is missing"
+        )
     if train.step > 1 and n_volumes <= spanned < n_volumes + train.step:
         spanned = n_volumes  # the last marker stands for fewer volumes than the others
-    remarks = []
+    remarks = [f"the first of its {found.name} markers is taken to be of volume 0"] if train.step > 1 else []
     if train.pattern != f"{train.n_markers} markers" and train.n_markers > 1:
         remarks.append(f"its {found.name} markers: {train.pattern}")
     if spanned > n_volumes:
@@ -72,10 +83,35 @@ def _surplus(raw: RawEeg, recording: Recording, found: Found, n_volumes: int) ->
     )
 
 
+def _check_gaps(raw: RawEeg, recording: Recording, found: Found, n_volumes: int) -> None:
+    """Refuse where a pause of the EEG is said to be of another length than the markers on both sides allow."""
+    train, rate = found.train, raw.sampling_rate
+    last = train.first + train.period * int(train.slots[-1])
+    within = [gap for gap in raw.gaps if train.first * rate < gap[0] and gap[1] < last * rate]
+    if within and train.spanned not in expected_volumes(recording, n_volumes):
+        start, stop = within[0]
+        raise AlignmentError(
+            f"{raw.path}: with the pause of {(stop - start) / rate:.3f} s at {start / rate:.3f} s its {found.name} "
+            f"markers ({train.pattern}) span {train.spanned} volumes, the BOLD file has {n_volumes}; correct the "
+            f"pause's length (time of day of New Segment, duration of the boundary), or leave the recording out"
+        )
+
+
 def _discarded(recording: Recording) -> dict[str, int]:
     """Volumes that were scanned and are not in the file, by what the BOLD sidecar calls them."""
     sidecar = read_merged(recording.sidecars)
-    return {key: sidecar[key] for key in DISCARDED if isinstance(sidecar.get(key), int) and sidecar[key] > 0}
+    numbers = {key: sidecar.get(key) for key in DISCARDED}
+    return {
+        key: int(number)
+        for key, number in numbers.items()
+        if isinstance(number, (int, float)) and not isinstance(number, bool) and number > 0 and number == int(number)
+    }
+
+
+def expected_volumes(recording: Recording, n_volumes: int) -> set[int]:
+    """Numbers of volumes that the scanner's markers may span: the file's, and with those that were discarded."""
+    discarded = _discarded(recording).values()
+    return {n_volumes, *(n_volumes + number for number in discarded), n_volumes + sum(discarded)}
 
 
 def _missing(
@@ -83,23 +119,13 @@ def _missing(
 ) -> tuple[int, list[str]]:
     """Slot of volume 0 where there are fewer markers than volumes."""
     train, missing = found.train, n_volumes - found.train.spanned
-    if train.astray > ASTRAY * train.n_markers:
-        raise AlignmentError(
-            f"{raw.path}: its {found.name} markers ({train.pattern}) change their rhythm: EEG is missing unmarked, "
-            f"or the scanner stopped in between; restore the EEG or leave the recording out"
-        )
     last = (train.first + train.period * train.slots[-1]) * raw.sampling_rate
     if recording.missing_markers == "refuse":
-        if raw.n_samples <= last + tr * raw.sampling_rate:
-            first = train.first * raw.sampling_rate
-            raise AlignmentError(
-                f"{raw.path}: the EEG has samples 0 to {raw.n_samples}, but {n_volumes} volumes after its first "
-                f"{found.name} need {first + n_volumes * tr * raw.sampling_rate:.0f}; it is cut short, or its first "
-                f"markers are missing (dataset.missing_markers.{recording.name}=start)"
-            )
+        short = raw.n_samples <= last + tr * raw.sampling_rate
+        cut = f"; the EEG ends with the last of them, at {raw.n_samples / raw.sampling_rate:.3f} s" if short else ""
         raise AlignmentError(
             f"{raw.path}: its {found.name} markers ({train.pattern}) span {train.spanned} volumes, the BOLD file has "
-            f"{n_volumes}; say which end misses them: dataset.missing_markers.{recording.name}=end (the first are "
+            f"{n_volumes}{cut}; say which end misses them: dataset.missing_markers.{recording.name}=end (the first are "
             f"there) or start (the last are)"
         )
     remark = (

@@ -41,7 +41,7 @@ import scipy
 from scipy import signal
 
 from eeg2fmri.config import CleaningConfig, SimulationConfig
-from eeg2fmri.signals import CleanEeg, clean_eeg
+from eeg2fmri.signals import CleanEeg, Marks, clean_eeg
 from eeg2fmri.simulation import simulate
 from eeg2fmri.simulation.artefacts import RAW_FACTOR, raw_blocks
 from eeg2fmri.simulation.subject import Subject, draw_subject
@@ -74,7 +74,7 @@ def cleaned(eeg: np.ndarray, subject: Subject, tr: float, config: CleaningConfig
     def read(picks: list[int], start: int = 0, stop: int | None = None) -> np.ndarray:
         return eeg[picks, start:stop]
 
-    return clean_eeg(read, eeg.shape[1], subject.rate, names, types, [], subject.onsets, tr, config)
+    return clean_eeg(read, eeg.shape[1], subject.rate, names, types, [], Marks(subject.onsets), config)
 
 
 def band_power(eeg: np.ndarray, rate: float, low: float, high: float) -> np.ndarray:
@@ -194,7 +194,7 @@ def measure(path: Path) -> dict[str, float]:
     read(list(range(8)))
     reading = (time.process_time() - start) * len(types) / 8
     start, cpu = time.perf_counter(), time.process_time()
-    clean_eeg(read, raw.n_times, rate, raw.ch_names, types, [], markers, SimulationConfig().tr, WITH_PULSE)
+    clean_eeg(read, raw.n_times, rate, raw.ch_names, types, [], Marks(markers), WITH_PULSE)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     minutes = raw.n_times / rate / 60
     return {

@@ -228,7 +228,7 @@ def test_a_rhythm_that_changes_is_refused_whatever_the_settings(clock, refuses):
     markers = MARKERS.copy()
     markers[5:] += 20
     for end in ("refuse", "end", "start"):
-        with refuses(AlignmentError, r"\(12 markers, 5 off the volumes' rhythm\) change their rhythm: EEG is missing"):
+        with refuses(AlignmentError, r"markers change their rhythm; the parts span 7 and 5 volumes, one of 14 is"):
             clock(markers, 14, missing_markers=end)
 
 
@@ -316,6 +316,42 @@ def test_a_known_name_wins_over_a_stimulus_at_every_volume(clock):
     assert (found.source, found.runner_up) == ("R128", "S  1: 12 markers")
 
 
+def test_the_more_common_of_two_known_names_is_not_left_for_one_that_fits(clock, refuses):
+    events = others("Toggle/T  1", MARKERS + 15)
+    with refuses(AlignmentError, r"R128 markers \(11 markers\) span 11 volumes, the BOLD file has 12; say which"):
+        clock(MARKERS[1:], events=events)
+    assert clock(MARKERS[:1], events=events).source == "T  1"  # one marker is no rhythm
+
+
+def test_an_event_that_bold_lists_too_is_not_the_scanners(clock, tmp_path):
+    table = tmp_path / "events.tsv"
+    write_rows(table, HEADER, *((round(k * 0.5 + 0.1, 2), 0, "flash") for k in range(12)))
+    found = clock([], events=others("Stimulus/flash", MARKERS), bold_events_path=table)
+    assert (found.onset, found.source) == (pytest.approx(27), "events")
+
+
+def test_two_runs_of_the_same_length_in_one_file_are_refused(clock, refuses):
+    with refuses(AlignmentError, r"change their rhythm; the parts span 8 and 8 volumes, one of 8 is expected"):
+        clock(np.r_[MARKERS[:8], MARKERS[:8] + 523], 8)
+
+
+def test_start_time_and_shared_events_that_contradict_each_other_are_refused(tmp_path, refuses):
+    with_events(tmp_path)
+    write_json(tmp_path / "sub-01/eeg/sub-01_task-rest_eeg.json", {"StartTime": 0})
+    with refuses(AlignmentError, r"StartTime of its sidecar puts BOLD 3\.212 s off the events that both list"):
+        aligned(tmp_path)
+
+
+def test_markers_copied_from_bolds_table_are_no_clock(tmp_path, refuses):
+    """Volumes at 0, 2, 4 s in both tables, in one of them with fewer decimals."""
+    write_recording(tmp_path, markers=[])
+    for folder, text in (("func", "{:.7f}"), ("eeg", "{:.3f}")):
+        rows = [(text.format(TR_S * v + 0.00012), 0, "R128") for v in range(VOLUMES)]
+        write_rows(tmp_path / f"sub-01/{folder}/sub-01_task-rest_events.tsv", HEADER, *rows)
+    with refuses(AlignmentError, r"lists the same onsets as that of BOLD: a copy is no clock"):
+        aligned(tmp_path)
+
+
 def test_two_unknown_markers_that_fit_are_refused_and_named(clock, refuses):
     events = [*others("Stimulus/A", MARKERS), *others("Stimulus/B", MARKERS + 15)]
     with refuses(AlignmentError, r"(A|B) \(12 markers\) and (A|B) \(12 markers\) both have the rhythm of the volumes"):
@@ -363,7 +399,10 @@ def test_one_marker_per_two_volumes_is_enough(clock):
     for n_volumes in (11, 12):
         found = clock(MARKERS[::2], n_volumes)
         assert (found.onset, found.period, found.markers_missing) == (pytest.approx(37), pytest.approx(50), 0)
-        assert found.warnings == ("its R128 markers: 6 markers, one per 2 volumes",)
+        assert found.warnings == (
+            "the first of its R128 markers is taken to be of volume 0",
+            "its R128 markers: 6 markers, one per 2 volumes",
+        )
 
 
 def test_a_start_time_that_contradicts_the_markers_is_told(clock, tmp_path):
@@ -379,7 +418,7 @@ def test_a_start_time_that_contradicts_the_markers_is_told(clock, tmp_path):
 
 def test_a_break_of_unknown_length_within_the_run_is_refused(clock, refuses):
     with refuses(
-        AlignmentError, r"a boundary at 2\.000 s breaks the EEG off within its R128 markers, and nothing says"
+        AlignmentError, r"a boundary at 2\.000 s breaks the EEG off within its R128 markers for an unknown time"
     ):
         clock(MARKERS, breaks=((200, "boundary"),))
     assert clock(MARKERS, breaks=((20, "boundary"), (700, "boundary"))).onset == pytest.approx(37)
@@ -462,7 +501,7 @@ def test_a_table_that_contradicts_the_volume_markers_of_the_file_is_told(tmp_pat
     write_rows(tmp_path / "sub-01/eeg/sub-01_task-rest_events.tsv", HEADER, *rows)
     found = aligned(tmp_path)
     assert found.onset == pytest.approx(LEAD * RATE)
-    assert "its event table has the first R128 3.000 s earlier than the EEG file" in found.warnings[0]
+    assert "lists 'r128' up to 3.000 s away from the EEG file's markers" in found.warnings[0]
 
 
 @pytest.mark.parametrize("onset", ["3,212", "soon", "n/a", "inf"])

@@ -6,9 +6,9 @@ import mne
 import numpy as np
 import pytest
 
-from eeg2fmri.config import DataConfig
+from eeg2fmri.config import DataConfig, DatasetConfig
 from eeg2fmri.datasets import find_recordings, open_eeg, open_eeg_file
-from eeg2fmri.datasets.continuity import Cut, segments, timeline
+from eeg2fmri.datasets.continuity import Cut, boundaries, segments, timeline
 from eeg2fmri.errors import AlignmentError, DatasetError
 from eeg2fmri.store import Windows, build_store
 from tests.conftest import CHANNELS, GRID, LEAD_S, RATE_HZ, TR_S, VOLUMES, tiny_volumes
@@ -258,3 +258,29 @@ def test_no_volume_without_a_gap_is_refused(write_recording, signal, tmp_path, r
     with refuses(DatasetError, r"no volume has 10 EEG windows before it \(17 of 21 windows have EEG\)"):
         build_store(find_recordings(tmp_path / "bids")[0], tmp_path / "store", config)
     assert issubclass(AlignmentError, DatasetError)
+
+
+def test_a_pause_that_the_markers_contradict_is_refused_whatever_the_settings(
+    write_recording, signal, tmp_path, refuses
+):
+    """The time of day of the second segment is three volumes late."""
+    write(write_recording, tmp_path / "bids", signal, clock_of(CUT + PAUSE + 150))
+    for end in ("refuse", "end", "start"):
+        recordings, _ = find_recordings(tmp_path / "bids", DatasetConfig(missing_markers=end, surplus_markers=end))
+        with refuses(DatasetError, r"with the pause of 2\.870 s at 6\.000 s its R128 markers .* correct the pause"):
+            build_store(recordings, tmp_path / "store", CONFIG)
+
+
+def test_cuts_at_one_place_add_up_and_lost_samples_are_counted():
+    events = [(2.995, 1.0, "boundary"), (2.995, 0.7, "boundary"), (5.0, 0.0, "LostSamples: 30"), (7.0, 0.5, "-99"),
+              (8.995, 1.0, "boundary"), (8.995, 0.0, "boundary")]  # fmt: skip
+    cuts, _ = boundaries(events, 100.0)
+    assert [(cut.sample, cut.seconds) for cut in cuts] == [
+        (300, pytest.approx(1.7)), (500, pytest.approx(0.3)), (700, 0.5), (900, None)]  # fmt: skip
+
+
+def test_a_cropped_fif_file_without_a_date_counts_from_its_first_sample(tmp_path, rng):
+    raw = mne.io.RawArray(rng.normal(0, 2e-5, (1, 1000)), mne.create_info(["Cz"], RATE_HZ, "eeg"), verbose="error")
+    raw.set_annotations(mne.Annotations([7.0], [0], ["R128"]))
+    raw.crop(4.0).save(tmp_path / "x_eeg.fif", verbose="error")
+    assert open_eeg_file(tmp_path / "x_eeg.fif").events == ((pytest.approx(3.0), "R128"),)

@@ -183,3 +183,15 @@ def test_the_filters_of_the_command_line(run, tmp_path):
     assert all("with the default settings, 13 volumes" in item["problem"] for item in content["problems"])
     _, found, _ = rows(run, "--set", "dataset.subjects=[02]; dataset.runs=2; dataset.tasks=main")
     assert list(found) == ["sub-02_ses-001_task-main_run-002"]
+
+
+@pytest.mark.usefixtures("run")
+def test_a_recording_of_another_tr_is_not_usable_beside_the_others(bids_root, write_recording, capsys):
+    volumes = np.random.default_rng(0).normal(500, 9, (9, 8, 7, 22)).astype(np.float32)
+    markers = [130 + 60 * v for v in range(22)]
+    write_recording(bids_root, "09", tr_s=0.6, markers=markers, volumes=volumes,
+                    eeg=np.random.default_rng(0).normal(0, 20, (5, 1600)))  # fmt: skip
+    assert cli.main(["inspect", str(bids_root)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "3 of 4 recordings usable" in lines
+    assert any("sub-09_task-rest_bold.nii.gz: differs from most recordings in TR" in line for line in lines)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eeg2fmri.datasets.markers import by_label, find_train, is_label, ranked
+from eeg2fmri.datasets.markers import by_label, find_train, is_label, left_over, ranked
 
 TR, N = 2.16, 300
 TIMES = 3 + TR * np.arange(N)
@@ -96,7 +96,7 @@ def test_known_names_come_first_then_what_fits():
         find_train(label, times, TR, N, 1e-4, trusted=label in ("R128", "T1"))
         for label, times in (("A", TIMES[:200]), ("T1", TIMES[:250]), ("B", TIMES), ("R128", TIMES[:250]))
     ]
-    assert [train.label for train in ranked(trains, N)] == ["R128", "T1", "B", "A"]
+    assert [train.label for train in ranked(trains, {N})] == ["R128", "T1", "B", "A"]
 
 
 def test_labels_are_compared_without_blanks_case_and_type():
@@ -118,3 +118,24 @@ def test_the_markers_of_natview_sub_15_checker():
     assert (train.first * 5000, train.period * 5000) == (pytest.approx(1670070), pytest.approx(10500))
     assert (train.n_markers, train.spanned, train.absent, train.doubled, train.astray) == (91, 94, 6, 3, 0)
     assert train.blocks() == [(0, 1), (7, 87)]
+
+
+def test_a_few_markers_far_from_any_rhythm_are_none(rng):
+    assert find_train("S5", np.arange(12) * 3.108 + 0.4, 2.0, 24, 0.002) is None
+    for count in (3, 5, 10, 40):
+        for _ in range(50):
+            find_train("S5", np.sort(rng.uniform(0, 600, count)), 2.0, 300, 0.002, trusted=True)
+
+
+def test_markers_of_two_runs_are_two_trains():
+    both = np.r_[TIMES[:24], 100.7 + TR * np.arange(24)]
+    train = found(both, 5000, n_volumes=24)
+    rest = left_over(train, both)
+    assert (train.spanned, train.inside, train.astray, len(rest)) == (24, 0, 24, 24)
+    assert found(rest, 5000, n_volumes=24).spanned == 24
+
+
+def test_markers_off_the_rhythm_within_the_run_are_counted():
+    torn = np.r_[TIMES[:200], TIMES[200:] + 0.032]
+    train = found(torn, 250)
+    assert train.inside + train.astray > 0.1 * N

@@ -285,3 +285,15 @@ def test_fif_holds_volts_whatever_a_table_says(write_recording, rng, tmp_path):
     opened = open_eeg_file(header.with_suffix(".fif"), folder / "eeg/sub-01_task-rest_channels.tsv")
     np.testing.assert_allclose(opened.read([0]), data[:1] * 1e6, rtol=1e-4)
     assert any("channels.tsv says uV; the format of the file holds V" in note for note in opened.notes)
+
+
+def test_a_table_that_contradicts_itself_is_refused(write_recording, tmp_path, refuses):
+    table = write_recording(tmp_path) / "eeg/sub-01_task-rest_channels.tsv"
+    table.write_text(table.read_text() + "Cz\tEOG\tuV\n")
+    with refuses(DatasetError, r"channels\.tsv: describes Cz twice, and differently; leave one of the rows"):
+        open_eeg_file(table.with_name("sub-01_task-rest_eeg.vhdr"), table)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("Heart", "ecg"), ("Resp", "resp"), ("ECG1", "ecg"), ("FC1", "eeg")])
+def test_channels_of_the_body_are_told_by_their_names(name, kind):
+    assert named_type(name, "eeg") == kind

@@ -10,7 +10,7 @@ from scipy import signal
 
 from eeg2fmri.config import CleaningConfig
 from eeg2fmri.errors import DatasetError
-from eeg2fmri.signals import clean_eeg
+from eeg2fmri.signals import Marks, clean_eeg
 from eeg2fmri.simulation import read_true_eeg, simulate
 from eeg2fmri.simulation.artefacts import RAW_FACTOR
 
@@ -85,7 +85,7 @@ def test_cleaning_brings_the_eeg_back(raw_dataset, recording, raw_config):
     def cleaned(signals):
         config = CleaningConfig(gradient=True, sampling_rate=rate)
         read = lambda picks, start=0, stop=None: signals[picks, start:stop]  # noqa: E731
-        return clean_eeg(read, data.shape[1], 2000.0, recording.ch_names, types, [], at, raw_config.tr, config).data
+        return clean_eeg(read, data.shape[1], 2000.0, recording.ch_names, types, [], Marks(at), config).data
 
     scan = slice(int(at[0] / RAW_FACTOR) + 1, int(at[-1] / RAW_FACTOR))
     found, truth = cleaned(data)[:4, scan], clean[:4, scan]
