@@ -113,11 +113,11 @@ def _late(lines):
 
 FAULTS = {
     "bold cut short": (_cut("_bold.nii.gz", 0.5), r"sub-02_.*bold\.nii\.gz: not a readable NIfTI"),
-    "eeg cut short": (_cut("_eeg.eeg", 0.7), r"sub-02_.*\.vhdr: the EEG has samples 0 to .*cut short"),
+    "eeg cut short": (_cut("_eeg.eeg", 0.7), r"sub-02_.*\.vhdr: .*markers\) span .*; the EEG ends with the last of them, at"),
     "eeg cut to nothing": (_cut("_eeg.eeg", 0), r"sub-02_.*\.vhdr: not a readable EEG"),
     "eeg missing": (_remove("_eeg.eeg"), r"sub-02_.*\.vhdr: not a readable EEG"),
     "marker file missing": (_remove(".vmrk"), r"sub-02_.*\.vhdr: .*MarkerFile="),
-    "markers misplaced": (_markers(_late), r"sub-02_.*10 off the volumes' rhythm\) change their rhythm"),
+    "markers misplaced": (_markers(_late), r"sub-02_.*markers change their rhythm; the parts span 12 and 10"),
     "tr disagrees": (_tr, r"sub-02_.*TR is 0\.5 s in the header and 0\.6 s in the sidecar"),
     "no sidecar": (_remove("_bold.json"), r"sub-02_.*has no RepetitionTime"),
     "constant bold": (_constant, r"sub-02_.*bold\.nii\.gz: (no brain mask|every voxel)"),
