@@ -113,7 +113,7 @@ def _late(lines):
 
 FAULTS = {
     "bold cut short": (_cut("_bold.nii.gz", 0.5), r"sub-02_.*bold\.nii\.gz: not a readable NIfTI"),
-    "eeg cut short": (_cut("_eeg.eeg", 0.7), r"sub-02_.*\.vhdr: .*markers\) span .*; the EEG ends with the last of them, at"),
+    "eeg cut short": (_cut("_eeg.eeg", 0.7), r"sub-02_.*\.vhdr: .*markers\) span .*; the EEG ends with the last"),
     "eeg cut to nothing": (_cut("_eeg.eeg", 0), r"sub-02_.*\.vhdr: not a readable EEG"),
     "eeg missing": (_remove("_eeg.eeg"), r"sub-02_.*\.vhdr: not a readable EEG"),
     "marker file missing": (_remove(".vmrk"), r"sub-02_.*\.vhdr: .*MarkerFile="),
