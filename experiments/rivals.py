@@ -91,7 +91,7 @@ def compare_fold(config: Config, store: Store, split: SplitConfig, dataset: Path
     known = Windows((*train.recordings, *validation.recordings), store.context)
     scores: Scores = {
         "best reachable": [best[r.subject] for r in test.recordings],
-        "told the amplitudes": told_scores(known, test, dataset, config.data.bold_shift),
+        "told the amplitudes": told_scores(known, test, dataset, config.data.dropped_volumes),
     }
     for model in config.models:
         if isinstance(model, LinearConfig | FactorisedConfig):

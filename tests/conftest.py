@@ -37,8 +37,8 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def tiny_config() -> DataConfig:
-    """Settings that fit the tiny dataset: 22 volumes - shift 2 - context 3 = 17 instances."""
-    return DataConfig(frequencies=7, context=3, bold_shift=2, grid=GRID, channel_types=("eeg", "ecg"))
+    """Settings that fit the tiny dataset: 22 volumes - 2 dropped - context 3 = 17 instances."""
+    return DataConfig(frequencies=7, context=3, dropped_volumes=2, grid=GRID, channel_types=("eeg", "ecg"))
 
 
 def tiny_volumes(rng: np.random.Generator, n_volumes: int = VOLUMES, grid: tuple[int, ...] = GRID) -> np.ndarray:

@@ -130,7 +130,7 @@ def test_bad_arguments_end_with_2_and_one_line(run, arguments, named):
     assert written() == set()
 
 
-SMALL = ["--set", "data.frequencies=7; data.context=3; data.bold_shift=2; data.grid=[9, 8, 7]"]
+SMALL = ["--set", "data.frequencies=7; data.context=3; data.dropped_volumes=2; data.grid=[9, 8, 7]"]
 
 
 def test_a_broken_recording_ends_with_1_and_with_0_where_it_is_allowed(run, bids_root, capsys):

@@ -9,7 +9,7 @@ from eeg2fmri.models.architectures import with_encoders
 PUBLISHED = {
     "frequencies": 134,
     "context": 10,
-    "bold_shift": 3,
+    "dropped_volumes": 3,
     "iqr": False,
     "eeg": {"kernels": ((7, 37, 2), (7, 7, 2)), "strides": ((3, 5, 1), (2, 2, 1)), "pool": (2, 2, 1)},
     "fmri": {
@@ -87,8 +87,18 @@ def test_an_unknown_key_names_the_nearest(tree, where, nearest, write, refuses):
 
 
 def test_an_unknown_key_like_no_other_lists_the_valid_ones(refuses):
-    with refuses(ConfigError, r"unknown key 'data\.zzz'; valid keys: frequencies, context, bold_shift"):
+    with refuses(ConfigError, r"unknown key 'data\.zzz'; valid keys: frequencies, context, dropped_volumes"):
         load_config(None, {"data.zzz": 1})
+
+
+def test_a_former_name_is_read_with_a_warning(caplog):
+    assert load_config(None, {"data.bold_shift": 0}).data.dropped_volumes == 0
+    assert "bold_shift is a former name of the setting dropped_volumes; write dropped_volumes" in caplog.text
+
+
+def test_a_former_name_beside_the_name_is_refused(write, refuses):
+    with refuses(ConfigError, "bold_shift is a former name of dropped_volumes, and both are given; remove bold_shift"):
+        load_config(write({"data": {"dropped_volumes": 3}}), {"data.bold_shift": 0})
 
 
 @pytest.mark.parametrize(
@@ -97,7 +107,7 @@ def test_an_unknown_key_like_no_other_lists_the_valid_ones(refuses):
         ("data.context", "many", "valid integer"),
         ("data.context", 2.5, "valid integer"),
         ("data.context", 0, "greater than or equal to 1"),
-        ("data.bold_shift", -1, "greater than or equal to 0"),
+        ("data.dropped_volumes", -1, "greater than or equal to 0"),
         ("data.grid", [64, 64], "Field required"),
         ("data.iqr", "perhaps", "valid boolean"),
         ("data", 3, "valid dictionary"),
@@ -276,11 +286,11 @@ def files(tmp_path):
 def test_a_file_inherits_section_by_section(files):
     root = files(
         base="data: {context: 8, iqr: true}\nrun: {seed: 5}\nsplit: {test: ['01', '02']}",
-        study__base="base: ../base.yaml\ndata: {bold_shift: 6}\nsimulation: {subjects: 3}",
+        study__base="base: ../base.yaml\ndata: {dropped_volumes: 6}\nsimulation: {subjects: 3}",
         study__one="base: base.yaml\ndata: {context: 9}\nsplit: {test: ['03']}\nsimulation: null",
     )
     config = load_config(root / "study" / "one.yaml")
-    assert (config.data.context, config.data.iqr, config.data.bold_shift) == (9, True, 6)
+    assert (config.data.context, config.data.iqr, config.data.dropped_volumes) == (9, True, 6)
     assert config.run.seed == 5
     assert config.split.test == ("03",)  # lists are replaced
     assert config.simulation is None
@@ -302,15 +312,15 @@ def test_a_dotted_key_reaches_into_an_inherited_list(files):
 
 
 def test_overrides_lie_over_what_is_inherited(files):
-    root = files(base="data: {context: 8}", one="base: base.yaml\ndata: {bold_shift: 1}")
+    root = files(base="data: {context: 8}", one="base: base.yaml\ndata: {dropped_volumes: 1}")
     config = load_config(root / "one.yaml", {"data.context": 4, "models.1.components": 7})
-    assert (config.data.context, config.data.bold_shift, config.models[1].components) == (4, 1, 7)
+    assert (config.data.context, config.data.dropped_volumes, config.models[1].components) == (4, 1, 7)
 
 
 def test_what_a_run_logs_is_resolved(files):
-    root = files(base="data: {context: 8}", one="base: base.yaml\ndata: {bold_shift: 1}")
+    root = files(base="data: {context: 8}", one="base: base.yaml\ndata: {dropped_volumes: 1}")
     flat = flatten(load_config(root / "one.yaml"))
-    assert (flat["data.context"], flat["data.bold_shift"], flat["data.frequencies"]) == (8, 1, 134)
+    assert (flat["data.context"], flat["data.dropped_volumes"], flat["data.frequencies"]) == (8, 1, 134)
     assert "base" not in flat
 
 

@@ -62,7 +62,7 @@ def test_an_experiment_builds_for_its_shapes(name):
 def test_a_published_experiment_has_the_facts_of_its_dataset(dataset):
     _, rate, tr, shift, train, test = DATASETS[dataset]
     config = load_config(EXPERIMENTS / dataset / "base.yaml")
-    assert config.data.bold_shift == shift
+    assert config.data.dropped_volumes == shift
     assert config.data.frequencies == min(134, round(rate * tr) // 2)
     assert len(frequencies(rate, tr, config.data.frequencies)) == config.data.frequencies
     assert config.split.test == test

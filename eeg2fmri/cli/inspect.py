@@ -80,14 +80,14 @@ def plot_instance(root: Path, config: Config, out: Path, channel: str | None, vo
     arrays, attributes = content.arrays, content.attributes
     signal, count = attributes["signal"], attributes["source_volumes"]
     row, channel = _row_of(channel, signal["channels"], recording.name)
-    context, shift = config.data.context, config.data.bold_shift
-    volume = shift + context if volume is None else volume
-    if not shift + context <= volume < count:
+    context, dropped = config.data.context, config.data.dropped_volumes
+    volume = dropped + context if volume is None else volume
+    if not dropped + context <= volume < count:
         raise ConfigError(
-            f"--volume {volume}: {recording.name} has volumes {shift + context} to {count - 1} with a context "
-            f"(data.bold_shift {shift} + data.context {context} before them)"
+            f"--volume {volume}: {recording.name} has volumes {dropped + context} to {count - 1} with a context "
+            f"(data.dropped_volumes {dropped} + data.context {context} before them)"
         )
-    stored = volume - shift
+    stored = volume - dropped
     statistics = BoldStatistics(
         attributes["mean"], attributes["sd"], arrays["voxel_mean"], arrays["voxel_sd"], arrays["mask"]
     )

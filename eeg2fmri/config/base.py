@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Triple = tuple[int, int, int]
 Positive = Annotated[int, Field(ge=1)]
 Range = tuple[float, float]
+
+
+logger = logging.getLogger(__name__)
 
 
 class UnknownKey(ValueError):
@@ -21,16 +25,29 @@ class UnknownKey(ValueError):
 
 
 class Section(BaseModel):
-    """Base of all sections: immutable, and nothing unknown is accepted."""
+    """Base of all sections: immutable, and nothing unknown is accepted.
+
+    `renamed` maps former names of fields, which are read with a warning, to their names.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    renamed: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="before")
     @classmethod
     def _known(cls, given: Any) -> Any:
         """Refuse an unknown key before anything else, with the known ones."""
-        keys = list(cls.model_fields)
-        for key in given if isinstance(given, Mapping) else ():
+        if not isinstance(given, Mapping):
+            return given
+        keys, named = list(cls.model_fields), dict(given)
+        for former, name in cls.renamed.items():
+            if former not in named:
+                continue
+            if name in named:
+                raise ValueError(f"{former} is a former name of {name}, and both are given; remove {former}")
+            logger.warning("%s is a former name of the setting %s; write %s", former, name, name)
+            named[name] = named.pop(former)
+        for key in named:
             if key not in keys:
                 raise UnknownKey(str(key), keys)
-        return given
+        return named

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -140,7 +140,7 @@ class DataConfig(Section):
     """How a recording becomes a spectrogram and volumes.
 
     The EEG window is one TR. `frequencies` bins after DC are kept; the context of volume v is the
-    `context` windows before it; the first `bold_shift` volumes are dropped on both modalities.
+    `context` windows before it; the first `dropped_volumes` volumes are dropped on both modalities.
     Volumes keep their own grid, or are brought to `grid` over the same field of view by `regrid`: ``linear``
     interpolation, or the reference's ``dct``, which rings at edges.
     `current_source_density` makes the spectrogram of the EEG's surface Laplacian (mV/m²), which tells
@@ -148,9 +148,11 @@ class DataConfig(Section):
     predicts BOLD by the heart alone, so it must be asked for by name.
     """
 
+    renamed: ClassVar = {"bold_shift": "dropped_volumes"}
+
     frequencies: Positive = 134
     context: Positive = 10
-    bold_shift: Annotated[int, Field(ge=0)] = 3
+    dropped_volumes: Annotated[int, Field(ge=0)] = 3
     grid: Triple | None = None
     regrid: Literal["linear", "dct"] = "linear"
     iqr: bool = False

@@ -63,17 +63,17 @@ def usable_windows(
         or has no volume with a whole context.
     """
     rate = check_recording(raw, found, config)
-    needed = config.bold_shift + config.context + 1
+    needed = config.dropped_volumes + config.context + 1
     if header.n_volumes < needed:
         raise DatasetError(
             f"{recording.bold_path}: {header.n_volumes} volumes, at least {needed} are needed "
-            f"(shift {config.bold_shift} + context {config.context} + 1); shorten data.context or drop the recording"
+            f"(dropped {config.dropped_volumes} + context {config.context} + 1); shorten data.context or drop it"
         )
     try:
         frequencies(rate, header.tr, config.frequencies)
     except ConfigError as err:
         raise ConfigError(f"{raw.path}: {err}") from err
-    windows = covered(raw, found, header.n_volumes)[config.bold_shift : -1]
+    windows = covered(raw, found, header.n_volumes)[config.dropped_volumes : -1]
     whole = np.convolve(windows, np.ones(config.context, int), "valid") == config.context
     if not whole.any():
         raise AlignmentError(

@@ -63,7 +63,7 @@ def log_quality(log: RunLog, store: Store, on_page: Callable[[], None] | None = 
     """
     rows = []
     for recording in store.recordings:
-        judged = judge(recording, bold_shift=int(store.settings["bold_shift"]))
+        judged = judge(recording, dropped_volumes=int(store.settings["dropped_volumes"]))
         if judged.row is not None:
             rows.append(judged.row)
         if judged.page is not None:
@@ -104,18 +104,18 @@ def _least_jitter(table: pd.DataFrame) -> np.ndarray:
     return np.maximum(1.0, ROUNDING * 1000 / table["recorded_rate"].to_numpy(float))
 
 
-def judge(recording: StoredRecording, *, bold_shift: int) -> Judged:
+def judge(recording: StoredRecording, *, dropped_volumes: int) -> Judged:
     """Numbers and page of a recording; an error becomes part of the result.
 
     Parameters
     ----------
     recording : of a store.
-    bold_shift : volumes at the start of the run that the store does not hold.
+    dropped_volumes : volumes at the start of the run that the store does not hold.
     """
     row = None
     try:
         row = quality_of(recording)
-        return Judged(row, figure_to_png(quality_page(page_of(recording, row, bold_shift=bold_shift))))
+        return Judged(row, figure_to_png(quality_page(page_of(recording, row, dropped_volumes=dropped_volumes))))
     except Exception as err:  # whatever it is, the other recordings go on
         logger.debug("%s", recording.name, exc_info=True)
         return Judged(row, error=one_line(err))
@@ -156,13 +156,13 @@ def quality_of(recording: StoredRecording) -> dict[str, Any]:
     }
 
 
-def page_of(recording: StoredRecording, row: Mapping[str, Any], *, bold_shift: int) -> QualityPage:
+def page_of(recording: StoredRecording, row: Mapping[str, Any], *, dropped_volumes: int) -> QualityPage:
     """What the page of a recording shows.
 
     Parameters
     ----------
     recording, row : of a store; its numbers, as `quality_of` gives them.
-    bold_shift : volumes at the start of the run that the store does not hold.
+    dropped_volumes : volumes at the start of the run that the store does not hold.
     """
     tr, n_volumes = row["tr"], row["volumes"]
     rows, names = _eeg_channels(recording)
@@ -173,7 +173,7 @@ def page_of(recording: StoredRecording, row: Mapping[str, Any], *, bold_shift: i
         name=recording.name,
         facts=_facts(row),
         tr=tr,
-        start=bold_shift * tr,
+        start=dropped_volumes * tr,
         channels=names,
         broken=_broken(recording, rows),
         spectrum_frequencies=frequencies,

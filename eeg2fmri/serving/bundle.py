@@ -22,7 +22,7 @@ from eeg2fmri.families import family_of
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.signals import BoldStatistics, EegStatistics, current_source_density, spectrogram
 
-FORMAT = 4
+FORMAT = 5
 # People differ by less than a factor of 10; a factor of 1000 between units stays outside on either side.
 LARGEST_RATIO = 30.0
 

@@ -80,7 +80,7 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
     signals = read_signals(recording, config)
     tr, n_volumes = signals.bold.tr, len(signals.bold.volumes)
     # Windows that no context reads are not asked for: those of dropped volumes, and that of the last one.
-    onset = signals.onset + config.bold_shift * signals.period
+    onset = signals.onset + config.dropped_volumes * signals.period
     eeg = current_source_density(signals.eeg, signals.channels) if config.current_source_density else signals.eeg
     try:
         magnitude = spectrogram(
@@ -96,7 +96,7 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
     quality = {**signals.quality, "global_signal": global_signal, "dvars": dvars}
     if recording.confounds_path:
         displacement = framewise_displacement(recording.confounds_path, n_volumes)
-        quality["framewise_displacement"] = displacement[config.bold_shift + 1 :]
+        quality["framewise_displacement"] = displacement[config.dropped_volumes + 1 :]
     signal = {
         "tr": tr,
         "sampling_rate": signals.sampling_rate,

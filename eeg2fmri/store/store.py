@@ -34,7 +34,7 @@ from eeg2fmri.errors import StoreError
 from eeg2fmri.signals import BoldStatistics, Signal
 from eeg2fmri.store.location import Location
 
-FORMAT = 4
+FORMAT = 5
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def prepare_volumes(recording: Recording, bold: Bold, config: DataConfig) -> Sto
     """
     own = bold.volumes.shape[1:]
     grid = config.grid or (own[0], own[1], own[2])
-    volumes = regrid(bold.volumes[config.bold_shift :], grid, config.regrid)
+    volumes = regrid(bold.volumes[config.dropped_volumes :], grid, config.regrid)
     mask = _read_mask(recording, bold, grid, config) if recording.mask_path else _brain_mask(volumes, recording)
     statistics = recording_statistics(volumes, mask, iqr=config.iqr)
     if statistics.sd == 0:

@@ -16,7 +16,7 @@ from tests.conftest import CHANNELS, GRID, LEAD_S, RATE_HZ, TR_S, VOLUMES, tiny_
 CUT = round((LEAD_S + 9.4 * TR_S) * RATE_HZ)  # within window 9
 PAUSE = 137  # samples: windows 9 to 12 touch it
 EVENT = 16
-CONFIG = DataConfig(frequencies=7, context=2, bold_shift=0, grid=GRID)
+CONFIG = DataConfig(frequencies=7, context=2, dropped_volumes=0, grid=GRID)
 
 
 @pytest.fixture

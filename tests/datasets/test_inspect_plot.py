@@ -14,7 +14,7 @@ from eeg2fmri.datasets import find_recordings
 from eeg2fmri.signals import bold_scaling
 from eeg2fmri.store import Windows, build_store
 
-SETTINGS = "data.frequencies=7; data.context=3; data.bold_shift=2; data.grid=[9,8,7]"
+SETTINGS = "data.frequencies=7; data.context=3; data.dropped_volumes=2; data.grid=[9,8,7]"
 
 
 @pytest.fixture(autouse=True)

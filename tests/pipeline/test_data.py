@@ -13,7 +13,7 @@ from eeg2fmri.errors import ConfigError, DatasetError, IncompleteError
 from eeg2fmri.pipeline import preprocess_step
 from eeg2fmri.store import open_store
 
-CONFIG = Config.model_validate({"data": {"frequencies": 7, "context": 3, "bold_shift": 2, "grid": (9, 8, 7)}})
+CONFIG = Config.model_validate({"data": {"frequencies": 7, "context": 3, "dropped_volumes": 2, "grid": (9, 8, 7)}})
 pytestmark = pytest.mark.usefixtures("tracking")
 
 

@@ -252,8 +252,8 @@ def test_a_store_of_another_shape_is_refused(refuses, store, key, value):
 
 @pytest.mark.usefixtures("evaluated")
 def test_a_store_made_with_other_settings_is_refused(refuses, store):
-    other = dataclasses.replace(store, settings=SETTINGS | {"bold_shift": 7})
-    with refuses(ModelError, "other settings .bold_shift."):
+    other = dataclasses.replace(store, settings=SETTINGS | {"dropped_volumes": 7})
+    with refuses(ModelError, "other settings .dropped_volumes."):
         evaluate_step(settings(), URI, other, "test")
 
 

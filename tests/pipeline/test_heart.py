@@ -11,7 +11,7 @@ from tests.conftest import GRID, LEAD_S, RATE_HZ, TR_S, tiny_eeg, tiny_volumes, 
 
 VOLUMES = 120
 CONFIG = {
-    "data": {"grid": GRID, "frequencies": 15, "context": 3, "bold_shift": 0},
+    "data": {"grid": GRID, "frequencies": 15, "context": 3, "dropped_volumes": 0},
     "split": {"validation": 1, "test": 2},
     "models": [{"family": "linear", "components": 5, "lags": "free"}],
     "evaluation": {"shuffles": 2, "permutations": 99},

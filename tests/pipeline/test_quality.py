@@ -68,7 +68,7 @@ def recording(rng, subject="sub-01", intervals=(TR,) * (VOLUMES - 1), first=0, *
 def judged(stored):
     """Numbers and page of a recording."""
     row = quality_of(stored)
-    return row, page_of(stored, row, bold_shift=SHIFT)
+    return row, page_of(stored, row, dropped_volumes=SHIFT)
 
 
 def test_numbers_of_a_good_recording(rng):
@@ -169,7 +169,7 @@ def test_what_cleaning_did_is_among_the_facts(rng):
 def test_pages_overview_and_table_are_logged(rng):
     clock = {"source": "file start", "markers_found": 0, "markers_missing": 0, "first_marker": 0}
     recordings = (recording(rng), recording(rng, "sub-02", intervals=(), alignment=clock))
-    store = Store(Path("memory"), "d" * 64, {"bold_shift": SHIFT}, {}, recordings)
+    store = Store(Path("memory"), "d" * 64, {"dropped_volumes": SHIFT}, {}, recordings)
     with tracked_run("preprocess", experiment="test") as log:
         drawn: list[None] = []
         table = log_quality(log, store, on_page=lambda: drawn.append(None))
@@ -204,7 +204,7 @@ def warnings_in(caplog):
 )
 def test_a_page_that_cannot_be_made_is_a_warning(broken, names, reason, rng, caplog):
     recordings = (without(rng, broken), recording(rng))
-    store = Store(Path("memory"), "d" * 64, {"bold_shift": SHIFT}, {}, recordings)
+    store = Store(Path("memory"), "d" * 64, {"dropped_volumes": SHIFT}, {}, recordings)
     drawn: list[None] = []
     with tracked_run("preprocess", experiment="test") as log:
         table = log_quality(log, store, on_page=lambda: drawn.append(None))
@@ -218,7 +218,7 @@ def test_a_page_that_cannot_be_made_is_a_warning(broken, names, reason, rng, cap
 
 @pytest.mark.usefixtures("tracking")
 def test_a_run_without_any_number_is_finished(rng, caplog):
-    store = Store(Path("memory"), "d" * 64, {"bold_shift": SHIFT}, {}, (without(rng, "mask"),))
+    store = Store(Path("memory"), "d" * 64, {"dropped_volumes": SHIFT}, {}, (without(rng, "mask"),))
     with tracked_run("preprocess", experiment="test") as log:
         assert log_quality(log, store).empty
     assert len(warnings_in(caplog)) == 1
@@ -233,7 +233,7 @@ def test_pictures_that_cannot_be_drawn_are_warnings(rng, monkeypatch, caplog):
         raise ValueError("no\nfont")
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", fails)
-    store = Store(Path("memory"), "d" * 64, {"bold_shift": SHIFT}, {}, (recording(rng),))
+    store = Store(Path("memory"), "d" * 64, {"dropped_volumes": SHIFT}, {}, (recording(rng),))
     with tracked_run("preprocess", experiment="test") as log:
         log_quality(log, store)
     assert warnings_in(caplog) == [
@@ -253,7 +253,7 @@ def test_the_channels_are_the_recording_s_own(rng):
 def test_the_preprocess_run_holds_the_quality_of_raw_recordings(tmp_path):
     raw = SimulationConfig(subjects=2, volumes=24, grid=(9, 8, 7), channels=5, tr=0.9, sampling_rate=100, raw=True)
     cleaning = {"gradient": True, "pulse": True, "pulse_components": 2, "sampling_rate": 100}
-    data = {"frequencies": 30, "context": 3, "bold_shift": 2, "grid": (9, 8, 7), "cleaning": cleaning}
+    data = {"frequencies": 30, "context": 3, "dropped_volumes": 2, "grid": (9, 8, 7), "cleaning": cleaning}
     config = Config.model_validate({"data": data})
     store, result = preprocess_step(config, simulate(raw, tmp_path / "bids"), tmp_path / "store")
     client = mlflow.MlflowClient()

@@ -84,7 +84,7 @@ class TestFiles:
         folder = shutil.copytree(folders["linear"], tmp_path / "bundle")
         content = json.loads((folder / "bundle.json").read_text())
         (folder / "bundle.json").write_text(json.dumps(content | {"format": 99}))
-        with pytest.raises(ModelError, match="format 99, this version reads 4"):
+        with pytest.raises(ModelError, match="format 99, this version reads 5"):
             load_bundle(folder)
 
     def test_device_of_the_environment_counts_for_keras_networks(self, folders, monkeypatch):

@@ -34,7 +34,7 @@ def test_raw_eeg_is_cleaned_with_the_ecg_whether_it_is_kept_or_not(types, raw_ro
     channels = 6 + ("ecg" in types)
     assert built.store.signal["sampling_rate"] == 250
     assert built.store.signal["channels"][:6] == list(recording.attributes["signal"]["channels"])[:6]
-    assert recording.spectrogram.shape == (RAW.volumes - config.bold_shift - 1, channels, config.frequencies)
+    assert recording.spectrogram.shape == (RAW.volumes - config.dropped_volumes - 1, channels, config.frequencies)
     before, after = recording.read("spectrum_before"), recording.read("spectrum_after")
     assert before.shape == after.shape == (channels, len(recording.read("spectrum_frequencies")))
     assert after[:6].sum() < 0.1 * before[:6].sum()  # nearly all of it was artefact

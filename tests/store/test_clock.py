@@ -22,7 +22,7 @@ def test_windows_follow_a_drifting_clock(drift, write_recording, tiny_config, rn
     write_recording(tmp_path, eeg=eeg, volumes=tiny_volumes(rng, VOLUMES), markers=markers)
     content = prepare(find_recordings(tmp_path)[0][0], tiny_config)
     power = content.arrays["spectrogram"].mean(axis=(1, 2))
-    loud = np.flatnonzero(power > 10 * np.median(power)) + tiny_config.bold_shift
+    loud = np.flatnonzero(power > 10 * np.median(power)) + tiny_config.dropped_volumes
     np.testing.assert_array_equal(loud, [EVENT])
 
 

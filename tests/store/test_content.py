@@ -218,7 +218,7 @@ def test_the_first_marker_is_time_zero_whatever_the_lead(write_recording, rng, t
         volumes[4, 3, 2, event] += 300
         write_recording(tmp_path / "bids", f"{index + 1:02d}", eeg=eeg, volumes=volumes, lead_s=lead)
     store = build_store(find_recordings(tmp_path / "bids")[0], tmp_path / "store", tiny_config).store
-    shifted = event - tiny_config.bold_shift
+    shifted = event - tiny_config.dropped_volumes
     for recording in store.recordings:
         rhythm = recording.spectrogram[:, 2, 4]  # 10 Hz is the fifth bin at TR 0.5 s
         assert rhythm.argmax() == shifted

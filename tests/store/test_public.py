@@ -20,8 +20,8 @@ from tests.datasets.trees import EVENT_VOLUME, GRID, write_noddi, write_oddball,
 def test_the_planted_event_lies_in_the_window_of_its_volume(write, name, tmp_path):
     write(tmp_path / "data")
     recordings, _ = find_recordings(tmp_path / "data", DatasetConfig(name=name))
-    config = DataConfig(frequencies=20, context=2, bold_shift=3, grid=GRID)
+    config = DataConfig(frequencies=20, context=2, dropped_volumes=3, grid=GRID)
     stored = build_store(recordings[:1], tmp_path / "store", config).store.recordings[0]
-    window = EVENT_VOLUME - config.bold_shift
+    window = EVENT_VOLUME - config.dropped_volumes
     assert np.asarray(stored.spectrogram)[:, 0].mean(axis=1).argmax() == window
     assert np.asarray(stored.volumes).mean(axis=(1, 2, 3)).argmax() == window

@@ -18,7 +18,10 @@ from tests.store.files import NAMES, tree
     [
         ({"context": 4}, r"\(context=3 there, 4 asked for\)"),
         ({"grid": (9, 8, 6)}, r"\(grid=\[9, 8, 7\] there, \[9, 8, 6\] asked for\)"),
-        ({"iqr": True, "bold_shift": 1}, r"\(bold_shift=2 there, 1 asked for; iqr=False there, True asked for\)"),
+        (
+            {"iqr": True, "dropped_volumes": 1},
+            r"\(dropped_volumes=2 there, 1 asked for; iqr=False there, True asked for\)",
+        ),
     ],
 )
 def test_a_store_made_with_other_settings_is_refused_and_kept(change, text, build, tmp_path, tiny_config, refuses):
@@ -68,7 +71,7 @@ def test_another_format_is_refused(build, tmp_path, refuses):
     attributes = json.loads(metadata.read_text())
     attributes["attributes"]["format"] = 1
     metadata.write_text(json.dumps(attributes))
-    with refuses(StoreError, "store format 1, this version reads 4; delete it or give another --store"):
+    with refuses(StoreError, "store format 1, this version reads 5; delete it or give another --store"):
         open_store(tmp_path / "store")
 
 
@@ -184,7 +187,7 @@ def test_too_few_volumes_for_the_context_are_refused(volumes, accepted, write_re
         return
     with refuses(
         DatasetError,
-        r"5 volumes, at least 6 are needed \(shift 2 \+ context 3 \+ 1\); shorten data\.context",
+        r"5 volumes, at least 6 are needed \(dropped 2 \+ context 3 \+ 1\); shorten data\.context",
     ):
         build(root=tmp_path / "short")
 

@@ -16,7 +16,7 @@ KINDS = ("recording", "volume", "voxel", "psc")
 def store(tmp_path_factory, _bids_template):
     from eeg2fmri.config import DataConfig
 
-    config = DataConfig(frequencies=7, context=3, bold_shift=2, grid=(9, 8, 7))
+    config = DataConfig(frequencies=7, context=3, dropped_volumes=2, grid=(9, 8, 7))
     return build_store(find_recordings(_bids_template)[0], tmp_path_factory.mktemp("windows") / "store", config).store
 
 
@@ -64,7 +64,7 @@ def test_the_context_ends_before_the_volume_starts(v, write_recording, rng, tmp_
     """EEG from the onset of volume `v` on changes nothing for `v`; the sample before it does."""
     eeg, volumes = rng.normal(0, 20, (5, 1300)), rng.normal(20, 3, (9, 8, 7, 22)).astype(np.float32)
     volumes[1:-1, 1:-1, 1:-1] += 900
-    onset = 130 + 50 * (v + tiny_config.bold_shift)
+    onset = 130 + 50 * (v + tiny_config.dropped_volumes)
     later, earlier = eeg.copy(), eeg.copy()
     later[:, onset:] = rng.normal(0, 80, later[:, onset:].shape)
     earlier[:, onset - 1] += 500
