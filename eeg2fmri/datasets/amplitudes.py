@@ -14,14 +14,15 @@ from eeg2fmri.errors import DatasetError
 if TYPE_CHECKING:
     from eeg2fmri.datasets.eeg import RawEeg
 
-# µV, see `check_amplitudes`. The bounds of EEG are a factor of 1000 apart, so that such a factor never passes.
+# µV, see `Amplitudes`. The bounds of EEG are a factor of 1000 apart, so that such a factor never passes.
 BOUNDS = {"eeg": (0.7, 700.0), "ecg": (0.2, 5000.0), "eog": (0.2, 5000.0), "emg": (0.1, 10_000.0)}
 STRETCHES, STRETCH_S, SMOOTHED_S = 8, 1.0, 0.02
+APART = 300.0  # times: a channel so far from the others has another unit, or no contact
 _GUESSES = {6: "volts read as µV", 3: "mV read as µV", -3: "µV read as mV or nV as µV", -6: "µV read as volts"}
 
 
-def check_amplitudes(raw: RawEeg, picks: Sequence[int]) -> None:
-    """Refuse a recording whose amplitudes no scalp EEG has, by eight stretches of 1 s.
+class Amplitudes:
+    """Amplitudes of the channels of a recording, by eight stretches of 1 s of it, and whether scalp EEG has them.
 
     The amplitude of a channel is the deviation (interquartile range / 1.349) of its means over 20 ms inside a
     stretch, the median over the stretches; that of a type of channels is the median over its channels that are
@@ -32,33 +33,71 @@ def check_amplitudes(raw: RawEeg, picks: Sequence[int]) -> None:
     called low, above 200 µV in slow sleep and 1000 µV in seizures; below 2 µV it is electrocerebral inactivity
     (Niedermeyer & Lopes da Silva, Electroencephalography, 5th ed. 2005, ch. 9 and 22). Artefacts of the
     scanner are ±10 mV (Allen et al. 2000, NeuroImage 12:230); the simulator's leave 75 µV. ECG, EOG and EMG have wider
-    bounds; channels of other types are not judged.
+    bounds; channels of other types are not judged. One channel is refused where it lies outside the bounds and is 300
+    times as large or small as the others of its type.
 
-    Raises
-    ------
-    DatasetError
-        If an amplitude lies outside the bounds of its type, or every EEG channel is constant.
+    Parameters
+    ----------
+    raw : the EEG, opened.
+    picks : indices of the channels that are judged.
     """
-    judged = [pick for pick in picks if raw.types[pick] in ELECTRIC and raw.channels[pick] not in raw.bads]
-    if not judged:
-        return
-    length = round(STRETCH_S * raw.sampling_rate)
-    starts = np.unique(np.linspace(0, max(raw.n_samples - length, 0), STRETCHES).astype(int))
-    whole = [start for start in starts if not any(first < start + length and start < last for first, last in raw.gaps)]
-    read = [raw.read(judged, start, start + length) for start in (whole or starts)]
-    stretches = [amplitudes(stretch, raw.sampling_rate) for stretch in read]
-    each = np.median(stretches, axis=0)
-    for kind, (lowest, highest) in BOUNDS.items():
-        rows = [row for row, pick in enumerate(judged) if raw.types[pick] == kind and np.isfinite(each[row])]
-        alive = [each[row] for row in rows if each[row] > 0]
-        if rows and not alive and kind == "eeg":
-            raise DatasetError(f"{raw.path}: every EEG channel is constant; export or fetch it again")
-        if alive and not lowest <= (found := float(np.median(alive))) <= highest:
-            guess = likely_mistake(float(np.sqrt(lowest * highest)) / found)
-            raise DatasetError(
-                f"{raw.path}: {kind.upper()} channels of {found:.2g} µV, {lowest:g} to {highest:g} µV are expected; "
-                f"looks like {guess}; correct the unit in its header or in the column units of channels.tsv"
-            )
+
+    def __init__(self, raw: RawEeg, picks: Sequence[int]) -> None:
+        self._raw = raw
+        self._waiting = {pick for pick in picks if raw.types[pick] in ELECTRIC and raw.channels[pick] not in raw.bads}
+        self._found: dict[int, float] = {}
+        length = round(STRETCH_S * raw.sampling_rate)
+        starts = np.unique(np.linspace(0, max(raw.n_samples - length, 0), STRETCHES).astype(int))
+        stretches = [(int(start), int(start) + length) for start in starts]
+        whole = [(start, stop) for start, stop in stretches if not any(a < stop and start < b for a, b in raw.gaps)]
+        self._stretches = whole or stretches
+
+    def check(self) -> None:
+        """Read the stretches, and refuse amplitudes that no scalp EEG has; errors as of `measure`."""
+        picks = sorted(self._waiting)
+        if picks:
+            self._add(picks, [self._raw.read(picks, start, stop) for start, stop in self._stretches])
+
+    def measure(self, picks: Sequence[int], data: np.ndarray) -> None:
+        """Take whole channels, (len(picks), samples) in µV; once all are there, refuse what no scalp EEG has.
+
+        Raises
+        ------
+        DatasetError
+            If an amplitude lies outside the bounds of its type, or every EEG channel is constant.
+        """
+        rows = [row for row, pick in enumerate(picks) if pick in self._waiting]
+        if rows:
+            self._add([picks[row] for row in rows], [data[rows, start:stop] for start, stop in self._stretches])
+
+    def _add(self, picks: Sequence[int], stretches: Sequence[np.ndarray]) -> None:
+        each = np.median([amplitudes(stretch, self._raw.sampling_rate) for stretch in stretches], axis=0)
+        self._found.update(zip(picks, each.tolist(), strict=True))
+        self._waiting.difference_update(picks)
+        if not self._waiting:
+            self._judge()
+
+    def _judge(self) -> None:
+        path = self._raw.path
+        for kind, (lowest, highest) in BOUNDS.items():
+            values = {p: v for p, v in self._found.items() if self._raw.types[p] == kind and np.isfinite(v)}
+            alive = {pick: value for pick, value in values.items() if value > 0}
+            if values and not alive and kind == "eeg":
+                raise DatasetError(f"{path}: every EEG channel is constant; export or fetch it again")
+            if not alive:
+                continue
+            if not lowest <= (found := float(np.median(list(alive.values())))) <= highest:
+                guess = likely_mistake(float(np.sqrt(lowest * highest)) / found)
+                raise DatasetError(
+                    f"{path}: {kind.upper()} channels of {found:.2g} µV, {lowest:g} to {highest:g} µV are expected; "
+                    f"looks like {guess}; correct the unit in its header or in the column units of channels.tsv"
+                )
+            for pick, value in alive.items():
+                if not lowest <= value <= highest and not found / APART < value < found * APART:
+                    raise DatasetError(
+                        f"{path}: channel {self._raw.channels[pick]} has {value:.2g} µV, the other {kind.upper()} "
+                        f"channels {found:.2g} µV; correct its unit, or mark it as bad (column status of channels.tsv)"
+                    )
 
 
 def amplitudes(data: np.ndarray, rate: float) -> np.ndarray:

@@ -83,17 +83,12 @@ def load_bold(recording: Recording) -> Bold:
 def read_bold_header(recording: Recording) -> BoldHeader:
     """Read the header of a BOLD file and its sidecars, no volumes; refuses what `load_bold` refuses of them.
 
-    A file that ends before its volumes do is refused too.
+    A file that ends before its volumes do is refused too, and a brain mask that does not lie on its voxels.
     """
-    if recording.echoes:
-        return combined_header(recording, read_bold_header)
-    path = recording.bold_path
-    image = _open(path)
-    header, _ = _checked(recording, image)
-    try:
-        check_whole(path, image)
-    except Exception as err:
-        raise _unreadable(path, err) from err
+    header = combined_header(recording, read_bold_header) if recording.echoes else _whole_header(recording)
+    if recording.mask_path:
+        image, _ = _open_mask(recording.mask_path, header.grid, header.affine, recording.orientation)
+        _check_whole(recording.mask_path, image)
     return header
 
 
@@ -105,22 +100,42 @@ def load_mask(path: Path, bold: Bold, assumed: str | None = None) -> np.ndarray:
     DatasetError
         If it cannot be read, or does not lie on the voxels of `bold`.
     """
-    image = _open(path)
-    shape, grid = shape_of(image), bold.volumes.shape[1:]
-    place = placement(path, image, shape, assumed)
-    if place.shape != grid or math.prod(shape[3:]) != 1:
-        raise DatasetError(f"{path}: its shape is {place.shape}, that of the volumes {grid}; fetch both again")
-    corners = np.array([[x, y, z, 1] for x in (0, grid[0]) for y in (0, grid[1]) for z in (0, grid[2])])
-    apart = np.linalg.norm((corners @ (place.affine - bold.affine).T)[:, :3], axis=1).max()
-    if apart > SAME_PLACE * np.linalg.norm(bold.affine[:3, :3], axis=0).min():
-        raise DatasetError(
-            f"{path}: its affine puts it up to {apart:.3g} mm from the volumes; give the mask of these volumes"
-        )
+    image, place = _open_mask(path, bold.volumes.shape[1:], bold.affine, assumed)
     try:
         values = read_volumes(path, image)
     except Exception as err:
         raise _unreadable(path, err) from err
     return to_ras(values, place)[0].astype(np.float32)
+
+
+def _open_mask(path: Path, grid: tuple[int, ...], affine: np.ndarray, assumed: str | None) -> tuple[Any, Placement]:
+    """Header and placement of the brain mask of volumes on `grid`, which lie where `affine` says."""
+    image = _open(path)
+    shape = shape_of(image)
+    place = placement(path, image, shape, assumed)
+    if place.shape != tuple(grid) or math.prod(shape[3:]) != 1:
+        raise DatasetError(f"{path}: its shape is {place.shape}, that of the volumes {tuple(grid)}; fetch both again")
+    corners = np.array([[x, y, z, 1] for x in (0, grid[0]) for y in (0, grid[1]) for z in (0, grid[2])])
+    apart = np.linalg.norm((corners @ (place.affine - affine).T)[:, :3], axis=1).max()
+    if apart > SAME_PLACE * np.linalg.norm(affine[:3, :3], axis=0).min():
+        raise DatasetError(
+            f"{path}: its affine puts it up to {apart:.3g} mm from the volumes; give the mask of these volumes"
+        )
+    return image, place
+
+
+def _whole_header(recording: Recording) -> BoldHeader:
+    image = _open(recording.bold_path)
+    header, _ = _checked(recording, image)
+    _check_whole(recording.bold_path, image)
+    return header
+
+
+def _check_whole(path: Path, image: Any) -> None:
+    try:
+        check_whole(path, image)
+    except Exception as err:
+        raise _unreadable(path, err) from err
 
 
 def repetition_time(

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import codecs
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from eeg2fmri.errors import DatasetError
 
@@ -31,24 +36,31 @@ def companions(header: Path) -> Companions:
     Raises
     ------
     DatasetError
-        If the header names no data file, a named file is not there under either name, the header
-        names a file of another header, or its ending is one that MNE does not read.
+        If the header names no data file, a named file is not there under either name, or the header
+        names a file of another header.
     """
-    _check_ending(header, ".vhdr")
     text = header_text(header)
     data, data_stale = _companion(header, text, "DataFile", DATA_SUFFIXES)
     markers, markers_stale = _companion(header, text, "MarkerFile", MARKER_SUFFIXES)
-    if markers is not None:
-        _check_ending(markers, ".vmrk")
     if data is None:
         raise DatasetError(f"{header}: not a readable EEG recording (no DataFile= in it); fetch or export it again")
     return Companions(data, markers, tuple(name for name in (data_stale, markers_stale) if name))
 
 
-def _check_ending(path: Path, ending: str) -> None:
-    """Refuse an ending in upper case, which MNE does not know."""
-    if path.suffix != ending and path.suffix.lower() == ending:
-        raise DatasetError(f"{path}: its ending must be {ending} in lower case to be read; rename it")
+@contextmanager
+def as_mne_reads(header: Path, found: Companions) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """A header and the options with which MNE reads it with the files found for it.
+
+    MNE takes header and marker files with endings in lower case only; of others it gets copies.
+    """
+    with TemporaryDirectory() as folder:
+
+        def readable(path: Path) -> Path:
+            ending = path.suffix.lower()
+            return path if path.suffix == ending else Path(shutil.copy(path, Path(folder) / f"{path.stem}{ending}"))
+
+        markers = readable(found.markers).absolute() if found.markers else False
+        yield readable(header), {"overrides": {"data_fname": found.data.absolute(), "marker_fname": markers}}
 
 
 def header_text(path: Path) -> str:

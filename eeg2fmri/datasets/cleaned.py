@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from eeg2fmri.config import CleaningConfig
-from eeg2fmri.datasets.amplitudes import check_amplitudes
+from eeg2fmri.datasets.amplitudes import Amplitudes
 from eeg2fmri.datasets.eeg import RawEeg, wanted_channels
 from eeg2fmri.errors import Eeg2FmriError
 from eeg2fmri.signals import CleanEeg, Marks, check_cleaning, clean_eeg
@@ -36,11 +36,14 @@ def read_clean_eeg(
         If the file cannot be read or cleaned, holds none of the wanted channels, or is not in µV.
     """
     kept = wanted_channels(raw, channel_types)
-    check_amplitudes(raw, kept)
+    amplitudes = Amplitudes(raw, kept)
     needed = _needed(raw, kept, config)
 
-    def read(picks: list[int], start: int = 0, stop: int | None = None) -> np.ndarray:
-        return raw.read([needed[pick] for pick in picks], start, stop)
+    def read(picks: list[int]) -> np.ndarray:
+        channels = [needed[pick] for pick in picks]
+        data = raw.read(channels)
+        amplitudes.measure(channels, data)
+        return data
 
     try:
         eeg = clean_eeg(

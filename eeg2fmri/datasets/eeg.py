@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from eeg2fmri.datasets.brainvision import companions, header_text
+from eeg2fmri.datasets.brainvision import as_mne_reads, companions, header_text
 from eeg2fmri.datasets.channels import described_channels, few, named_type
 from eeg2fmri.datasets.continuity import Reader, began, boundaries, discontinuous, segments, timeline
 from eeg2fmri.datasets.eeglab import data_file
@@ -24,7 +25,7 @@ from eeg2fmri.datasets.units import ChannelUnit, Scales, check_units, file_units
 from eeg2fmri.errors import DatasetError, one_line
 
 TRIGGER_TYPES = ("trig", "stim")  # as channel tables call them
-BLOCK_VALUES = 4_000_000  # float64 values that MNE holds at a time: 32 MB
+BLOCK_VALUES = 500_000  # float64 values that MNE holds at a time: 4 MB, which stay in the processor's cache
 SCALE_WARNINGS = r"(?i)\bunits?\b|scaling|physical|resolution"  # of MNE, which speaks of montages' units too
 
 
@@ -85,8 +86,7 @@ class RawEeg:
         block = max(1, BLOCK_VALUES // max(len(self.channels), 1))
         for first in range(start, stop, block):
             last = min(first + block, stop)
-            part = self._reader(list(picks), first, last)
-            np.multiply(part, factors, out=values[:, first - start : last - start], casting="same_kind")
+            values[:, first - start : last - start] = self._reader(list(picks), first, last) * factors
         return values
 
 
@@ -204,18 +204,15 @@ def _mne_raw(path: Path) -> tuple[Any, tuple[str, ...], str]:
     """An MNE recording whose samples are not read, what its header says that is not so, and its marker file's text."""
     import mne
 
-    options: dict[str, Any] = {}
     notes: tuple[str, ...] = ()
     markers, data = "", path
+    source: AbstractContextManager[tuple[Path, dict[str, Any]]] = nullcontext((path, {}))
     if path.suffix.lower() == ".vhdr":
         found = companions(path)
         for companion in (found.data, found.markers):
             if companion is not None:
                 check_fetched(companion)
-        options["overrides"] = {
-            "data_fname": found.data.name,
-            "marker_fname": found.markers.name if found.markers else False,
-        }
+        source = as_mne_reads(path, found)
         markers = header_text(found.markers) if found.markers else ""
         if found.stale:
             notes = (f"its header names {' and '.join(found.stale)}, renamed since; {found.data.name} is read",)
@@ -229,7 +226,8 @@ def _mne_raw(path: Path) -> tuple[Any, tuple[str, ...], str]:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            raw = mne.io.read_raw(path, preload=False, verbose="warning", **options)
+            with source as (file, options):
+                raw = mne.io.read_raw(file, preload=False, verbose="warning", **options)
     except Exception as err:  # MNE raises many kinds for a damaged file; all mean the same here
         raise _unreadable(path, err) from err
     if others := [name for name in raw.filenames if name and Path(name).resolve() != data.resolve()]:

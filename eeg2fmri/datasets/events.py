@@ -7,13 +7,14 @@ clocks lie. A table that was copied from one to the other tells nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from eeg2fmri.datasets.clock import Alignment
 from eeg2fmri.datasets.eeg import RawEeg
-from eeg2fmri.datasets.files import read_table
+from eeg2fmri.datasets.files import check_fetched, read_table
 from eeg2fmri.datasets.markers import label_of, never_the_scanner
 from eeg2fmri.datasets.recording import Recording
 from eeg2fmri.errors import AlignmentError, DatasetError
@@ -132,6 +133,13 @@ def _listed(path: Path) -> dict[str, list[float]]:
 
 def _rows(path: Path) -> list[tuple[float, dict[str, str]]]:
     """Onset (s) of every event of a table, and its row."""
+    check_fetched(path)
+    state = path.stat()
+    return _rows_as_of(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(8)  # several rules ask one table
+def _rows_as_of(path: Path, _written: int, _size: int) -> list[tuple[float, dict[str, str]]]:
     rows = []
     for number, row in enumerate(read_table(path, ("onset",)), 2):
         onset = _number(row["onset"])

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -82,6 +83,7 @@ class Train:
         return [(int(start), int(stop - start)) for start, stop in zip(starts, stops, strict=True)]
 
 
+@lru_cache  # a run has thousands of markers of a few descriptions
 def label_of(description: str) -> str:
     """A description without blanks and without its type."""
     return re.sub(r"\s+", "", description).rpartition("/")[2]
@@ -93,11 +95,13 @@ def is_label(description: str, wanted: str) -> bool:
     return asked in (text, text.rpartition("/")[2])
 
 
+@lru_cache
 def is_known(label: str) -> bool:
     """Whether scanners' markers are called so."""
     return any(is_label(label, name) for name in KNOWN)
 
 
+@lru_cache
 def never_the_scanner(description: str) -> bool:
     """Whether a marker is the amplifier's own, an R peak, or a join of the file."""
     kind, _, label = re.sub(r"\s+", "", description).casefold().rpartition("/")

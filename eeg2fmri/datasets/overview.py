@@ -10,7 +10,7 @@ from typing import Any
 
 from eeg2fmri.config import DataConfig, DatasetConfig
 from eeg2fmri.datasets.alignment import align
-from eeg2fmri.datasets.amplitudes import check_amplitudes
+from eeg2fmri.datasets.amplitudes import Amplitudes
 from eeg2fmri.datasets.bold import read_bold_header
 from eeg2fmri.datasets.channels import common_channels
 from eeg2fmri.datasets.confounds import framewise_displacement
@@ -158,7 +158,7 @@ def _row(recording: Recording, data: DataConfig, strict: bool) -> tuple[Row, tup
         known.update(found_by=found.how, runner_up=found.runner_up)
         problems += [(str(recording.eeg_path), warning) for warning in found.warnings]
         check_recording(raw, found, data)
-        check_amplitudes(raw, wanted_channels(raw, data.channel_types))
+        Amplitudes(raw, wanted_channels(raw, data.channel_types)).check()
         known.update(status="usable")
         try:
             usable_windows(raw, recording, header, found, data)

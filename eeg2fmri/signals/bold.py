@@ -88,13 +88,13 @@ def drift_waves(n: int, tr: float, cutoff: float) -> np.ndarray:
     return fft.idct(np.eye(n, int(2 * n * tr / cutoff) + 1), axis=0, norm="ortho")
 
 
-def recording_statistics(volumes: np.ndarray, mask: np.ndarray, *, iqr: bool) -> BoldStatistics:
+def recording_statistics(volumes: np.ndarray, mask: np.ndarray | None = None, *, iqr: bool) -> BoldStatistics:
     """Statistics of one recording.
 
     Parameters
     ----------
     volumes : (volumes, x, y, z).
-    mask : (x, y, z) bool.
+    mask : (x, y, z) bool; every voxel without it.
     iqr : leave values outside [Q1 - 1.5 IQR, Q3 + 1.5 IQR] of the recording out of `mean` and
         `sd` (Tukey 1977); the values themselves are not changed.
 
@@ -121,7 +121,7 @@ def recording_statistics(volumes: np.ndarray, mask: np.ndarray, *, iqr: bool) ->
         sd=sd,
         voxel_mean=voxel_mean.astype(np.float32, order="C"),
         voxel_sd=np.sqrt(variance).astype(np.float32, order="C"),
-        mask=mask,
+        mask=np.ones(centre.shape, bool) if mask is None else mask,
     )
 
 

@@ -26,9 +26,9 @@ SPECTRUM_S, HIGHEST_HZ = 4.0, 70.0
 
 
 class Read(Protocol):
-    """Reads samples ``start`` to ``stop`` (the end by default) of the channels `picks`, float32 in µV."""
+    """Reads all samples of the channels `picks`, float32 in µV."""
 
-    def __call__(self, picks: list[int], start: int = 0, stop: int | None = None) -> np.ndarray: ...
+    def __call__(self, picks: list[int]) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,11 +38,14 @@ def prepare_volumes(recording: Recording, bold: Bold, config: DataConfig) -> Sto
     own = bold.volumes.shape[1:]
     grid = config.grid or (own[0], own[1], own[2])
     volumes = regrid(bold.volumes[config.dropped_volumes :], grid, config.regrid)
-    mask = _read_mask(recording, bold, grid, config) if recording.mask_path else _brain_mask(volumes, recording)
-    statistics = recording_statistics(volumes, mask, iqr=config.iqr)
+    statistics = recording_statistics(volumes, iqr=config.iqr)
     if statistics.sd == 0:
         raise DatasetError(f"{recording.bold_path}: every voxel has the value {statistics.mean:g}; fetch it again")
-    return StoredVolumes(volumes, statistics, _regridded_affine(bold.affine, own, grid))
+    if recording.mask_path:
+        mask = _read_mask(recording, bold, grid, config)
+    else:
+        mask = _brain_mask(statistics.voxel_mean, recording)
+    return StoredVolumes(volumes, replace(statistics, mask=mask), _regridded_affine(bold.affine, own, grid))
 
 
 def _read_mask(recording: Recording, bold: Bold, grid: tuple[int, int, int], config: DataConfig) -> np.ndarray:
@@ -54,12 +57,12 @@ def _read_mask(recording: Recording, bold: Bold, grid: tuple[int, int, int], con
     return mask
 
 
-def _brain_mask(volumes: np.ndarray, recording: Recording) -> np.ndarray:
+def _brain_mask(voxel_mean: np.ndarray, recording: Recording) -> np.ndarray:
     """EPI brain mask of the mean volume (nilearn's histogram method, as in SPM and Nipype)."""
     import nibabel
     from nilearn.masking import compute_epi_mask
 
-    mean = nibabel.Nifti1Image(volumes.mean(axis=0, dtype=np.float64).astype(np.float32), np.eye(4))
+    mean = nibabel.Nifti1Image(voxel_mean, np.eye(4))
     small = min(mean.shape) < 16  # morphological opening would erase a tiny grid
     try:
         mask = compute_epi_mask(mean, opening=0 if small else 2, connected=not small, ensure_finite=True)

@@ -71,8 +71,8 @@ def cleaned(eeg: np.ndarray, subject: Subject, tr: float, config: CleaningConfig
     names = [f"E{row}" for row in range(len(eeg) - 1)] + ["ECG"]
     types = ["eeg"] * (len(eeg) - 1) + ["ecg"]
 
-    def read(picks: list[int], start: int = 0, stop: int | None = None) -> np.ndarray:
-        return eeg[picks, start:stop]
+    def read(picks: list[int]) -> np.ndarray:
+        return eeg[picks]
 
     return clean_eeg(read, eeg.shape[1], subject.rate, names, types, [], Marks(subject.onsets), config)
 
@@ -178,12 +178,11 @@ def measure(path: Path) -> dict[str, float]:
     raw = mne.io.read_raw_brainvision(path, verbose="error")
     step = 200_000
 
-    def read(picks: list[int], start: int = 0, stop: int | None = None) -> np.ndarray:
-        stop = raw.n_times if stop is None else stop
-        out = np.empty((len(picks), stop - start), np.float32)
-        for first in range(start, stop, step):
-            last = min(first + step, stop)
-            out[:, first - start : last - start] = raw.get_data(picks, first, last) * 1e6
+    def read(picks: list[int]) -> np.ndarray:
+        out = np.empty((len(picks), raw.n_times), np.float32)
+        for first in range(0, raw.n_times, step):
+            last = min(first + step, raw.n_times)
+            out[:, first:last] = raw.get_data(picks, first, last) * 1e6
         return out
 
     imported = _peak_mib()

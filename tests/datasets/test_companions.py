@@ -114,12 +114,15 @@ def test_companions_in_another_case_are_found(tmp_path):
     assert [text for _, text in open_eeg(recording(path)).events if "128" in text]
 
 
-@pytest.mark.parametrize("ending", ["vhdr", "vmrk"])
-def test_an_ending_in_upper_case_is_refused(ending, tmp_path, refuses):
+@pytest.mark.parametrize("endings", [("vhdr",), ("vmrk",), ("vhdr", "vmrk", "eeg")])
+def test_endings_in_upper_case_are_read(endings, tmp_path):
     path = header(tmp_path)
-    upper = path.with_suffix(f".{ending}").rename(tmp_path / f"a.{ending.upper()}")
-    with refuses(DatasetError, rf"a\.{ending.upper()}: its ending must be \.{ending} in lower case to be read; rename"):
-        open_eeg(recording(upper if ending == "vhdr" else path))
+    for ending in endings:
+        path.with_suffix(f".{ending}").rename(tmp_path / f"a.{ending.upper()}")
+    path = tmp_path / "a.VHDR" if "vhdr" in endings else path
+    assert amplitudes(path).tolist() == [10, 20, 30, 40, 50]
+    assert [onset for onset, text in open_eeg(recording(path)).events if "128" in text] == [0.5]
+    assert files(path) == {file.name for file in tmp_path.iterdir()}
 
 
 def test_a_header_that_names_the_only_data_of_another_is_refused(tmp_path, refuses):

@@ -7,7 +7,7 @@ import pytest
 
 from eeg2fmri.config import DatasetConfig, SimulationConfig
 from eeg2fmri.datasets import find_recordings, open_eeg_file, survey
-from eeg2fmri.datasets.amplitudes import BOUNDS, check_amplitudes
+from eeg2fmri.datasets.amplitudes import BOUNDS, Amplitudes
 from eeg2fmri.datasets.channels import named_type
 from eeg2fmri.datasets.eeg import wanted_channels
 from eeg2fmri.errors import DatasetError
@@ -84,7 +84,7 @@ def amplitudes(path, channels=None):
     """Amplitude (µV) of the sine of every EEG channel, and the notes."""
     raw = open_eeg_file(path, channels)
     picks = wanted_channels(raw, ("eeg",))
-    check_amplitudes(raw, picks)
+    Amplitudes(raw, picks).check()
     data = raw.read(picks)
     return np.round(data.std(axis=1) * np.sqrt(2), 1).tolist(), raw.notes
 
@@ -238,6 +238,20 @@ def test_offsets_dead_channels_and_bursts_do_not_count(vhdr, signal):
         amplitudes(vhdr(scale=1e-3))
 
 
+@pytest.mark.parametrize("factor", [1000, 1e-3])
+def test_one_channel_of_another_unit_is_refused_or_marked_as_bad(factor, vhdr, signal, tmp_path, refuses):
+    signal[2] *= factor
+    names = open_eeg_file(vhdr()).channels
+    with refuses(DatasetError, f"channel {names[2]} has .* µV, the other EEG channels .* mark it as bad"):
+        amplitudes(vhdr())
+    table = tmp_path / "marked.tsv"
+    rows = [
+        f"{name}\t{'ECG' if name == 'ECG' else 'EEG'}\tµV\t{'bad' if name == names[2] else 'good'}" for name in names
+    ]
+    table.write_text("\n".join(["name\ttype\tunits\tstatus", *rows]) + "\n", encoding="utf-8")
+    amplitudes(vhdr(), table)
+
+
 def test_the_scanner_s_artefact_passes_and_its_factors_do_not(tmp_path):
     """Raw EEG of the simulator, gradient artefacts of 3 to 12 mV in it."""
     size = {"subjects": 1, "volumes": 6, "grid": (8, 8, 8), "channels": 8, "raw": True}
@@ -245,11 +259,11 @@ def test_the_scanner_s_artefact_passes_and_its_factors_do_not(tmp_path):
     raw = open_eeg_file(next(root.glob("sub-*/eeg/*.vhdr")))
     picks = wanted_channels(raw, ("eeg",))
     assert np.abs(raw.read(picks)).max() > 3000
-    check_amplitudes(raw, picks)
+    Amplitudes(raw, picks).check()
     for factor in (1e-6, 1e-3, 1e3, 1e6):
         raw.scales.factors[:] *= factor
         with pytest.raises(DatasetError, match=f"{BOUNDS['eeg'][0]:g} to {BOUNDS['eeg'][1]:g} µV are expected"):
-            check_amplitudes(raw, picks)
+            Amplitudes(raw, picks).check()
         raw.scales.factors[:] /= factor
 
 

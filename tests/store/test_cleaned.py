@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eeg2fmri.config import CleaningConfig, DatasetConfig, SimulationConfig
-from eeg2fmri.datasets import align, find_recordings, open_eeg
+from eeg2fmri.datasets import align, find_recordings, open_eeg, read_bold_header
 from eeg2fmri.errors import DatasetError
 from eeg2fmri.simulation import simulate
 from eeg2fmri.store import build_store
@@ -135,13 +135,16 @@ def test_raw_eeg_that_is_not_cleaned_is_told(gradient, raw_root, tiny_config):
 
 
 @pytest.mark.parametrize(
-    ("mask", "text"),
+    ("mask", "text", "in_header"),
     [
-        (np.ones((9, 8, 6)), r"brain_mask\.nii\.gz: its shape is \(9, 8, 6\), that of the volumes \(9, 8, 7\)"),
-        (np.zeros(GRID), r"brain_mask\.nii\.gz: no voxel of the mask is brain"),
+        (np.ones((9, 8, 6)), r"brain_mask\.nii\.gz: its shape is \(9, 8, 6\), that of the volumes \(9, 8, 7\)", True),
+        (np.zeros(GRID), r"brain_mask\.nii\.gz: no voxel of the mask is brain", False),
     ],
 )
-def test_a_mask_that_does_not_fit_is_refused(mask, text, write_recording, tmp_path, tiny_config, refuses):
+def test_a_mask_that_does_not_fit_is_refused(mask, text, in_header, write_recording, tmp_path, tiny_config, refuses):
     recordings = _with_mask(tmp_path / "bids", write_recording, mask)
     with refuses(DatasetError, text):
         build_store(recordings, tmp_path / "store", tiny_config)
+    if in_header:  # as `inspect` asks
+        with refuses(DatasetError, text):
+            read_bold_header(recordings[0])
