@@ -72,12 +72,22 @@ def load_bold(recording: Recording) -> Bold:
         raise _unreadable(path, err) from err
     if volumes.dtype.kind == "f" and not all(np.isfinite(volume).all() for volume in volumes):
         raise DatasetError(f"{path}: NaN or infinite voxels; mask or repair the volumes first")
-    if empty := [index for index, volume in enumerate(volumes) if not volume.any()]:
+    if empty := [index for index, volume in enumerate(volumes) if _is_empty(volume)]:
+        value = volumes[empty[0]].flat[0]
         raise DatasetError(
-            f"{path}: {len(empty)} of {len(volumes)} volumes hold nothing but 0, the first is number {empty[0]} "
-            f"(from 0); fetch it again or cut them off"
+            f"{path}: {len(empty)} of {len(volumes)} volumes hold nothing but {value:g}, the first is number "
+            f"{empty[0]} (from 0); fetch it again or cut them off"
         )
     return Bold(volumes, header.tr, header.affine, header.orientation, header.notes)
+
+
+def _is_empty(volume: np.ndarray) -> bool:
+    """Whether all voxels are 0, or the limit of their type of whole numbers, which stands for lost voxels."""
+    first = volume.flat[0]
+    empty = first == 0 or (
+        volume.dtype.kind in "iu" and first in (np.iinfo(volume.dtype).min, np.iinfo(volume.dtype).max)
+    )
+    return bool(empty and (volume == first).all())
 
 
 def read_bold_header(recording: Recording) -> BoldHeader:

@@ -16,6 +16,7 @@ from eeg2fmri.errors import DatasetError
 
 DATA_SUFFIXES = (".eeg", ".dat", ".avg", ".seg")
 MARKER_SUFFIXES = (".vmrk",)
+_DECIMAL_COMMA = r"(?im)^\s*Ch\d+\s*=[^,\n]*,[^,\n]*,\s*\d+,\d+\s*(?=,)"  # Ch1=Fp1,,0,1,µV
 _ENTRY = r"(?im)^\s*{key}\s*=\s*(.*?)\s*$"
 
 
@@ -37,9 +38,13 @@ def companions(header: Path) -> Companions:
     ------
     DatasetError
         If the header names no data file, a named file is not there under either name, or the header
-        names a file of another header.
+        names a file of another header; if a resolution has a decimal comma.
     """
     text = header_text(header)
+    if comma := re.search(_DECIMAL_COMMA, text):
+        raise DatasetError(
+            f"{header}: the resolution in {comma[0]!r} has a decimal comma, a point is expected; correct the header"
+        )
     data, data_stale = _companion(header, text, "DataFile", DATA_SUFFIXES)
     markers, markers_stale = _companion(header, text, "MarkerFile", MARKER_SUFFIXES)
     if data is None:

@@ -53,7 +53,9 @@ def placement(path: Path, header: Any, shape: tuple[int, ...], assumed: str | No
 
     try:
         affine = _stated_affine(path, header, assumed)
-    except ValueError as err:
+    except DatasetError:
+        raise
+    except ValueError as err:  # of nibabel, for a qform that is no rotation
         raise DatasetError(
             f"{path}: its orientation cannot be read ({one_line(err)}); correct its qform or sform"
         ) from err

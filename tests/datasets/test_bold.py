@@ -235,11 +235,12 @@ def test_complex_voxels_are_refused(path, refuses):
             read()
 
 
-def test_a_volume_of_zeros_is_refused(path, refuses):
-    values = np.ones((3, 4, 2, 5), np.float32)
-    values[..., 3] = 0
+@pytest.mark.parametrize(("value", "dtype"), [(0, np.float32), (-32768, np.int16), (65535, np.uint16)])
+def test_a_volume_of_one_value_is_refused(value, dtype, path, refuses):
+    values = np.arange(120).reshape(3, 4, 2, 5).astype(dtype)
+    values[..., 3] = value
     _save(path, values)
-    with refuses(DatasetError, r"1 of 5 volumes hold nothing but 0, the first is number 3"):
+    with refuses(DatasetError, rf"1 of 5 volumes hold nothing but {value}, the first is number 3"):
         load(path, TR)
 
 

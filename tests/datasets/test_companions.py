@@ -114,6 +114,16 @@ def test_companions_in_another_case_are_found(tmp_path):
     assert [text for _, text in open_eeg(recording(path)).events if "128" in text]
 
 
+def test_a_decimal_comma_in_a_resolution_is_named(tmp_path, refuses):
+    path = header(tmp_path)
+    text = path.read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if line.startswith("Ch1="))
+    name, reference, _, unit = line.split(",")
+    path.write_text(text.replace(line, f"{name},{reference},0,1,{unit}"), encoding="utf-8")
+    with refuses(DatasetError, r"a\.vhdr: the resolution in 'Ch1=.*0,1' has a decimal comma, a point is expected"):
+        open_eeg(recording(path))
+
+
 @pytest.mark.parametrize("endings", [("vhdr",), ("vmrk",), ("vhdr", "vmrk", "eeg")])
 def test_endings_in_upper_case_are_read(endings, tmp_path):
     path = header(tmp_path)
