@@ -27,6 +27,7 @@ SHARE = 0.5  # of the volumes: fewer markers in the TR's rhythm may be a stimulu
 FEWEST = 3
 ALONE = 10  # markers in a row that are no accident, where no BOLD file says how many there should be
 LONGEST_STEP = 4  # volumes per marker
+PAUSE = 4  # markers absent in a row where the scanner stood still; of fewer the EEG lost them
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ class Train:
         )
 
     def blocks(self) -> list[tuple[int, int]]:
-        """First slot and number of volumes of every part of the train without an absent marker."""
-        ends = np.flatnonzero(np.diff(self.slots) > self.step)
+        """First slot and number of volumes of every part of the train, between pauses of the scanner."""
+        ends = np.flatnonzero(np.diff(self.slots) > self.step * PAUSE)
         starts = self.slots[np.concatenate([[0], ends + 1])]
         stops = self.slots[np.concatenate([ends, [len(self.slots) - 1]])] + self.step
         return [(int(start), int(stop - start)) for start, stop in zip(starts, stops, strict=True)]

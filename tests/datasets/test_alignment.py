@@ -282,6 +282,14 @@ def test_an_aborted_run_before_the_run_is_left_out(clock):
     assert "lie in 2 parts; the one of 12 volumes is the run" in found.warnings[-1]
 
 
+@pytest.mark.parametrize("lost", [[3], [3, 4], [3, 4, 5]])
+def test_lost_markers_do_not_part_the_run_from_dummies(lost, clock, refuses):
+    markers = np.delete(37 + 50.0 * np.arange(16), lost)
+    volumes = 15 - lost[-1]  # as many follow the lost ones
+    with refuses(AlignmentError, rf"span 16 volumes, the BOLD file has {volumes}; say where the \d+ others lie"):
+        clock(markers, volumes)
+
+
 def test_eeg_that_ends_early_is_told(clock):
     *_, warning = clock(MARKERS, 25, missing_markers="end").warnings
     assert warning == "no EEG for the last 6 of 25 volumes"
