@@ -20,8 +20,7 @@ from eeg2fmri.datasets.recording import Recording
 from eeg2fmri.errors import AlignmentError, DatasetError
 
 COLUMNS = ("trial_type", "value", "type", "marker_code", "description")
-TOLERANCE_S = 0.01
-ROUNDED_S = 0.002  # onsets of copies may have lost decimals
+TOLERANCE_S = 0.01  # also of copies, whose onsets may have lost decimals
 EMPTY = ("", "n/a")
 
 
@@ -172,7 +171,7 @@ def _same(one: Mapping[str, list[float]], other: Mapping[str, list[float]]) -> b
 def _within(one: list[float], other: list[float]) -> bool:
     """Whether the shorter list of onsets is part of the longer one."""
     few, many = (np.array(times) for times in sorted((one, other), key=len))
-    return bool((np.abs(few[:, None] - many).min(axis=1) <= ROUNDED_S).all())
+    return bool((np.abs(few[:, None] - many).min(axis=1) <= TOLERANCE_S).all())
 
 
 def _contradiction(table: Mapping[str, list[float]], own: Mapping[str, list[float]]) -> str:

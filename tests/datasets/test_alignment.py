@@ -491,6 +491,16 @@ def test_a_table_copied_from_bold_to_eeg_is_no_clock(tmp_path, refuses):
         aligned(tmp_path)
 
 
+@pytest.mark.parametrize("decimals", [2, 3])
+def test_a_copy_with_fewer_decimals_is_no_clock(decimals, tmp_path, refuses):
+    write_recording(tmp_path, markers=[])
+    for folder, rounded in (("func", 4), ("eeg", decimals)):
+        rows = [(round(t + 0.0046, rounded), 0, "press") for t in (1.0, 7.5, 19.25)]
+        write_rows(tmp_path / f"sub-01/{folder}/sub-01_task-rest_events.tsv", HEADER, *rows)
+    with refuses(AlignmentError, r"lists the same onsets as that of BOLD: a copy is no clock"):
+        aligned(tmp_path)
+
+
 def test_markers_of_the_file_count_where_its_table_is_a_copy_or_contradicts_them(tmp_path):
     for name, shift in (("copy", 0.0), ("other", 5.0)):
         root = tmp_path / name
