@@ -15,10 +15,10 @@ import numpy as np
 from eeg2fmri.datasets.clock import Alignment
 from eeg2fmri.datasets.companion import by_wall_clock, by_xp_blocks
 from eeg2fmri.datasets.eeg import RawEeg
-from eeg2fmri.datasets.events import by_shared_events, table_fault
+from eeg2fmri.datasets.events import by_shared_events, table_events, table_fault
 from eeg2fmri.datasets.files import read_merged
 from eeg2fmri.datasets.recording import Recording
-from eeg2fmri.datasets.scanner import by_markers
+from eeg2fmri.datasets.scanner import by_markers, unsure
 from eeg2fmri.errors import AlignmentError, DatasetError
 
 NAMED = 4  # markers that the message without a clock lists
@@ -51,7 +51,7 @@ def align(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Align
         rules = (by_markers, _start_time, by_shared_events)
         found = next((result for rule in rules if (result := rule(raw, recording, tr, n_volumes))), None)
         if found is None:
-            raise AlignmentError(f"{raw.path}: {_no_clock(raw, tr, table_fault(raw, recording))}")
+            raise AlignmentError(f"{raw.path}: {_no_clock(raw, recording, tr, n_volumes)}")
         if found.source == "StartTime":
             _check_events(raw, recording, found, tr, n_volumes)
     check_breaks(raw, found, n_volumes)
@@ -106,10 +106,15 @@ def _check_events(raw: RawEeg, recording: Recording, found: Alignment, tr: float
         )
 
 
-def _no_clock(raw: RawEeg, tr: float, fault: str) -> str:
+def _no_clock(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> str:
     """Refuse a recording without a clock, with the markers that it has and what is wrong with its table."""
+    fault, table = table_fault(raw, recording), recording.eeg_events_path
     why = f" ({fault})" if fault else ""
     counts = Counter(text.strip("/ ") for _, text in raw.events)
+    if table and not fault:
+        counts.update(f"{text} in events.tsv" for _, text in table_events(table))
+    if not_taken := unsure(raw, recording, tr, n_volumes):
+        return f"EEG and BOLD share no clock that is sure: {not_taken}; see also dataset.alignment"
     listed = ", ".join(f"{text} ({number})" for text, number in counts.most_common(NAMED)) or "none at all"
     return (
         f"EEG and BOLD share no clock: no marker has the rhythm of the volumes ({tr:g} s; the markers are {listed}), "

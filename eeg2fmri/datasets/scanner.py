@@ -42,14 +42,8 @@ def by_markers(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> 
         If the markers contradict the BOLD file, or two kinds of markers fit it.
     """
     marker = recording.volume_marker
-    fault = table_fault(raw, recording)
-    table = None if fault else recording.eeg_events_path
     expected = expected_volumes(recording, n_volumes)
-    found, notes = find_scanner(raw, table, marker, tr, n_volumes, expected)
-    notes += [fault] if fault else []
-    if marker == AUTO:  # an event that BOLD's own table lists is of the task
-        tasks = task_labels(recording)
-        found = [one for one in found if is_known(one.train.label) or one.train.label.casefold() not in tasks]
+    found, notes = _candidates(raw, recording, tr, n_volumes)
     if not found:
         if marker != AUTO:
             raise AlignmentError(f"{raw.path}: {_absent(raw, marker, tr)}")
@@ -65,6 +59,30 @@ def by_markers(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> 
             raise
         return None  # it may be a stimulus
     return _alignment(raw, best, others, start, n_volumes, marker, (*notes, *remarks))
+
+
+def unsure(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> str:
+    """Which marker has the rhythm of the volumes and is not taken, as it may be a stimulus; empty if none has."""
+    found, _ = _candidates(raw, recording, tr, n_volumes)
+    if not found:
+        return ""
+    name, where, train = found[0].name, found[0].where, found[0].train
+    return (
+        f"{name}{where} has the rhythm of the volumes ({train.pattern}) and spans {train.spanned}, the BOLD file has "
+        f"{n_volumes}; if it is the scanner's, dataset.volume_marker='{name}'"
+    )
+
+
+def _candidates(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> tuple[list[Found], list[str]]:
+    """Trains of a recording's markers that may be the scanner's, the best first, and notes on its event table."""
+    fault = table_fault(raw, recording)
+    table = None if fault else recording.eeg_events_path
+    expected = expected_volumes(recording, n_volumes)
+    found, notes = find_scanner(raw, table, recording.volume_marker, tr, n_volumes, expected)
+    if recording.volume_marker == AUTO:  # an event that BOLD's own table lists is of the task
+        tasks = task_labels(recording)
+        found = [one for one in found if is_known(one.train.label) or one.train.label.casefold() not in tasks]
+    return found, [*notes, fault] if fault else notes
 
 
 def first_volume_marker(raw: RawEeg, events_path: Path | None, marker: str, tr: float) -> Alignment | None:

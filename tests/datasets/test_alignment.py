@@ -368,7 +368,8 @@ def test_two_unknown_markers_that_fit_are_refused_and_named(clock, refuses):
 
 
 def test_a_stimulus_in_the_rhythm_of_some_volumes_is_no_clock(clock, refuses):
-    with refuses(AlignmentError, "share no clock"):
+    reason = r"share no clock that is sure: S  1 has the rhythm .*spans 9, the BOLD file has 12; .*volume_marker='S  1'"
+    with refuses(AlignmentError, reason):
         clock([], events=others("Stimulus/S  1", MARKERS[2:11]))
 
 
@@ -488,6 +489,14 @@ def test_a_table_copied_from_bold_to_eeg_is_no_clock(tmp_path, refuses):
     table = (tmp_path / "sub-01/func/sub-01_task-rest_events.tsv").read_bytes()
     (tmp_path / "sub-01/eeg/sub-01_task-rest_events.tsv").write_bytes(table)
     with refuses(AlignmentError, r"lists the same onsets as that of BOLD: a copy is no clock; add the volume markers"):
+        aligned(tmp_path)
+
+
+def test_markers_of_the_table_are_listed_where_there_is_no_clock(tmp_path, refuses):
+    write_recording(tmp_path, markers=[])
+    rows = [(1000 * s, 0, "R128") for s, _ in volume_markers(RATE, LEAD)]  # milliseconds
+    write_rows(tmp_path / "sub-01/eeg/sub-01_task-rest_events.tsv", HEADER, *rows)
+    with refuses(AlignmentError, rf"the markers are R128 in events\.tsv \({VOLUMES}\)"):
         aligned(tmp_path)
 
 
