@@ -86,13 +86,18 @@ class Train:
 
 @lru_cache  # a run has thousands of markers of a few descriptions
 def label_of(description: str) -> str:
-    """A description without blanks and without its type."""
-    return re.sub(r"\s+", "", description).rpartition("/")[2]
+    """A description without blanks and without its type; the type where there is nothing else (``Volume/``)."""
+    return _plain(description).rpartition("/")[2]
+
+
+def name_of(description: str) -> str:
+    """As `label_of`, as it is written."""
+    return description.strip("/ ").rpartition("/")[2].strip()
 
 
 def is_label(description: str, wanted: str) -> bool:
     """Whether a description is `wanted`, with or without its type; blanks and case do not count."""
-    text, asked = (re.sub(r"\s+", "", part).casefold() for part in (description, wanted))
+    text, asked = (_plain(part).casefold() for part in (description, wanted))
     return asked in (text, text.rpartition("/")[2])
 
 
@@ -105,7 +110,7 @@ def is_known(label: str) -> bool:
 @lru_cache
 def never_the_scanner(description: str) -> bool:
     """Whether a marker is the amplifier's own, an R peak, or a join of the file."""
-    kind, _, label = re.sub(r"\s+", "", description).casefold().rpartition("/")
+    kind, _, label = _plain(description).casefold().rpartition("/")
     return not label or any(NEVER.fullmatch(part) for part in (kind, label) if part)
 
 
@@ -178,6 +183,10 @@ def rank(train: Train, expected: Collection[int]) -> tuple[int, bool, int, int]:
 def alike(one: Train, other: Train) -> bool:
     """Whether two trains put the volumes at the same times."""
     return one.spanned == other.spanned and abs(one.first - other.first) <= JITTER_S
+
+
+def _plain(description: str) -> str:
+    return re.sub(r"\s+", "", description).strip("/")
 
 
 def _known_place(label: str) -> int:

@@ -18,6 +18,7 @@ from eeg2fmri.datasets.markers import (
     is_label,
     label_of,
     left_over,
+    name_of,
     rank,
     ranked,
 )
@@ -150,7 +151,7 @@ def find_scanner(
 def _trains(raw: RawEeg, events: Events, where: str, marker: str, tr: float, n_volumes: int | None) -> list[Found]:
     """Trains among the labels of some events, or of the given marker alone."""
     events = list(events)
-    names = {label_of(text): text.rpartition("/")[2].strip() for _, text in reversed(events)}
+    names = {label_of(text): name_of(text) for _, text in reversed(events)}
     if marker == AUTO:
         times = by_label(events)
     else:
@@ -232,7 +233,7 @@ def _absent(raw: RawEeg, marker: str, tr: float) -> str:
             f"its {marker} markers ({len(times)}) are {np.median(np.diff(times)):.4f} s apart, expected the TR {tr:g} "
             f"s or one in every volume; check the TR and dataset.volume_marker"
         )
-    names = [text.rpartition("/")[2].strip() for _, text in raw.events]
+    names = [name_of(text) for _, text in raw.events]
     return (
         f"no {marker} marker (dataset.volume_marker), so EEG and BOLD share no clock{nearest(marker, names)}; export "
         f"the recording with its markers, or give another dataset.volume_marker or dataset.alignment"
