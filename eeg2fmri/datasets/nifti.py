@@ -94,8 +94,9 @@ def read_volumes(path: Path, header: Any) -> np.ndarray:
 
 
 def compressed(path: Path) -> bool:
-    """Whether a file is named as a gzip file."""
-    return path.suffix.lower() == ".gz"
+    """Whether a file is a gzip file (RFC 1952), whatever its name says."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 def _offset(header: Any) -> int:

@@ -286,6 +286,16 @@ def test_a_damaged_sidecar_is_refused(content, reason, tmp_path, refuses):
         read_json(tmp_path / "a.json")
 
 
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_an_image_whose_name_is_wrong_about_gzip_is_read(ending, path):
+    expected = load(path, TR).volumes
+    content = path.read_bytes() if ending == ".nii" else gzip.decompress(path.read_bytes())
+    path.unlink()
+    renamed = path.with_name(path.name.removesuffix(".nii.gz") + ending)
+    renamed.write_bytes(content)
+    np.testing.assert_array_equal(load(renamed, TR).volumes, expected)
+
+
 def test_a_gzip_file_of_several_members_is_read(path):
     expected = load(path, TR).volumes
     content = gzip.decompress(path.read_bytes())
