@@ -17,6 +17,8 @@ from eeg2fmri.errors import DatasetError
 DATA_SUFFIXES = (".eeg", ".dat", ".avg", ".seg")
 MARKER_SUFFIXES = (".vmrk",)
 _DECIMAL_COMMA = r"(?im)^\s*Ch\d+\s*=[^,\n]*,[^,\n]*,\s*\d+,\d+\s*(?=,)"  # Ch1=Fp1,,0,1,µV
+_BIG_ENDIAN = r"(?im)^\s*UseBigEndianOrder\s*=\s*YES\s*$"
+_CHANNEL = r"(?im)^\s*Ch\d+\s*=\s*([^,\n]+?)\s*,"
 _ENTRY = r"(?im)^\s*{key}\s*=\s*(.*?)\s*$"
 
 
@@ -38,13 +40,19 @@ def companions(header: Path) -> Companions:
     ------
     DatasetError
         If the header names no data file, a named file is not there under either name, or the header
-        names a file of another header; if a resolution has a decimal comma.
+        names a file of another header; if a resolution has a decimal comma, samples are big-endian, or two
+        channels have one name.
     """
     text = header_text(header)
     if comma := re.search(_DECIMAL_COMMA, text):
         raise DatasetError(
             f"{header}: the resolution in {comma[0]!r} has a decimal comma, a point is expected; correct the header"
         )
+    if re.search(_BIG_ENDIAN, text):
+        raise DatasetError(f"{header}: its samples are big-endian, which is not read; export it little-endian")
+    names = re.findall(_CHANNEL, re.split(r"(?m)^\[", re.split(r"(?i)\[channel infos\]", text)[-1])[0])
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DatasetError(f"{header}: more than one channel is called {', '.join(twice)}; rename them in the header")
     data, data_stale = _companion(header, text, "DataFile", DATA_SUFFIXES)
     markers, markers_stale = _companion(header, text, "MarkerFile", MARKER_SUFFIXES)
     if data is None:

@@ -124,6 +124,20 @@ def test_a_decimal_comma_in_a_resolution_is_named(tmp_path, refuses):
         open_eeg(recording(path))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("BinaryFormat=", "UseBigEndianOrder=YES\nBinaryFormat=", "its samples are big-endian"),
+        (f"Ch2={NAMES[1]},", f"Ch2={NAMES[0]},", f"more than one channel is called {NAMES[0]}; rename"),
+    ],
+)
+def test_a_header_that_cannot_be_read_right_is_refused(old, new, reason, tmp_path, refuses):
+    path = header(tmp_path)
+    rename_in_header(path, old, new)
+    with refuses(DatasetError, rf"a\.vhdr: {reason}"):
+        open_eeg(recording(path))
+
+
 @pytest.mark.parametrize("endings", [("vhdr",), ("vmrk",), ("vhdr", "vmrk", "eeg")])
 def test_endings_in_upper_case_are_read(endings, tmp_path):
     path = header(tmp_path)
