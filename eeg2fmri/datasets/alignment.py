@@ -21,6 +21,7 @@ from eeg2fmri.datasets.recording import Recording
 from eeg2fmri.datasets.scanner import by_markers, unsure
 from eeg2fmri.errors import AlignmentError, DatasetError
 
+RATE_TOLERANCE = 1e-3  # relative; of rates that are rounded
 NAMED = 4  # markers that the message without a clock lists
 
 
@@ -75,11 +76,17 @@ def covered(raw: RawEeg, found: Alignment, n_volumes: int) -> np.ndarray:
 
 def _start_time(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignment | None:
     """BIDS ``StartTime`` of the EEG: its first sample, in seconds after the start of the BOLD run."""
-    start = read_merged(recording.eeg_sidecars).get("StartTime")
+    sidecar = read_merged(recording.eeg_sidecars)
+    start, rate = sidecar.get("StartTime"), sidecar.get("SamplingFrequency")
     if start is None:
         return None
     if isinstance(start, bool) or not isinstance(start, (int, float)) or not np.isfinite(start):
         raise AlignmentError(f"{raw.path}: StartTime is {start!r} in its sidecar, seconds are expected; correct it")
+    if isinstance(rate, (int, float)) and abs(rate - raw.sampling_rate) > RATE_TOLERANCE * raw.sampling_rate:
+        raise AlignmentError(
+            f"{raw.path}: sampled at {raw.sampling_rate:g} Hz by the file and at {rate:g} Hz by its sidecar, and no volume "
+            f"marker tells which; correct the wrong one"
+        )
     return Alignment(-start * raw.sampling_rate, tr * raw.sampling_rate, "StartTime")
 
 

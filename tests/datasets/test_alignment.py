@@ -463,6 +463,13 @@ def test_a_start_time_that_is_no_number_is_refused(tmp_path, refuses):
         aligned(tmp_path)
 
 
+def test_a_rate_that_the_sidecar_contradicts_is_refused_where_no_marker_tells(tmp_path, refuses):
+    with_start_time(tmp_path)
+    write_json(tmp_path / "sub-01/eeg/sub-01_task-rest_eeg.json", {"StartTime": -LEAD, "SamplingFrequency": 5000})
+    with refuses(AlignmentError, rf"sampled at {RATE:g} Hz by the file and at 5000 Hz by its sidecar"):
+        aligned(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
