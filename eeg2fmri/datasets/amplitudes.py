@@ -10,6 +10,7 @@ from scipy.ndimage import uniform_filter1d
 
 from eeg2fmri.datasets.units import ELECTRIC
 from eeg2fmri.errors import DatasetError
+from eeg2fmri.signals import check_finite
 
 if TYPE_CHECKING:
     from eeg2fmri.datasets.eeg import RawEeg
@@ -43,7 +44,7 @@ class Amplitudes:
     """
 
     def __init__(self, raw: RawEeg, picks: Sequence[int]) -> None:
-        self._raw = raw
+        self._raw, self._picks = raw, sorted(picks)
         self._waiting = {pick for pick in picks if raw.types[pick] in ELECTRIC and raw.channels[pick] not in raw.bads}
         self._found: dict[int, float] = {}
         length = round(STRETCH_S * raw.sampling_rate)
@@ -53,10 +54,15 @@ class Amplitudes:
         self._stretches = whole or stretches
 
     def check(self) -> None:
-        """Read the stretches, and refuse amplitudes that no scalp EEG has; errors as of `measure`."""
-        picks = sorted(self._waiting)
-        if picks:
-            self._add(picks, [self._raw.read(picks, start, stop) for start, stop in self._stretches])
+        """Read the stretches, and refuse samples that are no numbers and what `measure` refuses."""
+        stretches = [self._raw.read(self._picks, start, stop) for start, stop in self._stretches]
+        try:
+            check_finite(np.concatenate(stretches, axis=1), [self._raw.channels[pick] for pick in self._picks])
+        except DatasetError as err:
+            raise DatasetError(f"{self._raw.path}: {err}") from err
+        rows = [row for row, pick in enumerate(self._picks) if pick in self._waiting]
+        if rows:
+            self._add([self._picks[row] for row in rows], [stretch[rows] for stretch in stretches])
 
     def measure(self, picks: Sequence[int], data: np.ndarray) -> None:
         """Take whole channels, (len(picks), samples) in µV; once all are there, refuse what no scalp EEG has.

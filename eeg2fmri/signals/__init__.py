@@ -8,7 +8,7 @@ from eeg2fmri.signals.bold import (
     without_drift,
 )
 from eeg2fmri.signals.brain import brain_courses
-from eeg2fmri.signals.cleaning import CleanEeg, Marks, check_cleaning, clean_eeg
+from eeg2fmri.signals.cleaning import CleanEeg, Marks, check_cleaning, check_finite, clean_eeg
 from eeg2fmri.signals.gradient import volume_locked_share
 from eeg2fmri.signals.montage import check_positions, current_source_density
 from eeg2fmri.signals.nuisance import noise_components
@@ -26,6 +26,7 @@ __all__ = [
     "bold_scaling",
     "brain_courses",
     "check_cleaning",
+    "check_finite",
     "check_positions",
     "clean_eeg",
     "current_source_density",

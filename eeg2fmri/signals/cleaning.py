@@ -111,7 +111,7 @@ def clean_eeg(
     for first in range(0, len(channels), size):
         rows = slice(first, min(first + size, len(channels)))
         block = np.asarray(read(list(range(rows.start, rows.stop))), np.float32)
-        _check_finite(block, channels[rows])
+        check_finite(block, channels[rows])
         before[rows] = _spectrum(block, sampling_rate, frequencies)
         if config.gradient:
             if epochs is None:
@@ -208,7 +208,8 @@ def _ecg_row(channels: Sequence[str], types: Sequence[str], bads: Sequence[str])
     return good[0]
 
 
-def _check_finite(block: np.ndarray, names: Sequence[str]) -> None:
+def check_finite(block: np.ndarray, names: Sequence[str]) -> None:
+    """Refuse channels, (channels, samples) with their names, that hold a sample that is no number."""
     if not np.isfinite(block).all():
         bad = [name for name, row in zip(names, block, strict=True) if not np.isfinite(row).all()]
         raise DatasetError(f"NaN or infinite samples in {', '.join(bad[:4])}; repair or drop these channels")

@@ -163,7 +163,7 @@ def eeglab(folder, numbers):
         ({"unit": b"abc"}, {"units": "n/a"}, r"the unit 'abc' is not known; write it \(uV, mV, V or nV\) into"),
         ({"unit": b"C", "only": "Cz"}, {}, "Cz: the unit is C by the file, which is no voltage; give another type"),
         ({}, {"units": "S"}, r"the unit is S by sub-01_task-rest_channels\.tsv, which is no voltage"),
-        ({"tail": b",uV", "unit": b"5"}, {}, r"its resolution in the header has a decimal comma \(…,5,…\); write a"),
+        ({"tail": b",uV", "unit": b"5"}, {}, r"the resolution in 'Ch1=Fp1,,1,5' has a decimal comma, a point is expected"),
         ({}, {"types": {"ECG": "EEG"}}, r"channels\.tsv: ECG is of type EEG by it and an ECG by name; give it"),
         ({}, {"types": dict.fromkeys(NAMES, "n/a")}, r"no channel of type eeg among \['n/a'\]; .* fill in the column"),
         ({"scale": 0}, {}, "every EEG channel is constant"),
@@ -267,7 +267,7 @@ def test_the_scanner_s_artefact_passes_and_its_factors_do_not(tmp_path):
         raw.scales.factors[:] /= factor
 
 
-@pytest.mark.parametrize("fault", ["volts", "no type", "no unit"])
+@pytest.mark.parametrize("fault", ["volts", "no type", "no unit", "no numbers"])
 def test_inspect_and_preprocess_refuse_alike(fault, bids_root, tiny_config, refuses):
     for tsv in bids_root.glob("sub-*/eeg/*_channels.tsv"):
         if fault == "no type":
@@ -279,7 +279,13 @@ def test_inspect_and_preprocess_refuse_alike(fault, bids_root, tiny_config, refu
         if fault == "volts":
             data = next(tsv.parent.glob("*.eeg"))
             (np.fromfile(data, "<f4") * np.float32(1e-6)).tofile(data)
-    words = {"volts": "volts read as µV: 1e6 too small", "no type": "no channel of type eeg", "no unit": "is not known"}
+        if fault == "no numbers":
+            data = next(tsv.parent.glob("*.eeg"))
+            samples = np.fromfile(data, "<f4").reshape(-1, len(CHANNELS))
+            samples[:, 1] = np.nan
+            samples.tofile(data)
+    words = {"volts": "volts read as µV: 1e6 too small", "no type": "no channel of type eeg", "no unit": "is not known",
+             "no numbers": "NaN or infinite samples in"}  # fmt: skip
     config = tiny_config.model_copy(update={"channel_types": ("eeg",)})
     overview = survey(bids_root, DatasetConfig(), config)
     assert overview.usable == 0
