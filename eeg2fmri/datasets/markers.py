@@ -150,10 +150,14 @@ def find_train(
     groups = _groups(times, train, rounding)
     if len(groups) > 1:
         own = groups[_first_group(groups, train.period)]
+        late = [_lateness(group, own, train.period) for group in groups]
+        doubles = max(map(abs, late)) <= DOUBLED * train.period
+        if doubles:  # each tells of its volume, also where its twin was lost
+            own = np.sort(np.concatenate([group - by for group, by in zip(groups, late, strict=True)]))
         found = _fitted(label, own, tr, train.period, float(own[0]), rounding)
         if found is None:
             return None
-        train = replace(found, n_markers=len(times), per_volume=len(groups), inside=0)
+        train = replace(found, n_markers=len(times), per_volume=1 if doubles else len(groups), inside=0)
     on_slots = train.per_volume * len(train.slots) + train.doubled
     if on_slots < SHARE * len(times) or train.step > (LONGEST_STEP if trusted and train.per_volume == 1 else 1):
         return None
@@ -287,6 +291,11 @@ def _first_group(groups: list[np.ndarray], period: float) -> int:
     if pauses.max() > 1.2 * np.median(np.delete(pauses, pauses.argmax())):
         return int(pauses.argmax())
     return int(np.argmin([group[0] for group in groups]))
+
+
+def _lateness(group: np.ndarray, first: np.ndarray, period: float) -> float:
+    """Seconds from the first markers of volumes to others of them."""
+    return float(np.median((group - first[0] + period / 2) % period) - period / 2)
 
 
 def left_over(train: Train, times: np.ndarray) -> np.ndarray:

@@ -41,12 +41,21 @@ def test_a_second_marker_of_a_volume_moves_nothing(late):
     assert (train.first, train.doubled, train.spanned) == (pytest.approx(3, abs=1e-4), 4, N)
 
 
-@pytest.mark.parametrize("apart", [0.0028, 0.1, 1.08, 2.0])
-def test_pairs_begin_with_the_first_of_each(apart):
+@pytest.mark.parametrize(("apart", "per_volume"), [(0.0028, 1), (0.1, 1), (1.08, 2), (2.0, 2)])
+def test_pairs_begin_with_the_first_of_each(apart, per_volume):
     train = found(np.r_[TIMES, TIMES + apart], 5000)
-    assert (train.per_volume, train.spanned) == (2, N)
+    assert (train.per_volume, train.doubled, train.spanned) == (per_volume, N * (2 - per_volume), N)
     first = 3 if apart < 1.5 else 5.0  # behind the longer pause
     assert train.first == pytest.approx(first, abs=1e-4)
+
+
+@pytest.mark.parametrize("lost", [0, 7, N, 2 * N - 1])
+@pytest.mark.parametrize("rate", [250.0, 5000.0])
+def test_one_of_a_pair_tells_of_its_volume_where_the_other_is_lost(lost, rate):
+    pairs = np.delete(np.r_[TIMES, TIMES + 0.012], lost)
+    train = found(pairs, rate)
+    assert (train.spanned, train.absent, train.doubled, train.astray) == (N, 0, N - 1, 0)
+    assert train.first == pytest.approx(3, abs=1 / rate)
 
 
 @pytest.mark.parametrize("slices", [30, 32])
