@@ -167,7 +167,7 @@ def find_train(
 
 def ranked(trains: Iterable[Train], expected: Collection[int]) -> list[Train]:
     """Trains, the scanner's first: known labels in their order, then those of as many volumes as are expected."""
-    return sorted(trains, key=lambda train: (*rank(train, expected), train.absent))
+    return sorted(trains, key=lambda train: (*rank(train, expected), train.absent, train.astray))
 
 
 def rank(train: Train, expected: Collection[int]) -> tuple[int, bool, int, int]:

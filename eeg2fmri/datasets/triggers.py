@@ -25,7 +25,8 @@ def trigger_changes(raw: Any, voltages: Collection[str] = ()) -> list[tuple[int,
 
     Returns
     -------
-    Descriptions are ``Status/128`` for a value, ``Status/bit 7`` for a bit, ``AUX/AUX high`` for a voltage.
+    Descriptions are ``Status/128`` for a value, ``Status/bit 7`` for a bit, ``AUX/AUX high`` for a voltage, and
+    ``Status/any value`` for each value of a channel that has several, as one that counts the volumes.
     """
     found = []
     for index, (name, kind) in enumerate(zip(raw.ch_names, raw.get_channel_types(), strict=True)):
@@ -56,6 +57,9 @@ def _rises(course: np.ndarray) -> Iterator[tuple[int, str]]:
     before, after = course[places - 1], course[places]
     for place, value in zip(places[after != 0], after[after != 0], strict=True):
         yield int(place), str(value)
+    if len(np.unique(after[after != 0])) > 1:
+        for place in places[after != 0]:
+            yield int(place), "any value"
     for bit in range(BITS):
         for place in places[((after & ~before) >> bit & 1) == 1]:
             yield int(place), f"bit {bit}"

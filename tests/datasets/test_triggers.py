@@ -53,6 +53,16 @@ def test_a_bit_is_the_scanners_where_other_inputs_are_high(write_recording, stat
     assert (found.source, found.markers_found) == ("bit 7 in a trigger channel", VOLUMES)
 
 
+@pytest.mark.parametrize("width", [3, round(TR_S * RATE_HZ)])
+def test_a_channel_that_counts_the_volumes_is_the_scanners(width, write_recording, status, rng, tmp_path):
+    for volume in range(VOLUMES):
+        start = round((LEAD_S + volume * TR_S) * RATE_HZ)
+        status[start : start + width] = volume + 1
+    found = aligned(write_with_status(write_recording, tmp_path, status, rng))
+    assert found.onset == pytest.approx(LEAD_S * RATE_HZ)
+    assert (found.source, found.markers_found) == ("any value in a trigger channel", VOLUMES)
+
+
 def test_a_value_can_be_given(write_recording, status, rng, tmp_path):
     found = aligned(write_with_status(write_recording, tmp_path, status, rng), volume_marker=128)
     assert (found.source, found.how) == ("128 in a trigger channel", "given")
