@@ -167,7 +167,7 @@ def find_train(
 
 def ranked(trains: Iterable[Train], expected: Collection[int]) -> list[Train]:
     """Trains, the scanner's first: known labels in their order, then those of as many volumes as are expected."""
-    return sorted(trains, key=lambda train: (*rank(train, expected), train.absent, train.astray))
+    return sorted(trains, key=lambda train: (*rank(train, expected), -len(train.slots), train.astray))
 
 
 def rank(train: Train, expected: Collection[int]) -> tuple[int, bool, int, int]:
@@ -177,9 +177,9 @@ def rank(train: Train, expected: Collection[int]) -> tuple[int, bool, int, int]:
     ----------
     train : markers of one label.
     expected : numbers of volumes that they may span, the BOLD file's and with discarded ones; empty where there
-        is no BOLD file. A known label with fewer than half of them comes after the other known ones.
+        is no BOLD file. A known label with fewer than half of them (10) comes after the other known ones.
     """
-    weak = bool(expected) and len(train.slots) * train.step < SHARE * min(expected)
+    weak = len(train.slots) * train.step < (SHARE * min(expected) if expected else ALONE)
     place = _known_place(train.label) + len(KNOWN) * weak if is_known(train.label) else 2 * len(KNOWN)
     return place, bool(expected) and train.spanned not in expected, train.per_volume, train.step
 

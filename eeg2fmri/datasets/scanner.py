@@ -11,6 +11,7 @@ from eeg2fmri.datasets.clock import Alignment
 from eeg2fmri.datasets.eeg import RawEeg
 from eeg2fmri.datasets.events import table_events, table_fault, task_labels
 from eeg2fmri.datasets.markers import (
+    FEWEST,
     alike,
     by_label,
     find_train,
@@ -92,7 +93,7 @@ def first_volume_marker(raw: RawEeg, events_path: Path | None, marker: str, tr: 
     Raises
     ------
     AlignmentError
-        If two kinds of markers have the rhythm of the volumes, or the given one has not.
+        If two kinds of markers have the rhythm of the volumes, the given one has not, or it changes.
     """
     found, notes = find_scanner(raw, events_path, marker, tr, None, ())
     if not found:
@@ -100,6 +101,7 @@ def first_volume_marker(raw: RawEeg, events_path: Path | None, marker: str, tr: 
             raise AlignmentError(f"{raw.path}: {_absent(raw, marker, tr)}")
         return None
     best, others = found[0], found[1:]
+    _check_parts(raw, best, [other for other in others if len(other.train.slots) >= FEWEST], ())
     _check_rivals(raw.path, best, others, ())
     return _alignment(raw, best, others, 0, best.train.spanned, marker, tuple(notes))
 
@@ -184,8 +186,9 @@ def _check_parts(raw: RawEeg, best: Found, others: list[Found], expected: Collec
         place, name = breaks[0]
         what = f"a {name} at {place:.3f} s breaks the EEG off within its {best.name} markers for an unknown time"
     spans = " and ".join(str(part.train.spanned) for part in parts[:4])
+    wanted = f", one of {min(expected)} is expected" if expected else ""
     raise AlignmentError(
-        f"{raw.path}: {what}; the parts span {spans} volumes, one of {min(expected)} is expected; export the run in "
+        f"{raw.path}: {what}; the parts span {spans} volumes{wanted}; export the run in "
         f"one piece or with the length of the break, or leave it out"
     )
 

@@ -108,6 +108,12 @@ def test_known_names_come_first_then_what_fits():
     assert [train.label for train in ranked(trains, {N})] == ["R128", "T1", "B", "A"]
 
 
+def test_a_few_markers_of_a_common_name_come_after_a_whole_train_of_another():
+    times = {"R128": TIMES[:3] - 2.9, "ScanStart": TIMES}
+    trains = [find_train(label, own, TR, None, 1e-4, trusted=True) for label, own in times.items()]
+    assert [train.label for train in ranked(trains, ())] == ["ScanStart", "R128"]
+
+
 def test_labels_are_compared_without_blanks_case_and_type():
     assert is_label("Stimulus/S  1", "s 1")
     assert is_label("Stimulus/S  1", "Stimulus/S 1")

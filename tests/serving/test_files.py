@@ -263,6 +263,17 @@ def test_unusable_eeg_is_refused_and_nothing_written(bundles, write, signal, out
     assert not out.parent.exists()
 
 
+def test_markers_that_change_their_rhythm_are_refused(bundles, write, out, refuses):
+    header = write(markers=False)
+    late = [LEAD + n * STEP + (STEP // 3) * (n > 2) for n in range(6)]  # EEG is missing, unmarked
+    file = header.with_suffix(".vmrk")
+    marks = "".join(f"Mk{n + 2}=Response,R128,{place + 1},1,0\n" for n, place in enumerate(late))
+    file.write_text(file.read_text(encoding="utf-8").rstrip() + "\n" + marks, encoding="utf-8")
+    with refuses(AlignmentError, r"its R128 markers change their rhythm; the parts span 3 and 3 volumes; export"):
+        synthesise_file(bundles["linear"], header, out)
+    assert not out.parent.exists()
+
+
 @pytest.mark.parametrize("name", ["bold.mgz", "bold", "bold.nii.zip"])
 def test_output_of_another_kind_is_refused(bundles, write, tmp_path, name):
     with pytest.raises(ConfigError, match=r"must end in \.nii or \.nii\.gz"):
