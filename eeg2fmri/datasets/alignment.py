@@ -84,8 +84,8 @@ def _start_time(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) ->
         raise AlignmentError(f"{raw.path}: StartTime is {start!r} in its sidecar, seconds are expected; correct it")
     if isinstance(rate, (int, float)) and abs(rate - raw.sampling_rate) > RATE_TOLERANCE * raw.sampling_rate:
         raise AlignmentError(
-            f"{raw.path}: sampled at {raw.sampling_rate:g} Hz by the file and at {rate:g} Hz by its sidecar, and no volume "
-            f"marker tells which; correct the wrong one"
+            f"{raw.path}: sampled at {raw.sampling_rate:g} Hz by the file and at {rate:g} Hz by its sidecar, and no "
+            f"volume marker tells which; correct the wrong one"
         )
     return Alignment(-start * raw.sampling_rate, tr * raw.sampling_rate, "StartTime")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from eeg2fmri.datasets.echoes import combined, combined_header
 from eeg2fmri.datasets.files import check_fetched, read_merged
-from eeg2fmri.datasets.nifti import check_whole, read_header, read_volumes, shape_of
+from eeg2fmri.datasets.nifti import check_whole, first_volume, read_header, read_volumes, shape_of
 from eeg2fmri.datasets.orientation import Placement, placement, to_ras
 from eeg2fmri.datasets.recording import Recording
 from eeg2fmri.errors import DatasetError, one_line
@@ -70,8 +71,7 @@ def load_bold(recording: Recording) -> Bold:
         volumes = to_ras(read_volumes(path, image), place)
     except Exception as err:  # nibabel, gzip and zlib each raise their own for a damaged file
         raise _unreadable(path, err) from err
-    if volumes.dtype.kind == "f" and not all(np.isfinite(volume).all() for volume in volumes):
-        raise DatasetError(f"{path}: NaN or infinite voxels; mask or repair the volumes first")
+    _check_finite(path, volumes)
     if empty := [index for index, volume in enumerate(volumes) if _is_empty(volume)]:
         value = volumes[empty[0]].flat[0]
         raise DatasetError(
@@ -79,6 +79,11 @@ def load_bold(recording: Recording) -> Bold:
             f"{empty[0]} (from 0); fetch it again or cut them off"
         )
     return Bold(volumes, header.tr, header.affine, header.orientation, header.notes)
+
+
+def _check_finite(path: Path, volumes: Iterable[np.ndarray]) -> None:
+    if not all(volume.dtype.kind != "f" or np.isfinite(volume).all() for volume in volumes):
+        raise DatasetError(f"{path}: NaN or infinite voxels; mask or repair the volumes first")
 
 
 def _is_empty(volume: np.ndarray) -> bool:
@@ -91,7 +96,7 @@ def _is_empty(volume: np.ndarray) -> bool:
 
 
 def read_bold_header(recording: Recording) -> BoldHeader:
-    """Read the header of a BOLD file and its sidecars, no volumes; refuses what `load_bold` refuses of them.
+    """Read the header of a BOLD file and its sidecars; refuses what `load_bold` refuses of them and of volume 0.
 
     A file that ends before its volumes do is refused too, and a brain mask that does not lie on its voxels.
     """
@@ -138,6 +143,7 @@ def _whole_header(recording: Recording) -> BoldHeader:
     image = _open(recording.bold_path)
     header, _ = _checked(recording, image)
     _check_whole(recording.bold_path, image)
+    _check_finite(recording.bold_path, [first_volume(recording.bold_path, image)])
     return header
 
 

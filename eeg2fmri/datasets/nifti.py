@@ -93,6 +93,14 @@ def read_volumes(path: Path, header: Any) -> np.ndarray:
     return np.moveaxis(flat.reshape((*shape[:3], -1), order="F"), -1, 0)
 
 
+def first_volume(path: Path, header: Any) -> np.ndarray:
+    """(x, y, z) of the first volume as stored, not scaled; whether the file is whole stays open."""
+    shape, dtype, start = shape_of(header)[:3], header.get_data_dtype(), _offset(header)
+    with gzip.open(path) if compressed(path) else path.open("rb") as file:
+        content = file.read(start + math.prod(shape) * dtype.itemsize)
+    return np.frombuffer(content, dtype, math.prod(shape), start).reshape(shape, order="F")
+
+
 def compressed(path: Path) -> bool:
     """Whether a file is a gzip file (RFC 1952), whatever its name says."""
     with path.open("rb") as file:

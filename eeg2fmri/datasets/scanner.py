@@ -185,7 +185,7 @@ def _check_parts(raw: RawEeg, best: Found, others: list[Found], expected: Collec
     if breaks:
         place, name = breaks[0]
         what = f"a {name} at {place:.3f} s breaks the EEG off within its {best.name} markers for an unknown time"
-    spans = " and ".join(str(part.train.spanned) for part in parts[:4])
+    spans = " and ".join(str(part.train.spanned) for part in sorted(parts, key=lambda part: part.train.first)[:4])
     wanted = f", one of {min(expected)} is expected" if expected else ""
     raise AlignmentError(
         f"{raw.path}: {what}; the parts span {spans} volumes{wanted}; export the run in "

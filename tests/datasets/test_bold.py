@@ -296,6 +296,14 @@ def test_an_image_whose_name_is_wrong_about_gzip_is_read(ending, path):
     np.testing.assert_array_equal(load(renamed, TR).volumes, expected)
 
 
+def test_a_background_of_nan_is_found_by_the_header(path, refuses):
+    values = np.full((5, 4, 3, 22), 500, np.float32)
+    values[0] = np.nan
+    _save(path, values)
+    with refuses(DatasetError, "NaN or infinite voxels; mask or repair"):
+        read_bold_header(Recording("sub-01", "sub-01", path, path, tr=0.5))
+
+
 def test_a_gzip_file_of_several_members_is_read(path):
     expected = load(path, TR).volumes
     content = gzip.decompress(path.read_bytes())

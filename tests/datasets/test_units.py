@@ -163,7 +163,7 @@ def eeglab(folder, numbers):
         ({"unit": b"abc"}, {"units": "n/a"}, r"the unit 'abc' is not known; write it \(uV, mV, V or nV\) into"),
         ({"unit": b"C", "only": "Cz"}, {}, "Cz: the unit is C by the file, which is no voltage; give another type"),
         ({}, {"units": "S"}, r"the unit is S by sub-01_task-rest_channels\.tsv, which is no voltage"),
-        ({"tail": b",uV", "unit": b"5"}, {}, r"the resolution in 'Ch1=Fp1,,1,5' has a decimal comma, a point is expected"),
+        ({"tail": b",uV", "unit": b"5"}, {}, r"the resolution in 'Ch1=Fp1,,1,5' has a decimal comma"),
         ({}, {"types": {"ECG": "EEG"}}, r"channels\.tsv: ECG is of type EEG by it and an ECG by name; give it"),
         ({}, {"types": dict.fromkeys(NAMES, "n/a")}, r"no channel of type eeg among \['n/a'\]; .* fill in the column"),
         ({"scale": 0}, {}, "every EEG channel is constant"),
