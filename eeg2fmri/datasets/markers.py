@@ -36,7 +36,7 @@ class Train:
 
     first, period: s; slot 0 is the first with a marker.  slots: (M,) int, those with a marker.
     observed: (M,) s, their markers.  n_markers: of the label, in all.  per_volume: markers in every
-    volume, of slices or pairs.  step: volumes from marker to marker.  doubled, astray: markers beside
+    volume, of slices or pairs; torn: the first or the last volume lacks some of them.  step: volumes from marker to marker.  doubled, astray: markers beside
     that of a slot, and on no slot; inside: those astray between the first and the last slot.
     """
 
@@ -47,6 +47,7 @@ class Train:
     observed: np.ndarray
     n_markers: int
     per_volume: int = 1
+    torn: bool = False
     step: int = 1
     doubled: int = 0
     astray: int = 0
@@ -157,7 +158,9 @@ def find_train(
         found = _fitted(label, own, tr, train.period, float(own[0]), rounding)
         if found is None:
             return None
-        train = replace(found, n_markers=len(times), per_volume=1 if doubles else len(groups), inside=0)
+        whole = all(0 <= group[end] - own[end] < train.period for group in groups for end in (0, -1))
+        per_volume = 1 if doubles else len(groups)
+        train = replace(found, n_markers=len(times), per_volume=per_volume, torn=not (doubles or whole), inside=0)
     on_slots = train.per_volume * len(train.slots) + train.doubled
     if on_slots < SHARE * len(times) or train.step > (LONGEST_STEP if trusted and train.per_volume == 1 else 1):
         return None

@@ -26,9 +26,9 @@ class Found:
 def volume_zero(raw: RawEeg, recording: Recording, found: Found, tr: float, n_volumes: int) -> tuple[int, list[str]]:
     """Slot of volume 0, and remarks; refused where the markers do not say."""
     train = found.train
-    if train.per_volume > 1 and train.n_markers != train.per_volume * len(train.slots):
+    if train.torn:
         raise AlignmentError(
-            f"{raw.path}: its {found.name} markers ({train.pattern}) are not the same number in every volume, so the "
+            f"{raw.path}: its {found.name} markers ({train.pattern}) are fewer in the first or the last volume, so the "
             f"first of a volume is not known; give dataset.volume_marker another marker, or restore the absent ones"
         )
     if train.inside > ASTRAY * len(train.slots):

@@ -396,8 +396,15 @@ def test_markers_of_slices_start_a_volume_every_so_many(clock):
 
 def test_slices_whose_first_marker_is_missing_are_refused(clock, refuses):
     slices = (MARKERS[:, None] + 10 * np.arange(5)).ravel()
-    with refuses(AlignmentError, "not the same number in every volume, so the first of a volume is not known"):
-        clock(slices[1:])
+    for kept in (slices[1:], slices[2:], slices[:-1]):
+        with refuses(AlignmentError, "fewer in the first or the last volume, so the first of a volume is not known"):
+            clock(kept)
+
+
+@pytest.mark.parametrize("lost", [5, 17, 20, 54])
+def test_a_lost_marker_of_slices_within_the_run_moves_nothing(lost, clock):
+    slices = np.delete((MARKERS[:, None] + 10 * np.arange(5)).ravel(), lost)
+    assert clock(slices).onset == pytest.approx(37)
 
 
 def test_pairs_of_markers_start_a_volume_with_the_first_of_each(clock):
