@@ -4,7 +4,7 @@ from eeg2fmri.datasets.adapter import Adapter, Source
 from eeg2fmri.datasets.alignment import align, check_breaks, covered
 from eeg2fmri.datasets.amplitudes import likely_mistake
 from eeg2fmri.datasets.bold import Bold, BoldHeader, load_bold, load_mask, read_bold_header
-from eeg2fmri.datasets.channels import common_channels
+from eeg2fmri.datasets.channels import common_channels, foreign_channels
 from eeg2fmri.datasets.cleaned import read_clean_eeg
 from eeg2fmri.datasets.clock import Alignment
 from eeg2fmri.datasets.confounds import framewise_displacement
@@ -35,6 +35,7 @@ __all__ = [
     "covered",
     "find_recordings",
     "first_volume_marker",
+    "foreign_channels",
     "framewise_displacement",
     "likely_mistake",
     "list_recordings",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,19 @@ def common_channels(
         if lacks or extra:
             differences[name] = {"lacks": lacks, "extra": extra}
     return common, differences
+
+
+def foreign_channels(eeg: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """Why recordings that lack more than half of the EEG channels that most have are left out, by their names."""
+    own = {name: set(channels) for name, channels in eeg.items()}
+    counts = Counter(channel for channels in own.values() for channel in channels)
+    most = {channel for channel, count in counts.items() if 2 * count > len(own)}
+    return {
+        name: f"has {len(most & channels)} of the {len(most)} EEG channels that most recordings have "
+        f"({', '.join(sorted(channels)[:3])}, …, expected {', '.join(sorted(most)[:3])}, …); rename its channels"
+        for name, channels in own.items()
+        if 2 * len(most & channels) < len(most)
+    }
 
 
 def named_type(name: str, kind: str) -> str:

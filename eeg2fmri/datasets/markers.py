@@ -36,8 +36,9 @@ class Train:
 
     first, period: s; slot 0 is the first with a marker.  slots: (M,) int, those with a marker.
     observed: (M,) s, their markers.  n_markers: of the label, in all.  per_volume: markers in every
-    volume, of slices or pairs; torn: the first or the last volume lacks some of them.  step: volumes from marker to marker.  doubled, astray: markers beside
-    that of a slot, and on no slot; inside: those astray between the first and the last slot.
+    volume, of slices or pairs; torn: the first or the last volume lacks some of them.
+    step: volumes from marker to marker.  doubled, astray: markers beside that of a slot, and on no slot;
+    inside: those astray between the first and the last slot.
     """
 
     label: str

@@ -12,7 +12,7 @@ from eeg2fmri.config import DataConfig, DatasetConfig
 from eeg2fmri.datasets.alignment import align
 from eeg2fmri.datasets.amplitudes import Amplitudes
 from eeg2fmri.datasets.bold import read_bold_header
-from eeg2fmri.datasets.channels import common_channels
+from eeg2fmri.datasets.channels import common_channels, foreign_channels
 from eeg2fmri.datasets.confounds import framewise_displacement
 from eeg2fmri.datasets.eeg import open_eeg, wanted_channels
 from eeg2fmri.datasets.find import list_recordings
@@ -98,7 +98,7 @@ def survey(root: Path, config: DatasetConfig, data: DataConfig, *, strict: bool 
     recordings, skipped, _, expected = list_recordings(root, config)
     rows: list[Row] = []
     problems: list[tuple[str, str]] = []
-    channels: list[tuple[str, tuple[str, ...]]] = []
+    channels: list[tuple[str, dict[str, str]]] = []
     for recording in recordings:
         row, names, remarks = _row(recording, data, strict)
         rows.append(row)
@@ -112,6 +112,8 @@ def survey(root: Path, config: DatasetConfig, data: DataConfig, *, strict: bool 
         problems.append((str(root), f"nothing found; {expected} is expected"))
     differences = (*_differ(rows, channels),)
     rows, remarks = _of_one_kind(rows, {r.name: r for r in recordings}, own_grids=strict and data.grid is None)
+    rows, foreign = _of_known_channels(rows, {r.name: r for r in recordings}, dict(channels))
+    remarks += foreign
     return Overview(tuple(sorted(rows, key=lambda row: row.recording)), (*problems, *remarks), differences)
 
 
@@ -135,14 +137,24 @@ def _of_one_kind(
     return kept, [(str(recordings[row.recording].bold_path), line) for row in others]
 
 
-def _row(recording: Recording, data: DataConfig, strict: bool) -> tuple[Row, tuple[str, ...], list[tuple[str, str]]]:
-    """The row of a recording as far as its files can be read, its channels, and what is wrong with it."""
+def _of_known_channels(
+    rows: list[Row], recordings: Mapping[str, Recording], channels: Mapping[str, Mapping[str, str]]
+) -> tuple[list[Row], list[tuple[str, str]]]:
+    """Rows, of which those whose EEG channels have other names than in most are not usable, and why."""
+    usable = [row.recording for row in rows if row.status == "usable"]
+    lines = foreign_channels({name: [c for c, kind in channels[name].items() if kind == "eeg"] for name in usable})
+    kept = [replace(row, status="failed") if row.recording in lines else row for row in rows]
+    return kept, [(str(recordings[name].eeg_path), line) for name, line in lines.items()]
+
+
+def _row(recording: Recording, data: DataConfig, strict: bool) -> tuple[Row, dict[str, str], list[tuple[str, str]]]:
+    """The row of a recording as far as its files can be read, its channels by type, and what is wrong with it."""
     known: dict[str, Any] = {"status": "failed", "space": recording.space}
-    names: tuple[str, ...] = ()
+    names: dict[str, str] = {}
     problems: list[tuple[str, str]] = []
     try:
         raw = open_eeg(recording)
-        names = raw.channels
+        names = dict(zip(raw.channels, raw.types, strict=True))
         known.update(channels=dict(Counter(raw.types)), bad_channels=len(raw.bads), sampling_rate=raw.sampling_rate)
         known.update(eeg_seconds=round(raw.n_samples / raw.sampling_rate, 3))
         problems += [(str(recording.eeg_path), note) for note in raw.notes]
@@ -171,7 +183,7 @@ def _row(recording: Recording, data: DataConfig, strict: bool) -> tuple[Row, tup
     return Row(recording.name, **known), names, problems
 
 
-def _differ(rows: list[Row], channels: list[tuple[str, tuple[str, ...]]]) -> Iterable[str]:
+def _differ(rows: list[Row], channels: list[tuple[str, dict[str, str]]]) -> Iterable[str]:
     """Lines on what a store cannot mix, and on channels that some recordings lack."""
     usable = [row for row in rows if row.status == "usable"]
     for name, unit in (("tr", " s"), ("sampling_rate", " Hz"), ("grid", ""), ("voxel_mm", " mm"), ("space", "")):
@@ -180,7 +192,7 @@ def _differ(rows: list[Row], channels: list[tuple[str, tuple[str, ...]]]) -> Ite
             yield f"{name}: " + ", ".join(f"{value} in {count}" for value, count in counts.most_common())
     if len(channels) > 1:
         try:
-            common, differences = common_channels(channels)
+            common, differences = common_channels([(name, tuple(names)) for name, names in channels])
         except DatasetError as err:
             yield f"channels: {err}"
             return

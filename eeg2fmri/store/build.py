@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from eeg2fmri.config import DataConfig
-from eeg2fmri.datasets import Recording
+from eeg2fmri.datasets import Recording, foreign_channels
 from eeg2fmri.errors import DatasetError, StoreError, one_line
 from eeg2fmri.provenance import code_digest
 from eeg2fmri.store.location import METADATA, Location
@@ -113,7 +112,7 @@ def _finish(
     for name, line in others.items():
         failures[name] = f"{recordings[name].bold_path}: {line}"
         del usable[name]
-    for name, line in _foreign_channels(usable).items():
+    for name, line in foreign_channels({name: _eeg_channels(its) for name, its in usable.items()}).items():
         failures[name] = f"{recordings[name].eeg_path}: {line}"
         del usable[name]
     if not usable:
@@ -202,19 +201,6 @@ def _eeg_channels(attributes: Mapping[str, Any]) -> list[str]:
     """Names of a recording's EEG channels."""
     names = attributes["signal"]["channels"]
     return [name for name, kind in zip(names, attributes["types"], strict=True) if kind == "eeg"]
-
-
-def _foreign_channels(usable: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Why recordings that lack more than half of the EEG channels that most have are left out."""
-    own = {name: set(_eeg_channels(attributes)) for name, attributes in usable.items()}
-    counts = Counter(channel for channels in own.values() for channel in channels)
-    most = {channel for channel, count in counts.items() if 2 * count > len(own)}
-    return {
-        name: f"has {len(most & channels)} of the {len(most)} EEG channels that most recordings have "
-        f"({', '.join(sorted(channels)[:3])}, …, expected {', '.join(sorted(most)[:3])}, …); rename its channels"
-        for name, channels in own.items()
-        if 2 * len(most & channels) < len(most)
-    }
 
 
 def _common_channels(usable: Mapping[str, Mapping[str, Any]]) -> list[str]:

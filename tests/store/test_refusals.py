@@ -7,7 +7,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from eeg2fmri.datasets import find_recordings
+from eeg2fmri.config import DatasetConfig
+from eeg2fmri.datasets import find_recordings, survey
 from eeg2fmri.errors import DatasetError, StoreError
 from eeg2fmri.store import build_store, open_store, write
 from tests.store.files import NAMES, tree
@@ -226,6 +227,9 @@ def test_a_recording_of_foreign_channels_is_left_out(names, write_recording, bui
     assert re.search(
         r"sub-09_task-rest_eeg.vhdr: has 0 of the 4 EEG channels .* \(C1, C2, …, expected Cz, Fp1, Fp2", line
     )
+    overview = survey(bids_root, DatasetConfig(), build.config, strict=True)
+    assert [row.recording for row in overview.rows if row.status == "usable"] == NAMES
+    assert any(line.endswith(problem) for _, problem in overview.problems)
 
 
 def test_recordings_without_a_common_eeg_channel_are_refused(write_recording, build, bids_root, rng, refuses):
