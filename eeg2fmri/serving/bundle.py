@@ -20,7 +20,7 @@ from eeg2fmri.datasets import likely_mistake
 from eeg2fmri.errors import ModelError, RequestError
 from eeg2fmri.families import family_of
 from eeg2fmri.models.fitted import FittedModel
-from eeg2fmri.signals import BoldStatistics, EegStatistics, current_source_density, spectrogram
+from eeg2fmri.signals import BoldStatistics, EegStatistics, Signal, current_source_density, spectrogram
 
 FORMAT = 5
 # People differ by less than a factor of 10; a factor of 1000 between units stays outside on either side.
@@ -31,19 +31,18 @@ LARGEST_RATIO = 30.0
 class Bundle:
     """A fitted model with the settings of the EEG it takes and of the volumes it gives.
 
-    signal: tr (s), sampling_rate (Hz), channels, frequencies (Hz), grid, affine (mm).
-    settings: those of the store.  provenance: split, data digest, recordings it was fitted on.
+    signal, settings: those of the store.  provenance: split, data digest, recordings it was fitted on.
     """
 
     model: FittedModel
-    signal: Mapping[str, Any]
+    signal: Signal
     settings: Mapping[str, Any]
     provenance: Mapping[str, Any]
 
     @property
     def window_shape(self) -> tuple[int, int, int]:
         """(channels, frequencies, context) of one EEG window."""
-        return len(self.signal["channels"]), len(self.signal["frequencies"]), int(self.settings["context"])
+        return len(self.signal.channels), len(self.signal.frequencies), int(self.settings["context"])
 
     def windows(
         self,
@@ -76,13 +75,13 @@ class Bundle:
             If channels are missing or named twice, the EEG is shorter than the context, its sampling
             rate too low, or its unit not µV (`check_scale`).
         """
-        tr = float(self.signal["tr"])
+        tr = self.signal.tr
         _, n_frequencies, context = self.window_shape
         eeg = self._ordered(eeg, channels)
         if round(sampling_rate * tr, 6) < 2 * n_frequencies:
             raise RequestError(
                 f"sampling_rate: {sampling_rate:g} Hz is too low for the model's frequencies up to "
-                f"{self.signal['frequencies'][-1]:g} Hz; send EEG of at least {2 * n_frequencies / tr:g} Hz"
+                f"{self.signal.frequencies[-1]:g} Hz; send EEG of at least {2 * n_frequencies / tr:g} Hz"
             )
         period = period or sampling_rate * tr
         n_windows = int(np.floor(round((eeg.shape[1] - onset) / period, 6)))
@@ -95,7 +94,7 @@ class Bundle:
                 f"({context} windows of {tr:g} s)"
             )
         if self.settings["current_source_density"]:
-            eeg = current_source_density(eeg, self.signal["channels"])
+            eeg = current_source_density(eeg, self.signal.channels)
         power = spectrogram(
             eeg, sampling_rate, tr,
             onset=onset, n_windows=n_windows, n_frequencies=n_frequencies, period=period, windows=with_eeg,
@@ -128,7 +127,7 @@ class Bundle:
             )
 
     def _ordered(self, eeg: np.ndarray, channels: Sequence[str] | None) -> np.ndarray:
-        wanted = list(self.signal["channels"])
+        wanted = self.signal.channels
         if channels is None:
             if len(eeg) != len(wanted):
                 raise RequestError(
@@ -151,7 +150,7 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
     content = {
         "format": FORMAT,
         "model": model.config.model_dump(mode="json"),
-        "signal": dict(bundle.signal),
+        "signal": bundle.signal.to_json(),
         "settings": dict(bundle.settings),
         "provenance": dict(bundle.provenance),
         "bold": {"mean": model.bold_statistics.mean, "sd": model.bold_statistics.sd},
@@ -201,4 +200,4 @@ def load_bundle(folder: Path) -> Bundle:
             ),
             mean_volume=arrays["mean_volume"],
         )
-    return Bundle(model, content["signal"], content["settings"], content["provenance"])
+    return Bundle(model, Signal.from_json(content["signal"]), content["settings"], content["provenance"])

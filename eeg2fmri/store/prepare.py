@@ -23,6 +23,7 @@ from eeg2fmri.datasets import (
 from eeg2fmri.errors import AlignmentError
 from eeg2fmri.signals import (
     CleanEeg,
+    Signal,
     brain_courses,
     current_source_density,
     frequencies,
@@ -63,10 +64,11 @@ class Signals:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Arrays and attributes (JSON values) of one recording, by their names in the store."""
+    """Arrays and attributes (JSON values) of one recording, by their names in the store, and what the arrays mean."""
 
     arrays: Mapping[str, np.ndarray]
     attributes: Mapping[str, Any]
+    signal: Signal
 
 
 def prepare(recording: Recording, config: DataConfig) -> Prepared:
@@ -97,15 +99,17 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
     if recording.confounds_path:
         displacement = framewise_displacement(recording.confounds_path, n_volumes)
         quality["framewise_displacement"] = displacement[config.dropped_volumes + 1 :]
-    signal = {
-        "tr": tr,
-        "sampling_rate": signals.sampling_rate,
-        "channels": list(signals.channels),
-        "unit": "mV/m²" if config.current_source_density else "µV",
-        "frequencies": frequencies(signals.sampling_rate, tr, config.frequencies).tolist(),
-        **stored.signal,
-        "space": recording.space,
-    }
+    _, *grid = stored.volumes.shape
+    signal = Signal(
+        tr=tr,
+        sampling_rate=signals.sampling_rate,
+        channels=signals.channels,
+        unit="mV/m²" if config.current_source_density else "µV",
+        frequencies=tuple(frequencies(signals.sampling_rate, tr, config.frequencies).tolist()),
+        grid=(grid[0], grid[1], grid[2]),
+        space=recording.space,
+        affine=tuple(map(tuple, stored.affine.tolist())),
+    )
     return Prepared(
         arrays={
             "spectrogram": magnitude,
@@ -120,7 +124,6 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
             "subject": recording.subject,
             "mean": statistics.mean,
             "sd": statistics.sd,
-            "affine": stored.affine.tolist(),
             "orientation": signals.bold.orientation,
             "source_volumes": n_volumes,
             "gap_windows": np.flatnonzero(~signals.windows).tolist(),
@@ -128,8 +131,8 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
             "alignment": dict(signals.alignment),
             "types": list(signals.types),
             "interpolated": list(signals.interpolated),
-            "signal": signal,
         },
+        signal=signal,
     )
 
 
