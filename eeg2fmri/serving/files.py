@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,19 +99,20 @@ def _read_windows(bundle: Bundle, path: Path, volume_marker: str) -> tuple[np.nd
     found = first_volume_marker(raw, _beside(path, "events"), volume_marker, tr)
     zero = f"the first volume marker ({found.source})" if found else "the start of the EEG file"
     found = found or Alignment(0.0, tr * raw.sampling_rate, "file start")
-    found = replace(found, onset=found.onset + found.period * max(0, np.ceil(-found.onset / found.period)))
+    first = max(0, int(np.ceil(-(found.onset + 0.5) / found.period)))  # before it the EEG has not begun
     n_windows = int(np.floor(round((raw.n_samples - found.onset) / found.period, 6)))
     check_breaks(raw, found, n_windows)
     cleaning = CleaningConfig.model_validate(bundle.settings["cleaning"])
     eeg = read_clean_eeg(raw, tuple(bundle.settings["channel_types"]), found.onsets, cleaning)
     for line in (*raw.notes, *found.warnings, *([] if found.onsets.size else [f"time zero is {zero}"])):
         logging.getLogger(__name__).warning("%s: %s", path, line)
-    with_eeg = covered(raw, found, n_windows)
+    with_eeg = covered(raw, found, n_windows)[first:]
     context = bundle.window_shape[2]
     try:
         windows = bundle.windows(
-            eeg.data, eeg.sampling_rate, eeg.channels, found.onset / eeg.factor, found.period / eeg.factor, with_eeg
-        )
+            eeg.data, eeg.sampling_rate, eeg.channels,
+            found.onset / eeg.factor, found.period / eeg.factor, with_eeg, first,
+        )  # fmt: skip
     except RequestError as err:
         raise DatasetError(f"{path}: {err}") from err
     return windows, np.convolve(with_eeg[: len(windows) + context - 1], np.ones(context, int), "valid") == context, zero

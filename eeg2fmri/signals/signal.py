@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+POTENTIAL, DENSITY = "µV", "mV/m²"  # units of a spectrogram: of the potentials, or of their current source density
+
 
 @dataclass(frozen=True)
 class Signal:
     """The meaning of EEG windows (C, F, T) and volumes (x, y, z).
 
-    tr: s.  sampling_rate: of the EEG, Hz.  channels: (C,) names.  unit: of the spectrogram, ``"µV"`` or ``"mV/m²"``.
+    tr: s.  sampling_rate: of the EEG, Hz.  channels: (C,) names.  unit: of the spectrogram, `POTENTIAL` or `DENSITY`.
     frequencies: (F,) Hz.  grid: (x, y, z).  space: template or ``"native"``.  affine: (4, 4), voxels to mm.
     """
 
