@@ -53,7 +53,7 @@ def one_dataset(coupling: float, seed: int, folder: Path) -> dict[str, float | b
         "shuffled": round(shuffled, 4),
         "p_value": p_value,
         "best_reachable": round(float(np.mean([best[s] for s in split.test])), 4),
-        "passes": not check_gate(Scores("1", score, shuffled, p_value, "-"), None),
+        "passes": not check_gate(Scores("1", score, shuffled, p_value, "-", "-"), None),
     }
 
 
