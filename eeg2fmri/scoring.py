@@ -17,7 +17,9 @@ CONDITIONS = ("model", "mean_volume", "shuffled")
 
 
 def score_windows(
-    model: FittedModel, windows: Windows, config: EvaluationConfig, tr: float
+    model: FittedModel,
+    windows: Windows,
+    config: EvaluationConfig = EvaluationConfig(),  # noqa: B008 - frozen
 ) -> tuple[pd.DataFrame, float, tuple[np.ndarray, np.ndarray]]:
     """Scores of every recording under the three conditions.
 
@@ -42,7 +44,8 @@ def score_windows(
             each = [score_recording(measured, v, model.mean_volume, recording.mask) for v in volumes]
             scores = {key: float(np.mean([s[key] for s in each])) for key in each[0]}
             rows.append({"subject": recording.subject, "recording": recording.name, "condition": condition, **scores})
-        steady, follows = (without_drift(series, tr, config.drift_cutoff) for series in (measured, synthesised))
+        tr, cutoff = recording.signal.tr, config.drift_cutoff
+        steady, follows = (without_drift(series, tr, cutoff) for series in (measured, synthesised))
         shifts.append(r2_of_shifts(steady, follows, recording.mask))
         middle = len(indices) // 2
         examples.append((measured[middle], synthesised[middle]))

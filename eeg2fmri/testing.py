@@ -32,6 +32,7 @@ from eeg2fmri.families import FitResult, FitSettings, OnEpoch, family_of, fit
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.scoring import score_windows
 from eeg2fmri.serving import Bundle, load_bundle, save_bundle
+from eeg2fmri.signals import Signal
 from eeg2fmri.store import StoredRecording, Windows
 from eeg2fmri.tracking.registry import pyfunc_model
 
@@ -43,16 +44,16 @@ CONTEXT = 3
 GRID = (8, 7, 5)
 EEG_SHAPE = (len(CHANNELS), len(FREQUENCIES), CONTEXT)
 LAG = 2
-SIGNAL: dict[str, Any] = {
-    "tr": TR,
-    "sampling_rate": SAMPLING_RATE,
-    "channels": list(CHANNELS),
-    "unit": "µV",
-    "frequencies": FREQUENCIES.tolist(),
-    "grid": list(GRID),
-    "space": "native",
-    "affine": np.diag([2.0, 3.0, 4.0, 1.0]).tolist(),
-}
+SIGNAL = Signal(
+    tr=TR,
+    sampling_rate=SAMPLING_RATE,
+    channels=CHANNELS,
+    unit="µV",
+    frequencies=tuple(FREQUENCIES.tolist()),
+    grid=GRID,
+    space="native",
+    affine=tuple(map(tuple, np.diag([2.0, 3.0, 4.0, 1.0]).tolist())),
+)
 SERVE = """
 import base64, io, json, sys
 import mlflow, numpy as np
@@ -89,10 +90,8 @@ def recording(subject: str, seed: int, *, windows: int = 24, coupling: float = 1
         "source_digest": f"source {seed}",
         "mean": float(volumes.mean()),
         "sd": float(volumes.std()),
-        "signal": SIGNAL,
-        "affine": SIGNAL["affine"],
     }
-    return StoredRecording(group, attributes)
+    return StoredRecording(group, attributes, SIGNAL)
 
 
 _FITTED: dict[type, FitResult] = {}
@@ -193,7 +192,7 @@ class FamilyTests:
     def test_it_is_evaluated_beside_its_nulls(self) -> None:
         """The mean volume scores nothing."""
         model = self.fitted().model
-        table, p_value, _ = score_windows(model, self.parts[1], EvaluationConfig(shuffles=1, permutations=19), TR)
+        table, p_value, _ = score_windows(model, self.parts[1], EvaluationConfig(shuffles=1, permutations=19))
         scores = table.set_index("condition")["r2_temporal"]
         _close(scores["model"], _score(model, self.parts[1]))
         assert abs(scores["mean_volume"]) < 1e-6

@@ -26,7 +26,7 @@ from eeg2fmri.provenance import code_digest, code_of
 from eeg2fmri.scoring import score_windows, summarise
 from eeg2fmri.store import Windows
 from eeg2fmri.store.write import CODE
-from tests.fakes import CONTEXT, TR, deep_config, recording
+from tests.fakes import CONTEXT, deep_config, recording
 
 ROOT = Path(eeg2fmri.__file__).parent
 LINEAR, DEEP = LinearConfig(components=3), deep_config()
@@ -176,7 +176,7 @@ def test_all_code_that_runs_in_a_fit_and_its_scoring_is_in_the_keys(config):
     sys.setprofile(note)
     try:
         model = fit(config, train, validation).model
-        summarise(score_windows(model, test, evaluation, TR)[0])
+        summarise(score_windows(model, test, evaluation)[0])
     finally:
         sys.setprofile(None)
     assert len(called) > 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,9 +78,9 @@ def plot_instance(root: Path, config: Config, out: Path, channel: str | None, vo
     if out.suffix.lower() != ".png":
         raise ConfigError(f"--plot {out}: a PNG file is written; give a name that ends in .png")
     recording, content = _first_usable(root, config)
-    arrays, attributes = content.arrays, content.attributes
-    signal, count = attributes["signal"], attributes["source_volumes"]
-    row, channel = _row_of(channel, signal["channels"], recording.name)
+    arrays, attributes, signal = content.arrays, content.attributes, content.signal
+    count = attributes["source_volumes"]
+    row, channel = _row_of(channel, signal.channels, recording.name)
     context, dropped = config.data.context, config.data.dropped_volumes
     volume = dropped + context if volume is None else volume
     if not dropped + context <= volume < count:
@@ -93,11 +94,11 @@ def plot_instance(root: Path, config: Config, out: Path, channel: str | None, vo
     )
     figure = instance_figure(
         arrays["spectrogram"][stored - context : stored, row],
-        np.asarray(signal["frequencies"]),
-        signal["tr"],
+        np.asarray(signal.frequencies),
+        signal.tr,
         bold_scaling("recording").standardise(arrays["volumes"][stored : stored + 1], statistics)[0],
         channel=channel,
-        unit=signal["unit"],
+        unit=signal.unit,
         title=f"{recording.name}: volume {volume} and the {context} EEG windows before it",
     )
     try:
@@ -122,7 +123,7 @@ def _first_usable(root: Path, config: Config) -> tuple[Recording, Prepared]:
     raise DatasetError(f"{root}: none of {len(recordings)} recordings can be used; the lines above say why")
 
 
-def _row_of(channel: str | None, channels: list[str], recording: str) -> tuple[int, str]:
+def _row_of(channel: str | None, channels: Sequence[str], recording: str) -> tuple[int, str]:
     """Row and name of a channel; case does not count."""
     found = channels[0] if channel is None else channel
     for row, name in enumerate(channels):

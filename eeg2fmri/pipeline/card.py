@@ -21,8 +21,8 @@ def model_card(bundle: Bundle, result: FitResult) -> str:
     rows = [
         ("family, variant", f"{config.family}, {config.variant}"),
         ("EEG window", f"{channels} channels × {frequencies} frequencies × {context} TRs"),
-        ("frequencies", f"{signal['frequencies'][0]:.3g} to {signal['frequencies'][-1]:.3g} Hz"),
-        ("volume", f"{' × '.join(map(str, signal['grid']))}, TR {signal['tr']:g} s"),
+        ("frequencies", f"{signal.frequencies[0]:.3g} to {signal.frequencies[-1]:.3g} Hz"),
+        ("volume", f"{' × '.join(map(str, signal.grid))}, TR {signal.tr:g} s"),
         ("BOLD scaling", f"{config.bold_scaling}, undone on output with training statistics"),
         ("training subjects", ", ".join(provenance["subjects"]["train"])),
         ("validation subjects", _validation(provenance["subjects"]["validation"], result.refitted)),
@@ -40,7 +40,7 @@ Synthesises the BOLD volume of one TR from the EEG of the {context} TRs before i
 {table}
 
 **Limits.** The model sees EEG alone: its anatomy is that of the training subjects, in the space
-`{signal["space"]}` (in `native` space, subjects are not registered to each other). What counts is
+`{signal.space}` (in `native` space, subjects are not registered to each other). What counts is
 `r2_temporal` on unseen subjects beside its nulls (metrics `test/…` and `null/…` of the training run),
 not how brain-like a volume looks.
 Research use only; not for diagnosis.

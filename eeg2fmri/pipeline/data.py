@@ -129,7 +129,7 @@ def _report(built: Built, allow_failures: bool) -> None:
     store = built.store
     if absent := store.missing_channels:
         names = "; ".join(f"{channel} (not in {', '.join(recordings)})" for channel, recordings in absent.items())
-        logger.warning("channels: %d are common to all recordings, without %s", len(store.signal["channels"]), names)
+        logger.warning("channels: %d are common to all recordings, without %s", len(store.signal.channels), names)
     for line in built.failures.values():
         logger.error("%s", line)
     failed, made = len(built.failures), len(store.recordings)

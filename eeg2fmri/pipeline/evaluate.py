@@ -85,10 +85,10 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
     }
     with tracked_run("evaluate", experiment=config.run.experiment, name=f"evaluate-{variant}", params=params,
                      tags={"variant": variant, "dataset": store.path.name}) as log:  # fmt: skip
-        if not has_ssim(store.signal["grid"]):
+        if not has_ssim(store.signal.grid):
             logger.info("evaluate %s: no ssim, its window is larger than the axial slices", variant)
         windows = Windows(recordings, store.context)
-        table, p_value, example = score_windows(bundle.model, windows, config.evaluation, float(bundle.signal["tr"]))
+        table, p_value, example = score_windows(bundle.model, windows, config.evaluation)
         overall = summarise(table)
         metrics = {**metric_names(overall, split_name), P_VALUE: p_value}
         log.metrics(metrics)
@@ -150,9 +150,10 @@ def _overall_of(metrics: Mapping[str, float], split: str) -> dict[str, dict[str,
 
 def _check_fits(bundle: Bundle, store: Store) -> None:
     for key in ("channels", "frequencies", "grid", "tr"):
-        if bundle.signal[key] != store.signal[key]:
-            found, expected = str(store.signal[key])[:60], str(bundle.signal[key])[:60]
-            raise ModelError(f"{store.path}: its {key} {found} differ from the model's {expected}; use its own store")
+        found, expected = getattr(store.signal, key), getattr(bundle.signal, key)
+        if found != expected:
+            words = f"its {key} {str(found)[:60]} differ from the model's {str(expected)[:60]}"
+            raise ModelError(f"{store.path}: {words}; use its own store")
     if bundle.settings != store.settings:
         changed = [k for k in store.settings if bundle.settings.get(k) != store.settings[k]]
         raise ModelError(f"{store.path}: made with other settings ({', '.join(changed)}) than the model's store")

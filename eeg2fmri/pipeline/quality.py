@@ -126,8 +126,7 @@ def quality_of(recording: StoredRecording) -> dict[str, Any]:
 
     Channels other than EEG are left out, unless there are no others.
     """
-    attributes = recording.attributes
-    signal, alignment = attributes["signal"], attributes["alignment"]
+    attributes, alignment = recording.attributes, recording.attributes["alignment"]
     rows, names = _eeg_channels(recording)
     frequencies, spectrum = recording.read("spectrum_frequencies"), recording.read("spectrum_after")[rows]
     broken = _broken(recording, rows)
@@ -138,8 +137,8 @@ def quality_of(recording: StoredRecording) -> dict[str, Any]:
         "subject": recording.subject,
         "channels": len(names),
         "recorded_rate": float(attributes["source_sampling_rate"]),
-        "sampling_rate": float(signal["sampling_rate"]),
-        "tr": float(signal["tr"]),
+        "sampling_rate": recording.own.sampling_rate,
+        "tr": recording.own.tr,
         "volumes": int(attributes["source_volumes"]),
         "alignment": alignment["source"],
         "markers_missing": int(alignment["markers_missing"]),
@@ -179,9 +178,9 @@ def page_of(recording: StoredRecording, row: Mapping[str, Any], *, dropped_volum
         spectrum_frequencies=frequencies,
         spectrum_before=before,
         spectrum_after=after,
-        unit=recording.attributes["signal"]["unit"],
+        unit=recording.own.unit,
         spectrogram=recording.read("spectrogram")[:, rows],
-        frequencies=np.asarray(recording.attributes["signal"]["frequencies"]),
+        frequencies=np.asarray(recording.own.frequencies),
         marker_times=marked[1:] * tr,
         marker_deviation=deviation,
         sample_ms=1000 / row["recorded_rate"],
@@ -198,22 +197,21 @@ def page_of(recording: StoredRecording, row: Mapping[str, Any], *, dropped_volum
 
 def _eeg_channels(recording: StoredRecording) -> tuple[list[int], list[str]]:
     """Rows and names of the EEG channels; of all channels where there is none."""
-    names = recording.attributes["signal"]["channels"]
+    names = recording.own.channels
     rows = [row for row, kind in enumerate(recording.attributes["types"]) if kind == "eeg"] or list(range(len(names)))
     return rows, [names[row] for row in rows]
 
 
 def _markers(recording: StoredRecording) -> tuple[np.ndarray, np.ndarray]:
     """Deviation of the markers' intervals in ms, (M - 1,), and the volumes of the markers, (M,)."""
-    attributes = recording.attributes
-    deviation, spanned = marker_deviation(recording.read("marker_intervals"), float(attributes["signal"]["tr"]))
-    return deviation, attributes["alignment"]["first_marker"] + np.cumsum([0, *spanned])
+    deviation, spanned = marker_deviation(recording.read("marker_intervals"), recording.own.tr)
+    return deviation, recording.attributes["alignment"]["first_marker"] + np.cumsum([0, *spanned])
 
 
 def _broken(recording: StoredRecording, rows: list[int]) -> np.ndarray:
     """In which way each of these channels is broken, (C,) str; empty for a good one."""
     reasons = broken_channels(recording.read("spectrum_frequencies"), recording.read("spectrum_after")[rows])
-    frequencies = np.asarray(recording.attributes["signal"]["frequencies"])
+    frequencies = np.asarray(recording.own.frequencies)
     bridged = bridged_channels(frequencies, recording.read("spectrogram")[:, rows])
     return np.where((reasons == "") & bridged, "bridged", reasons)
 

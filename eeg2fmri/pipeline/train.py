@@ -168,7 +168,7 @@ def _register(
     curves = plotting.learning_curves(
         result.history, title=model.variant, monitor=model.monitor, first_epoch=family.first_epoch
     )
-    figures = {"learning_curves": curves, **family.figures(result.model, store.signal["channels"])}
+    figures = {"learning_curves": curves, **family.figures(result.model, list(store.signal.channels))}
     for name, figure in figures.items():
         log.figure(figure, f"figures/{name}.png")
     log.text(model_card(bundle, result), "model_card.md")

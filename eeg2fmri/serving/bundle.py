@@ -8,8 +8,9 @@ network.keras or network.npz
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from eeg2fmri.datasets import likely_mistake
 from eeg2fmri.errors import ModelError, RequestError
 from eeg2fmri.families import family_of
 from eeg2fmri.models.fitted import FittedModel
-from eeg2fmri.signals import BoldStatistics, EegStatistics, current_source_density, spectrogram
+from eeg2fmri.signals import BoldStatistics, EegStatistics, Signal, contexts, window_magnitudes
 
 FORMAT = 5
 # People differ by less than a factor of 10; a factor of 1000 between units stays outside on either side.
@@ -31,19 +32,18 @@ LARGEST_RATIO = 30.0
 class Bundle:
     """A fitted model with the settings of the EEG it takes and of the volumes it gives.
 
-    signal: tr (s), sampling_rate (Hz), channels, frequencies (Hz), grid, affine (mm).
-    settings: those of the store.  provenance: split, data digest, recordings it was fitted on.
+    signal, settings: those of the store.  provenance: split, data digest, recordings it was fitted on.
     """
 
     model: FittedModel
-    signal: Mapping[str, Any]
+    signal: Signal
     settings: Mapping[str, Any]
     provenance: Mapping[str, Any]
 
     @property
     def window_shape(self) -> tuple[int, int, int]:
         """(channels, frequencies, context) of one EEG window."""
-        return len(self.signal["channels"]), len(self.signal["frequencies"]), int(self.settings["context"])
+        return len(self.signal.channels), len(self.signal.frequencies), int(self.settings["context"])
 
     def windows(
         self,
@@ -53,22 +53,24 @@ class Bundle:
         onset: float = 0.0,
         period: float | None = None,
         with_eeg: np.ndarray | None = None,
+        first: int = 0,
     ) -> np.ndarray:
-        """EEG windows of a raw recording, by the spectrogram that the store was made with.
+        """EEG windows of a recording, to the bit those that a store made with the same settings holds of it.
 
         Parameters
         ----------
-        eeg : (channels, samples) in µV.
+        eeg : (channels, samples) in µV, cleaned. A current source density is made of all of its channels.
         sampling_rate : Hz; any rate that has the model's frequencies.
         channels : names of the rows of `eeg`; ``None`` means the model's channels in its order.
         onset : sample at which the first TR starts.
         period : samples from TR to TR, where the EEG's clock is not the scanner's.
-        with_eeg : (windows,) bool, windows of one TR that hold EEG; all by default.
+        with_eeg : (windows,) bool, windows of one TR, of the first one on, that hold EEG; all by default.
+        first : periods after `onset` at which the first window starts.
 
         Returns
         -------
         (n, C, F, T): one window per volume that can be synthesised, the first of them the volume
-        that starts `context` TRs after `onset`.
+        that starts ``first + context`` TRs after `onset`.
 
         Raises
         ------
@@ -76,32 +78,27 @@ class Bundle:
             If channels are missing or named twice, the EEG is shorter than the context, its sampling
             rate too low, or its unit not µV (`check_scale`).
         """
-        tr = float(self.signal["tr"])
+        tr = self.signal.tr
         _, n_frequencies, context = self.window_shape
-        eeg = self._ordered(eeg, channels)
+        names = self._names(eeg, channels)
         if round(sampling_rate * tr, 6) < 2 * n_frequencies:
             raise RequestError(
                 f"sampling_rate: {sampling_rate:g} Hz is too low for the model's frequencies up to "
-                f"{self.signal['frequencies'][-1]:g} Hz; send EEG of at least {2 * n_frequencies / tr:g} Hz"
+                f"{self.signal.frequencies[-1]:g} Hz; send EEG of at least {2 * n_frequencies / tr:g} Hz"
             )
         period = period or sampling_rate * tr
-        n_windows = int(np.floor(round((eeg.shape[1] - onset) / period, 6)))
-        if with_eeg is not None:
-            n_windows = min(n_windows, len(with_eeg))
-            with_eeg = with_eeg[:n_windows]
-        if n_windows < context:
+        n_windows = max(int(np.floor(round((eeg.shape[1] - onset) / period, 6))) - first, 0)
+        windows = np.ones(n_windows, bool) if with_eeg is None else with_eeg[:n_windows]
+        if len(windows) < context:
             raise RequestError(
                 f"eeg: {eeg.shape[1] / sampling_rate:.2f} s of EEG, at least {context * tr:.2f} s are needed "
                 f"({context} windows of {tr:g} s)"
             )
-        if self.settings["current_source_density"]:
-            eeg = current_source_density(eeg, self.signal["channels"])
-        power = spectrogram(
-            eeg, sampling_rate, tr,
-            onset=onset, n_windows=n_windows, n_frequencies=n_frequencies, period=period, windows=with_eeg,
-        )  # fmt: skip
-        self.check_scale("eeg", power)
-        return np.lib.stride_tricks.sliding_window_view(power, context, axis=0)
+        signal = replace(self.signal, sampling_rate=sampling_rate, channels=names)
+        magnitudes = window_magnitudes(eeg, signal, windows, onset=onset, period=period, first=first)
+        magnitudes = magnitudes[:, [names.index(name) for name in self.signal.channels]]
+        self.check_scale("eeg", magnitudes)
+        return contexts(magnitudes, context)
 
     def check_scale(self, field: str, magnitudes: np.ndarray) -> None:
         """Refuse EEG that is `LARGEST_RATIO` times larger or smaller than what the model was trained on.
@@ -127,22 +124,23 @@ class Bundle:
                 f"{likely_mistake(usual / found)}; send clean EEG in µV"
             )
 
-    def _ordered(self, eeg: np.ndarray, channels: Sequence[str] | None) -> np.ndarray:
-        wanted = list(self.signal["channels"])
+    def _names(self, eeg: np.ndarray, channels: Sequence[str] | None) -> tuple[str, ...]:
+        """Names of the rows of `eeg`, among them every channel of the model."""
+        wanted = self.signal.channels
         if channels is None:
             if len(eeg) != len(wanted):
                 raise RequestError(
                     f"eeg: {len(eeg)} channels, the model takes {len(wanted)} ({', '.join(wanted[:3])}, …); "
                     f"send them in its order or name them in `channels`"
                 )
-            return eeg
+            return wanted
         if len(channels) != len(eeg):
             raise RequestError(f"channels: {len(channels)} names for {len(eeg)} rows of eeg; give one name per row")
         if missing := [name for name in wanted if name not in channels]:
             raise RequestError(f"channels: {', '.join(missing[:4])} missing ({len(missing)} of {len(wanted)})")
-        if double := [name for name in wanted if list(channels).count(name) > 1]:
+        if double := [name for name, count in Counter(channels).items() if count > 1]:
             raise RequestError(f"channels: {', '.join(double[:4])} named twice; name every row of eeg once")
-        return eeg[[list(channels).index(name) for name in wanted]]
+        return tuple(channels)
 
 
 def save_bundle(folder: Path, bundle: Bundle) -> None:
@@ -151,7 +149,7 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
     content = {
         "format": FORMAT,
         "model": model.config.model_dump(mode="json"),
-        "signal": dict(bundle.signal),
+        "signal": bundle.signal.to_json(),
         "settings": dict(bundle.settings),
         "provenance": dict(bundle.provenance),
         "bold": {"mean": model.bold_statistics.mean, "sd": model.bold_statistics.sd},
@@ -201,4 +199,4 @@ def load_bundle(folder: Path) -> Bundle:
             ),
             mean_volume=arrays["mean_volume"],
         )
-    return Bundle(model, content["signal"], content["settings"], content["provenance"])
+    return Bundle(model, Signal.from_json(content["signal"]), content["settings"], content["provenance"])

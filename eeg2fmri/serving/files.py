@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from eeg2fmri.datasets import (
 from eeg2fmri.errors import ConfigError, DatasetError, RequestError
 from eeg2fmri.files import written_whole
 from eeg2fmri.serving.bundle import Bundle
+from eeg2fmri.signals import Signal
 
 
 def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path, volume_marker: str = AUTO) -> tuple[int, ...]:
@@ -61,9 +60,9 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path, volume_marker: st
     windows, whole, zero = _read_windows(bundle, eeg_path, volume_marker)
     if not whole.any():
         raise DatasetError(f"{eeg_path}: every context has a gap of the EEG in it; nothing can be synthesised")
-    volumes = np.zeros((len(whole), *bundle.signal["grid"]), np.float32)
+    volumes = np.zeros((len(whole), *bundle.signal.grid), np.float32)
     volumes[whole] = bundle.model.synthesise(windows[whole])
-    tr = float(bundle.signal["tr"])
+    tr = bundle.signal.tr
     sidecar: dict[str, Any] = {
         "RepetitionTime": tr,
         "StartTime": bundle.window_shape[2] * tr,
@@ -95,24 +94,25 @@ def _read_windows(bundle: Bundle, path: Path, volume_marker: str) -> tuple[np.nd
     """
     if not path.exists():
         raise DatasetError(f"{path}: no such EEG file")
-    tr = float(bundle.signal["tr"])
+    tr = bundle.signal.tr
     raw = open_eeg_file(path, _beside(path, "channels"))
     found = first_volume_marker(raw, _beside(path, "events"), volume_marker, tr)
     zero = f"the first volume marker ({found.source})" if found else "the start of the EEG file"
     found = found or Alignment(0.0, tr * raw.sampling_rate, "file start")
-    found = replace(found, onset=found.onset + found.period * max(0, np.ceil(-found.onset / found.period)))
+    first = max(0, int(np.ceil(-(found.onset + 0.5) / found.period)))  # before it the EEG has not begun
     n_windows = int(np.floor(round((raw.n_samples - found.onset) / found.period, 6)))
     check_breaks(raw, found, n_windows)
     cleaning = CleaningConfig.model_validate(bundle.settings["cleaning"])
     eeg = read_clean_eeg(raw, tuple(bundle.settings["channel_types"]), found.onsets, cleaning)
     for line in (*raw.notes, *found.warnings, *([] if found.onsets.size else [f"time zero is {zero}"])):
         logging.getLogger(__name__).warning("%s: %s", path, line)
-    with_eeg = covered(raw, found, n_windows)
+    with_eeg = covered(raw, found, n_windows)[first:]
     context = bundle.window_shape[2]
     try:
         windows = bundle.windows(
-            eeg.data, eeg.sampling_rate, eeg.channels, found.onset / eeg.factor, found.period / eeg.factor, with_eeg
-        )
+            eeg.data, eeg.sampling_rate, eeg.channels,
+            found.onset / eeg.factor, found.period / eeg.factor, with_eeg, first,
+        )  # fmt: skip
     except RequestError as err:
         raise DatasetError(f"{path}: {err}") from err
     return windows, np.convolve(with_eeg[: len(windows) + context - 1], np.ones(context, int), "valid") == context, zero
@@ -124,15 +124,15 @@ def _beside(path: Path, kind: str) -> Path | None:
     return table if table.exists() or table.is_symlink() else None  # reading a link without content refuses it
 
 
-def _write_nifti(out: Path, volumes: np.ndarray, signal: Mapping[str, Any]) -> None:
+def _write_nifti(out: Path, volumes: np.ndarray, signal: Signal) -> None:
     """Write (volumes, x, y, z) as a 4-D image, whole or not at all."""
     import nibabel
 
-    affine, space = np.asarray(signal["affine"]), "mni" if str(signal.get("space")).startswith("MNI") else "scanner"
+    affine, space = np.asarray(signal.affine), "mni" if signal.space.startswith("MNI") else "scanner"
     image: Any = nibabel.Nifti1Image(np.moveaxis(volumes, 0, 3), affine)
     image.set_sform(affine, space)
     image.set_qform(affine, space)
-    image.header.set_zooms((*image.header.get_zooms()[:3], float(signal["tr"])))
+    image.header.set_zooms((*image.header.get_zooms()[:3], signal.tr))
     image.header.set_xyzt_units("mm", "sec")
     image.header["descrip"] = b"synthesised from EEG by eeg2fmri"
     with written_whole(out) as part:

@@ -4,7 +4,9 @@ A record holds either EEG windows or raw EEG, each as JSON arrays or as base64 o
     windows | windows_npy   (C, F, T) or (n, C, F, T) magnitudes in µV, or mV/m² with `data.current_source_density`
     eeg | eeg_npy           (C, samples) in µV, with sampling_rate (Hz) and, if wanted, channels
     reply                   "npz" (default), "npy" or "json"
-Nothing is cleaned here: raw EEG must be what the store's settings (`data.cleaning`) made of it.
+Nothing is cleaned here: raw EEG must be what the store's settings (`data.cleaning`) made of it, of the types that it
+holds (`data.channel_types`). Its windows are then those of the store to the bit, where volumes start with a sample: a
+request has no clock, so that its first sample starts a TR and the others follow as the model's own TR says.
 """
 
 from __future__ import annotations

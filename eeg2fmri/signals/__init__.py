@@ -14,10 +14,13 @@ from eeg2fmri.signals.montage import check_positions, current_source_density
 from eeg2fmri.signals.nuisance import noise_components
 from eeg2fmri.signals.principal import principal_components
 from eeg2fmri.signals.scaling import EegStatistics, bold_scaling, eeg_scaling
-from eeg2fmri.signals.signal import Signal
+from eeg2fmri.signals.signal import DENSITY, POTENTIAL, Signal
 from eeg2fmri.signals.spectrogram import frequencies, spectrogram
+from eeg2fmri.signals.windows import contexts, window_magnitudes
 
 __all__ = [
+    "DENSITY",
+    "POTENTIAL",
     "BoldStatistics",
     "CleanEeg",
     "EegStatistics",
@@ -29,6 +32,7 @@ __all__ = [
     "check_finite",
     "check_positions",
     "clean_eeg",
+    "contexts",
     "current_source_density",
     "drift_waves",
     "eeg_scaling",
@@ -39,5 +43,6 @@ __all__ = [
     "regrid",
     "spectrogram",
     "volume_locked_share",
+    "window_magnitudes",
     "without_drift",
 ]

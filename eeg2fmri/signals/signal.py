@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+POTENTIAL, DENSITY = "µV", "mV/m²"  # units of a spectrogram: of the potentials, or of their current source density
+
 
 @dataclass(frozen=True)
 class Signal:
     """The meaning of EEG windows (C, F, T) and volumes (x, y, z).
 
-    tr: s.  sampling_rate: of the EEG, Hz.  channels: (C,) names.  unit: of the spectrogram, ``"µV"`` or ``"mV/m²"``.
+    tr: s.  sampling_rate: of the EEG, Hz.  channels: (C,) names.  unit: of the spectrogram, `POTENTIAL` or `DENSITY`.
     frequencies: (F,) Hz.  grid: (x, y, z).  space: template or ``"native"``.  affine: (4, 4), voxels to mm.
     """
 
@@ -25,18 +27,18 @@ class Signal:
     affine: tuple[tuple[float, ...], ...]
 
     @classmethod
-    def of(cls, attributes: Mapping[str, Any]) -> Signal:
-        """From JSON values; what else `attributes` hold is not taken.
+    def from_json(cls, values: Mapping[str, Any]) -> Signal:
+        """From what a store or a bundle keeps; what else `values` hold is not taken.
 
         Raises
         ------
         KeyError
             If one is missing.
         """
-        return cls(**{field.name: _frozen(attributes[field.name]) for field in fields(cls)})
+        return cls(**{field.name: _frozen(values[field.name]) for field in fields(cls)})
 
-    def as_json(self) -> dict[str, Any]:
-        """The inverse of `of`: lists instead of tuples."""
+    def to_json(self) -> dict[str, Any]:
+        """The inverse of `from_json`: lists instead of tuples."""
         return {name: _thawed(value) for name, value in asdict(self).items()}
 
 

@@ -1,7 +1,7 @@
 """EEG spectrogram on the scanner's clock.
 
 eeg: (channels, samples) in µV.  onset: sample at which the BOLD run starts (may be fractional).
-spectrogram: (windows, channels, frequencies) in µV.  Window w covers [w, w + 1) TR after `onset`.
+spectrogram: (windows, channels, frequencies) in the unit of `eeg`.  Window w covers [w, w + 1) TR after `onset`.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def spectrogram(
     n_frequencies: int,
     period: float | None = None,
     windows: np.ndarray | None = None,
+    first: int = 0,
 ) -> np.ndarray:
     """Short-time Fourier magnitude over boxcar windows of one TR, without overlap.
 
@@ -58,10 +59,12 @@ def spectrogram(
     n_frequencies : bins kept after DC, at 1/TR, 2/TR, … Hz.
     period : samples from window to window; by default a TR, of the scanner's clock where the EEG's differs.
     windows : (n_windows,) bool, those with EEG, all by default; the others stay 0.
+    first : number w of the first window to compute. An onset that is moved by as many periods instead is not
+        the same: where windows start halfway between two samples, its last bit decides which one is taken.
 
     Returns
     -------
-    (n_windows, channels, n_frequencies) float32 in µV, the magnitude of the DFT divided by the
+    (n_windows, channels, n_frequencies) float32 in the unit of `eeg`, the magnitude of the DFT divided by the
     window's length (`scipy.signal.stft` with ``scaling="spectrum"``).
 
     Raises
@@ -74,7 +77,7 @@ def spectrogram(
     frequencies(sampling_rate, tr, n_frequencies)
     length = window_length(sampling_rate, tr)
     period = tr * sampling_rate if period is None else period
-    starts = np.rint(onset + np.arange(n_windows) * period).astype(int)
+    starts = np.rint(onset + np.arange(first, first + n_windows) * period).astype(int)
     wanted = np.arange(n_windows) if windows is None else np.flatnonzero(windows)
     if len(wanted) and (starts[wanted[0]] < 0 or starts[wanted[-1]] + length > eeg.shape[1]):
         raise AlignmentError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from eeg2fmri.config import DataConfig
-from eeg2fmri.datasets import Recording, foreign_channels
+from eeg2fmri.datasets import Recording, foreign_channels, voxel_sizes
 from eeg2fmri.errors import DatasetError, StoreError, one_line
 from eeg2fmri.provenance import code_digest
+from eeg2fmri.signals import Signal
 from eeg2fmri.store.location import METADATA, Location
 from eeg2fmri.store.parallel import each
-from eeg2fmri.store.store import FORMAT, Store, check_format, open_store
+from eeg2fmri.store.store import FORMAT, Store, StoredRecording, check_format, open_recording, open_store
 from eeg2fmri.store.write import CODE, Outcome, digest_of, store_recording
 
 GROUP = re.compile(r".+\.[0-9a-f]{12}")
@@ -102,14 +103,11 @@ def _finish(
     """Name the finished groups in the store's attributes; then remove the groups that nothing asked for."""
     failures = {name: outcome.error for name, outcome in sorted(outcomes.items()) if outcome.error}
     usable = {
-        name: location.child(outcome.group).open("r").attrs.asdict()
+        name: open_recording(location.child(outcome.group).open("r"))
         for name, outcome in sorted(outcomes.items())
         if not outcome.error
     }
-    kind, others = _majority(
-        {name: attributes["signal"] for name, attributes in usable.items()}, own_grids=settings["grid"] is None
-    )
-    for name, line in others.items():
+    for name, line in _of_other_kinds(usable, own_grids=settings["grid"] is None).items():
         failures[name] = f"{recordings[name].bold_path}: {line}"
         del usable[name]
     for name, line in foreign_channels({name: _eeg_channels(its) for name, its in usable.items()}).items():
@@ -122,10 +120,10 @@ def _finish(
         raise DatasetError(f"{location}: none of {len(outcomes)} recordings can be used; the first: {first}")
     attributes = {
         "format": FORMAT,
-        "digest": digest_of(FORMAT, sorted((name, a["digest"]) for name, a in usable.items())),
+        "digest": digest_of(FORMAT, sorted((name, r.digest) for name, r in usable.items())),
         "settings": settings,
         "recordings": [outcomes[name].group for name in usable],
-        "signal": {**kind, "channels": _common_channels(usable), "affine": next(iter(usable.values()))["affine"]},
+        "signal": replace(next(iter(usable.values())).own, channels=_common_channels(usable)).to_json(),
     }
     if location.metadata() != attributes:
         location.write_attributes(attributes)
@@ -141,8 +139,9 @@ def _finish(
     return Built(open_store(location), kept, failures)
 
 
-def _majority(signals: Mapping[str, Mapping[str, Any]], *, own_grids: bool) -> tuple[dict[str, Any], dict[str, str]]:
-    """The signal that most recordings share (of equals, the first's), and why the others do not fit."""
+def _of_other_kinds(usable: Mapping[str, StoredRecording], *, own_grids: bool) -> dict[str, str]:
+    """Why recordings whose signal is not that of most (of equals, the first's) are left out."""
+    signals = {name: recording.own for name, recording in usable.items()}
     kinds: list[list[str]] = []
     for name, signal in signals.items():
         for members in kinds:
@@ -151,64 +150,65 @@ def _majority(signals: Mapping[str, Mapping[str, Any]], *, own_grids: bool) -> t
                 break
         else:
             kinds.append([name])
-    if not kinds:
-        return {}, {}
-    most = max(kinds, key=len)
-    common = dict(signals[most[0]])
-    others = {
-        name: f"{_difference(signals[name], common, own_grids=own_grids)} in {len(most)} of {len(signals)} recordings; "
-        f"a store holds recordings of one kind, put this one into another store{_advice(signals[name], common)}"
+    most = max(kinds, key=len, default=[])
+    return {
+        name: f"{_difference(signals[name], signals[most[0]], own_grids=own_grids)} in {len(most)} of {len(signals)} "
+        f"recordings; a store holds recordings of one kind, put this one into another store"
+        f"{_advice(signals[name], signals[most[0]])}"
         for members in kinds
         if members is not most
         for name in members
     }
-    return common, others
 
 
-def _difference(one: Mapping[str, Any], other: Mapping[str, Any], *, own_grids: bool) -> str:
+def _difference(one: Signal, other: Signal, *, own_grids: bool) -> str:
     """What keeps two recordings from sharing a store; empty if nothing does.
 
     own_grids: volumes were not brought to a grid that was asked for, so their voxels must be of one size.
     """
-    if abs(one["tr"] - other["tr"]) > 1e-3:
-        return f"TR is {one['tr']:g} s, but {other['tr']:g} s"
-    if not np.allclose(one["frequencies"], other["frequencies"], rtol=1e-3):
-        return f"frequencies reach {one['frequencies'][-1]:g} Hz, but {other['frequencies'][-1]:g} Hz"
-    if one["space"] != other["space"]:
-        return f"space is {one['space']}, but {other['space']}"
+    if abs(one.tr - other.tr) > 1e-3:
+        return f"TR is {one.tr:g} s, but {other.tr:g} s"
+    if not np.allclose(one.frequencies, other.frequencies, rtol=1e-3):
+        return f"frequencies reach {one.frequencies[-1]:g} Hz, but {other.frequencies[-1]:g} Hz"
+    if one.space != other.space:
+        return f"space is {one.space}, but {other.space}"
     if own_grids and _other_voxels(one, other):
         return f"grid is {_grid_text(one)}, but {_grid_text(other)}"
     return ""
 
 
-def _other_voxels(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _other_voxels(one: Signal, other: Signal) -> bool:
     """Whether grids or voxel sizes of two recordings differ."""
-    alike = np.allclose(one["voxel_mm"], other["voxel_mm"], rtol=VOXEL_TOLERANCE, atol=0)
-    return one["grid"] != other["grid"] or not alike
+    alike = np.allclose(_voxel_mm(one), _voxel_mm(other), rtol=VOXEL_TOLERANCE, atol=0)
+    return one.grid != other.grid or not alike
 
 
-def _grid_text(signal: Mapping[str, Any]) -> str:
-    sizes = "×".join(f"{size:.3g}" for size in signal["voxel_mm"])
-    return f"{'×'.join(map(str, signal['grid']))} of {sizes} mm"
+def _voxel_mm(signal: Signal) -> np.ndarray:
+    return voxel_sizes(np.asarray(signal.affine))
 
 
-def _advice(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+def _grid_text(signal: Signal) -> str:
+    sizes = "×".join(f"{size:.3g}" for size in _voxel_mm(signal))
+    return f"{'×'.join(map(str, signal.grid))} of {sizes} mm"
+
+
+def _advice(one: Signal, other: Signal) -> str:
     """What else helps recordings that differ."""
     return ", or set data.grid to bring all to one grid" if _other_voxels(one, other) else ""
 
 
-def _eeg_channels(attributes: Mapping[str, Any]) -> list[str]:
+def _eeg_channels(recording: StoredRecording) -> list[str]:
     """Names of a recording's EEG channels."""
-    names = attributes["signal"]["channels"]
-    return [name for name, kind in zip(names, attributes["types"], strict=True) if kind == "eeg"]
+    types = recording.attributes["types"]
+    return [name for name, kind in zip(recording.own.channels, types, strict=True) if kind == "eeg"]
 
 
-def _common_channels(usable: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _common_channels(usable: Mapping[str, StoredRecording]) -> tuple[str, ...]:
     """Channels that every recording has, in the order of the first."""
-    own = {name: attributes["signal"]["channels"] for name, attributes in usable.items()}
+    own = {name: recording.own.channels for name, recording in usable.items()}
     first = next(iter(own.values()))
-    common = [channel for channel in first if all(channel in channels for channels in own.values())]
-    if not set(common) & {channel for attributes in usable.values() for channel in _eeg_channels(attributes)}:
+    common = tuple(channel for channel in first if all(channel in channels for channels in own.values()))
+    if not set(common) & {channel for recording in usable.values() for channel in _eeg_channels(recording)}:
         odd = min(own, key=lambda name: len(set(own[name]) & set(first)))
         raise DatasetError(
             f"{odd}: no EEG channel in common with {next(iter(own))} ({', '.join(own[odd][:3])}, …, expected "

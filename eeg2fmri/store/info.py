@@ -22,7 +22,7 @@ def describe(store: Store) -> dict[str, Any]:
         "digest": store.digest,
         "subjects": store.subjects,
         "instances": sum(_instances(r, store.context) for r in store.recordings),
-        "signal": dict(store.signal),
+        "signal": store.signal.to_json(),
         "settings": dict(store.settings),
         "missing_channels": store.missing_channels,
         "recordings": [
@@ -39,16 +39,16 @@ def describe(store: Store) -> dict[str, Any]:
 def summary(store: Store) -> str:
     """What `eeg2fmri store info` prints."""
     signal = store.signal
-    grid = " × ".join(map(str, signal["grid"]))
-    frequencies = signal["frequencies"]
+    grid = " × ".join(map(str, signal.grid))
+    frequencies = signal.frequencies
     lines = [
         f"store      {store.path}",
         f"digest     {store.digest}",
         f"holds      {len(store.recordings)} recordings of {len(store.subjects)} subjects, "
         f"{describe(store)['instances']} instances of {store.context} windows",
-        f"EEG        {len(signal['channels'])} channels, {len(frequencies)} frequencies from "
+        f"EEG        {len(signal.channels)} channels, {len(frequencies)} frequencies from "
         f"{frequencies[0]:.3g} to {frequencies[-1]:.3g} Hz",
-        f"BOLD       {grid}, TR {signal['tr']:g} s, space {signal['space']}",
+        f"BOLD       {grid}, TR {signal.tr:g} s, space {signal.space}",
         f"settings   {', '.join(f'{key}={value}' for key, value in store.settings.items())}",
     ]
     lines += [f"left out   channel {c}, absent from {', '.join(n)}" for c, n in store.missing_channels.items()]
@@ -77,8 +77,8 @@ def _row(recording: StoredRecording, context: int) -> dict[str, Any]:
         "instances": _instances(recording, context),
         "left_out": len(recording.volumes) - context - _instances(recording, context),
         "source_volumes": attributes["source_volumes"],
-        "channels": len(attributes["signal"]["channels"]),
-        "sampling_rate": attributes["signal"]["sampling_rate"],
+        "channels": len(recording.own.channels),
+        "sampling_rate": recording.own.sampling_rate,
         "alignment": attributes["alignment"]["source"],
         "markers_missing": attributes["alignment"]["markers_missing"],
         "brain_voxels": int(statistics.mask.sum()),

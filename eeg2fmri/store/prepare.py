@@ -22,12 +22,14 @@ from eeg2fmri.datasets import (
 )
 from eeg2fmri.errors import AlignmentError
 from eeg2fmri.signals import (
+    DENSITY,
+    POTENTIAL,
     CleanEeg,
+    Signal,
     brain_courses,
-    current_source_density,
     frequencies,
-    spectrogram,
     volume_locked_share,
+    window_magnitudes,
 )
 from eeg2fmri.store.volumes import prepare_volumes
 
@@ -63,10 +65,11 @@ class Signals:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Arrays and attributes (JSON values) of one recording, by their names in the store."""
+    """Arrays and attributes (JSON values) of one recording, by their names in the store, and what the arrays mean."""
 
     arrays: Mapping[str, np.ndarray]
     attributes: Mapping[str, Any]
+    signal: Signal
 
 
 def prepare(recording: Recording, config: DataConfig) -> Prepared:
@@ -79,36 +82,34 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
     """
     signals = read_signals(recording, config)
     tr, n_volumes = signals.bold.tr, len(signals.bold.volumes)
-    # Windows that no context reads are not asked for: those of dropped volumes, and that of the last one.
-    onset = signals.onset + config.dropped_volumes * signals.period
-    eeg = current_source_density(signals.eeg, signals.channels) if config.current_source_density else signals.eeg
-    try:
-        magnitude = spectrogram(
-            eeg, signals.sampling_rate, tr,
-            onset=onset, n_windows=len(signals.windows), n_frequencies=config.frequencies,
-            period=signals.period, windows=signals.windows,
+    stored = prepare_volumes(recording, signals.bold, config)
+    _, *grid = stored.volumes.shape
+    signal = Signal(
+        tr=tr,
+        sampling_rate=signals.sampling_rate,
+        channels=signals.channels,
+        unit=DENSITY if config.current_source_density else POTENTIAL,
+        frequencies=tuple(frequencies(signals.sampling_rate, tr, config.frequencies).tolist()),
+        grid=(grid[0], grid[1], grid[2]),
+        space=recording.space,
+        affine=tuple(map(tuple, stored.affine.tolist())),
+    )
+    try:  # windows that no context reads are not asked for: those of dropped volumes, and that of the last one
+        magnitudes = window_magnitudes(
+            signals.eeg, signal, signals.windows,
+            onset=signals.onset, period=signals.period, first=config.dropped_volumes,
         )  # fmt: skip
     except AlignmentError as err:
         raise AlignmentError(f"{recording.eeg_path}: {err}") from err
-    stored = prepare_volumes(recording, signals.bold, config)
     statistics = stored.statistics
     global_signal, dvars = brain_courses(stored.volumes, statistics.mask)
     quality = {**signals.quality, "global_signal": global_signal, "dvars": dvars}
     if recording.confounds_path:
         displacement = framewise_displacement(recording.confounds_path, n_volumes)
         quality["framewise_displacement"] = displacement[config.dropped_volumes + 1 :]
-    signal = {
-        "tr": tr,
-        "sampling_rate": signals.sampling_rate,
-        "channels": list(signals.channels),
-        "unit": "mV/m²" if config.current_source_density else "µV",
-        "frequencies": frequencies(signals.sampling_rate, tr, config.frequencies).tolist(),
-        **stored.signal,
-        "space": recording.space,
-    }
     return Prepared(
         arrays={
-            "spectrogram": magnitude,
+            "spectrogram": magnitudes,
             "volumes": stored.volumes,
             "mask": statistics.mask,
             "voxel_mean": statistics.voxel_mean,
@@ -120,7 +121,6 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
             "subject": recording.subject,
             "mean": statistics.mean,
             "sd": statistics.sd,
-            "affine": stored.affine.tolist(),
             "orientation": signals.bold.orientation,
             "source_volumes": n_volumes,
             "gap_windows": np.flatnonzero(~signals.windows).tolist(),
@@ -128,8 +128,8 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
             "alignment": dict(signals.alignment),
             "types": list(signals.types),
             "interpolated": list(signals.interpolated),
-            "signal": signal,
         },
+        signal=signal,
     )
 
 

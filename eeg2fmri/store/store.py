@@ -104,13 +104,14 @@ def _has_lost(found: np.ndarray) -> bool:
 class StoredRecording:
     """One recording of a store; arrays are read on first use.
 
-    group: its arrays by name.  picks: its channels that all recordings have, in the store's order;
-    ``None`` for all of them.  part: (first volume, number of volumes) of a stretch without a gap of the EEG;
-    ``None`` for the whole recording.
+    group: its arrays by name.  attributes: how they were made; JSON values.  own: what they mean, with all of
+    its channels.  picks: its channels that all recordings have, in the store's order; ``None`` for all of them.
+    part: (first volume, number of volumes) of a stretch without a gap of the EEG; ``None`` for the whole recording.
     """
 
     group: Any
     attributes: Mapping[str, Any]
+    own: Signal
     picks: tuple[int, ...] | None = None
     part: tuple[int, int] | None = None
 
@@ -136,9 +137,10 @@ class StoredRecording:
 
     @cached_property
     def signal(self) -> Signal:
-        """What its arrays mean; the channels are those of `picks`."""
-        own = Signal.of({**self.attributes["signal"], "affine": self.attributes["affine"]})
-        return own if self.picks is None else replace(own, channels=tuple(own.channels[i] for i in self.picks))
+        """What its windows and volumes mean; the channels are those of `picks`."""
+        if self.picks is None:
+            return self.own
+        return replace(self.own, channels=tuple(self.own.channels[i] for i in self.picks))
 
     def read(self, name: str) -> np.ndarray:
         """A whole array of the recording, e.g. ``"global_signal"``."""
@@ -198,14 +200,13 @@ class Store:
     """A finished store.
 
     digest: sha256 of the settings, the code and every source file.  settings: those that made it.
-    signal: what all recordings share (TR, channels, frequencies, grid, voxel_mm, space), and the sampling
-    rate and affine of the first.
+    signal: what the windows and volumes of all recordings mean; sampling rate and affine are those of the first.
     """
 
     path: Location | Path
     digest: str
     settings: Mapping[str, Any]
-    signal: Mapping[str, Any]
+    signal: Signal
     recordings: tuple[StoredRecording, ...]
 
     @property
@@ -219,14 +220,9 @@ class Store:
         return int(self.settings["context"])
 
     @property
-    def frequencies(self) -> np.ndarray:
-        """Frequencies of the spectrogram's bins, (F,) Hz."""
-        return np.asarray(self.signal["frequencies"], np.float64)
-
-    @property
     def missing_channels(self) -> dict[str, list[str]]:
         """Channels that are not common to all recordings, and the recordings that do not have them."""
-        own = {r.name: r.attributes["signal"]["channels"] for r in self.recordings}
+        own = {r.name: r.own.channels for r in self.recordings}
         every = dict.fromkeys(channel for channels in own.values() for channel in channels)
         lacking = {channel: [name for name in own if channel not in own[name]] for channel in every}
         return {channel: names for channel, names in lacking.items() if names}
@@ -279,8 +275,10 @@ def open_store(where: str | Path | Location) -> Store:
     check_format(location, attributes)
     root = location.open("r")
     try:
-        recordings = tuple(_recording(root[key], attributes["signal"]) for key in attributes["recordings"])
-        return Store(location, attributes["digest"], attributes["settings"], attributes["signal"], recordings)
+        signal = Signal.from_json(attributes["signal"])
+        whole = [open_recording(root[key]) for key in attributes["recordings"]]
+        recordings = tuple(replace(r, picks=tuple(map(r.own.channels.index, signal.channels))) for r in whole)
+        return Store(location, attributes["digest"], attributes["settings"], signal, recordings)
     except (ValueError, KeyError, OSError) as err:
         raise StoreError(
             f"{location}: damaged ({type(err).__name__}); preprocess the dataset again, it keeps what is whole"
@@ -296,7 +294,7 @@ def check_format(location: Location, attributes: Mapping[str, Any]) -> None:
         )
 
 
-def _recording(group: Any, signal: Mapping[str, Any]) -> StoredRecording:
+def open_recording(group: Any) -> StoredRecording:
+    """A recording with all of its channels, from its finished group."""
     attributes = group.attrs.asdict()
-    own = attributes["signal"]["channels"]
-    return StoredRecording(group, attributes, tuple(own.index(name) for name in signal["channels"]))
+    return StoredRecording(group, attributes, Signal.from_json(attributes.pop("signal")))

@@ -8,23 +8,18 @@ from typing import Any
 import numpy as np
 
 from eeg2fmri.config import DataConfig
-from eeg2fmri.datasets import Bold, Recording, load_mask, voxel_sizes
+from eeg2fmri.datasets import Bold, Recording, load_mask
 from eeg2fmri.errors import DatasetError
 from eeg2fmri.signals import BoldStatistics, recording_statistics, regrid
 
 
 @dataclass(frozen=True)
 class StoredVolumes:
-    """Volumes after the shift, (volumes, x, y, z), with statistics (and mask) and affine in mm."""
+    """Volumes that are not dropped, (volumes, x, y, z), with statistics (and mask) and affine in mm."""
 
     volumes: np.ndarray
     statistics: BoldStatistics
     affine: np.ndarray
-
-    @property
-    def signal(self) -> dict[str, Any]:
-        """Grid and voxel size (mm), which the recordings of a store share."""
-        return {"grid": list(self.volumes.shape[1:]), "voxel_mm": voxel_sizes(self.affine).tolist()}
 
 
 def prepare_volumes(recording: Recording, bold: Bold, config: DataConfig) -> StoredVolumes:

@@ -13,7 +13,7 @@ import numpy as np
 
 from eeg2fmri.config import SplitConfig
 from eeg2fmri.errors import StoreError
-from eeg2fmri.signals import BoldStatistics, EegStatistics, Signal, bold_scaling
+from eeg2fmri.signals import BoldStatistics, EegStatistics, Signal, bold_scaling, contexts
 from eeg2fmri.store.splits import split_subjects
 from eeg2fmri.store.store import Store, StoredRecording
 
@@ -36,9 +36,7 @@ class Windows:
         counts = [len(r.volumes) - context for r in self.recordings]
         self.owner = np.repeat(np.arange(len(counts)), counts)
         self.volume = np.concatenate([np.arange(context, context + n) for n in counts])
-        self._contexts = [
-            np.lib.stride_tricks.sliding_window_view(r.spectrogram, context, axis=0) for r in self.recordings
-        ]
+        self._contexts = [contexts(r.spectrogram, context) for r in self.recordings]
 
     def __len__(self) -> int:
         return len(self.owner)

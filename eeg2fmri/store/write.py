@@ -115,7 +115,9 @@ def _write(location: Location, content: Prepared, marks: dict[str, Any]) -> None
         step = VOLUMES_A_FILE if by_volume else max(1, len(values))
         for start in range(0, len(values), step):
             array[start : start + step] = values[start : start + step]
-    group.attrs.put({**content.attributes, **marks, "arrays": sorted(content.arrays)})
+    group.attrs.put(
+        {**content.attributes, "signal": content.signal.to_json(), **marks, "arrays": sorted(content.arrays)}
+    )
 
 
 def _source(path: Path) -> dict[str, Any]:

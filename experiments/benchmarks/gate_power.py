@@ -42,7 +42,7 @@ def one_dataset(coupling: float, seed: int, folder: Path) -> dict[str, float | b
         measured = test.standardised(rows, "recording")
         shifted = [r2_temporal(measured, np.roll(synthesised, s, axis=0), recording.mask) for s in (30, 50, 70)]
         scores.append((r2_temporal(measured, synthesised, recording.mask), np.mean(shifted)))
-        steady = [without_drift(series, store.signal["tr"], config.drift_cutoff) for series in (measured, synthesised)]
+        steady = [without_drift(series, recording.signal.tr, config.drift_cutoff) for series in (measured, synthesised)]
         shifts.append(r2_of_shifts(*steady, recording.mask))
     subjects = [r.subject for r in test.recordings]
     p_value = shuffled_p_value(shifts, subjects, test.context, config.permutations, np.random.default_rng(config.seed))
@@ -53,7 +53,7 @@ def one_dataset(coupling: float, seed: int, folder: Path) -> dict[str, float | b
         "shuffled": round(shuffled, 4),
         "p_value": p_value,
         "best_reachable": round(float(np.mean([best[s] for s in split.test])), 4),
-        "passes": not check_gate(Scores("1", score, shuffled, p_value, "-"), None),
+        "passes": not check_gate(Scores("1", score, shuffled, p_value, "-", "-"), None),
     }
 
 

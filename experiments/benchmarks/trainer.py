@@ -36,7 +36,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
-EEG, GRID, CONTEXT, BATCH = (64, 134), (64, 64, 30), 10, 4
+EEG, GRID, CONTEXT, BATCH, TR = (64, 134), (64, 64, 30), 10, 4, 2.16
 WAYS = ("ahead", "in turn", "deterministic")
 REFERENCE_STEPS, REFERENCE_EPOCHS = 574, 10
 
@@ -56,6 +56,7 @@ def stored(folder: Path, name: str, n: int, *, blank: bool) -> Any:
     """One recording of `n` windows."""
     import zarr
 
+    from eeg2fmri.signals import Signal
     from eeg2fmri.store import StoredRecording
 
     path, rng = folder / name, np.random.default_rng(len(name))
@@ -75,7 +76,12 @@ def stored(folder: Path, name: str, n: int, *, blank: bool) -> Any:
         for number in range(0 if blank else n):
             volumes[number] = 500 + 100 * rng.standard_normal(GRID, dtype=np.float32)
     attributes = {"name": name, "subject": name, "digest": name, "source_digest": name, "mean": 500.0, "sd": 100.0}
-    return StoredRecording(zarr.open_group(path, mode="r"), attributes)
+    signal = Signal(
+        tr=TR, sampling_rate=250.0, channels=tuple(f"E{row}" for row in range(EEG[0])), unit="µV",
+        frequencies=tuple(k / TR for k in range(1, EEG[1] + 1)), grid=GRID, space="native",
+        affine=tuple(map(tuple, np.eye(4).tolist())),
+    )  # fmt: skip
+    return StoredRecording(zarr.open_group(path, mode="r"), attributes, signal)
 
 
 def training(folder: Path, count: int, way: str) -> dict[str, Any]:

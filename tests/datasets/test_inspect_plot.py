@@ -53,9 +53,9 @@ def test_what_is_drawn_is_what_a_store_holds(plot, tmp_path, bids_root, tiny_con
     store = build_store(find_recordings(bids_root, DatasetConfig())[0], tmp_path / "store", tiny_config).store
     windows = Windows(store.recordings[:1], 3)
     (instance,) = np.flatnonzero(windows.volume == 9 - 2)
-    row = store.signal["channels"].index("Oz")
+    row = store.signal.channels.index("Oz")
     np.testing.assert_array_equal(drawn["context"], windows.eeg([instance])[0, row].T)
-    np.testing.assert_array_equal(drawn["frequencies"], store.signal["frequencies"])
+    np.testing.assert_array_equal(drawn["frequencies"], store.signal.frequencies)
     expected = bold_scaling("recording").standardise(windows.volumes([instance]), store.recordings[0].statistics)[0]
     np.testing.assert_allclose(drawn["volume"], expected, rtol=1e-6)
     assert (drawn["channel"], drawn["tr"]) == ("Oz", 0.5)

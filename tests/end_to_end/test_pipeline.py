@@ -244,7 +244,7 @@ def test_serves_raw_eeg(server, bundle):
     assert found.shape == (2, *GRID)  # 11 whole windows hold 2 contexts of 10
     expected = bundle.model.synthesise(bundle.windows(eeg, RATE))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-2)
-    names = list(bundle.signal["channels"])
+    names = list(bundle.signal.channels)
     turned = served(server, {"eeg_npy": encode(eeg[::-1]), "sampling_rate": RATE, "channels": names[::-1]})
     np.testing.assert_allclose(turned, found, rtol=1e-5, atol=1e-2)
 

@@ -21,7 +21,6 @@ from eeg2fmri.pipeline.evaluate import (
 from eeg2fmri.scoring import CONDITIONS, score_windows, summarise
 from eeg2fmri.store import Store, Windows, recordings_digest
 from eeg2fmri.tracking import load_model, resolve_version, tracked_run, version_scores
-from tests.fakes import TR
 from tests.mlflow_store import LINEAR, SETTINGS, SIGNAL, memory_store, use_tracking
 
 URI = "models:/eeg2fmri/1"
@@ -93,7 +92,7 @@ def test_a_model_of_coupled_data_beats_its_nulls(run):
 def test_a_model_of_uncoupled_data_does_not(evaluated, store):
     bundle, _ = load_model(URI)
     windows = Windows(memory_store(coupling=0).of(TEST), store.context)
-    table, p_value, _ = score_windows(bundle.model, windows, settings().evaluation, TR)
+    table, p_value, _ = score_windows(bundle.model, windows, settings().evaluation)
     assert summarise(table)["model"]["r2_temporal"] < 0
     assert p_value > 0.05
 
@@ -138,7 +137,7 @@ def test_the_control_averages_its_shuffles(evaluated, store):
     bundle, _ = load_model(URI)
     windows = Windows(store.of(TEST), store.context)
     options = [EvaluationConfig(shuffles=n, permutations=19, seed=s) for n, s in ((1, 0), (1, 1), (40, 0), (40, 1))]
-    found = [summarise(score_windows(bundle.model, windows, o, TR)[0])["shuffled"]["r2_temporal"] for o in options]
+    found = [summarise(score_windows(bundle.model, windows, o)[0])["shuffled"]["r2_temporal"] for o in options]
     # One shuffle depends on its seed, the mean of many hardly.
     assert found[0] != found[1]
     assert abs(found[2] - found[3]) < abs(found[0] - found[1])
@@ -243,11 +242,12 @@ def test_a_refitted_model_is_not_scored_on_who_it_was_refitted_with(refuses, sto
 @pytest.mark.usefixtures("evaluated")
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("grid", [8, 7, 6]), ("tr", 0.6), ("channels", ["Fp1", "Oz"]), ("frequencies", [1.0, 2.0])],
+    [("grid", (8, 7, 6)), ("tr", 0.6), ("channels", ("Fp1", "Oz")), ("frequencies", (1.0, 2.0))],
 )
 def test_a_store_of_another_shape_is_refused(refuses, store, key, value):
     with refuses(ModelError, f"memory: its {key} .* differ from the model's"):
-        evaluate_step(settings(), URI, dataclasses.replace(store, signal=SIGNAL | {key: value}), "test")
+        other = dataclasses.replace(store, signal=dataclasses.replace(SIGNAL, **{key: value}))
+        evaluate_step(settings(), URI, other, "test")
 
 
 @pytest.mark.usefixtures("evaluated")

@@ -15,12 +15,17 @@ import pytest
 from eeg2fmri.config import Config, SimulationConfig
 from eeg2fmri.pipeline import preprocess_step
 from eeg2fmri.pipeline.quality import log_quality, overview_measures, page_of, quality_of
+from eeg2fmri.signals import Signal
 from eeg2fmri.simulation import simulate
 from eeg2fmri.store import Store, StoredRecording
 from eeg2fmri.tracking import tracked_run
 
 GRID, TR, SHIFT, VOLUMES = (6, 7, 5), 2.0, 2, 12
 CHANNELS, TYPES = ("Fp1", "Cz", "ECG", "Oz"), ("eeg", "eeg", "ecg", "eeg")
+SIGNAL = Signal(
+    tr=TR, sampling_rate=250.0, channels=CHANNELS, unit="µV", frequencies=tuple(k / TR for k in range(1, 14)),
+    grid=GRID, space="native", affine=tuple(map(tuple, np.eye(4).tolist())),
+)  # fmt: skip
 HZ = np.arange(0, 70.25, 0.25)
 
 
@@ -54,15 +59,8 @@ def recording(rng, subject="sub-01", intervals=(TR,) * (VOLUMES - 1), first=0, *
             "first_marker": first,
         },
         "arrays": sorted(arrays),
-        "signal": {
-            "tr": TR,
-            "unit": "µV",
-            "sampling_rate": 250.0,
-            "channels": list(CHANNELS),
-            "frequencies": [k / TR for k in range(1, 14)],
-        },
     }
-    return StoredRecording(arrays, known | attributes)
+    return StoredRecording(arrays, known | attributes, SIGNAL)
 
 
 def judged(stored):
@@ -169,7 +167,7 @@ def test_what_cleaning_did_is_among_the_facts(rng):
 def test_pages_overview_and_table_are_logged(rng):
     clock = {"source": "file start", "markers_found": 0, "markers_missing": 0, "first_marker": 0}
     recordings = (recording(rng), recording(rng, "sub-02", intervals=(), alignment=clock))
-    store = Store(Path("memory"), "d" * 64, {"dropped_volumes": SHIFT}, {}, recordings)
+    store = Store(Path("memory"), "d" * 64, {"dropped_volumes": SHIFT}, SIGNAL, recordings)
     with tracked_run("preprocess", experiment="test") as log:
         drawn: list[None] = []
         table = log_quality(log, store, on_page=lambda: drawn.append(None))
@@ -204,7 +202,7 @@ def warnings_in(caplog):
 )
 def test_a_page_that_cannot_be_made_is_a_warning(broken, names, reason, rng, caplog):
     recordings = (without(rng, broken), recording(rng))
-    store = Store(Path("memory"), "d" * 64, {"dropped_volumes": SHIFT}, {}, recordings)
+    store = Store(Path("memory"), "d" * 64, {"dropped_volumes": SHIFT}, SIGNAL, recordings)
     drawn: list[None] = []
     with tracked_run("preprocess", experiment="test") as log:
         table = log_quality(log, store, on_page=lambda: drawn.append(None))
@@ -218,7 +216,7 @@ def test_a_page_that_cannot_be_made_is_a_warning(broken, names, reason, rng, cap
 
 @pytest.mark.usefixtures("tracking")
 def test_a_run_without_any_number_is_finished(rng, caplog):
-    store = Store(Path("memory"), "d" * 64, {"dropped_volumes": SHIFT}, {}, (without(rng, "mask"),))
+    store = Store(Path("memory"), "d" * 64, {"dropped_volumes": SHIFT}, SIGNAL, (without(rng, "mask"),))
     with tracked_run("preprocess", experiment="test") as log:
         assert log_quality(log, store).empty
     assert len(warnings_in(caplog)) == 1
@@ -233,7 +231,7 @@ def test_pictures_that_cannot_be_drawn_are_warnings(rng, monkeypatch, caplog):
         raise ValueError("no\nfont")
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", fails)
-    store = Store(Path("memory"), "d" * 64, {"dropped_volumes": SHIFT}, {}, (recording(rng),))
+    store = Store(Path("memory"), "d" * 64, {"dropped_volumes": SHIFT}, SIGNAL, (recording(rng),))
     with tracked_run("preprocess", experiment="test") as log:
         log_quality(log, store)
     assert warnings_in(caplog) == [

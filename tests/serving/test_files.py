@@ -14,7 +14,7 @@ import pytest
 from eeg2fmri.config import CleaningConfig
 from eeg2fmri.errors import AlignmentError, ConfigError, DatasetError
 from eeg2fmri.serving import synthesise_file
-from eeg2fmri.signals import current_source_density
+from eeg2fmri.signals import DENSITY, current_source_density
 from eeg2fmri.signals.resample import resample
 from tests.fakes import CHANNELS, CONTEXT, GRID, SAMPLING_RATE, TR
 
@@ -104,9 +104,8 @@ def test_without_markers_the_file_starts_the_run(bundles, write, signal, out, ca
 
 
 def test_the_density_is_taken_where_the_store_has_it(bundles, write, signal, out):
-    settings = {**bundles["linear"].settings, "current_source_density": True}
-    bundle = dataclasses.replace(bundles["linear"], settings=settings)
-    synthesise_file(bundle, write(), out)
+    signal_of_density = dataclasses.replace(bundles["linear"].signal, unit=DENSITY)
+    synthesise_file(dataclasses.replace(bundles["linear"], signal=signal_of_density), write(), out)
     density = current_source_density(signal.astype(np.float32), CHANNELS)
     expected = bundles["linear"].model.synthesise(bundles["linear"].windows(density, SAMPLING_RATE, onset=LEAD))
     np.testing.assert_allclose(nibabel.load(out).get_fdata(), in_file(bundles["linear"], expected), rtol=1e-4)

@@ -65,6 +65,14 @@ def test_rounding_does_not_accumulate():
     assert found[0].max() > 0.03
 
 
+def test_a_later_first_window_is_the_same_window(rng):
+    """Windows that start halfway between two samples, 130 + 50.3 w, too."""
+    eeg = rng.normal(size=(2, 1600))
+    whole = spectrogram(eeg, 100, 0.503, onset=130, n_windows=20, n_frequencies=7)
+    later = spectrogram(eeg, 100, 0.503, onset=130, n_windows=18, n_frequencies=7, first=2)
+    np.testing.assert_array_equal(later, whole[2:])
+
+
 def test_too_many_bins_are_refused_with_the_number_there_is(refuses):
     with refuses(ConfigError, r"^data\.frequencies: 26 bins asked for.*50 samples\) has 25; set data\.frequencies=25"):
         spectrogram(np.zeros((2, 500)), 100, 0.5, onset=0, n_windows=2, n_frequencies=26)

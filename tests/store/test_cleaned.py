@@ -32,8 +32,8 @@ def test_raw_eeg_is_cleaned_with_the_ecg_whether_it_is_kept_or_not(types, raw_ro
     assert not built.failures
     (recording,) = built.store.recordings
     channels = 6 + ("ecg" in types)
-    assert built.store.signal["sampling_rate"] == 250
-    assert built.store.signal["channels"][:6] == list(recording.attributes["signal"]["channels"])[:6]
+    assert built.store.signal.sampling_rate == 250
+    assert built.store.signal.channels[:6] == recording.own.channels[:6]
     assert recording.spectrogram.shape == (RAW.volumes - config.dropped_volumes - 1, channels, config.frequencies)
     before, after = recording.read("spectrum_before"), recording.read("spectrum_after")
     assert before.shape == after.shape == (channels, len(recording.read("spectrum_frequencies")))

@@ -119,18 +119,18 @@ def test_a_store_opens_as_it_was_built(build, tmp_path, tiny_config):
     assert opened.subjects == ["sub-01", "sub-02", "sub-03"]
     assert opened.context == 3
     assert [r.name for r in opened.of(("sub-03", "sub-01"))] == [NAMES[0], NAMES[2]]
-    assert opened.signal["tr"] == 0.5
-    assert opened.signal["sampling_rate"] == 100
-    assert opened.signal["channels"] == ["Fp1", "Fp2", "Cz", "Oz", "ECG"]
-    assert opened.signal["frequencies"] == frequencies(100, 0.5, 7).tolist()
-    assert opened.signal["grid"] == [9, 8, 7]
+    assert opened.signal.tr == 0.5
+    assert opened.signal.sampling_rate == 100
+    assert opened.signal.channels == ("Fp1", "Fp2", "Cz", "Oz", "ECG")
+    assert opened.signal.frequencies == tuple(frequencies(100, 0.5, 7))
+    assert opened.signal.grid == (9, 8, 7)
     for one, other in zip(opened.recordings, built.recordings, strict=True):
         assert one.digest == other.digest
         np.testing.assert_array_equal(one.spectrogram, other.spectrogram)
         np.testing.assert_array_equal(one.volumes[:], other.volumes[:])
     source = opened.recordings[0].attributes["sources"][0]
     assert source["file"] == "sub-01_task-rest_eeg.vhdr"
-    assert opened.signal["space"] == "native"
+    assert opened.signal.space == "native"
 
 
 def test_a_spectrogram_of_the_current_source_density(build, bids_root, tiny_config, refuses, tmp_path):
@@ -141,8 +141,8 @@ def test_a_spectrogram_of_the_current_source_density(build, bids_root, tiny_conf
     density = current_source_density(eeg.data, eeg.channels)
     expected = spectrogram(density, 100, 0.5, onset=147, n_windows=21, n_frequencies=7)[2:]
     np.testing.assert_array_equal(store.recordings[0].spectrogram, expected)
-    assert store.signal["unit"] == "mV/m²"
-    assert build(tmp_path / "plain", subjects=("sub-02",))[0].signal["unit"] == "µV"
+    assert store.signal.unit == "mV/m²"
+    assert build(tmp_path / "plain", subjects=("sub-02",))[0].signal.unit == "µV"
     for path in bids_root.glob("sub-02/eeg/*"):
         if path.suffix in (".vhdr", ".tsv"):
             path.write_text(path.read_text().replace("Oz", "E17"))
@@ -168,7 +168,7 @@ def test_another_grid_covers_the_same_field_of_view(build, tmp_path, tiny_config
     source = nibabel.load(tmp_path / "bids/sub-01/func/sub-01_task-rest_bold.nii.gz")
     expected = regrid(np.moveaxis(np.asarray(source.dataobj), 3, 0)[2:], (6, 5, 4))
     np.testing.assert_allclose(volumes, expected, rtol=1e-6)
-    affine = np.asarray(store.signal["affine"])
+    affine = np.asarray(store.signal.affine)
     for old, new in (((-0.5, -0.5, -0.5), (-0.5, -0.5, -0.5)), ((8.5, 7.5, 6.5), (5.5, 4.5, 3.5))):
         np.testing.assert_allclose(affine @ [*new, 1], source.affine @ [*old, 1], atol=1e-9)
 

@@ -24,7 +24,7 @@ def test_the_description_is_json_and_whole(build):
     found = json.loads(json.dumps(describe(store)))
     assert found["digest"] == store.digest
     assert found["instances"] == 51
-    assert found["signal"] == dict(store.signal)
+    assert found["signal"] == store.signal.to_json()
     assert [row["subject"] for row in found["recordings"]] == ["sub-01", "sub-02", "sub-03"]
     assert len(found["recordings"][0]["sources"][0]["sha256"]) == 64
 

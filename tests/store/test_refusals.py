@@ -211,7 +211,7 @@ def test_channels_are_the_common_ones_by_name(write_recording, build, bids_root,
     write_recording(bids_root, "09", eeg=rng.normal(0, 20, (5, 1300)), names=names)
     store, seen = build()
     assert [kept for _, kept in seen] == [True, True, True, False]
-    assert store.signal["channels"] == ["Fp1", "Cz", "Oz", "ECG"]
+    assert store.signal.channels == ("Fp1", "Cz", "Oz", "ECG")
     assert store.missing_channels == {"Fp2": ["sub-09_task-rest"], "Pz": NAMES}
     np.testing.assert_array_equal(store.recordings[0].spectrogram, whole.recordings[0].spectrogram[:, [0, 2, 3, 4]])
     own = store.recordings[3].read("spectrogram")
@@ -251,7 +251,7 @@ def test_a_recording_of_another_tr_is_left_out(write_recording, build, bids_root
 def test_another_sampling_rate_shares_a_store_where_the_frequencies_agree(write_recording, build, bids_root, rng):
     write_recording(bids_root, "09", rate_hz=200.0, eeg=rng.normal(0, 20, (5, 2700)))
     store, _ = build()
-    assert [r.attributes["signal"]["sampling_rate"] for r in store.recordings] == [100, 100, 100, 200]
+    assert [r.signal.sampling_rate for r in store.recordings] == [100, 100, 100, 200]
 
 
 def test_a_sampling_rate_of_other_frequencies_is_left_out(write_recording, build, bids_root, rng):

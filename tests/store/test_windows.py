@@ -123,7 +123,7 @@ def test_the_common_mask_is_where_most_recordings_have_brain(store):
 
 
 def _with_mask(recording, mask):
-    copy = type(recording)(recording.group, recording.attributes)
+    copy = type(recording)(recording.group, recording.attributes, recording.own)
     copy.__dict__["mask"] = mask
     return copy
 
@@ -159,7 +159,7 @@ def test_a_store_is_split_into_windows_by_subject(store):
 
 
 def test_frequencies_of_a_store_are_an_array(store):
-    np.testing.assert_allclose(store.frequencies, np.arange(1, 8) / 0.5)
+    np.testing.assert_allclose(store.signal.frequencies, np.arange(1, 8) / 0.5)
 
 
 def test_no_recording_is_refused(refuses):

@@ -132,4 +132,4 @@ def enlarged(small: StoredRecording, grid: tuple[int, int, int]) -> StoredRecord
     cut = tuple(slice(n) for n in grid)
     group = {name: np.tile(small.group[name], repeats)[(..., *cut)] for name in ("mask", "voxel_mean", "voxel_sd")}
     volumes = np.tile(small.group["volumes"], [1, *repeats])[(..., *cut)]
-    return StoredRecording({"spectrogram": small.spectrogram, "volumes": volumes, **group}, small.attributes)
+    return StoredRecording({"spectrogram": small.spectrogram, "volumes": volumes, **group}, small.attributes, small.own)
