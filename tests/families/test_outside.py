@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 
 import mlflow
 import numpy as np
@@ -15,10 +14,12 @@ from eeg2fmri.errors import ConfigError
 from eeg2fmri.pipeline import main_job, promote_step
 from eeg2fmri.pipeline.code import training_code
 from eeg2fmri.provenance import code_of
-from eeg2fmri.testing import SERVE, FamilyTests
+from eeg2fmri.serving.requests import encode
+from eeg2fmri.testing import FamilyTests
 from eeg2fmri.tracking import Scores, load_model
 from eeg2fmri.tracking.registry import champion, latest_version, store_scores
 from tests.mlflow_store import use_tracking
+from tests.served import environment, served_model, volumes
 
 FILES = {
     "__init__.py": '"""A lab\'s own package."""\n',
@@ -125,20 +126,25 @@ def test_it_goes_through_the_whole_job_and_its_search(job):
     assert bundle.model.config == found
 
 
-def test_its_champion_is_served_by_a_process_that_does_not_have_its_package(job):
+@pytest.fixture(scope="module")
+def server(job):
+    """Address of the promoted model, served by a process that does not have its package."""
     folder, config, _ = job
     version = latest_version(config.registry.name)
     store_scores(version, Scores(str(version.version), 0.5, 0.0, 0.01, "d" * 64, "s" * 64))
     assert promote_step(config, str(version.version)) == str(version.version)
     assert champion("eeg2fmri", "champion").version == version.version
+    env = {key: value for key, value in environment().items() if key != "PYTHONPATH"}
+    with served_model("models:/eeg2fmri@champion", folder, env) as address:
+        yield address
+
+
+def test_its_champion_is_served(server):
     bundle, _ = load_model("models:/eeg2fmri@champion")
     windows = np.random.default_rng(0).gamma(2, 1, (2, *bundle.window_shape)).astype(np.float32)
-    np.save(folder / "windows.npy", windows)
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    command = [sys.executable, "-c", SERVE, "models:/eeg2fmri@champion", "windows.npy", "volumes.npy"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    np.testing.assert_array_equal(np.load(folder / "volumes.npy"), bundle.model.synthesise(windows))
+    expected = bundle.model.synthesise(windows)
+    assert np.ptp(expected, axis=0).max() > 0
+    np.testing.assert_array_equal(volumes(server, {"windows_npy": encode(windows)}), expected)
 
 
 def test_its_run_is_told_by_its_family(job):
