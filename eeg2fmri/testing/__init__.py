@@ -13,7 +13,13 @@ In a test file of yours::
         def write(self, root): ...  # a small dataset, see `LayoutTests`
 """
 
+# ruff: noqa: E402
+import pytest
+
+pytest.register_assert_rewrite("eeg2fmri.testing.families", "eeg2fmri.testing.layouts")
+
 from eeg2fmri.testing.families import FamilyTests
+from eeg2fmri.testing.layouts import MOMENT, VOLUMES, LayoutTests, bright_volumes, loud_eeg
 from eeg2fmri.testing.recordings import (
     CHANNELS,
     CONTEXT,
@@ -34,9 +40,14 @@ __all__ = [
     "FREQUENCIES",
     "GRID",
     "LAG",
+    "MOMENT",
     "SAMPLING_RATE",
     "SIGNAL",
     "TR",
+    "VOLUMES",
     "FamilyTests",
+    "LayoutTests",
+    "bright_volumes",
+    "loud_eeg",
     "recording",
 ]
