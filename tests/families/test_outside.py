@@ -8,7 +8,7 @@ import mlflow
 import numpy as np
 import pytest
 
-from eeg2fmri.config import Config, find_family, load_config
+from eeg2fmri.config import FAMILIES, Config, find_family, load_config
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.pipeline import main_job, promote_step
 from eeg2fmri.pipeline.code import training_code
@@ -158,6 +158,14 @@ def test_its_own_code_is_in_the_key_of_its_training(job):
     model = Config.model_validate(CONFIG).models[0]
     modules = {module for module, _ in code_of(*training_code(model))}
     assert {"mylab.loudness", "mylab.settings"} <= modules
+
+
+def test_in_this_package_it_takes_one_file_and_one_line(monkeypatch):
+    monkeypatch.setitem(FAMILIES, "loudness", NAME)
+    (model,) = load_config(None, {"models": [{"family": "loudness", "shrinkage": 2.0}]}).models
+    assert (model.family, type(model).__name__, model.shrinkage) == ("loudness", "LoudnessConfig", 2.0)
+    assert Config().model("loudness") == type(model)(family="loudness")
+    assert Config().model("mean").family == "mean"
 
 
 @pytest.mark.parametrize(
