@@ -78,6 +78,7 @@ class TestNoddi(LayoutTests):
 
     def write(self, root):
         write_noddi(root)
+        (root / "EEG1/32/export/32_eyes.cnt").touch()
 
 
 class TestOddball(LayoutTests):
@@ -86,6 +87,7 @@ class TestOddball(LayoutTests):
 
     def write(self, root):
         write_oddball(root)
+        (root / "sub001/EEG/task001_run001/EEG.cnt").touch()
 
 
 def test_no_layout_is_left_out():
