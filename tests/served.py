@@ -71,7 +71,7 @@ def ask(address: str, payload: object = None) -> tuple[int, bytes]:
         return err.code, err.read()
 
 
-def volumes(address: str, record: dict) -> np.ndarray:
+def served(address: str, record: dict) -> np.ndarray:
     """The volumes of the only reply, in whichever form they were asked for."""
     status, body = ask(f"{address}/invocations", {"inputs": [record]})
     assert status == 200, body[:500]

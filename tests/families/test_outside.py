@@ -18,7 +18,7 @@ from eeg2fmri.testing import FamilyTests
 from eeg2fmri.tracking import Scores, load_model
 from eeg2fmri.tracking.registry import champion, latest_version, store_scores
 from tests.mlflow_store import use_tracking
-from tests.served import environment, served_model, volumes
+from tests.served import environment, served, served_model
 
 FILES = {
     "__init__.py": '"""A lab\'s own package."""\n',
@@ -143,7 +143,7 @@ def test_its_champion_is_served(server):
     windows = np.random.default_rng(0).gamma(2, 1, (2, *bundle.window_shape)).astype(np.float32)
     expected = bundle.model.synthesise(windows)
     assert np.ptp(expected, axis=0).max() > 0
-    np.testing.assert_array_equal(volumes(server, {"windows_npy": encode(windows)}), expected)
+    np.testing.assert_array_equal(served(server, {"windows_npy": encode(windows)}), expected)
 
 
 def test_its_run_is_told_by_its_family(job):
