@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from eeg2fmri.datasets import Recording, load_bold, open_eeg
-from eeg2fmri.testing import MOMENT, VOLUMES, bright_volumes, loud_eeg
+from eeg2fmri.testing import VOLUMES, bright_volumes, loud_eeg
 
 TR_S = 2.0
-EVENT_VOLUME = MOMENT
 GRID = (5, 4, 3)
 NAMES = ("Fp1", "Fp2", "Cz", "Oz", "ECG")
 # XP1's cap: 63 EEG channels, the ECG as number 32.
@@ -82,7 +81,7 @@ def rename_in_header(path: Path, old: str, new: str) -> None:
 
 
 def write_bold(path: Path, *, tr: float = TR_S, unit: str = "sec", sidecar: bool = True, grid=GRID) -> Path:
-    """A BOLD run of int16 voxels whose volume `EVENT_VOLUME` is bright."""
+    """A BOLD run of int16 voxels whose volume `MOMENT` is bright."""
     import nibabel
 
     path.parent.mkdir(parents=True, exist_ok=True)
