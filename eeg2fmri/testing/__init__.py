@@ -11,12 +11,9 @@ In a test file of yours::
         layout = "my.package:Layout"
 
         def write(self, root): ...  # a small dataset, see `LayoutTests`
+
+``pytest.register_assert_rewrite("eeg2fmri.testing")`` before that import shows the values of what fails.
 """
-
-# ruff: noqa: E402
-import pytest
-
-pytest.register_assert_rewrite("eeg2fmri.testing.families", "eeg2fmri.testing.layouts")
 
 from eeg2fmri.testing.families import FamilyTests
 from eeg2fmri.testing.layouts import MOMENT, VOLUMES, LayoutTests, bright_volumes, loud_eeg

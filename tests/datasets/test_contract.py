@@ -174,7 +174,7 @@ class Mixes(Bids):
             LayoutTests.test_what_was_loud_when_a_volume_was_bright_is_one_instance_of_the_store,
             "loud elsewhere",
         ),
-        (Mixes, LayoutTests.test_order_does_not_hang_on_the_disk, "assert"),
+        (Mixes, LayoutTests.test_order_does_not_hang_on_the_disk, "another order of the disk"),
     ],
 )
 def test_a_fault_is_found(layout, test, reason):
