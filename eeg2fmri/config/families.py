@@ -78,7 +78,7 @@ def model_called(variant: str, listed: Iterable[ModelConfig]) -> ModelConfig:
     for model in listed:
         if model.variant == variant:
             return model
-    others = [find_family(name).config() for name in FAMILIES]
+    others = [find_family(name).config(family=name) for name in FAMILIES]
     for model in (*listed, *others):
         if variant in variants(type(model)):
             return type(model).model_validate({**model.model_dump(), "variant": variant})

@@ -34,7 +34,8 @@ class Adapter:
                 for path in self.root.glob("*/bold.nii.gz"):
                     yield Source(path, subject=path.parent.name, details={"tr": 2.0})
 
-    and name it in the configuration, ``dataset.name: my_package.my_module:MyLab``.
+    and name it in the configuration, ``dataset.name: my_package.my_module:MyLab``. `eeg2fmri.testing.LayoutTests`
+    says whether it finds, pairs and times files as it must.
 
     eeg, bold: what ``auto`` stands for in `DatasetConfig.eeg` and `DatasetConfig.bold`.
     expected: what the layout looks like, for the message that nothing of it was found.

@@ -12,7 +12,7 @@ from eeg2fmri.datasets.adapter import Adapter
 from eeg2fmri.datasets.bidsignore import bidsignore
 from eeg2fmri.datasets.recording import Skipped
 from eeg2fmri.datasets.source import DERIVED, RUN_ENTITIES, VARIANTS, Source, comparable, run_name
-from eeg2fmri.datasets.unread import unread_eeg
+from eeg2fmri.datasets.unread import unread_eeg, why_unread
 from eeg2fmri.errors import DatasetError, nearest
 
 EEG_SUFFIXES = (".vhdr", ".edf", ".bdf", ".set", ".fif")
@@ -61,10 +61,7 @@ class Bids(Adapter):
                 )
         for path in unread_eeg(folders):
             if not (raw and self._ignored(self._below_root(path))):
-                self._skip(
-                    path,
-                    f"EEG in a format that is not read ({path.suffix or path.name}); export it as BrainVision or EDF",
-                )
+                self._skip(path, why_unread(path))
         found = self._without_derived(found) if raw else found
         for path in sorted(found, key=lambda path: EEG_SUFFIXES.index(path.suffix.lower())):
             if source := self._source(path, self.eeg_details(path)):

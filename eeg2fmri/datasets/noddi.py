@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from eeg2fmri.datasets.adapter import Adapter, Source
+from eeg2fmri.datasets.recording import Skipped
+from eeg2fmri.datasets.unread import unread_eeg, why_unread
 
 TR_S = 2.16
 EEG_FOLDERS = ("eeg", "eeg1", "eeg2")
@@ -24,8 +26,10 @@ class Noddi(Adapter):
     expected = "EEG1/<id>/export/*.vhdr (or EEG2, EEG) and fMRI/<id>/*rest_with_cross.nii.gz"
 
     def eeg_files(self) -> Iterator[Source]:
-        """Headers of the chosen folder of every subject."""
+        """Headers of the chosen folder of every subject; EEG that is not read is listed."""
         for subject in self._subjects(EEG_FOLDERS):
+            folders = [folder for folder in (subject / self.eeg_choice,) if folder.is_dir()]
+            self.skipped += [Skipped(path, why_unread(path)) for path in unread_eeg(folders)]
             for path in _files(subject / self.eeg_choice, (".vhdr",)):
                 yield Source(path, subject.name, task="rest", details=self._clock(subject))
 

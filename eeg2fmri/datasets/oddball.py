@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from eeg2fmri.datasets.adapter import Adapter, Source
+from eeg2fmri.datasets.recording import Skipped
+from eeg2fmri.datasets.unread import unread_eeg, why_unread
 
 TR_S = 2.0
 
@@ -23,7 +25,9 @@ class Oddball(Adapter):
     expected = "sub001/EEG/task001_run001/EEG_noGA.mat and sub001/BOLD/task001_run001/bold.nii.gz"
 
     def eeg_files(self) -> Iterator[Source]:
-        """MATLAB files of the chosen kind."""
+        """MATLAB files of the chosen kind; EEG in other formats is listed."""
+        others = unread_eeg(sorted(self.root.glob("sub*/EEG/task*_run*")))
+        self.skipped += [Skipped(path, why_unread(path)) for path in others if path.suffix.lower() != ".mat"]
         yield from self._sources("EEG", (f"EEG_{self.eeg_choice}.mat",), {"alignment": "scanner"})
 
     def bold_files(self) -> Iterator[Source]:

@@ -35,3 +35,8 @@ def unread_eeg(folders: Iterable[Path]) -> Iterator[Path]:
         alone = [p for p in paths if p.suffix.lower() in DATA_SUFFIXES and p.stem.lower() not in stems]
         named = {name.lower() for header in headers for name in named_files(header)} if alone else set()
         yield from (path for path in alone if path.name.lower() not in named)
+
+
+def why_unread(path: Path) -> str:
+    """The line on such a file."""
+    return f"EEG in a format that is not read ({path.suffix or path.name}); export it as BrainVision or EDF"

@@ -8,11 +8,10 @@ import pytest
 from eeg2fmri.config import DatasetConfig
 from eeg2fmri.datasets import RawEeg, Recording, align, find_recordings, load_bold, open_eeg
 from eeg2fmri.errors import AlignmentError, DatasetError
+from eeg2fmri.testing import MOMENT, VOLUMES
 from tests.datasets.trees import (
-    EVENT_VOLUME,
     NAMES,
     TR_S,
-    VOLUMES,
     impulse,
     planted,
     volume_markers,
@@ -121,7 +120,7 @@ def test_a_planted_event_is_at_the_same_time_in_both(case, tmp_path):
     raw, bold = open_eeg(recording), load_bold(recording)
     found = align(raw, recording, bold.tr, len(bold.volumes))
     sample, volume = planted(recording)
-    assert volume == EVENT_VOLUME
+    assert volume == MOMENT
     assert abs(found.onset + volume * bold.tr * raw.sampling_rate - sample) <= 1
     assert found.source == source
     assert bool(found.warnings) == (case in WARNED), found.warnings

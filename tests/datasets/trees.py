@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from eeg2fmri.datasets import Recording, load_bold, open_eeg
+from eeg2fmri.testing import VOLUMES, bright_volumes, loud_eeg
 
 TR_S = 2.0
-VOLUMES = 13
-EVENT_VOLUME = 6
 GRID = (5, 4, 3)
 NAMES = ("Fp1", "Fp2", "Cz", "Oz", "ECG")
 # XP1's cap: 63 EEG channels, the ECG as number 32.
@@ -34,9 +33,7 @@ def impulse(
     rate: float, onset_s: float, names: tuple[str, ...] = NAMES, *, tr: float = TR_S, tail_s: float = 0.5
 ) -> np.ndarray:
     """(channels, samples) in µV: BOLD starts at `onset_s` of it, negative where EEG starts later."""
-    data = np.zeros((len(names), round((onset_s + VOLUMES * tr + tail_s) * rate)))
-    data[:, round((onset_s + EVENT_VOLUME * tr) * rate)] = 1000
-    return data + np.random.default_rng(0).normal(0, 5, data.shape)
+    return loud_eeg(len(names), rate, tr, onset_s, tail=tail_s)
 
 
 def volume_markers(rate: float, onset_s: float, tr: float = TR_S) -> list[tuple[float, str]]:
@@ -84,13 +81,11 @@ def rename_in_header(path: Path, old: str, new: str) -> None:
 
 
 def write_bold(path: Path, *, tr: float = TR_S, unit: str = "sec", sidecar: bool = True, grid=GRID) -> Path:
-    """A BOLD run of int16 voxels whose volume `EVENT_VOLUME` is bright."""
+    """A BOLD run of int16 voxels whose volume `MOMENT` is bright."""
     import nibabel
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    volumes = np.random.default_rng(1).integers(450, 550, (*grid, VOLUMES)).astype(np.int16)
-    volumes[..., EVENT_VOLUME] += 300
-    image = nibabel.Nifti1Image(volumes, np.diag([2.0, 3.0, 4.0, 1.0]))
+    image = nibabel.Nifti1Image(bright_volumes(grid), np.diag([2.0, 3.0, 4.0, 1.0]))
     image.header.set_zooms((2, 3, 4, tr))
     image.header.set_xyzt_units("mm", unit)
     nibabel.save(image, path)

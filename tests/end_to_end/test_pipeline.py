@@ -7,18 +7,10 @@ an r2_temporal of about 1e-4): a p-value below 0.05 promises no better. The seed
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import logging
-import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import mlflow
@@ -33,6 +25,7 @@ from eeg2fmri.serving.requests import encode
 from eeg2fmri.tracking import load_model
 from eeg2fmri.tracking.registry import champion, latest_version
 from tests.mlflow_store import use_tracking
+from tests.served import ask, environment, served, served_model
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -65,11 +58,6 @@ def folder(tmp_path_factory):
         mlflow.create_experiment("eeg2fmri", artifact_location=(path / "artifacts").as_uri())
         (path / "config.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(CONFIG))))
         yield path
-
-
-def environment() -> dict[str, str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 @pytest.fixture(scope="module")
@@ -171,54 +159,9 @@ def test_synthesize_writes_an_image_that_others_open(folder):
 
 @pytest.fixture(scope="module")
 def server(job, folder):
-    """Address of the served champion; the whole process group is ended with it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/eeg2fmri@champion"]
-    command += ["--env-manager", "local", "-h", "127.0.0.1", "-p", str(port)]
-    log = (folder / "server.log").open("wb")
-    process = subprocess.Popen(command, cwd=folder, env=environment(), stdout=log, stderr=log, start_new_session=True)
-    try:
-        for _ in range(240):
-            try:
-                if ask(f"http://127.0.0.1:{port}/ping")[0] == 200:
-                    break
-            except OSError:
-                assert process.poll() is None, (folder / "server.log").read_text()
-                time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        log.close()
-
-
-def ask(address: str, payload: object = None) -> tuple[int, bytes]:
-    data = None if payload is None else payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            return reply.status, reply.read()
-    except urllib.error.HTTPError as err:
-        return err.code, err.read()
-
-
-def served(server: str, record: dict) -> np.ndarray:
-    """The volumes of the only reply, in whichever form they came."""
-    status, body = ask(f"{server}/invocations", {"inputs": [record]})
-    assert status == 200, body[:500]
-    (reply,) = json.loads(body)["predictions"]
-    shape = reply.pop("shape")
-    ((form, value),) = reply.items()
-    if form == "volumes":
-        volumes = np.asarray(value, np.float32)
-    else:
-        loaded = np.load(io.BytesIO(base64.b64decode(value)))
-        volumes = loaded["volumes"] if form == "volumes_npz" else loaded
-    assert form == {"json": "volumes"}.get(record.get("reply", "npz"), f"volumes_{record.get('reply', 'npz')}")
-    assert list(volumes.shape) == shape
-    return volumes
+    """Address of the served champion."""
+    with served_model("models:/eeg2fmri@champion", folder, environment()) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 
 import mlflow
 import numpy as np
 import pytest
 
-from eeg2fmri.config import Config, find_family, load_config
+from eeg2fmri.config import FAMILIES, Config, find_family, load_config
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.pipeline import main_job, promote_step
 from eeg2fmri.pipeline.code import training_code
 from eeg2fmri.provenance import code_of
-from eeg2fmri.testing import SERVE, FamilyTests
+from eeg2fmri.serving.requests import encode
+from eeg2fmri.testing import FamilyTests
 from eeg2fmri.tracking import Scores, load_model
 from eeg2fmri.tracking.registry import champion, latest_version, store_scores
 from tests.mlflow_store import use_tracking
+from tests.served import environment, served, served_model
 
 FILES = {
     "__init__.py": '"""A lab\'s own package."""\n',
@@ -125,20 +125,25 @@ def test_it_goes_through_the_whole_job_and_its_search(job):
     assert bundle.model.config == found
 
 
-def test_its_champion_is_served_by_a_process_that_does_not_have_its_package(job):
+@pytest.fixture(scope="module")
+def server(job):
+    """Address of the promoted model, served by a process that does not have its package."""
     folder, config, _ = job
     version = latest_version(config.registry.name)
     store_scores(version, Scores(str(version.version), 0.5, 0.0, 0.01, "d" * 64, "s" * 64))
     assert promote_step(config, str(version.version)) == str(version.version)
     assert champion("eeg2fmri", "champion").version == version.version
+    env = {key: value for key, value in environment().items() if key != "PYTHONPATH"}
+    with served_model("models:/eeg2fmri@champion", folder, env) as address:
+        yield address
+
+
+def test_its_champion_is_served(server):
     bundle, _ = load_model("models:/eeg2fmri@champion")
     windows = np.random.default_rng(0).gamma(2, 1, (2, *bundle.window_shape)).astype(np.float32)
-    np.save(folder / "windows.npy", windows)
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    command = [sys.executable, "-c", SERVE, "models:/eeg2fmri@champion", "windows.npy", "volumes.npy"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    np.testing.assert_array_equal(np.load(folder / "volumes.npy"), bundle.model.synthesise(windows))
+    expected = bundle.model.synthesise(windows)
+    assert np.ptp(expected, axis=0).max() > 0
+    np.testing.assert_array_equal(served(server, {"windows_npy": encode(windows)}), expected)
 
 
 def test_its_run_is_told_by_its_family(job):
@@ -153,6 +158,14 @@ def test_its_own_code_is_in_the_key_of_its_training(job):
     model = Config.model_validate(CONFIG).models[0]
     modules = {module for module, _ in code_of(*training_code(model))}
     assert {"mylab.loudness", "mylab.settings"} <= modules
+
+
+def test_in_this_package_it_takes_one_file_and_one_line(monkeypatch):
+    monkeypatch.setitem(FAMILIES, "loudness", NAME)
+    (model,) = load_config(None, {"models": [{"family": "loudness", "shrinkage": 2.0}]}).models
+    assert (model.family, type(model).__name__, model.shrinkage) == ("loudness", "LoudnessConfig", 2.0)
+    assert Config().model("loudness") == type(model)(family="loudness")
+    assert Config().model("mean").family == "mean"
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,16 @@
-"""What every model family must do, as tests that a lab runs on its own: needs pytest, and seconds per family.
-
-In a test file of yours::
-
-    from eeg2fmri.testing import FamilyTests
-
-    class TestMine(FamilyTests):
-        model = {"family": "my.package:FAMILY", "training": {"epochs": 2}}
-
-Recordings are in memory and small, no two axes equal, with a known relation of EEG to BOLD: a course s
-drives one channel's alpha amplitude at window v and the volume at v + LAG.
-"""
+"""What every model family must do: seconds per family."""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import os
-import subprocess
-import sys
+import shutil
+import signal
+import tempfile
 from collections.abc import Mapping
+from concurrent.futures.process import BrokenProcessPool
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,69 +24,30 @@ from eeg2fmri.families import FitResult, FitSettings, OnEpoch, family_of, fit
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.scoring import score_windows
 from eeg2fmri.serving import Bundle, load_bundle, save_bundle
-from eeg2fmri.signals import Signal
-from eeg2fmri.store import StoredRecording, Windows
+from eeg2fmri.store import Windows
+from eeg2fmri.testing import gpu
+from eeg2fmri.testing.gpu import claim_a_gpu, computed_on_gpu
+from eeg2fmri.testing.processes import in_fresh_process
+from eeg2fmri.testing.recordings import CONTEXT, GRID, SIGNAL, TR, recording
 from eeg2fmri.tracking.registry import pyfunc_model
 
-TR = 0.5
-SAMPLING_RATE = 64.0
-CHANNELS = ("Fp1", "Cz", "Oz", "T7", "T8", "ECG")
-FREQUENCIES = np.arange(1, 14, dtype=np.float64) / TR  # 2 to 26 Hz
-CONTEXT = 3
-GRID = (8, 7, 5)
-EEG_SHAPE = (len(CHANNELS), len(FREQUENCIES), CONTEXT)
-LAG = 2
-SIGNAL = Signal(
-    tr=TR,
-    sampling_rate=SAMPLING_RATE,
-    channels=CHANNELS,
-    unit="µV",
-    frequencies=tuple(FREQUENCIES.tolist()),
-    grid=GRID,
-    space="native",
-    affine=tuple(map(tuple, np.diag([2.0, 3.0, 4.0, 1.0]).tolist())),
-)
+# Nothing but the logged code and what is installed may be found; MLflow puts the former on the path.
 SERVE = """
-import base64, io, json, sys
+import base64, io, os, sys
 import mlflow, numpy as np
-model = mlflow.pyfunc.load_model(sys.argv[1])
-windows = base64.b64encode(open(sys.argv[2], "rb").read()).decode()
+claim_a_gpu()
+sys.path[:] = [path for path in sys.path if path.startswith((sys.prefix, sys.base_prefix))]
+os.environ["EEG2FMRI_DEVICE"] = "cpu"
+model = mlflow.pyfunc.load_model(folder + "/model")
+windows = base64.b64encode(open(folder + "/windows.npy", "rb").read()).decode()
 (reply,) = model.predict([{"windows_npy": windows, "reply": "npy"}])
-np.save(sys.argv[3], np.load(io.BytesIO(base64.b64decode(reply["volumes_npy"]))))
+assert not computed_on_gpu(), "EEG2FMRI_DEVICE=cpu, and it was served on the GPU"
+np.save(folder + "/volumes.npy", np.load(io.BytesIO(base64.b64decode(reply["volumes_npy"]))))
 """
-
-
-def recording(subject: str, seed: int, *, windows: int = 24, coupling: float = 1.0, run: int = 1) -> StoredRecording:
-    """A recording of `windows` TRs; with ``coupling=0`` the EEG says nothing about the BOLD."""
-    rng = np.random.default_rng(seed)
-    course = rng.standard_normal(windows)
-    spectrogram = np.exp(0.2 * rng.standard_normal((windows, *EEG_SHAPE[:2])))
-    alpha = (FREQUENCIES >= 8) & (FREQUENCIES < 13)
-    spectrogram[:, 2, alpha] *= np.exp(coupling * course)[:, None]
-    common = np.random.default_rng(0)  # anatomy and pattern are those of every subject
-    anatomy, pattern = 300 * common.random(GRID), 40 * common.standard_normal(GRID)
-    mask = anatomy > 90
-    signal = np.roll(course, LAG)[:, None, None, None] * pattern * mask
-    volumes = 500 + anatomy + signal + 4 * rng.standard_normal((windows, *GRID))
-    group = {
-        "spectrogram": spectrogram[:-1].astype(np.float32),
-        "volumes": volumes.astype(np.float32),
-        "mask": mask,
-        "voxel_mean": volumes.mean(axis=0).astype(np.float32),
-        "voxel_sd": volumes.std(axis=0).astype(np.float32),
-    }
-    attributes = {
-        "name": f"{subject}_task-rest_run-{run}",
-        "subject": subject,
-        "digest": f"{seed}",
-        "source_digest": f"source {seed}",
-        "mean": float(volumes.mean()),
-        "sd": float(volumes.std()),
-    }
-    return StoredRecording(group, attributes, SIGNAL)
-
-
+SETTINGS = FitSettings(seed=3, device="cpu")
+NOTES = "notes.json"
 _FITTED: dict[type, FitResult] = {}
+_KILLED: dict[type, tempfile.TemporaryDirectory[str]] = {}
 
 
 class FamilyTests:
@@ -118,9 +71,7 @@ class FamilyTests:
 
     def fit(self, on_epoch: OnEpoch | None = None, **changes: Any) -> FitResult:
         """A new fit, always of the same seed."""
-        return fit(
-            self.config, *self.parts, dataclasses.replace(FitSettings(seed=3, device="cpu"), **changes), on_epoch
-        )
+        return fit(self.config, *self.parts, dataclasses.replace(SETTINGS, **changes), on_epoch)
 
     def fitted(self) -> FitResult:
         """A fit that the tests of this class share."""
@@ -167,18 +118,32 @@ class FamilyTests:
         assert first.best_epoch == second.best_epoch
         _close(first.model.synthesise(self.eeg), second.model.synthesise(self.eeg))
 
-    def test_a_stopped_fit_goes_on_as_if_never_stopped(self, tmp_path: Path) -> None:
-        """A family that is fitted in one step starts again."""
+    def killed(self) -> Path:
+        """Checkpoints and notes of a fit that was killed half way; the tests of this class share it."""
+        if type(self) not in _KILLED:
+            kept = _KILLED[type(self)] = tempfile.TemporaryDirectory(prefix="eeg2fmri-killed-")
+            half_way = (len(self.fitted().history["val/r2_temporal"]) - 1) // 2
+            arguments = (self.config, self.parts, Path(kept.name), half_way)
+            _refused(BrokenProcessPool, lambda: in_fresh_process(_fit_and_be_killed, *arguments))
+        return Path(_KILLED[type(self)].name)
+
+    def test_a_killed_fit_goes_on_as_if_never_killed(self, tmp_path: Path) -> None:
+        """What was done before is not done again; a family that is fitted in one step starts again."""
         whole = self.fitted()
-
-        def stop(epoch: int, *_: Any) -> None:
-            raise KeyboardInterrupt
-
-        _refused(KeyboardInterrupt, lambda: self.fit(stop, checkpoints=tmp_path, key="k"))
-        resumed = self.fit(checkpoints=tmp_path, key="k")
+        checkpoints = Path(shutil.copytree(self.killed(), tmp_path / "killed"))
+        examples: list[Any] = []
+        resumed = self.fit(lambda *report: examples.append(report[2]), checkpoints=checkpoints, key="k")
+        assert len(examples) == 1 or examples[0] is None, "the first epoch was fitted again"
         assert resumed.best_epoch == whole.best_epoch
         _close(resumed.history["val/r2_temporal"], whole.history["val/r2_temporal"])
         _close(resumed.model.synthesise(self.eeg), whole.model.synthesise(self.eeg))
+
+    def test_it_computes_where_it_is_told(self) -> None:
+        """On TensorFlow: a GPU that is not there is refused, and one that is there is left alone."""
+        found = json.loads((self.killed() / NOTES).read_text())
+        assert "\n" not in found["refusal"]
+        assert "no GPU" in found["refusal"]
+        assert not found["on_gpu"], "device=cpu, and it was fitted on the GPU"
 
     def test_a_saved_model_is_the_same_to_the_bit(self, tmp_path: Path) -> None:
         """And its files hold no pickle."""
@@ -215,7 +180,7 @@ class FamilyTests:
             assert all(cost >= 0 for cost, _ in space.costs(drawn).values())
 
     def test_it_is_served_by_a_fresh_process(self, tmp_path: Path) -> None:
-        """Logged with all code that it needs, and asked through MLflow's pyfunc."""
+        """Logged with all code that it needs, and asked through MLflow's pyfunc; on the device it is told."""
         import mlflow
 
         bundle = self.bundle()
@@ -223,11 +188,26 @@ class FamilyTests:
         (tmp_path / "bundle").mkdir()
         arguments = pyfunc_model(bundle, tmp_path / "bundle", self.eeg[0])
         mlflow.pyfunc.save_model(tmp_path / "model", **arguments)
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        command = [sys.executable, "-c", SERVE, "model", "windows.npy", "volumes.npy"]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
+        in_fresh_process(exec, inspect.getsource(gpu) + SERVE, {"folder": str(tmp_path)})
         np.testing.assert_array_equal(np.load(tmp_path / "volumes.npy"), bundle.model.synthesise(self.eeg))
+
+
+def _fit_and_be_killed(config: ModelConfig, parts: tuple[Windows, Windows], folder: Path, last: int) -> None:
+    """Ask for a GPU where there is none; then fit on the CPU where there is one, and die at report `last`."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    notes: dict[str, Any] = {"refusal": ""}
+    try:
+        fit(config, *parts, dataclasses.replace(SETTINGS, device="gpu"))
+    except ConfigError as err:
+        notes["refusal"] = str(err)
+    claim_a_gpu()
+
+    def die(epoch: int, *_: Any) -> None:
+        if epoch == last:
+            (folder / NOTES).write_text(json.dumps({**notes, "on_gpu": computed_on_gpu()}))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    fit(config, *parts, dataclasses.replace(SETTINGS, checkpoints=folder, key="k"), die)
 
 
 def _score(model: FittedModel, windows: Windows) -> float:
