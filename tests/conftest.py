@@ -24,10 +24,15 @@ SLOW_FIXTURES = {"job", "s3", "cluster", "killed"}  # the whole job, a server, a
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a fixture that takes tens of seconds are slow."""
+    """Tests of a fixture that takes tens of seconds are slow; files with slow tests come first.
+
+    Workers take whole files, so a long one that comes last would leave the other worker idle.
+    """
     for item in items:
         if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture
