@@ -27,7 +27,9 @@ OTHERS = [
 
 def process(backend, folder, *works, **variables):
     """What the works of `process.py` give, in a fresh process with these environment variables."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+    # JAX takes longer to compile a step than to run it: the fits of a process share what is compiled.
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **cache, **variables}
     environment.pop("KERAS_BACKEND", None)
     command = [sys.executable, str(Path(__file__).with_name("process.py")), backend, str(folder), *works]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, cwd=ROOT)
