@@ -21,13 +21,19 @@ CHANNELS = ("Fp1", "Fp2", "Cz", "Oz", "ECG")
 
 
 SLOW_FIXTURES = {"job", "s3", "cluster", "killed"}  # the whole job, a server, a Dask cluster, a killed fit
+SLOW_TESTS = {"test_it_is_served_by_a_fresh_process"}  # of the contract that the package ships
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a fixture that takes tens of seconds are slow."""
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Tests of a slow fixture are slow, as those marked so are; files with slow tests come first.
+
+    Workers take whole files, so a long one that comes last would leave the other worker idle.
+    """
     for item in items:
-        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+        if SLOW_FIXTURES & set(item.fixturenames) or item.originalname in SLOW_TESTS:
             item.add_marker(pytest.mark.slow)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from eeg2fmri.testing import FamilyTests
 from tests.fakes import deep_config
 
 
+@pytest.mark.slow
 class TestCalhas2022(FamilyTests):
     model = deep_config(epochs=2).model_dump()
 

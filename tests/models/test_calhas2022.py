@@ -102,6 +102,7 @@ class TestVariants:
         }
         assert names & {"attention", "projection", "fourier", "style", "styled"} == expected[variant]
 
+    @pytest.mark.slow
     def test_one_step_moves_every_trained_weight(self, variant, batch):
         parts = build(deep_config(variant=variant, dropout=0.0), EEG_SHAPE, GRID)
         model = pair_model(parts)
@@ -116,6 +117,7 @@ class TestVariants:
         assert still == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "switch",
     [
@@ -310,6 +312,7 @@ def test_other_channels_frequencies_contexts_and_grids(eeg_shape, grid, rng):
     assert out["volume"].shape == (2, *grid)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("eeg_shape", "grid"), [((32, 60, 10), (20, 24, 12)), ((63, 40, 10), (16, 18, 12)), ((4, 9, 3), (9, 8, 7))]
 )

@@ -52,6 +52,7 @@ def test_the_run_holds_what_was_made(step):
     assert pages == {f"quality/{name}.png" for name in ("overview", *(r.name for r in store.recordings))}
 
 
+@pytest.mark.slow
 def test_the_same_again_is_skipped(step):
     _, first = step()
     store, again = step()
@@ -61,6 +62,7 @@ def test_the_same_again_is_skipped(step):
     assert len(runs()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("again", [False, True])
 def test_some_failures_end_with_1_and_the_others_in_the_store(again, step, bids_root, tmp_path, refuses, caplog):
     break_one(bids_root)
@@ -96,12 +98,14 @@ def test_nothing_usable_ends_with_2(step, bids_root, tmp_path, refuses, caplog):
     assert [run.info.status for run in runs()] == ["FAILED"]
 
 
+@pytest.mark.slow
 def test_channels_that_are_left_out_are_named(step, write_recording, bids_root, rng, caplog):
     write_recording(bids_root, "09", eeg=rng.normal(0, 20, (4, 1300)), names=("Fp1", "Cz", "Oz", "ECG"))
     step()
     assert "channels: 3 are common to all recordings, without Fp2 (not in sub-09_task-rest)" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_store_at_a_url(step):
     store, _ = step("memory://steps/store")
     (run,) = runs()

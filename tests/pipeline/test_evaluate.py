@@ -59,6 +59,7 @@ def run(evaluated):
     return mlflow.get_run(evaluated[1].run_id)
 
 
+@pytest.mark.slow
 def test_the_mean_family_scores_nothing_and_is_refused(evaluated, store, tmp_path, refuses):
     config = settings(models=[{"family": "mean"}], registry={"name": "null"})
     version = train_step(config, None, store, tmp_path).version
@@ -194,6 +195,7 @@ def test_another_evaluation_is_done(evaluated, store, change):
     evaluate_step(settings(), URI, store, "test")  # the tags of the version as they were
 
 
+@pytest.mark.slow
 def test_a_skipped_evaluation_gives_the_version_the_scores_of_its_store_again(evaluated, store):
     other = renewed(store, "f")
     evaluate_step(settings(), URI, other, "test")
@@ -228,6 +230,7 @@ def test_a_recording_that_was_learnt_from_is_refused(refuses, store, split, name
     assert version_scores(resolve_version(URI)) == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("evaluated")
 def test_a_refitted_model_is_not_scored_on_who_it_was_refitted_with(refuses, store, tmp_path):
     config = settings(registry={"name": "refitted"})

@@ -9,6 +9,7 @@ from eeg2fmri.config import Config
 from eeg2fmri.pipeline import main_job
 from tests.conftest import GRID, LEAD_S, RATE_HZ, TR_S, tiny_eeg, tiny_volumes, write_tiny_recording
 
+pytestmark = pytest.mark.slow
 VOLUMES = 120
 CONFIG = {
     "data": {"grid": GRID, "frequencies": 15, "context": 3, "dropped_volumes": 0},

@@ -247,6 +247,7 @@ def test_the_channels_are_the_recording_s_own(rng):
     assert page.channels == ["Fp1", "Cz", "Oz"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tracking")
 def test_the_preprocess_run_holds_the_quality_of_raw_recordings(tmp_path):
     raw = SimulationConfig(subjects=2, volumes=24, grid=(9, 8, 7), channels=5, tr=0.9, sampling_rate=100, raw=True)

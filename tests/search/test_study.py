@@ -326,6 +326,7 @@ def test_a_search_needs_a_model_that_can_be_searched(refuses):
         search(config, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tracking")
 @pytest.mark.parametrize("variant", ["linear", "factorised"])
 def test_every_family_with_a_space_is_searched_and_its_winner_kept_in_the_study(variant):

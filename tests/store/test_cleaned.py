@@ -76,6 +76,7 @@ def test_markers_of_an_event_table_are_judged_too(write_recording, tmp_path, tin
     np.testing.assert_allclose(content.arrays["marker_intervals"], np.full(21, 0.5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_warnings_are_said_once_by_this_process_and_kept(workers, write_recording, build, tmp_path, caplog):
     for subject in ("01", "02"):

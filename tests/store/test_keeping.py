@@ -79,6 +79,7 @@ build_store(find_recordings(Path(sys.argv[1]))[0], Path(sys.argv[2]), DataConfig
 """
 
 
+@pytest.mark.slow
 def test_a_killed_build_leaves_no_store_and_goes_on(build, bids_root, tmp_path, tiny_config, refuses):
     path = tmp_path / "store"
     arguments = [sys.executable, "-c", KILLED, str(bids_root), str(path), tiny_config.model_dump_json()]

@@ -90,7 +90,8 @@ def test_a_task_that_kills_every_worker_ends_as_an_error(cluster, monkeypatch):
     assert type(error).__name__ == "KilledWorker"
 
 
-def test_what_workers_inherit_does_not_stay_in_this_process():
+def test_what_workers_inherit_does_not_stay_in_this_process(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     before = dict(os.environ)
     with local_cluster(1) as running, Client(running) as client:
         (threads,) = client.run(os.environ.get, "OMP_NUM_THREADS").values()

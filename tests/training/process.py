@@ -1,6 +1,7 @@
-"""Fits in processes of their own, for tests of what a process decides once: `python process.py WORK ARGUMENTS`.
+"""Work in a process of its own, for tests of what a process decides once: `python process.py BACKEND FOLDER WORK ...`.
 
-Every work prints one line of JSON.
+It prints one line of JSON, what each work gave by its name. Imports take most of a process, so one process does all
+the works of a backend, in their order.
 """
 
 from __future__ import annotations
@@ -84,62 +85,103 @@ def kill_at(place: str) -> Any:
 PLACES = ("in a batch", "between epochs", "in the weights", "before the rename", "before the removal")
 
 
-def resume(folder: str) -> dict[str, Any]:
-    """Histories of a fit that is never killed, and of fits killed at `PLACES` and resumed.
-
-    Each runs in a fork made before Keras has computed anything, so that its imports are paid once.
-    """
+def forked(folder: Path, name: str, place: str | None = None) -> tuple[int, Any]:
+    """Status and histories of a fit that keeps checkpoints, in a fork made before Keras has computed anything."""
     import keras  # noqa: F401
     import tensorflow  # noqa: F401
 
-    changes = {"epochs": 3, "schedule": "cosine", "warmup_epochs": 1, "global_clipnorm": 0.5}
+    result = folder / f"{name}.json"
+    if not (child := os.fork()):
+        settings = dataclasses.replace(DETERMINISTIC, checkpoints=folder / name, key="k")
+        changes = {"epochs": 3, "schedule": "cosine", "warmup_epochs": 1, "global_clipnorm": 0.5}
+        result.write_text(json.dumps(learn(settings, kill_at(place) if place else None, **changes)))
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    return status, json.loads(result.read_text()) if result.exists() else None
 
-    def forked(name: str, place: str | None) -> tuple[int, Any]:
-        result = Path(folder) / f"{name}.json"
-        if not (child := os.fork()):
-            checkpoints = Path(folder) / name
-            settings = dataclasses.replace(DETERMINISTIC, checkpoints=checkpoints, key="k")
-            result.write_text(json.dumps(learn(settings, kill_at(place) if place else None, **changes)))
-            os._exit(0)
-        status = os.waitpid(child, 0)[1]
-        return status, json.loads(result.read_text()) if result.exists() else None
 
-    found: dict[str, Any] = {"whole": forked("whole", None)}
-    for place in PLACES if os.environ.get("PLACES") != "none" else ():
-        status, nothing = forked(place, place)
-        left = sorted(path.name for path in (Path(folder) / place).iterdir())
-        found[place] = {"signal": status, "finished": nothing, "left": left, "resumed": forked(place, None)}
+def whole(folder: Path) -> tuple[int, Any]:
+    """A fit that is never killed."""
+    return forked(folder, "whole")
+
+
+def resume(folder: Path) -> dict[str, Any]:
+    """Fits killed at `PLACES` and resumed."""
+    found: dict[str, Any] = {}
+    for place in PLACES:
+        status, nothing = forked(folder, place, place)
+        left = sorted(path.name for path in (folder / place).iterdir())
+        found[place] = {"signal": status, "finished": nothing, "left": left, "resumed": forked(folder, place)}
     return found
 
 
-def repeat(backend: str) -> dict[str, Any]:
+def repeat(folder: Path) -> dict[str, Any]:
     """Two fits in one process, the second interrupted after its first epoch and resumed."""
-    use_backend(backend, deterministic=True)
-    folder = Path(sys.argv[3])
-    whole = learn(DETERMINISTIC, epochs=2)
+    import keras
+
+    uninterrupted = learn(DETERMINISTIC, epochs=2)
 
     def stop(epoch: int, *_: object) -> None:
         raise KeyboardInterrupt
 
-    settings = dataclasses.replace(DETERMINISTIC, checkpoints=folder, key="k")
+    settings = dataclasses.replace(DETERMINISTIC, checkpoints=folder / keras.backend.backend(), key="k")
     with contextlib.suppress(KeyboardInterrupt):
         learn(settings, stop, epochs=2)
-    return {"whole": whole, "resumed": learn(settings, epochs=2)}
+    return {"whole": uninterrupted, "resumed": learn(settings, epochs=2)}
 
 
-def steps(backend: str) -> dict[str, Any]:
+def forward(_: Path) -> dict[str, list[Any]]:
+    """Outputs and losses of three networks, whose weights are set from numpy: every backend draws its own."""
+    import keras
+
+    from eeg2fmri.models.calhas2022 import build
+    from eeg2fmri.training.losses import component_squared_error, cosine_distance, organising_penalty
+
+    results = {}
+    networks: list[dict[str, Any]] = [
+        {},
+        {"output_filter": "local", "fourier": "fixed", "volumes": 2},
+        {"decoder": "pca", "components": 4, "variant": "tafp-style-prior", "latent_loss": True},
+    ]
+    for number, changes in enumerate(networks):
+        rng = np.random.default_rng(number)
+        parts = build(deep_config(**changes), EEG_SHAPE, GRID)
+        for part in (parts.eeg_encoder, parts.fmri_encoder, parts.decoder):
+            for weight in part.weights:
+                if "seed" not in weight.path:
+                    drawn = 0.3 * rng.standard_normal(weight.shape)
+                    positive = "variance" in weight.path or "scale" in weight.path
+                    weight.assign(np.abs(drawn) + 0.2 if positive else drawn)
+        fmri_shape = parts.fmri_encoder.input_shape[1:]
+        eeg, fmri = (
+            keras.ops.convert_to_tensor(rng.standard_normal((2, *shape)).astype("float32"))
+            for shape in (EEG_SHAPE, fmri_shape)
+        )
+        z_x, scores = parts.eeg_encoder(eeg)
+        z_y = parts.fmri_encoder(fmri)
+        values = {
+            "volume": parts.synthesiser()(eeg),
+            "z_y": z_y,
+            "cosine": cosine_distance(z_x, z_y),
+            "organising": organising_penalty(scores),
+            "error": component_squared_error(z_y, z_x, z_x[0], z_y[:, 0], 7),
+        }
+        results |= {f"{number}.{key}": keras.ops.convert_to_numpy(value).tolist() for key, value in values.items()}
+    return results
+
+
+def steps(folder: Path) -> dict[str, Any]:
     """Losses of two training steps from given weights, which TensorFlow writes and the others read."""
-    use_backend(backend)
     import keras
 
     from eeg2fmri.models.calhas2022 import build
     from eeg2fmri.training.backend import adam, compile_with_xla
     from eeg2fmri.training.pairs import pair_model
 
-    weights = Path(sys.argv[3]) / "weights.npz"
+    weights = folder / "weights.npz"
     keras.utils.set_random_seed(3)
     model = pair_model(build(deep_config(dropout=0.0, weight_decay=1e-3), EEG_SHAPE, GRID))
-    if backend == "tensorflow":
+    if keras.backend.backend() == "tensorflow":
         np.savez(weights, *model.get_weights())
     else:
         model.set_weights(list(np.load(weights).values()))
@@ -153,9 +195,8 @@ def steps(backend: str) -> dict[str, Any]:
     return {"backend": keras.backend.backend(), "losses": losses}
 
 
-def factorised(backend: str) -> dict[str, Any]:
+def factorised(_: Path) -> dict[str, Any]:
     """Loss at the start and after an epoch of the factorised family."""
-    use_backend(backend)
     training = RecordingTraining(epochs=1, learning_rate=1e-3)
     config = FactorisedConfig(
         components=5, sources=2, hidden=4, nuisance=0, drift_cutoff=6.0, dropout=0.0, training=training
@@ -163,20 +204,25 @@ def factorised(backend: str) -> dict[str, Any]:
     return fit(config, *windows(), FitSettings(seed=5, device="cpu")).history
 
 
-def devices(count: str) -> dict[str, Any]:
-    """A fit on JAX with a batch shared by `count` virtual devices."""
-    use_backend("jax")
-    settings = FitSettings(seed=5, device="cpu", devices=int(count))
-    result = fit(deep_config(epochs=2, batch_size=4, dropout=0.0), *windows(), settings)
-    eeg = windows()[1].eeg(np.arange(3))
-    return {
-        "history": {key: values for key, values in result.history.items() if key != TIMED},
-        "devices": result.facts["devices"],
-        "volume": float(np.abs(result.model.synthesise(eeg)).mean()),
-    }
+def devices(_: Path) -> list[dict[str, Any]]:
+    """A fit on one device, and one with every batch shared by four virtual devices."""
+    found = []
+    for count in (1, 4):
+        settings = FitSettings(seed=5, device="cpu", devices=count)
+        result = fit(deep_config(epochs=2, batch_size=4, dropout=0.0), *windows(), settings)
+        eeg = windows()[1].eeg(np.arange(3))
+        found.append(
+            {
+                "history": {key: values for key, values in result.history.items() if key != TIMED},
+                "devices": result.facts["devices"],
+                "volume": float(np.abs(result.model.synthesise(eeg)).mean()),
+            }
+        )
+    return found
 
 
 if __name__ == "__main__":
-    works = {"resume": resume, "repeat": repeat, "steps": steps, "factorised": factorised, "devices": devices}
-    work = works[sys.argv[1]]
-    print(json.dumps(work(sys.argv[2])))
+    use_backend(sys.argv[1], deterministic=True)
+    works = (whole, resume, forward, steps, factorised, repeat, devices)
+    asked = {work.__name__: work for work in works}
+    print(json.dumps({name: asked[name](Path(sys.argv[2])) for name in sys.argv[3:]}))

@@ -23,6 +23,7 @@ def long_validation():
     return Windows([recording("sub-04", 4, windows=60)], CONTEXT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [{}, {"latent_loss": True}, {"train_basis": True}, {"volumes": 2}],
@@ -51,6 +52,7 @@ def test_without_the_latent_loss_the_loss_is_the_error(long_train, long_validati
     assert not any("cosine" in key for key in result.history)
 
 
+@pytest.mark.slow
 def test_an_interrupted_fit_goes_on_with_the_same_components(long_train, long_validation, tmp_path):
     config = deep_config(decoder="pca", components=8, epochs=2)
     settings = FitSettings(seed=5, device="cpu", checkpoints=tmp_path, key="k")

@@ -33,6 +33,7 @@ def parts():
     return Windows(train, CONTEXT), Windows([recording("sub-04", 4, windows=60)], CONTEXT)
 
 
+@pytest.mark.slow
 def test_explains_what_is_planted_and_nothing_where_nothing_is(parts):
     result = fit(config(), *parts, FitSettings())
     assert result.history["val/r2_temporal"][result.best_epoch] > 0.3
@@ -41,6 +42,7 @@ def test_explains_what_is_planted_and_nothing_where_nothing_is(parts):
     assert null.history["val/r2_temporal"][null.best_epoch] < 0.1
 
 
+@pytest.mark.slow
 def test_epoch_zero_is_the_closed_form_and_the_best_epoch_is_kept(parts):
     seen = []
     result = fit(config(epochs=2), *parts, FitSettings(), lambda epoch, *_: seen.append(epoch))
@@ -59,6 +61,7 @@ def test_training_lowers_the_loss(parts):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_a_stopped_fit_goes_on_as_if_never_stopped(parts, tmp_path):
     whole = fit(config(epochs=4), *parts, FitSettings())
 
@@ -80,6 +83,7 @@ def test_a_checkpoint_of_another_configuration_is_refused(parts, tmp_path, refus
         fit(config(epochs=1), *parts, FitSettings(checkpoints=tmp_path, key="other"))
 
 
+@pytest.mark.slow
 def test_a_refit_takes_everyone_and_the_best_epochs(parts):
     options = config(epochs=2, hidden=0, dropout=0.0, linear_share=0.0)
     once, again = (fit(options.model_copy(update={"refit": refit}), *parts) for refit in (False, True))

@@ -57,6 +57,7 @@ class TestDeep:
         assert len(losses) == 3
         assert losses[2] < losses[1] < losses[0]
 
+    @pytest.mark.slow
     def test_without_specification_the_encoders_fit_the_shapes_and_are_written_out(self, train, validation):
         result = learn(deep_config(eeg=None, fmri=None, epochs=1), train, validation)
         config = result.model.config
@@ -65,6 +66,7 @@ class TestDeep:
         assert result.facts["fmri_encoder"] == str(config.fmri)
         assert np.isfinite(result.history["val/r2_temporal"]).all()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("shuffle", [True, False])
     def test_windows_are_shuffled_if_that_is_configured(self, train, validation, monkeypatch, shuffle):
         from eeg2fmri.training import deep
@@ -102,6 +104,7 @@ class TestDeep:
         np.testing.assert_array_equal(model.bold_statistics.voxel_mean, train.bold_statistics().voxel_mean)
         np.testing.assert_array_equal(model.mean_volume, train.mean_volume("recording"))
 
+    @pytest.mark.slow
     def test_same_seed_same_history_and_another_seed_differs(self, deep, train, validation):
         result, _ = deep
         config = deep_config(epochs=2)
@@ -111,6 +114,7 @@ class TestDeep:
         assert {key: again.history[key] for key in UNTIMED} == untimed(first)
         assert other.history["train/loss"] != pytest.approx(first["train/loss"], abs=1e-5)
 
+    @pytest.mark.slow
     def test_validation_subjects_choose_but_do_not_teach(self, deep, train):
         result, _ = deep
         others = Windows([recording("sub-07", 7, coupling=0.0)], CONTEXT)
@@ -119,6 +123,7 @@ class TestDeep:
         assert again.history["val/loss"] != pytest.approx(result.history["val/loss"], abs=1e-3)
         assert again.model.bold_statistics.mean == result.model.bold_statistics.mean
 
+    @pytest.mark.slow
     def test_starts_at_the_mean_volume(self, train, validation):
         null = np.abs(train.standardised(np.arange(len(train)), "recording") - train.mean_volume("recording")).mean()
         first = {
@@ -131,6 +136,7 @@ class TestDeep:
         assert first[False] > null + 0.3
 
 
+@pytest.mark.slow
 class TestPrecision:
     @pytest.fixture
     def anywhere(self, monkeypatch):
@@ -190,6 +196,7 @@ def test_each_encoder_runs_once_in_a_step(train, monkeypatch):
     assert sorted(calls) == ["ResidualBlock", "ResidualBlock", "TopographicalAttention"]
 
 
+@pytest.mark.slow
 class TestChoiceOfTheEpoch:
     """The monitored series is planted, so that the best epoch is neither the first nor the last."""
 
@@ -266,6 +273,7 @@ def killed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 class TestResume:
     def test_another_key_is_refused(self, killed, train, validation):
         settings = FitSettings(seed=5, device="cpu", checkpoints=killed, key="k2")
@@ -352,6 +360,7 @@ class TestRefusals:
         with pytest.raises(LeakageError, match=r"sub-02 in train and in validation"):
             learn(config, train, both)
 
+    @pytest.mark.slow
     def test_batch_larger_than_the_training_set(self, train, validation):
         with pytest.raises(ConfigError, match=r"training\.batch_size 64 is larger .* 63"):
             learn(deep_config(batch_size=64), train, validation)
