@@ -28,7 +28,7 @@ from eeg2fmri.store import Windows
 from eeg2fmri.testing import gpu
 from eeg2fmri.testing.gpu import claim_a_gpu, computed_on_gpu
 from eeg2fmri.testing.processes import in_fresh_process
-from eeg2fmri.testing.recordings import CONTEXT, GRID, SIGNAL, TR, recording
+from eeg2fmri.testing.recordings import CONTEXT, GRID, SIGNAL, recording
 from eeg2fmri.tracking.registry import pyfunc_model
 
 # Nothing but the logged code and what is installed may be found; MLflow puts the former on the path.
