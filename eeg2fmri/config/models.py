@@ -153,15 +153,11 @@ class Calhas2022Config(ModelConfig):
         others those that are nearest to them.
     weight_decay : L2 penalty of kernels and biases of the residual blocks, and of nothing else, as published.
     fourier : `random` features, or the `fixed` ones of the published code.
-    channel_organising : weight of the penalty that makes attention use every channel once.
     output_filter : after the dense decoder, `conv` (1×1×1), `local` (a weight and a bias per voxel) or
         `none`; `auto` is `conv` with the dense decoder and `none` with `pca`.
-    volumes : consecutive volumes predicted from one context; the first of them is the synthesised one.
     decoder : `dense`, or `pca`: the mean volume plus a learned combination of `components` spatial
-        principal components of the training set, which `train_basis` trains on.
-    latent_loss : whether the fMRI encoder and the cosine term are trained; `auto` is yes with the dense
-        decoder and no with `pca`, which then trains on `components` numbers a window. `dropout` acts in
-        the fMRI encoder.
+        principal components of the training set. It has no fMRI encoder and no cosine term: it trains on
+        `components` numbers a window. `dropout` acts in the fMRI encoder.
     """
 
     family: Literal["calhas2022"] = "calhas2022"
@@ -176,13 +172,9 @@ class Calhas2022Config(ModelConfig):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     fourier: Literal["random", "fixed"] = "random"
-    channel_organising: Annotated[float, Field(ge=0)] = 0.0
     output_filter: Literal["auto", "none", "conv", "local"] = "auto"
-    volumes: Positive = 1
     decoder: Literal["dense", "pca"] = "dense"
     components: Positive = 64
-    train_basis: bool = False
-    latent_loss: Literal["auto"] | bool = "auto"
     start_at_mean: bool = True
     eeg_scaling: EegScaling = "channels"
     bold_scaling: BoldScaling = "recording"
@@ -211,18 +203,15 @@ class Calhas2022Config(ModelConfig):
 
     @property
     def aligns(self) -> bool:
-        """Whether the latents of EEG and fMRI are drawn together, `auto` resolved."""
-        return self.decoder == "dense" if self.latent_loss == "auto" else self.latent_loss
+        """Whether there is an fMRI encoder, whose latents and the EEG's are drawn together."""
+        return self.decoder == "dense"
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         dense = self.decoder == "dense"
         refused = {
-            f"channel_organising: the variant {self.variant} has no attention scores to organise; choose talp, tafp, "
-            "tafp-style or tafp-style-prior, or set it to 0": self.channel_organising > 0 and not self.attends,
             f"fourier: the variant {self.variant} has no Fourier features to fix; choose fp, tafp, tafp-style or "
             "tafp-style-prior, or leave it at random": self.fourier == "fixed" and not self.projects,
-            "train_basis: the dense decoder has no basis; set decoder: pca": self.train_basis and dense,
             f"output_filter: {self.output_filter} would take volumes out of the span of decoder: pca; set it to none "
             "or auto": not dense and self.filter != "none",
             "start_at_mean: false, but decoder: pca is the mean volume plus components; set decoder: dense or "

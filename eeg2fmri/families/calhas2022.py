@@ -25,16 +25,11 @@ class Calhas2022(KerasFamily[Calhas2022Config]):
 
     def check(self, config: Calhas2022Config, train: Windows, validation: Windows) -> None:
         """See `Family`."""
-        from eeg2fmri.training.feasible import complete
-
         check_shapes(config, train.shape, train.signal.grid)
-        instances, batch = len(complete(train, config.volumes)), config.training.batch_size
-        if batch > instances:
+        if (batch := config.training.batch_size) > len(train):
             raise ConfigError(
-                f"training.batch_size {batch} is larger than the training set of {instances} windows; make it smaller"
+                f"training.batch_size {batch} is larger than the training set of {len(train)} windows; make it smaller"
             )
-        # Dynamics are scored, which takes two volumes.
-        complete(validation, config.volumes + 1)
 
     def shape_check(self, config: Calhas2022Config) -> Callable[[Triple, Triple], None] | None:
         """See `Family`: encoders that are derived from the shapes fit."""

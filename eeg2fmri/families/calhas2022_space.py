@@ -106,9 +106,9 @@ class Calhas2022Space:
 
 def decoder_weights(model: Calhas2022Config, channels: int, grid: Triple) -> int:
     """Weights of the layers between the latent and the volume that grow with the latent or the grid."""
-    latent, voxels = math.prod(model.latent), math.prod(grid) * model.volumes
+    latent, voxels = math.prod(model.latent), math.prod(grid)
     style = channels**2 if model.variant == "tafp-style" else 0
     projection = 0 if model.projects and model.fourier == "fixed" else latent
     if model.decoder == "pca":
-        return latent * (model.components * model.volumes + style + projection) + model.components * math.prod(grid)
+        return latent * (model.components + style + projection) + model.components * voxels
     return latent * (voxels + style + projection) + (2 * voxels if model.filter == "local" else 0)

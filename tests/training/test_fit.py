@@ -357,13 +357,10 @@ class TestRefusals:
             learn(deep_config(batch_size=64), train, validation)
         assert learn(deep_config(batch_size=63, epochs=1), train, validation).history["train/loss"]
 
-    def test_volumes_in_a_row_leave_fewer_windows(self, train, validation):
-        with pytest.raises(ConfigError, match=r"training\.batch_size 60 is larger .* 57"):
-            learn(deep_config(volumes=3, batch_size=60), train, validation)
-
-    def test_validation_that_is_too_short_to_be_scored(self, train, validation):
-        with pytest.raises(ConfigError, match=r"volumes: 22 in a row are needed, but sub-.* has 21"):
-            learn(deep_config(volumes=21, batch_size=3), train, validation)
+    def test_validation_that_is_too_short_to_be_scored(self, train):
+        short = Windows([recording("sub-08", 8, windows=CONTEXT + 1)], CONTEXT)
+        with pytest.raises(ConfigError, match=r"sub-08_.* validates with 1 volume; dynamics need at least 2"):
+            learn(MeanConfig(), train, short)
 
     @pytest.mark.parametrize("config", [deep_config(), LinearConfig()])
     def test_gpu_without_gpu(self, config, train, validation, monkeypatch):
