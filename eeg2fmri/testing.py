@@ -28,7 +28,7 @@ import numpy as np
 from eeg2fmri.config import Config, DataConfig, EvaluationConfig, ModelConfig, SearchConfig, parse
 from eeg2fmri.errors import ConfigError, LeakageError
 from eeg2fmri.evaluation import r2_temporal
-from eeg2fmri.families import FitResult, FitSettings, OnEpoch, family_of, fit
+from eeg2fmri.families import MONITOR, FitResult, FitSettings, OnEpoch, family_of, fit
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.scoring import score_windows
 from eeg2fmri.serving import Bundle, load_bundle, save_bundle
@@ -155,7 +155,7 @@ class FamilyTests:
         seen: list[float] = []
         result = self.fit(on_epoch=lambda epoch, metrics, example: seen.append(metrics["val/r2_temporal"]))
         assert seen == result.history["val/r2_temporal"]
-        assert self.config.monitor in result.history
+        assert MONITOR in result.history
         volumes = result.model.synthesise(self.eeg)
         assert volumes.shape == (len(self.eeg), *GRID)
         assert np.isfinite(volumes).all()

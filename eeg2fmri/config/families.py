@@ -21,7 +21,7 @@ FAMILIES = {
     "linear": "eeg2fmri.families.linear:FAMILY",
     "mean": "eeg2fmri.families.mean:FAMILY",
 }
-PROMISED = ("eeg_scaling", "bold_scaling", "monitor")  # of every class of settings, as settings or properties
+PROMISED = ("variant", "eeg_scaling", "bold_scaling")  # of every class of settings, as settings or class attributes
 
 
 def family_path(name: str) -> str:
@@ -55,15 +55,15 @@ def find_family(name: Any) -> Any:
         )
     if missing := [word for word in PROMISED if word not in settings.model_fields and not hasattr(settings, word)]:
         raise ConfigError(
-            f"family {name!r}: {settings.__name__} lacks {', '.join(missing)}; make it a setting or property"
+            f"family {name!r}: {settings.__name__} lacks {', '.join(missing)}; make it a setting or a class attribute"
         )
     return found
 
 
 def variants(settings: type[ModelConfig]) -> tuple[str, ...]:
     """The variants that a family's settings may name."""
-    variant = settings.model_fields["variant"]
-    return get_args(variant.annotation) or (str(variant.default),)
+    field = settings.model_fields.get("variant")
+    return get_args(field.annotation) if field else (str(settings.variant),)
 
 
 def model_called(variant: str, listed: Iterable[ModelConfig]) -> ModelConfig:
@@ -81,7 +81,8 @@ def model_called(variant: str, listed: Iterable[ModelConfig]) -> ModelConfig:
     others = [find_family(name).config() for name in FAMILIES]
     for model in (*listed, *others):
         if variant in variants(type(model)):
-            return type(model).model_validate({**model.model_dump(), "variant": variant})
+            same = model.variant == variant
+            return model if same else type(model).model_validate({**model.model_dump(), "variant": variant})
     known = list(dict.fromkeys(name for model in (*listed, *others) for name in variants(type(model))))
     raise ConfigError(f"variant {variant!r} is not known; expected one of {', '.join(known)}{nearest(variant, known)}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -72,8 +72,8 @@ class TrainingConfig(Section):
 
     shuffle: windows are drawn in random order each epoch; the published code takes them as they were
     recorded, subject by subject.  schedule: how the learning rate falls, step by step, to `final_share`
-    of itself at the last epoch's end; `warmup_epochs` of straight rise come first.  clipnorm,
-    global_clipnorm: largest norm of the gradient of one weight array, or of all of them together.
+    of itself at the last epoch's end; `warmup_epochs` of straight rise come first.  global_clipnorm:
+    largest norm of the gradient of all weights together.
     precision: of the arithmetic in training; weights and the served model are float32.
     """
 
@@ -81,20 +81,12 @@ class TrainingConfig(Section):
     batch_size: Positive = 4
     shuffle: bool = True
     learning_rate: Annotated[float, Field(gt=0)] = 0.002980911194116198
-    schedule: Literal["constant", "cosine", "exponential"] = "constant"
+    schedule: Literal["constant", "cosine"] = "constant"
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
     final_share: Annotated[float, Field(gt=0, le=1)] = 0.01
-    clipnorm: Annotated[float, Field(gt=0)] | None = None
     global_clipnorm: Annotated[float, Field(gt=0)] | None = None
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     patience: Positive = 3
-    monitor: Literal["val/r2_temporal", "val/loss", "val/mae"] = "val/r2_temporal"
-
-    @model_validator(mode="after")
-    def _one_clipping(self) -> Self:
-        if self.clipnorm is not None and self.global_clipnorm is not None:
-            raise ValueError("give clipnorm or global_clipnorm, not both")
-        return self
 
 
 class RecordingTraining(Section):
@@ -103,47 +95,35 @@ class RecordingTraining(Section):
     epochs: Positive = 20
     learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     patience: Positive = 5
-    monitor: Literal["val/r2_temporal", "val/mae"] = "val/r2_temporal"
 
 
 class ModelConfig(Section):
     """Base of the settings of every family.
 
     family : its name.
-    variant : what the model is called in runs and summaries, one of a `Literal`.
 
-    A family also gives, each as a setting or as a property: `eeg_scaling` and `bold_scaling`, how
-    windows and volumes are scaled around its network (`eeg2fmri.signals.scaling`), and `monitor`, the
-    metric that chooses its epoch.
+    A family also gives, each as a setting or as a class attribute: `variant`, what the model is called in runs
+    and summaries (a `Literal` if a setting), and `eeg_scaling` and `bold_scaling`, how windows and volumes are
+    scaled around its network (`eeg2fmri.signals.scaling`).
     """
 
     family: str
-    variant: str
 
     if TYPE_CHECKING:
 
         @property
+        def variant(self) -> str: ...
+        @property
         def eeg_scaling(self) -> str: ...
         @property
         def bold_scaling(self) -> str: ...
-        @property
-        def monitor(self) -> str: ...
 
 
 class Magnitudes(ModelConfig):
     """Base of families that take the EEG's magnitudes as they are."""
 
-    bold_scaling: BoldScaling = "recording"
-
-    @property
-    def eeg_scaling(self) -> str:
-        """None."""
-        return "none"
-
-    @property
-    def monitor(self) -> str:
-        """What chooses the epoch, or is the score of the only one."""
-        return "val/r2_temporal"
+    eeg_scaling: ClassVar[str] = "none"
+    bold_scaling: ClassVar[str] = "recording"
 
 
 class Calhas2022Config(ModelConfig):
@@ -179,11 +159,6 @@ class Calhas2022Config(ModelConfig):
     eeg_scaling: EegScaling = "channels"
     bold_scaling: BoldScaling = "recording"
     training: TrainingConfig = TrainingConfig()
-
-    @property
-    def monitor(self) -> str:
-        """What chooses the epoch."""
-        return self.training.monitor
 
     @property
     def attends(self) -> bool:
@@ -226,25 +201,20 @@ class Calhas2022Config(ModelConfig):
 class LinearConfig(Magnitudes):
     """Distributed-lag ridge regression from log band power to principal components of BOLD.
 
-    `lags`: ``haemodynamic`` lets a channel and band act through the canonical response and its
-    latency derivative over all lags of the context, ``smooth`` through a response of any slow form,
-    ``free`` gives every lag its own coefficient.
+    A channel and band act through the canonical response and its latency derivative over all lags of the context.
     `bands`: edges in Hz, the lower one included; by default the clinical bands (IFCN; Babiloni et
     al. 2020). A band in which the spectrogram has no bin is left out.
     `drift_cutoff`: slower changes (s) are left out of the fit (SPM's 128 s).
-    `penalty`: each component's is chosen of `penalties` by held-out subjects (``grouped``) or by
-    generalised cross-validation (``gcv``), which takes the volumes of a recording as independent.
+    `penalties`: each component's is chosen of these by held-out subjects.
     `refit`: the model that is kept is fitted once more, on training and validation subjects together;
     validation scores stay those of the fit without them.
     """
 
+    variant: ClassVar[str] = "linear"
     family: Literal["linear"] = "linear"
-    variant: Literal["linear"] = "linear"
     components: Positive = 64
     bands: Bands = CLINICAL_BANDS
-    lags: Literal["haemodynamic", "smooth", "free"] = "haemodynamic"
     drift_cutoff: Annotated[float, Field(gt=0)] = 128.0
-    penalty: Literal["grouped", "gcv"] = "grouped"
     penalties: Penalties = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
     refit: bool = False
 
@@ -256,15 +226,14 @@ class FactorisedConfig(Magnitudes):
     bands), fitted in closed form and not trained on; the rest is the sources'. They start at a reduced-rank
     regression: on standardised log power, each feature let through by a gate, its strength in a ridge
     regression (`gate_rounds` times over, 0: no gates); with the one of the ridge `penalties` (of the mean
-    variance of a feature), and of the `loading_penalties` for each component, that predicts held-out training
-    subjects best; to BOLD without `nuisance` components of noise. They are trained on from there; `hidden`
-    units correct each window's sources (0: none). `members` networks, each without some of the training
+    variance of a feature) that predicts held-out training subjects best; to BOLD without `nuisance`
+    components of noise. They are trained on from there; `hidden` units correct each window's sources (0: none). `members` networks, each without some of the training
     subjects, are averaged. `drift_cutoff` and `refit` as in `linear`; a refit takes the epochs that were best
     for validation subjects.
     """
 
+    variant: ClassVar[str] = "factorised"
     family: Literal["factorised"] = "factorised"
-    variant: Literal["factorised"] = "factorised"
     linear_share: Annotated[float, Field(ge=0, lt=1)] = 0.5
     sources: Positive = 8
     members: Positive = 3
@@ -275,19 +244,13 @@ class FactorisedConfig(Magnitudes):
     bands: Bands = FINE_BANDS
     nuisance: Annotated[int, Field(ge=0)] = 6
     penalties: Penalties = (0.3, 1, 3, 10, 30)
-    loading_penalties: Penalties = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
     refit: bool = False
     drift_cutoff: Annotated[float, Field(gt=0)] = 128.0
     training: RecordingTraining = RecordingTraining()
-
-    @property
-    def monitor(self) -> str:
-        """What chooses the epoch."""
-        return self.training.monitor
 
 
 class MeanConfig(Magnitudes):
     """The null as a model: the mean training volume, whatever the EEG."""
 
+    variant: ClassVar[str] = "mean"
     family: Literal["mean"] = "mean"
-    variant: Literal["mean"] = "mean"

@@ -62,7 +62,6 @@ class EvaluationConfig(Section):
     shuffles: Positive = 5
     permutations: Annotated[int, Field(ge=19)] = 999
     drift_cutoff: Annotated[float, Field(gt=0)] = 128.0
-    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class RegistryConfig(Section):

@@ -48,12 +48,11 @@ class Linear(ArrayFamily[LinearConfig]):
         return {"coefficients": figure}
 
     def space(self, base: LinearConfig, search: SearchConfig, train: Windows) -> Choices:
-        """Bands, responses, components and drifts; the penalties are chosen within each fit."""
+        """Bands, components and drifts; the penalties are chosen within each fit."""
         return Choices(
             base,
             {
                 "bands": {"clinical": CLINICAL_BANDS, "fine": FINE_BANDS},
-                "lags": ("haemodynamic", "smooth"),
                 "components": (16, 32, 64, 128),
                 "drift_cutoff": Between(60, 200),
             },

@@ -19,7 +19,7 @@ import yaml
 from eeg2fmri.config import Config, ModelConfig, SearchConfig, flatten
 from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError, SpecError, one_line
-from eeg2fmri.families import FitSettings, Space, family_of, fit
+from eeg2fmri.families import MONITOR, FitSettings, Space, family_of, fit
 from eeg2fmri.files import written_whole
 from eeg2fmri.store import Store, Windows, check_digest, split_subjects
 from eeg2fmri.tracking import RunLog, tracked_run
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import optuna
 
 logger = logging.getLogger(__name__)
-MONITOR = "val/r2_temporal"
 RUN_ATTRIBUTE, MODEL_ATTRIBUTE = "mlflow_run_id", "model"
 INPUTS = "eeg2fmri.inputs"
 

@@ -26,7 +26,7 @@ def mean_absolute_error(target: Any, volume: Any) -> Any:
 
 
 def component_squared_error(target: Any, coefficients: Any, sd: Any, outside: Any, voxels: int) -> Any:
-    """Mean (y - ŷ)² over the batch and all voxels of the volumes that `coefficients` make, without making them (see above).
+    """Mean (y - ŷ)² over batch and voxels of the volumes that `coefficients` make, without making them (see above).
 
     `outside` is the squared length (B,) of each target's part outside the basis.
     """

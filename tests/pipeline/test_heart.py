@@ -13,7 +13,7 @@ VOLUMES = 120
 CONFIG = {
     "data": {"grid": GRID, "frequencies": 15, "context": 3, "dropped_volumes": 0},
     "split": {"validation": 1, "test": 2},
-    "models": [{"family": "linear", "components": 5, "lags": "free"}],
+    "models": [{"family": "linear", "components": 5}],
     "evaluation": {"shuffles": 2, "permutations": 99},
 }
 

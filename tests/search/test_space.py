@@ -50,8 +50,7 @@ def test_without_the_latent_loss_no_fmri_encoder_is_drawn():
         {"output_filter": "local"},
         {"fourier": "fixed"},
         {"variant": "lp"},
-        {"volumes": 2},
-        {"decoder": "pca", "components": 5, "volumes": 2},
+        {"decoder": "pca", "components": 5},
     ],
     ids=str,
 )

@@ -143,7 +143,7 @@ def steps(backend: str) -> dict[str, Any]:
         np.savez(weights, *model.get_weights())
     else:
         model.set_weights(list(np.load(weights).values()))
-    model.compile(optimizer=adam(0.003, "cpu", clipnorm=1.0), jit_compile=compile_with_xla("cpu"))
+    model.compile(optimizer=adam(0.003, "cpu", global_clipnorm=1.0), jit_compile=compile_with_xla("cpu"))
     rng = np.random.default_rng(4)
     losses = []
     for _ in range(3):
