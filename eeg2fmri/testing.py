@@ -21,11 +21,12 @@ import sys
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from eeg2fmri.config import Config, DataConfig, EvaluationConfig, ModelConfig, SearchConfig, parse
+from eeg2fmri.config import Config, DataConfig, EvaluationConfig, ModelConfig, parse
 from eeg2fmri.errors import ConfigError, LeakageError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.families import MONITOR, FitResult, FitSettings, OnEpoch, family_of, fit
@@ -102,9 +103,11 @@ class FamilyTests:
     """Tests of a family; derive and set `model`.
 
     model: its section of `models`, small enough for 6 channels × 13 frequencies × 3 windows and 8 × 7 × 5 voxels.
+    ranges: its section of `search.ranges`, if its own are too large for these.
     """
 
     model: Mapping[str, Any]
+    ranges: Mapping[str, Any] = MappingProxyType({})
 
     @cached_property
     def config(self) -> ModelConfig:
@@ -200,13 +203,14 @@ class FamilyTests:
         assert 0 < p_value <= 1
 
     def test_what_is_drawn_from_its_space_is_a_model_of_it(self) -> None:
-        """The base among them; a family may have no space."""
+        """The base among them; a family may have no ranges."""
         import optuna
 
-        search = SearchConfig(batch_size=(4,), architectures=False)
-        space = family_of(self.config).space(self.config, search, self.parts[0])
-        if space is None:
+        family = family_of(self.config)
+        if family.ranges is None:
             return
+        ranges = parse(family.ranges, dict(self.ranges), "ranges")
+        space = family.space(self.config, ranges, self.parts[0])
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
         study.enqueue_trial(space.start())
         for _ in range(3):

@@ -79,6 +79,7 @@ def test_a_file_changes_only_what_it_names(write):
         ),
         ({"models": [{"family": "calhas2022", "eeg": {"kernel": 1}}]}, "models.0.eeg.kernel", "kernels"),
         ({"simulation": {"subject": 1}}, "simulation.subject", "subjects"),
+        ({"search": {"ranges": {"linear": {"component": [1]}}}}, "search.ranges.linear.component", "components"),
     ],
 )
 def test_an_unknown_key_names_the_nearest(tree, where, nearest, write, refuses):
@@ -115,7 +116,11 @@ def test_a_former_name_beside_the_name_is_refused(write, refuses):
         ("simulation", {"coupling": 1.5}, "less than or equal to 1"),
         ("split.test", -1, "greater than or equal to 0"),
         ("run.device", "tpu", "'auto', 'cpu' or 'gpu'"),
-        ("search", {"dropout": [0.5, 0.1]}, r"dropout must be \(low, high\)"),
+        ("search.ranges", {"calhas2022": {"dropout": [0.5, 0.1]}}, r"calhas2022: dropout must be \(low, high\)"),
+        ("search.ranges", {"linear": {"components": [0]}}, r"linear\.components\.0: .*greater than or equal to 1"),
+        ("search.ranges", {"mean": {}}, "family 'mean' has no search"),
+        ("search.ranges", {"lineal": {}}, r"family 'lineal' is not known.*did you mean 'linear'\?"),
+        ("search.ranges", [1], "must give ranges by family"),
         ("registry.alias", "no spaces", "match pattern"),
         ("models", [], "at least 1 item"),
         ("models", [{"family": "linear"}, {"family": "linear"}], "every variant may appear once"),

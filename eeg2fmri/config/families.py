@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, cast, get_args
 
-from pydantic import PlainValidator, SerializeAsAny
+from pydantic import PlainValidator, SerializeAsAny, ValidationError
+from pydantic_core import InitErrorDetails
 
+from eeg2fmri.config.base import Section
 from eeg2fmri.config.models import ModelConfig
 from eeg2fmri.errors import ConfigError, nearest
 
@@ -97,3 +99,23 @@ def _model(section: Any) -> ModelConfig:
 
 
 AnyModel = Annotated[SerializeAsAny[ModelConfig], PlainValidator(_model)]
+
+
+def _ranges(sections: Any) -> dict[str, Section]:
+    """What a search draws, by family; a fault is told of its family."""
+    if not isinstance(sections, Mapping):
+        raise ValueError("must give ranges by family, e.g. {linear: {components: [16, 32]}}")
+    found = {}
+    for name, given in sections.items():
+        kind: type[Section] | None = find_family(name).ranges
+        if kind is None:
+            raise ValueError(f"family {name!r} has no search")
+        try:
+            found[str(name)] = kind.model_validate(given)
+        except ValidationError as err:
+            faults = [{**fault, "loc": (str(name), *fault["loc"])} for fault in err.errors(include_url=False)]
+            raise ValidationError.from_exception_data(kind.__name__, cast("list[InitErrorDetails]", faults)) from err
+    return found
+
+
+AnyRanges = Annotated[dict[str, SerializeAsAny[Section]], PlainValidator(_ranges)]

@@ -27,12 +27,18 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from eeg2fmri.config import Magnitudes
+from eeg2fmri.config import Magnitudes, Section
 
 
 class LoudnessConfig(Magnitudes):
     variant: ClassVar[str] = "loudness"
     shrinkage: Annotated[float, Field(ge=0)] = 1.0
+    '''Ridge penalty [-]. Source: ours.'''
+
+
+class LoudnessRanges(Section):
+    shrinkage: tuple[float, float] = (1e-3, 1e3)
+    '''`shrinkage` [-]. Source: ours.'''
 """,
     "loudness.py": """
 from dataclasses import dataclass
@@ -40,7 +46,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eeg2fmri.families import ArrayFamily, Between, Choices
-from mylab.settings import LoudnessConfig
+from mylab.settings import LoudnessConfig, LoudnessRanges
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class LoudnessNetwork:
 
 
 class Loudness(ArrayFamily):
-    config, network = LoudnessConfig, LoudnessNetwork
+    config, ranges, network = LoudnessConfig, LoudnessRanges, LoudnessNetwork
 
     def fit(self, config, train, validation, settings, on_epoch):
         from eeg2fmri.training.closed_form import closed_form_result
@@ -69,8 +75,8 @@ class Loudness(ArrayFamily):
         network = LoudnessNetwork(loudness.mean(), volumes.mean(axis=0), slope)
         return closed_form_result(fitted_model(config, network, train), validation, {}, on_epoch)
 
-    def space(self, base, search, train):
-        return Choices(base, {"shrinkage": Between(1e-3, 1e3, log=True)})
+    def space(self, base, ranges, train):
+        return Choices(base, {"shrinkage": Between(*ranges.shrinkage, log=True)})
 
 
 FAMILY = Loudness()
