@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
-from pydantic_core import to_jsonable_python
 
 from eeg2fmri.config.families import find_family
 from eeg2fmri.config.sections import Config
@@ -66,7 +65,7 @@ def _setting(key: str, field: FieldInfo) -> Setting:
     found = re.search(r" \[([^\]]+)\]", text)
     unit = found.group(1) if found else ""
     default = "" if field.is_required() else json.dumps(
-        to_jsonable_python(field.get_default(call_default_factory=True)), ensure_ascii=False
+        TypeAdapter(Any).dump_python(field.get_default(call_default_factory=True), mode="json"), ensure_ascii=False
     )  # fmt: skip
     kind = _in_words(field.annotation)
     return Setting(key, unit, f"{kind} {_bounds(field.metadata)}".strip(), default, source.removesuffix("."),

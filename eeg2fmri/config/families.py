@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import PlainValidator, SerializeAsAny, ValidationError
-from pydantic_core import InitErrorDetails
 
 from eeg2fmri.config.base import Section
 from eeg2fmri.config.models import ModelConfig
@@ -113,8 +112,8 @@ def _ranges(sections: Any) -> dict[str, Section]:
         try:
             found[str(name)] = kind.model_validate(given)
         except ValidationError as err:
-            faults = [{**fault, "loc": (str(name), *fault["loc"])} for fault in err.errors(include_url=False)]
-            raise ValidationError.from_exception_data(kind.__name__, cast("list[InitErrorDetails]", faults)) from err
+            faults: Any = [{**fault, "loc": (str(name), *fault["loc"])} for fault in err.errors(include_url=False)]
+            raise ValidationError.from_exception_data(kind.__name__, faults) from err
     return found
 
 
