@@ -5,8 +5,7 @@
 Trains the published configuration with either decoder on the same subjects and writes a Markdown table
 and a JSON of the validation scores and the training time of each. Only what differs between the rows of
 one run means something; `r2_temporal` of the mean volume is 0. `seconds` is the whole fit: statistics,
-principal components, training, and a validation after every epoch. The row without the latent loss tells
-how much of the difference is the decoder's and how much the fMRI encoder's.
+principal components, training, and a validation after every epoch.
 """
 
 from __future__ import annotations
@@ -33,9 +32,7 @@ from eeg2fmri.store import Windows, build_store, split_subjects
 
 DECODERS: dict[str, dict[str, Any]] = {
     "dense (published)": {},
-    "dense, no latent loss": {"latent_loss": False},
     "pca": {"decoder": "pca"},
-    "pca, trained basis": {"decoder": "pca", "train_basis": True},
 }
 COLUMNS = ("r2_temporal", "mae", "samples_per_second", "seconds", "parameters")
 

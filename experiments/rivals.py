@@ -40,7 +40,7 @@ Scores = dict[str, list[float]]  # of each unseen subject, by model
 def told(recording: StoredRecording, dataset: Path, context: int, shift: int) -> np.ndarray:
     """Canonical response to the true amplitudes at the volumes of a recording's instances, (n, networks)."""
     amplitudes = read_amplitudes(dataset, recording.subject)[shift:]
-    response = lag_shapes("haemodynamic", context, recording.signal.tr)[:, 0]
+    response = lag_shapes(context, recording.signal.tr)[:, 0]
     contexts = np.lib.stride_tricks.sliding_window_view(amplitudes, context, axis=0)
     responses: np.ndarray = contexts[: len(recording.volumes) - context] @ response
     return responses - responses.mean(axis=0)

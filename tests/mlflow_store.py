@@ -20,7 +20,7 @@ from eeg2fmri.store import Store, Windows
 from tests.fakes import CONTEXT, SIGNAL, recording
 
 SETTINGS = DataConfig(context=CONTEXT).model_dump(mode="json")
-LINEAR = {"family": "linear", "components": 4, "lags": "free"}
+LINEAR = {"family": "linear", "components": 4}
 
 
 @functools.cache

@@ -79,6 +79,7 @@ def test_a_file_changes_only_what_it_names(write):
         ),
         ({"models": [{"family": "calhas2022", "eeg": {"kernel": 1}}]}, "models.0.eeg.kernel", "kernels"),
         ({"simulation": {"subject": 1}}, "simulation.subject", "subjects"),
+        ({"search": {"ranges": {"linear": {"component": [1]}}}}, "search.ranges.linear.component", "components"),
     ],
 )
 def test_an_unknown_key_names_the_nearest(tree, where, nearest, write, refuses):
@@ -115,7 +116,11 @@ def test_a_former_name_beside_the_name_is_refused(write, refuses):
         ("simulation", {"coupling": 1.5}, "less than or equal to 1"),
         ("split.test", -1, "greater than or equal to 0"),
         ("run.device", "tpu", "'auto', 'cpu' or 'gpu'"),
-        ("search", {"dropout": [0.5, 0.1]}, r"dropout must be \(low, high\)"),
+        ("search.ranges", {"calhas2022": {"dropout": [0.5, 0.1]}}, r"calhas2022: dropout must be \(low, high\)"),
+        ("search.ranges", {"linear": {"components": [0]}}, r"linear\.components\.0: .*greater than or equal to 1"),
+        ("search.ranges", {"mean": {}}, "family 'mean' has no search"),
+        ("search.ranges", {"lineal": {}}, r"family 'lineal' is not known.*did you mean 'linear'\?"),
+        ("search.ranges", [1], "must give ranges by family"),
         ("registry.alias", "no spaces", "match pattern"),
         ("models", [], "at least 1 item"),
         ("models", [{"family": "linear"}, {"family": "linear"}], "every variant may appear once"),
@@ -124,7 +129,7 @@ def test_a_former_name_beside_the_name_is_refused(write, refuses):
             [{"family": "lineal"}],
             r"calhas2022, factorised, linear, mean or package\.module.*did you mean 'linear'\?",
         ),
-        ("models", [{"family": "linear", "bold_scaling": "volumes"}], "'volume'"),
+        ("models", [{"family": "calhas2022", "bold_scaling": "volumes"}], "'volume'"),
         ("models", [{"family": "linear", "bands": {"alpha": [13, 8]}}], r"alpha must be \(low, high\) in Hz"),
         ("models", [{"family": "linear", "bands": {}}], "at least 1 item"),
         ("models", [{"family": "calhas2022", "dropout": 1.0}], "less than 1"),
@@ -361,7 +366,7 @@ def test_a_fault_names_the_file_that_holds_it(base, one, overrides, message, fil
     [
         ("models.0.training.precision", "float16", "precision"),
         ("models.0.training.schedule", "step", "schedule"),
-        ("models.0.training.clipnorm", 0, "clipnorm"),
+        ("models.0.training.global_clipnorm", 0, "global_clipnorm"),
         ("models.0.training.final_share", 1.5, "final_share"),
         ("run.backend", "theano", "run.backend"),
         ("run.devices", 0, "run.devices"),
@@ -371,8 +376,3 @@ def test_a_fault_names_the_file_that_holds_it(base, one, overrides, message, fil
 def test_trainer_settings_that_are_refused(refuses, key, value, match):
     with refuses(ConfigError, match):
         load_config(None, {key: value})
-
-
-def test_two_clippings_are_refused(refuses):
-    with refuses(ConfigError, "give clipnorm or global_clipnorm, not both"):
-        load_config(None, {"models.0.training.clipnorm": 1.0, "models.0.training.global_clipnorm": 1.0})

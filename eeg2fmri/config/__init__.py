@@ -5,26 +5,31 @@ configuration as dotted keys, which is what a run logs.
 """
 
 from eeg2fmri.config.base import Section, Triple
-from eeg2fmri.config.data import CleaningConfig, DataConfig, DatasetConfig, SimulationConfig, SplitConfig
-from eeg2fmri.config.families import FAMILIES, family_path, find_family, variants
-from eeg2fmri.config.load import flatten, load_config, parse, parse_overrides
-from eeg2fmri.config.models import (
-    CLINICAL_BANDS,
-    FINE_BANDS,
+from eeg2fmri.config.calhas2022 import (
     PUBLISHED_EEG,
     PUBLISHED_FMRI,
     VARIANTS,
     BlockSpec,
     BoldScaling,
     Calhas2022Config,
+    Calhas2022Ranges,
     EegScaling,
-    FactorisedConfig,
-    LinearConfig,
-    Magnitudes,
-    MeanConfig,
-    ModelConfig,
-    RecordingTraining,
     TrainingConfig,
+)
+from eeg2fmri.config.data import CleaningConfig, DataConfig, DatasetConfig, SimulationConfig, SplitConfig
+from eeg2fmri.config.families import FAMILIES, family_path, find_family, variants
+from eeg2fmri.config.load import flatten, load_config, parse, parse_overrides
+from eeg2fmri.config.models import Magnitudes, ModelConfig
+from eeg2fmri.config.power import (
+    BAND_SETS,
+    CLINICAL_BANDS,
+    FINE_BANDS,
+    FactorisedConfig,
+    FactorisedRanges,
+    LinearConfig,
+    LinearRanges,
+    MeanConfig,
+    RecordingTraining,
 )
 from eeg2fmri.config.sections import (
     Config,
@@ -35,6 +40,7 @@ from eeg2fmri.config.sections import (
 )
 
 __all__ = [
+    "BAND_SETS",
     "CLINICAL_BANDS",
     "FAMILIES",
     "FINE_BANDS",
@@ -44,6 +50,7 @@ __all__ = [
     "BlockSpec",
     "BoldScaling",
     "Calhas2022Config",
+    "Calhas2022Ranges",
     "CleaningConfig",
     "Config",
     "DataConfig",
@@ -51,7 +58,9 @@ __all__ = [
     "EegScaling",
     "EvaluationConfig",
     "FactorisedConfig",
+    "FactorisedRanges",
     "LinearConfig",
+    "LinearRanges",
     "Magnitudes",
     "MeanConfig",
     "ModelConfig",

@@ -1,15 +1,23 @@
-"""What every section of the configuration is made of."""
+"""What every section of the configuration is made of.
+
+A setting is documented by the docstring below it: what it is, the unit of its numbers in brackets (``[-]``
+for none), and where its default comes from, ``Source: …``. Its range is in its type. `eeg2fmri.config.explain`
+reads all of them.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Triple = tuple[int, int, int]
 Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Above = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 Range = tuple[float, float]
 
 
@@ -30,7 +38,7 @@ class Section(BaseModel):
     `renamed` maps former names of fields, which are read with a warning, to their names.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
     renamed: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="before")
@@ -51,3 +59,15 @@ class Section(BaseModel):
             if key not in keys:
                 raise UnknownKey(str(key), keys)
         return named
+
+
+_Ranges = TypeVar("_Ranges", bound=Section)
+
+
+def ordered(ranges: _Ranges, *names: str) -> _Ranges:
+    """The section itself; refused unless each of these settings is (low, high)."""
+    for name in names:
+        low, high = getattr(ranges, name)
+        if low > high:
+            raise ValueError(f"{name} must be (low, high), found ({low}, {high})")
+    return ranges

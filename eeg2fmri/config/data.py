@@ -6,42 +6,53 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from eeg2fmri.config.base import Positive, Section, Triple
+from eeg2fmri.config.base import Above, Count, Positive, Section, Triple
 
 
 class SimulationConfig(Section):
-    """What the simulator writes. `grid`, `channels` and `volumes` set the size.
-
-    `raw` writes the EEG as the amplifier in the scanner records it: at 20 times `sampling_rate` (5 kHz),
-    with gradient and pulse artefacts; the EEG without them goes to ``derivatives/simulation``.
-    """
+    """What the simulator writes."""
 
     subjects: Positive = 6
+    """Subjects of the dataset [subjects]. Source: the demo."""
     volumes: Annotated[int, Field(ge=2)] = 120
+    """Volumes of each subject [volumes]. Source: the demo; NODDI has 300."""
     coupling: Annotated[float, Field(ge=0, le=1)] = 1.0
-    seed: Annotated[int, Field(ge=0)] = 0
+    """Share of the networks' BOLD that the EEG tells of; 0: nothing [-]. Source: by definition."""
+    seed: Count = 0
+    """Seed of everything that is drawn [-]. Source: ours."""
     grid: Triple = (64, 64, 30)
+    """Volume along x, y, z [voxels]. Source: NODDI."""
     channels: Annotated[int, Field(ge=4, le=63)] = 63
-    sampling_rate: Annotated[float, Field(gt=0)] = 250.0
-    tr: Annotated[float, Field(gt=0)] = 2.16
+    """EEG channels, 10-05 names [channels]; an ECG comes beside them. Source: NODDI."""
+    sampling_rate: Above = 250.0
+    """Sampling rate of the EEG [Hz]. Source: NODDI's export."""
+    tr: Above = 2.16
+    """Time between volumes [s]. Source: NODDI."""
     raw: bool = False
+    """Write the EEG as the amplifier in the scanner records it: at 20 times `sampling_rate`, with gradient and pulse
+    artefacts; the EEG without them goes to ``derivatives/simulation``. Source: most public data are clean."""
 
 
 class CleaningConfig(Section):
-    """What is done to the EEG before its spectrogram; by default nothing but interpolating bad channels.
-
-    `gradient` subtracts the scanner's artefact by a sliding mean over `template` volumes (Allen et al.
-    2000), `sampling_rate` is the rate in Hz that the EEG is brought to, `pulse` subtracts the heart's
-    artefact by the mean beat and `pulse_components` principal components (Niazy et al. 2005).
-    """
+    """What is done to the EEG before its spectrogram; by default nothing but interpolating bad channels."""
 
     gradient: bool = False
+    """Subtract the scanner's artefact by a sliding mean over volumes. Source: Allen et al. 2000; most public data
+    are clean."""
     template: Annotated[int, Field(ge=3)] = 21
-    sampling_rate: Annotated[float, Field(gt=0)] | None = None
+    """Volumes that the sliding mean of `gradient` takes, an odd number [volumes]. Source: Allen et al. 2000."""
+    sampling_rate: Above | None = None
+    """Rate that the EEG is brought to [Hz]; by default its own."""
     pulse: bool = False
-    pulse_components: Annotated[int, Field(ge=1)] = 4
+    """Subtract the heart's artefact by the mean beat and its principal components; needs an ECG or R peaks.
+    Source: Niazy et al. 2005; most public data are clean."""
+    pulse_components: Positive = 4
+    """Principal components that `pulse` subtracts [-]. Source: Niazy et al. 2005 took 3 or 4."""
     interpolate_bads: bool = True
+    """Interpolate channels that the dataset marks as bad; false keeps them, where names have no known place.
+    Source: common practice."""
     average_reference: bool = False
+    """Subtract the mean of all EEG channels. Source: measured, `r2_temporal` is within 0.0008 with it."""
 
     @field_validator("template")
     @classmethod
@@ -83,39 +94,46 @@ Label = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
 
 
 class DatasetConfig(Section):
-    """Which recordings of a dataset are used, and how EEG and BOLD are put on one clock.
-
-    `name` is a known layout or the dotted path of a class (``package.module:Class``). Labels choose
-    recordings, all where there is none. `eeg` and `bold` are ``raw`` or the name of a derivative;
-    ``auto`` is what the layout says (raw, for most). `volume_marker` is the description of the scanner's
-    marker; ``auto`` takes the one in the rhythm of the volumes. Volume markers that span fewer volumes than
-    the BOLD file cannot say which end they miss: `missing_markers` is ``end`` where it is known that the
-    first ones are there, ``start`` where the last ones are: of all recordings, or by their names, e.g.
-    ``{all: end, sub-03_task-rest: start}``. `surplus_markers`, likewise, says where markers without a
-    volume in the file lie: ``start`` for dummy volumes, ``end``. `orientation` is how the voxels of images
-    are stored whose header does not say, e.g. ``LAS``.
-
-    `entities` chooses by any other BIDS entity, e.g. ``{acq: std, dir: AP}``. `task_alias` pairs tasks of
-    different names, EEG: BOLD. `part` is that of the BOLD files. Several echoes of one run are refused;
-    `echo` is the number of one, or ``combine``.
-    """
+    """Which recordings of a dataset are used, and how EEG and BOLD are put on one clock."""
 
     name: Annotated[str, Field(min_length=1)] = "bids"
+    """Layout: bids, noddi, oddball, cn-epfl, xp1, xp2 or the path of a class, ``package.module:Class``.
+    Source: BIDS is the standard."""
     subjects: Labels = ()
+    """Labels of the subjects that are used; all where there is none."""
     sessions: Labels = ()
+    """Labels of the sessions, likewise."""
     tasks: Labels = ()
+    """Labels of the tasks, likewise."""
     runs: Labels = ()
+    """Labels of the runs, likewise."""
     entities: dict[str, Labels] = Field(default_factory=dict)
+    """Labels of any other BIDS entity, e.g. ``{acq: std, dir: AP}``."""
     task_alias: dict[str, Label] = Field(default_factory=dict)
+    """Pairs of tasks that are called differently, EEG: BOLD, e.g. ``{ECON: EC}``. Source: ds006040 needs it."""
     echo: Positive | Literal["refuse", "combine"] = "refuse"
+    """Number of the echo that is used [-], or ``combine`` all by T2*; several are refused otherwise.
+    Source: no echo is better in general."""
     part: Literal["mag", "phase", "real", "imag"] = "mag"
+    """Part of complex BOLD files. Source: BIDS."""
     eeg: Annotated[str, Field(min_length=1)] = "auto"
+    """``raw`` or the name of a derivative; ``auto`` is what the layout says. Source: the published code."""
     bold: Annotated[str, Field(min_length=1)] = "auto"
+    """``raw`` or the name of a derivative, likewise, e.g. ``fmriprep``. Source: the published code."""
     alignment: Literal["auto", "markers", "start-time", "events", "xp", "wall-clock", "scanner", "file-start"] = "auto"
+    """What puts EEG and BOLD on one clock; ``auto`` takes the best that the recording has. Source: measured, the
+    start of the file is up to two minutes off."""
     volume_marker: Label = "auto"
+    """Description of the scanner's marker; ``auto`` takes the one in the rhythm of the volumes."""
     missing_markers: ByRecording = Field(default_factory=dict)
+    """Which end lacks markers where they span fewer volumes than BOLD has: ``end`` where the first ones are there,
+    ``start`` where the last ones are; of all recordings or by name, ``{all: end, sub-03_task-rest: start}``.
+    By default they are refused."""
     surplus_markers: ByRecording = Field(default_factory=dict)
+    """Where markers without a volume lie, likewise: ``start`` for dummy volumes, or ``end``. By default
+    they are refused."""
     orientation: str | None = None
+    """How voxels are stored where the header does not say, e.g. ``LAS``. By default such files are refused."""
 
     @field_validator("orientation")
     @classmethod
@@ -137,28 +155,32 @@ class DatasetConfig(Section):
 
 
 class DataConfig(Section):
-    """How a recording becomes a spectrogram and volumes.
-
-    The EEG window is one TR. `frequencies` bins after DC are kept; the context of volume v is the
-    `context` windows before it; the first `dropped_volumes` volumes are dropped on both modalities.
-    Volumes keep their own grid, or are brought to `grid` over the same field of view by `regrid`: ``linear``
-    interpolation, or the reference's ``dct``, which rings at edges.
-    `current_source_density` makes the spectrogram of the EEG's surface Laplacian (mV/m²), which tells
-    neighbouring sources apart better than potentials do. `channel_types` are those that a model sees: an ECG
-    predicts BOLD by the heart alone, so it must be asked for by name.
-    """
+    """How a recording becomes a spectrogram, one window a TR, and volumes."""
 
     renamed: ClassVar = {"bold_shift": "dropped_volumes"}
 
     frequencies: Positive = 134
+    """Bins after DC that are kept, 1/TR apart [bins]. Source: Calhas & Henriques 2022."""
     context: Positive = 10
-    dropped_volumes: Annotated[int, Field(ge=0)] = 3
+    """Windows before a volume that a model sees [TR]. Source: Calhas & Henriques 2022; 21.6 s span the response."""
+    dropped_volumes: Count = 3
+    """First volumes that are dropped on both modalities [volumes]. Source: the published code; 6 for CN-EPFL and
+    XP2."""
     grid: Triple | None = None
+    """Grid that volumes are brought to over the same field of view [voxels]; by default their own."""
     regrid: Literal["linear", "dct"] = "linear"
+    """How volumes are brought there: ``linear`` interpolation, or the published ``dct``, which rings at edges.
+    Source: ours."""
     iqr: bool = False
+    """Set values outside Q1 - 1.5·IQR … Q3 + 1.5·IQR aside while standardising. Source: the published code."""
     channel_types: tuple[str, ...] = ("eeg",)
+    """Types of channels that a model sees. An ECG predicts BOLD by the heart alone, so it must be asked for.
+    Source: ours; the published data have it among the 64."""
     cleaning: CleaningConfig = CleaningConfig()
+    """What is done to the EEG first."""
     current_source_density: bool = False
+    """Spectrogram of the EEG's surface Laplacian (mV/m²), which tells neighbouring sources apart better.
+    Source: the published code takes potentials."""
 
     @model_validator(mode="after")
     def _no_bad_neighbours(self) -> Self:
@@ -170,11 +192,13 @@ class DataConfig(Section):
 
 
 class SplitConfig(Section):
-    """Subjects of the validation and test splits: a number of subjects or their labels.
+    """Who validates and who tests; the others train.
 
     Numbers count from the end of the sorted subjects: the last ones are the test subjects, those
-    before them validate, the others train.
+    before them validate.
     """
 
-    validation: Annotated[int, Field(ge=0)] | tuple[str, ...] = 1
-    test: Annotated[int, Field(ge=0)] | tuple[str, ...] = 2
+    validation: Count | tuple[str, ...] = 1
+    """Validation subjects: a number [subjects], or labels. Source: the demo's six subjects."""
+    test: Count | tuple[str, ...] = 2
+    """Test subjects: a number [subjects], or labels. Source: the published code."""

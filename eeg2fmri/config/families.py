@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Annotated, Any, get_args
 
-from pydantic import PlainValidator, SerializeAsAny
+from pydantic import PlainValidator, SerializeAsAny, ValidationError
 
+from eeg2fmri.config.base import Section
 from eeg2fmri.config.models import ModelConfig
 from eeg2fmri.errors import ConfigError, nearest
 
@@ -21,7 +22,7 @@ FAMILIES = {
     "linear": "eeg2fmri.families.linear:FAMILY",
     "mean": "eeg2fmri.families.mean:FAMILY",
 }
-PROMISED = ("eeg_scaling", "bold_scaling", "monitor")  # of every class of settings, as settings or properties
+PROMISED = ("variant", "eeg_scaling", "bold_scaling")  # of every class of settings, as settings or class attributes
 
 
 def family_path(name: str) -> str:
@@ -55,15 +56,15 @@ def find_family(name: Any) -> Any:
         )
     if missing := [word for word in PROMISED if word not in settings.model_fields and not hasattr(settings, word)]:
         raise ConfigError(
-            f"family {name!r}: {settings.__name__} lacks {', '.join(missing)}; make it a setting or property"
+            f"family {name!r}: {settings.__name__} lacks {', '.join(missing)}; make it a setting or a class attribute"
         )
     return found
 
 
 def variants(settings: type[ModelConfig]) -> tuple[str, ...]:
     """The variants that a family's settings may name."""
-    variant = settings.model_fields["variant"]
-    return get_args(variant.annotation) or (str(variant.default),)
+    field = settings.model_fields.get("variant")
+    return get_args(field.annotation) if field else (str(settings.variant),)
 
 
 def model_called(variant: str, listed: Iterable[ModelConfig]) -> ModelConfig:
@@ -81,7 +82,8 @@ def model_called(variant: str, listed: Iterable[ModelConfig]) -> ModelConfig:
     others = [find_family(name).config(family=name) for name in FAMILIES]
     for model in (*listed, *others):
         if variant in variants(type(model)):
-            return type(model).model_validate({**model.model_dump(), "variant": variant})
+            same = model.variant == variant
+            return model if same else type(model).model_validate({**model.model_dump(), "variant": variant})
     known = list(dict.fromkeys(name for model in (*listed, *others) for name in variants(type(model))))
     raise ConfigError(f"variant {variant!r} is not known; expected one of {', '.join(known)}{nearest(variant, known)}")
 
@@ -96,3 +98,23 @@ def _model(section: Any) -> ModelConfig:
 
 
 AnyModel = Annotated[SerializeAsAny[ModelConfig], PlainValidator(_model)]
+
+
+def _ranges(sections: Any) -> dict[str, Section]:
+    """What a search draws, by family; a fault is told of its family."""
+    if not isinstance(sections, Mapping):
+        raise ValueError("must give ranges by family, e.g. {linear: {components: [16, 32]}}")
+    found = {}
+    for name, given in sections.items():
+        kind: type[Section] | None = find_family(name).ranges
+        if kind is None:
+            raise ValueError(f"family {name!r} has no search")
+        try:
+            found[str(name)] = kind.model_validate(given)
+        except ValidationError as err:
+            faults: Any = [{**fault, "loc": (str(name), *fault["loc"])} for fault in err.errors(include_url=False)]
+            raise ValidationError.from_exception_data(kind.__name__, faults) from err
+    return found
+
+
+AnyRanges = Annotated[dict[str, SerializeAsAny[Section]], PlainValidator(_ranges)]

@@ -6,103 +6,93 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from eeg2fmri.config.base import Positive, Range, Section, Triple
+from eeg2fmri.config.base import Above, Count, Positive, Section
+from eeg2fmri.config.calhas2022 import Calhas2022Config
 from eeg2fmri.config.data import DataConfig, DatasetConfig, SimulationConfig, SplitConfig
-from eeg2fmri.config.families import AnyModel, model_called
-from eeg2fmri.config.models import Calhas2022Config, LinearConfig, ModelConfig
+from eeg2fmri.config.families import AnyModel, AnyRanges, model_called
+from eeg2fmri.config.models import ModelConfig
+from eeg2fmri.config.power import LinearConfig
 
 
 class SearchConfig(Section):
-    """Ranges of the search (domain: Snoek et al. 2012 as used by the published method).
-
-    variant: the model to search around; by default the first one that can be searched. All from `architectures`
-    on are ranges of `calhas2022`; other families have their own.
-    """
+    """The search around a model, whatever its family; each family has ranges of its own."""
 
     variant: str | None = None
+    """The model to search around; by default the first one that can be searched."""
     sampler: Literal["tpe", "gp", "random"] = "tpe"
+    """Optuna's sampler; the published one is ``gp`` (Snoek et al. 2012), which needs PyTorch. Source: Optuna."""
     epochs: Positive = 2
-    startup_trials: Annotated[int, Field(ge=0)] = 5
-    architectures: bool = True
-    learning_rate: Range = (1e-10, 1e-2)
-    weight_decay: Range = (1e-10, 1e-1)
-    batch_size: Annotated[tuple[Positive, ...], Field(min_length=1)] = (4, 8, 16, 32, 64)
-    latent_side: Annotated[tuple[Positive, ...], Field(min_length=1)] = (4, 5, 6, 7, 8, 9, 10, 15, 20)
-    filters: Annotated[tuple[Positive, ...], Field(min_length=1)] = (2, 4, 8, 16)
-    dropout: Range = (0.0, 0.5)
-    output_filter: Annotated[tuple[Literal["none", "conv", "local"], ...], Field(min_length=1)] = (
-        "none", "conv", "local",
-    )  # fmt: skip
-    fourier: Annotated[tuple[Literal["random", "fixed"], ...], Field(min_length=1)] = ("random", "fixed")
-    eeg_target: Triple = (6, 6, 8)
-    fmri_target: Triple = (7, 7, 7)
-    eeg_blocks: tuple[int, int] = (2, 3)
-    fmri_blocks: tuple[int, int] = (2, 3)
-    # Both encoders, one window; the published pair needs 3.8e8. Dearer draws are pruned untrained.
-    max_multiply_adds: Annotated[int, Field(gt=0)] = 1_200_000_000
-    # Weights of the decoder, published 43.8 million; training holds 16 bytes for each.
-    max_weights: Annotated[int, Field(gt=0)] = 150_000_000
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        for name in ("learning_rate", "weight_decay", "dropout", "eeg_blocks", "fmri_blocks"):
-            low, high = getattr(self, name)
-            if low > high:
-                raise ValueError(f"{name} must be (low, high), found ({low}, {high})")
-        return self
+    """Epochs of a trial [epochs]. Source: ours."""
+    startup_trials: Count = 5
+    """Trials that are drawn at random before the sampler and the pruner begin [trials]. Source: Optuna's pruner."""
+    ranges: AnyRanges = Field(default_factory=dict)
+    """What is drawn, by family: ``{linear: {components: [16, 32]}}``; by default each family's own ranges."""
 
 
 class EvaluationConfig(Section):
-    """The shuffled-EEG control: how many shuffles every score averages, and how many give the p-value.
-
-    The p-value is that of the series without drifts slower than `drift_cutoff` (s): a shift cuts a
-    drift in two, so a chance agreement of drifts would look like more than chance.
-    """
+    """The shuffled-EEG control."""
 
     shuffles: Positive = 5
+    """Shuffles that every score of the control averages [-]. Source: ours."""
     permutations: Annotated[int, Field(ge=19)] = 999
-    drift_cutoff: Annotated[float, Field(gt=0)] = 128.0
-    seed: Annotated[int, Field(ge=0)] = 0
+    """Shuffles behind the p-value, which can be no less than 1/(n + 1) [-]. Source: common practice."""
+    drift_cutoff: Above = 128.0
+    """Period; slower changes are taken out before the p-value [s]: a shift cuts a drift in two, so a chance agreement
+    of drifts would look like more than chance. Source: SPM; measured, 3.4 % of p < 0.05 on real BOLD."""
 
 
 class RegistryConfig(Section):
-    """Name of the registered model and the alias that serving follows."""
+    """Where models are registered."""
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[^/:]+$")] = "eeg2fmri"
+    """Name of the registered model. Source: ours."""
     alias: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "champion"
+    """Alias that `promote` moves and serving follows. Source: MLflow's documentation."""
 
 
 class RunConfig(Section):
-    """Reproducibility and hardware.
+    """Reproducibility and hardware."""
 
-    deterministic: every operation repeats to the last bit on the same machine and versions, so that an
-    interrupted training ends exactly as one that was not.  store_digest: start (8 digits or more) of the
-    digest of the only store this configuration is for.  backend: what Keras computes with; ``None``
-    leaves it to ``KERAS_BACKEND``.  devices: how many GPUs share a batch; ``None`` for all (JAX).
-    """
-
-    seed: Annotated[int, Field(ge=0)] = 2
+    seed: Count = 2
+    """Seed of weights, dropout, order of windows and the search [-]. Source: the published code."""
     deterministic: bool = False
+    """Repeat every operation to the last bit on the same machine and versions, so that an interrupted training ends
+    exactly as one that was not. Source: measured, it costs time."""
     store_digest: Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")] | None = None
+    """Start of the digest of the only store this configuration is for; any by default. A search writes it."""
     backend: Literal["tensorflow", "jax", "torch"] | None = None
+    """What Keras computes with; by default what ``KERAS_BACKEND`` says, or TensorFlow."""
     devices: Positive | None = None
+    """GPUs that share a batch [devices]; by default all (JAX). Experimental: checked on CPUs only."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    gpu_memory_limit: Annotated[int, Field(ge=1)] | None = None
+    """Where models are trained and predict; ``auto`` is a GPU if there is one."""
+    gpu_memory_limit: Positive | None = None
+    """Memory that TensorFlow takes on the GPU [MiB]; by default as much as it needs."""
     experiment: Annotated[str, Field(min_length=1)] = "eeg2fmri"
+    """MLflow experiment of the runs. Source: ours."""
 
 
 class Config(Section):
     """The whole configuration, one section per concern."""
 
     run: RunConfig = RunConfig()
+    """Reproducibility and hardware."""
     simulation: SimulationConfig | None = None
+    """What is simulated; by default the demo's dataset where one is asked for."""
     dataset: DatasetConfig = DatasetConfig()
+    """Which recordings are used."""
     data: DataConfig = DataConfig()
+    """How they become spectrograms and volumes."""
     split: SplitConfig = SplitConfig()
+    """Who validates and tests."""
     models: Annotated[tuple[AnyModel, ...], Field(min_length=1)] = (Calhas2022Config(), LinearConfig())
+    """What is trained."""
     search: SearchConfig = SearchConfig()
+    """The search before it."""
     evaluation: EvaluationConfig = EvaluationConfig()
+    """The control beside every score."""
     registry: RegistryConfig = RegistryConfig()
+    """Where models are registered."""
 
     @model_validator(mode="after")
     def _distinct_models(self) -> Self:

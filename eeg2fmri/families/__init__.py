@@ -4,9 +4,10 @@ from eeg2fmri.families.family import Family, Space, family_of
 from eeg2fmri.families.fit import check_feasible, fit
 from eeg2fmri.families.networks import ArrayFamily, KerasFamily
 from eeg2fmri.families.space import Between, Choices
-from eeg2fmri.training import FitResult, FitSettings, OnEpoch
+from eeg2fmri.training import MONITOR, FitResult, FitSettings, OnEpoch
 
 __all__ = [
+    "MONITOR",
     "ArrayFamily",
     "Between",
     "Choices",

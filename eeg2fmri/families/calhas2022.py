@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from eeg2fmri.config import Calhas2022Config, SearchConfig, Triple
+from eeg2fmri.config import Calhas2022Config, Calhas2022Ranges, Triple
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.families.networks import KerasFamily
 from eeg2fmri.models.spec import check_shapes
@@ -21,20 +21,16 @@ class Calhas2022(KerasFamily[Calhas2022Config]):
     """The family."""
 
     config = Calhas2022Config
+    ranges = Calhas2022Ranges
     layers = ("eeg2fmri.models.layers",)
 
     def check(self, config: Calhas2022Config, train: Windows, validation: Windows) -> None:
         """See `Family`."""
-        from eeg2fmri.training.feasible import complete
-
         check_shapes(config, train.shape, train.signal.grid)
-        instances, batch = len(complete(train, config.volumes)), config.training.batch_size
-        if batch > instances:
+        if (batch := config.training.batch_size) > len(train):
             raise ConfigError(
-                f"training.batch_size {batch} is larger than the training set of {instances} windows; make it smaller"
+                f"training.batch_size {batch} is larger than the training set of {len(train)} windows; make it smaller"
             )
-        # Dynamics are scored, which takes two volumes.
-        complete(validation, config.volumes + 1)
 
     def shape_check(self, config: Calhas2022Config) -> Callable[[Triple, Triple], None] | None:
         """See `Family`: encoders that are derived from the shapes fit."""
@@ -53,13 +49,14 @@ class Calhas2022(KerasFamily[Calhas2022Config]):
 
         return fit_deep_model(config, train, validation, settings, on_epoch)
 
-    def space(self, base: Calhas2022Config, search: SearchConfig, train: Windows) -> Calhas2022Space:
+    def space(self, base: Calhas2022Config, ranges: Calhas2022Ranges, train: Windows) -> Calhas2022Space:
         """See `Family`."""
         from eeg2fmri.families.calhas2022_space import Calhas2022Space
 
-        if (largest := max(search.batch_size)) > len(train):
-            raise ConfigError(f"search.batch_size {largest} is larger than the training set of {len(train)} windows")
-        return Calhas2022Space(base, search, train.shape, train.signal.grid)
+        if (largest := max(ranges.batch_size)) > (windows := len(train)):
+            name = f"search.ranges.{base.family}.batch_size"
+            raise ConfigError(f"{name} {largest} is larger than the training set of {windows} windows")
+        return Calhas2022Space(base, ranges, train.shape, train.signal.grid)
 
 
 FAMILY = Calhas2022()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from eeg2fmri.config import Calhas2022Config, SearchConfig, Triple
+from eeg2fmri.config import Calhas2022Config, Calhas2022Ranges, Triple
 from eeg2fmri.families.calhas2022_blocks import block_parameters, suggest_blocks
 from eeg2fmri.models.architectures import encoders
 from eeg2fmri.models.spec import block_macs
@@ -24,35 +24,35 @@ class Calhas2022Space:
     """Models around `base` for windows of `eeg_shape` (C, F, T) and volumes of `grid`; see `Space`."""
 
     base: Calhas2022Config
-    search: SearchConfig
+    ranges: Calhas2022Ranges
     eeg_shape: Triple
     grid: Triple
 
     def draw(self, trial: BaseTrial) -> Calhas2022Config:
         """Draw a model with its encoders written out; what the search does not vary stays as in `base`."""
-        base, search = self.base, self.search
+        base, ranges = self.base, self.ranges
         eeg, fmri = encoders(base, self.eeg_shape, self.grid)
-        learning_rate = trial.suggest_float("learning_rate", *search.learning_rate, log=True)
-        batch_size = trial.suggest_categorical("batch_size", search.batch_size)
-        side = trial.suggest_categorical("latent_side", search.latent_side)
+        learning_rate = trial.suggest_float("learning_rate", *ranges.learning_rate, log=True)
+        batch_size = trial.suggest_categorical("batch_size", ranges.batch_size)
+        side = trial.suggest_categorical("latent_side", ranges.latent_side)
         changes: dict[str, Any] = {
             "training": base.training.model_copy(update={"learning_rate": learning_rate, "batch_size": batch_size}),
             "latent": (side, side, side),
-            "weight_decay": trial.suggest_float("weight_decay", *search.weight_decay, log=True),
-            "filters": trial.suggest_categorical("filters", search.filters),
+            "weight_decay": trial.suggest_float("weight_decay", *ranges.weight_decay, log=True),
+            "filters": trial.suggest_categorical("filters", ranges.filters),
             "eeg": eeg,
             "fmri": fmri,
         }
         if base.aligns:  # dropout acts in the fMRI encoder
-            changes["dropout"] = trial.suggest_float("dropout", *search.dropout)
+            changes["dropout"] = trial.suggest_float("dropout", *ranges.dropout)
         for switch in SWITCHES:
             changes[switch] = trial.suggest_categorical(switch, (True, False))
         for name, choices in self._choices().items():
             changes[name] = trial.suggest_categorical(name, choices)
-        if search.architectures:
-            drawn = [("eeg", eeg, self.eeg_shape, search.eeg_target, search.eeg_blocks)]
+        if ranges.architectures:
+            drawn = [("eeg", eeg, self.eeg_shape, ranges.eeg_target, ranges.eeg_blocks)]
             if base.aligns:
-                drawn.append(("fmri", fmri, self.grid, search.fmri_target, search.fmri_blocks))
+                drawn.append(("fmri", fmri, self.grid, ranges.fmri_target, ranges.fmri_blocks))
             for name, spec, shape, target, depths in drawn:
                 pool = (spec.pool, spec.pool_stride) if changes["max_pool"] else (NO_POOL, NO_POOL)
                 changes[name] = suggest_blocks(trial, name, shape, target, depths, *pool)
@@ -60,10 +60,10 @@ class Calhas2022Space:
 
     def start(self) -> dict[str, Any]:
         """The inverse of `draw` for the base; values outside a range are left to the sampler."""
-        base, search = self.base, self.search
+        base, ranges = self.base, self.ranges
         wanted: dict[str, Any] = {
             "learning_rate": base.training.learning_rate,
-            "weight_decay": max(base.weight_decay, search.weight_decay[0]),
+            "weight_decay": max(base.weight_decay, ranges.weight_decay[0]),
             "batch_size": base.training.batch_size,
             "latent_side": base.latent[0],
             "filters": base.filters,
@@ -75,13 +75,13 @@ class Calhas2022Space:
         choices = self._choices()
         wanted.update({name: {"output_filter": base.filter, "fourier": base.fourier}[name] for name in choices})
         for name in ("batch_size", "latent_side", "filters", *choices):
-            if wanted[name] not in getattr(search, name):
+            if wanted[name] not in getattr(ranges, name):
                 del wanted[name]
-        if search.architectures:
+        if ranges.architectures:
             eeg, fmri = encoders(base, self.eeg_shape, self.grid)
-            wanted.update(block_parameters(eeg, "eeg", self.eeg_shape, search.eeg_target))
+            wanted.update(block_parameters(eeg, "eeg", self.eeg_shape, ranges.eeg_target))
             if base.aligns:
-                wanted.update(block_parameters(fmri, "fmri", self.grid, search.fmri_target))
+                wanted.update(block_parameters(fmri, "fmri", self.grid, ranges.fmri_target))
         return wanted
 
     def costs(self, model: Calhas2022Config) -> Mapping[str, tuple[float, float]]:
@@ -90,25 +90,25 @@ class Calhas2022Space:
         parts = [(self.eeg_shape, eeg), *([(self.grid, fmri)] if model.aligns else [])]
         macs = sum(block_macs(shape, spec, model.filters, max_pool=model.max_pool) for shape, spec in parts)
         return {
-            "weights": (decoder_weights(model, self.eeg_shape[0], self.grid), self.search.max_weights),
-            "multiply_adds": (macs, self.search.max_multiply_adds),
+            "weights": (decoder_weights(model, self.eeg_shape[0], self.grid), self.ranges.max_weights),
+            "multiply_adds": (macs, self.ranges.max_multiply_adds),
         }
 
     def _choices(self) -> dict[str, tuple[str, ...]]:
         """Choices that make sense for the base: its decoder may take no filter, its variant no Fourier features."""
         choices: dict[str, tuple[str, ...]] = {}
         if self.base.decoder == "dense":
-            choices["output_filter"] = self.search.output_filter
+            choices["output_filter"] = self.ranges.output_filter
         if self.base.projects:
-            choices["fourier"] = self.search.fourier
+            choices["fourier"] = self.ranges.fourier
         return choices
 
 
 def decoder_weights(model: Calhas2022Config, channels: int, grid: Triple) -> int:
     """Weights of the layers between the latent and the volume that grow with the latent or the grid."""
-    latent, voxels = math.prod(model.latent), math.prod(grid) * model.volumes
+    latent, voxels = math.prod(model.latent), math.prod(grid)
     style = channels**2 if model.variant == "tafp-style" else 0
     projection = 0 if model.projects and model.fourier == "fixed" else latent
     if model.decoder == "pca":
-        return latent * (model.components * model.volumes + style + projection) + model.components * math.prod(grid)
+        return latent * (model.components + style + projection) + model.components * voxels
     return latent * (voxels + style + projection) + (2 * voxels if model.filter == "local" else 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eeg2fmri.config import CLINICAL_BANDS, FINE_BANDS, FactorisedConfig, SearchConfig
+from eeg2fmri.config import BAND_SETS, FactorisedConfig, FactorisedRanges
 from eeg2fmri.families.networks import KerasFamily
 from eeg2fmri.families.space import Between, Choices
 
@@ -17,6 +17,7 @@ class Factorised(KerasFamily[FactorisedConfig]):
     """The family. Its epoch 0 is its start, a closed form."""
 
     config = FactorisedConfig
+    ranges = FactorisedRanges
     layers = ("eeg2fmri.models.factorised",)
     first_epoch = 0
 
@@ -39,20 +40,20 @@ class Factorised(KerasFamily[FactorisedConfig]):
 
         return fit_factorised_model(config, train, validation, settings, on_epoch)
 
-    def space(self, base: FactorisedConfig, search: SearchConfig, train: Windows) -> Choices:
+    def space(self, base: FactorisedConfig, ranges: FactorisedRanges, train: Windows) -> Choices:
         """Sizes, shares, noise and the training; the penalties are chosen within each fit."""
         return Choices(
             base,
             {
-                "bands": {"clinical": CLINICAL_BANDS, "fine": FINE_BANDS},
-                "linear_share": Between(0, 0.9),
-                "sources": (4, 8, 16),
-                "gate_rounds": (0, 1, 3),
-                "hidden": (0, 16, 32, 64),
-                "dropout": Between(0, 0.5),
-                "nuisance": (0, 3, 6, 10),
-                "components": (16, 32, 64, 128),
-                "training.learning_rate": Between(1e-5, 1e-2, log=True),
+                "bands": {name: BAND_SETS[name] for name in ranges.bands},
+                "linear_share": Between(*ranges.linear_share),
+                "sources": ranges.sources,
+                "gate_rounds": ranges.gate_rounds,
+                "hidden": ranges.hidden,
+                "dropout": Between(*ranges.dropout),
+                "nuisance": ranges.nuisance,
+                "components": ranges.components,
+                "training.learning_rate": Between(*ranges.learning_rate, log=True),
             },
         )
 

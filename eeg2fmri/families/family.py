@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from eeg2fmri.config import ModelConfig, SearchConfig, Triple, find_family
+from eeg2fmri.config import ModelConfig, Section, Triple, find_family
 from eeg2fmri.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,11 +31,13 @@ class Family(ABC, Generic[Settings]):
     Attributes
     ----------
     config : class of its settings.
+    ranges : class of what a search around one of its models draws (`search.ranges`); none if it has no search.
     packages : packages that a loaded network needs beside NumPy and SciPy, pinned where a model is served.
     first_epoch : number of the first epoch that it reports; 0 if that is the start, before any step.
     """
 
     config: type[Settings]
+    ranges: type[Section] | None = None
     packages: Sequence[str] = ()
     first_epoch: int = 1
 
@@ -70,15 +72,15 @@ class Family(ABC, Generic[Settings]):
         """Figures of what a model has learned, by name; none by default."""
         return {}
 
-    def space(self, base: Settings, search: SearchConfig, train: Windows) -> Space | None:
-        """What a search around `base` may draw; nothing by default.
+    def space(self, base: Settings, ranges: Any, train: Windows) -> Space:
+        """What a search around `base` draws from `ranges`; asked of families that have them.
 
         Raises
         ------
         ConfigError
-            If the ranges of `search` do not fit the data.
+            If the ranges do not fit the data.
         """
-        return None
+        raise NotImplementedError(f"{type(self).__name__} has ranges and no space")
 
     @abstractmethod
     def save(self, folder: Path, network: Network) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from eeg2fmri.config import ModelConfig
 from eeg2fmri.devices import use_backend, use_device
-from eeg2fmri.errors import LeakageError
+from eeg2fmri.errors import ConfigError, LeakageError
 from eeg2fmri.families.family import family_of
 from eeg2fmri.training.settings import FitResult, FitSettings, OnEpoch
 
@@ -29,6 +29,11 @@ def check_feasible(config: ModelConfig, train: Windows, validation: Windows, set
     both = {r.subject for r in train.recordings} & {r.subject for r in validation.recordings}
     if both:
         raise LeakageError(f"{', '.join(sorted(both))} in train and in validation; split by subject")
+    for number, recording in enumerate(validation.recordings):
+        if (volumes := len(validation.indices(number))) < 2:
+            raise ConfigError(
+                f"{recording.name} validates with {volumes} volume; dynamics need at least 2, leave the recording out"
+            )
     if settings.device == "gpu":
         use_backend()
         use_device(settings.device, settings.gpu_memory_limit)

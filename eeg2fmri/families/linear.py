@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from eeg2fmri.config import CLINICAL_BANDS, FINE_BANDS, LinearConfig, SearchConfig
+from eeg2fmri.config import BAND_SETS, LinearConfig, LinearRanges
 from eeg2fmri.families.networks import ArrayFamily
 from eeg2fmri.families.space import Between, Choices
 from eeg2fmri.models.linear import LinearNetwork, bands_with_bins
@@ -22,6 +22,7 @@ class Linear(ArrayFamily[LinearConfig]):
     """The family."""
 
     config = LinearConfig
+    ranges = LinearRanges
     network = LinearNetwork
 
     def fit(
@@ -47,15 +48,14 @@ class Linear(ArrayFamily[LinearConfig]):
         figure = plotting.coefficient_figure(maps.strength, maps.weights, maps.component, channels, bands, title=title)
         return {"coefficients": figure}
 
-    def space(self, base: LinearConfig, search: SearchConfig, train: Windows) -> Choices:
-        """Bands, responses, components and drifts; the penalties are chosen within each fit."""
+    def space(self, base: LinearConfig, ranges: LinearRanges, train: Windows) -> Choices:
+        """Bands, components and drifts; the penalties are chosen within each fit."""
         return Choices(
             base,
             {
-                "bands": {"clinical": CLINICAL_BANDS, "fine": FINE_BANDS},
-                "lags": ("haemodynamic", "smooth"),
-                "components": (16, 32, 64, 128),
-                "drift_cutoff": Between(60, 200),
+                "bands": {name: BAND_SETS[name] for name in ranges.bands},
+                "components": ranges.components,
+                "drift_cutoff": Between(*ranges.drift_cutoff),
             },
         )
 

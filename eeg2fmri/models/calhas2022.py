@@ -5,10 +5,6 @@ Calhas & Henriques (2022), arXiv 2203.03481. Symbols as in `layers`: the EEG win
 
     eeg  (B, C, F, T) ── attention? ── residual blocks ── dense ──> z_x (B, D) ──> decoder ──> volume (B, X, Y, Z)
     fmri (B, X, Y, Z) ── residual blocks ── dense, dropout ──> z_y (B, D)     in training only
-
-Predicting V > 1 consecutive volumes at once, all BOLD arrays are (B, V, X, Y, Z): the dense layer of the
-decoder has V times the outputs, and the fMRI encoder takes the V volumes as input features. The shapes
-are this project's; the publication predicts one.
 """
 
 from __future__ import annotations
@@ -24,7 +20,6 @@ from keras import layers
 from eeg2fmri.config import BlockSpec, Calhas2022Config
 from eeg2fmri.models.architectures import with_encoders
 from eeg2fmri.models.layers import (
-    FirstVolume,
     FixedFourierFeatures,
     LearnedStyle,
     LocallyConnected,
@@ -44,7 +39,7 @@ class Calhas2022:
 
     config: what was built, its encoders written out.
     eeg_encoder: eeg → [z_x, scores] (scores only with attention).
-    fmri_encoder: volume → z_y; none without the latent loss.
+    fmri_encoder: volume → z_y; none with ``decoder: pca``.
     decoder: [z_x, scores] → volume.
     coefficients: with ``decoder: pca``, [z_x, scores] → (B, K), the part of the decoder before the basis.
     """
@@ -58,10 +53,7 @@ class Calhas2022:
     def synthesiser(self) -> keras.Model:
         """What is saved and served: (B, C, F, T) → (B, X, Y, Z), without any fMRI input."""
         eeg = keras.Input(self.eeg_encoder.input_shape[1:], name="eeg")
-        volume = self.decoder(self.eeg_encoder(eeg))
-        if self.config.volumes > 1:
-            volume = FirstVolume(name="first")(volume)
-        return keras.Model(eeg, volume, name="synthesiser")
+        return keras.Model(eeg, self.decoder(self.eeg_encoder(eeg)), name="synthesiser")
 
 
 def build(
@@ -119,10 +111,8 @@ def _eeg_encoder(config: Calhas2022Config, shape: Shape) -> keras.Model:
 
 
 def _fmri_encoder(config: Calhas2022Config, grid: Shape) -> keras.Model:
-    shape = bold_shape(config, grid)
-    fmri = keras.Input(shape, name="fmri")
-    features = layers.Reshape((*grid, 1))(fmri) if shape == grid else layers.Permute((2, 3, 4, 1))(fmri)
-    x = _blocks(config, config.fmri, features)
+    fmri = keras.Input(grid, name="fmri")
+    x = _blocks(config, config.fmri, layers.Reshape((*grid, 1))(fmri))
     z = layers.Dense(math.prod(config.latent), name="latent")(layers.Flatten()(x))
     if config.dropout:
         z = layers.Dropout(config.dropout, name="dropout")(z)
@@ -143,15 +133,12 @@ def _decoder(
         inputs.append(keras.Input((channels, channels), name="scores"))
     features = _features(config, inputs, seed)
     if config.decoder == "dense":
-        return _dense_decoder(config, inputs, features, bold_shape(config, grid), mean), None
+        return _dense_decoder(config, inputs, features, grid, mean), None
     # Starting at zero, the decoder starts as the mean volume.
     count = config.components if basis is None else len(basis)
-    weights = layers.Dense(config.volumes * count, kernel_initializer="zeros", name="coefficients")
-    amounts = weights(features)
-    if config.volumes > 1:
-        amounts = layers.Reshape((config.volumes, count))(amounts)
+    amounts = layers.Dense(count, kernel_initializer="zeros", name="coefficients")(features)
     # In float32: under mixed precision, rounding of the mean volume would be as large as its fluctuations.
-    volumes = PrincipalVolumes(grid, config.train_basis, dtype="float32", name="volume")
+    volumes = PrincipalVolumes(grid, dtype="float32", name="volume")
     decoder = keras.Model(inputs, volumes(amounts), name="decoder")
     if basis is not None:
         volumes.basis.assign(basis)
@@ -179,26 +166,20 @@ def _features(config: Calhas2022Config, inputs: list[Any], seed: int) -> Any:
 
 
 def _dense_decoder(
-    config: Calhas2022Config, inputs: list[Any], features: Any, shape: tuple[int, ...], mean: np.ndarray | None
+    config: Calhas2022Config, inputs: list[Any], features: Any, grid: Shape, mean: np.ndarray | None
 ) -> keras.Model:
-    volume = layers.Dense(math.prod(shape), name="volume")(features)
+    volume = layers.Dense(math.prod(grid), name="volume")(features)
     if config.filter == "conv":
-        # A filter of one voxel minds no neighbours, so several volumes pass as one long one. Starting
-        # as the identity keeps the bias of the layer before it at the mean volume.
+        # Starting as the identity keeps the bias of the layer before it at the mean volume.
         kernel = "glorot_uniform" if mean is None else "ones"
-        volume = layers.Reshape((-1, *shape[-2:], 1))(volume)
+        volume = layers.Reshape((*grid, 1))(volume)
         volume = layers.Conv3D(1, 1, kernel_initializer=kernel, name="output")(volume)
     elif config.filter == "local":
         volume = LocallyConnected(name="output")(volume)
-    decoder = keras.Model(inputs, layers.Reshape(shape)(volume), name="decoder")
+    decoder = keras.Model(inputs, layers.Reshape(grid)(volume), name="decoder")
     if mean is not None:
-        decoder.get_layer("volume").bias.assign(np.tile(mean.reshape(-1), config.volumes))
+        decoder.get_layer("volume").bias.assign(mean.reshape(-1))
     return decoder
-
-
-def bold_shape(config: Calhas2022Config, grid: Shape) -> tuple[int, ...]:
-    """What one sample of BOLD is: the grid, or V volumes of it."""
-    return grid if config.volumes == 1 else (config.volumes, *grid)
 
 
 def _blocks(config: Calhas2022Config, spec: BlockSpec | None, x: Any) -> Any:

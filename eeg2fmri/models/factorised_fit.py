@@ -36,6 +36,7 @@ from eeg2fmri.models.ridge import Moments, Ridge, gains_held_out
 
 WEAK = 0.1  # of the mean variance: directions weaker than this count for little
 CLOSED = 1e-3  # of the mean squared strength: no gate closes for good
+LOADING_PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)  # ridge, of unit sources; one for each component
 FAINT = 1e-2  # of the largest deviation of a score: fainter ones count no more than that
 
 
@@ -83,7 +84,7 @@ def choose_penalties(
 
     The largest ones if there is a single subject. Parameters as of `fit_sources`.
     """
-    grid = np.asarray(config.loading_penalties)
+    grid = np.asarray(LOADING_PENALTIES)
     n_components = len(next(iter(products.values())))
     if len(moments) == 1:
         return Penalties(max(config.penalties), np.full(n_components, grid.max()))

@@ -192,35 +192,26 @@ class LocallyConnected(keras.layers.Layer):
 class PrincipalVolumes(keras.layers.Layer):
     """Volumes from coefficients of K spatial components: mean + coefficients · basis.
 
-    Input (..., K), output (..., X, Y, Z). `mean` is (X·Y·Z,) and never trained; `basis` is (K, X·Y·Z),
-    trained if `train_basis`. Both start at zero and are assigned by the model that is built around them.
+    Input (B, K), output (B, X, Y, Z). `mean` (X·Y·Z,) and `basis` (K, X·Y·Z) are never trained: they start
+    at zero and are assigned by the model that is built around them.
     """
 
-    def __init__(self, grid: tuple[int, int, int], train_basis: bool = False, **kwargs: Any) -> None:
+    def __init__(self, grid: tuple[int, int, int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.grid, self.train_basis = tuple(grid), train_basis
+        self.grid = tuple(grid)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         voxels = math.prod(self.grid)
         self.mean = self.add_weight(name="mean", shape=(voxels,), initializer="zeros", trainable=False)
-        self.basis = self.add_weight(
-            name="basis", shape=(input_shape[-1], voxels), initializer="zeros", trainable=self.train_basis
-        )
+        shape = (input_shape[-1], voxels)
+        self.basis = self.add_weight(name="basis", shape=shape, initializer="zeros", trainable=False)
 
     def call(self, coefficients: Any) -> Any:
         flat = ops.matmul(coefficients, self.basis) + self.mean
-        return ops.reshape(flat, (-1, *coefficients.shape[1:-1], *self.grid))
+        return ops.reshape(flat, (-1, *self.grid))
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "grid": self.grid, "train_basis": self.train_basis}
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
-class FirstVolume(keras.layers.Layer):
-    """The first of several volumes: (B, V, X, Y, Z) → (B, X, Y, Z)."""
-
-    def call(self, volumes: Any) -> Any:
-        return volumes[:, 0]
+        return {**super().get_config(), "grid": self.grid}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

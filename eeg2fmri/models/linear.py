@@ -16,12 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft, stats
+from scipy import stats
 
 from eeg2fmri.errors import SpecError
 
 FLOOR = 1e-12  # µV²: keeps the log of a flat channel finite
-FASTEST = 10.0  # s: the haemodynamic response lets little through that is faster
 
 
 @dataclass(frozen=True)
@@ -124,18 +123,12 @@ def bins_between(frequencies: np.ndarray, edges: Sequence[float] | np.ndarray) -
     return (frequencies >= edges[0]) & (frequencies < edges[1])
 
 
-def lag_shapes(kind: str, context: int, tr: float) -> np.ndarray:
+def lag_shapes(context: int, tr: float) -> np.ndarray:
     """Weights of the lags, (T, H), columns of unit length.
 
-    ``"free"``: one column per lag. ``"smooth"``: the cosines over the context that are slower than
-    the haemodynamic response. ``"haemodynamic"``: the canonical response at the lags from each
-    window's middle to the volume, and the difference that a latency of one second more or less makes.
+    They are the canonical response at the lags from each window's middle to the volume, and the
+    difference that a latency of one second more or less makes.
     """
-    if kind == "free":
-        return np.eye(context, dtype=np.float32)
-    if kind == "smooth":
-        count = min(context, int(2 * context * tr / FASTEST) + 1)
-        return fft.idct(np.eye(context, count), axis=0, norm="ortho").astype(np.float32)
     seconds = (context - np.arange(context) - 0.5) * tr
 
     def response(latency: float) -> np.ndarray:

@@ -19,7 +19,7 @@ import numpy as np
 
 from eeg2fmri.config import LinearConfig
 from eeg2fmri.models.linear import lag_shapes
-from eeg2fmri.models.ridge import Moments, Ridge, gains_generalised, gains_held_out
+from eeg2fmri.models.ridge import Moments, Ridge, gains_held_out
 from eeg2fmri.signals import without_drift
 
 CONSTANT = 1e-4  # log power that varies less is a dead channel, and what varies is rounding
@@ -68,18 +68,17 @@ class LinearFit:
 def fit_linear(train: Sequence[Series], validation: Sequence[Series], tr: float, config: LinearConfig) -> LinearFit:
     """Fit the regression from sums of products over recordings.
 
-    With ``penalty: grouped`` every training subject is predicted from the other training subjects and
-    every validation subject from all training subjects; for each component, the penalty that saves
-    most squared error over these folds wins. With ``gcv`` it is the generalised cross-validation of
-    the training subjects that chooses. The coefficients come from the training subjects alone.
+    Every training subject is predicted from the other training subjects and every validation subject
+    from all training subjects; for each component, the penalty that saves most squared error over
+    these folds wins. The coefficients come from the training subjects alone.
 
     Parameters
     ----------
     train, validation : recordings of disjoint subjects.
     tr : seconds between windows.
-    config : penalties, lags, drift cutoff.
+    config : penalties, drift cutoff.
     """
-    shapes = lag_shapes(config.lags, train[0].context, tr)
+    shapes = lag_shapes(train[0].context, tr)
 
     def subjects(series: Sequence[Series], scale: np.ndarray) -> Iterator[Moments]:
         """Moments of one subject after the other: made when asked for, as each may be 80 MB."""
@@ -90,12 +89,9 @@ def fit_linear(train: Sequence[Series], validation: Sequence[Series], tr: float,
     total = reduce(add, subjects(train, np.ones(1)))
     scale = _equal_weights(total, sum(len(s.scores) for s in train))
     ridge = Ridge(total.scaled(scale))
-    if config.penalty == "gcv":
-        gains = gains_generalised(ridge, config.penalties)
-    else:
-        # A single training subject can only be judged by the validation subjects.
-        folds = subjects(train, scale) if len({s.subject for s in train}) > 1 else ()
-        gains = gains_held_out(ridge, folds, subjects(validation, scale), config.penalties)
+    # A single training subject can only be judged by the validation subjects.
+    folds = subjects(train, scale) if len({s.subject for s in train}) > 1 else ()
+    gains = gains_held_out(ridge, folds, subjects(validation, scale), config.penalties)
     chosen = np.where(gains.max(axis=0) > 0, np.asarray(config.penalties)[gains.argmax(axis=0)], np.inf)
     return LinearFit(
         power_mean=_mean_power(train),

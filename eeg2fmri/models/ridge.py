@@ -4,8 +4,7 @@ n rows, P features, K targets (each with a penalty of its own), L penalties.
 
 References
 ----------
-Hoerl & Kennard 1970, Technometrics 12:55 (ridge). Golub, Heath & Wahba 1979, Technometrics 21:215
-(generalised cross-validation).
+Hoerl & Kennard 1970, Technometrics 12:55.
 """
 
 from __future__ import annotations
@@ -85,14 +84,6 @@ class Ridge:
         predicted = (coefficients * (held_out.features @ coefficients)).sum(axis=0)
         return 2 * (coefficients * held_out.cross).sum(axis=0) - predicted
 
-    def generalised(self, penalty: float) -> np.ndarray:
-        """Generalised cross-validation, ``n |S - HS|² / (n - trace H)²`` with H the hat matrix, (K,)."""
-        values, _, rotated = self._eigen
-        values, freedom = values[:, None], self.moments.freedom
-        explained = np.square(rotated) * (values + 2 * penalty) / np.square(values + penalty)
-        residual = np.maximum(self.moments.targets - explained.sum(axis=0), 0)
-        return freedom * residual / np.square(freedom - (values / (values + penalty)).sum())
-
 
 def gains_held_out(
     everyone: Ridge, train: Iterable[Moments], unseen: Iterable[Moments], penalties: Sequence[float]
@@ -112,13 +103,3 @@ def gains_held_out(
         variance += held_out.targets
         saved += [ridge.saved(penalty, held_out) for penalty in penalties]
     return np.divide(saved, variance, out=np.zeros_like(saved), where=variance > 0)
-
-
-def gains_generalised(ridge: Ridge, penalties: Sequence[float]) -> np.ndarray:
-    """Share of the generalised cross-validation error that each penalty saves, (L, K).
-
-    An infinite penalty, which predicts zeros, has the error ``|S|² / n``.
-    """
-    nothing = ridge.moments.targets / ridge.moments.freedom
-    errors = np.stack([ridge.generalised(penalty) for penalty in penalties])
-    return np.divide(nothing - errors, nothing, out=np.zeros_like(errors), where=nothing > 0)

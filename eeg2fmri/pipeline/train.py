@@ -16,7 +16,7 @@ import numpy as np
 from eeg2fmri import plotting
 from eeg2fmri.config import Config, ModelConfig, flatten
 from eeg2fmri.devices import use_backend
-from eeg2fmri.families import FitResult, FitSettings, check_feasible, family_of, fit
+from eeg2fmri.families import MONITOR, FitResult, FitSettings, check_feasible, family_of, fit
 from eeg2fmri.pipeline.card import model_card
 from eeg2fmri.pipeline.code import training_code
 from eeg2fmri.pipeline.data import say_skipped
@@ -166,7 +166,7 @@ def _register(
     log.params({f"result.{key}": value for key, value in result.facts.items()})
     family = family_of(model)
     curves = plotting.learning_curves(
-        result.history, title=model.variant, monitor=model.monitor, first_epoch=family.first_epoch
+        result.history, title=model.variant, monitor=MONITOR, first_epoch=family.first_epoch
     )
     figures = {"learning_curves": curves, **family.figures(result.model, list(store.signal.channels))}
     for name, figure in figures.items():

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import mlflow
 import yaml
 
-from eeg2fmri.config import Config, ModelConfig, SearchConfig, flatten
+from eeg2fmri.config import Config, ModelConfig, SearchConfig, Section, flatten
 from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError, SpecError, one_line
-from eeg2fmri.families import FitSettings, Space, family_of, fit
+from eeg2fmri.families import MONITOR, FitSettings, Space, family_of, fit
 from eeg2fmri.files import written_whole
 from eeg2fmri.store import Store, Windows, check_digest, split_subjects
 from eeg2fmri.tracking import RunLog, tracked_run
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import optuna
 
 logger = logging.getLogger(__name__)
-MONITOR = "val/r2_temporal"
 RUN_ATTRIBUTE, MODEL_ATTRIBUTE = "mlflow_run_id", "model"
 INPUTS = "eeg2fmri.inputs"
 
@@ -56,11 +55,11 @@ def search_step(
     check_digest(store, config.run.store_digest)
     split = split_subjects(store.subjects, config.split)
     train, validation = (Windows(store.of(part), store.context) for part in (split.train, split.validation))
-    base, space = _searched(config, train)
+    base, ranges, space = _searched(config, train)
     use_backend(config.run.backend, deterministic=config.run.deterministic)
     _check_sampler(config.search)
-    params = {**flatten(config.search, "search."), "search.study": study, "search.trials": trials,
-              "data.digest": store.digest}  # fmt: skip
+    params = {**flatten(config.search, "search."), **flatten(ranges, f"search.ranges.{base.family}."),
+              "search.study": study, "search.trials": trials, "data.digest": store.digest}  # fmt: skip
     with tracked_run("search", experiment=config.run.experiment, params=params) as log:
         found = open_study(config, base, space, store, study, storage)
         left = trials - _finished(found)
@@ -153,7 +152,7 @@ class _Objective:
         log.params({f"search.{name}": cost for name, (cost, _) in costs.items()})
         for name, (cost, most) in costs.items():
             if cost > most:
-                raise optuna.TrialPruned(f"{cost:.2e} {name}, more than search.max_{name}")
+                raise optuna.TrialPruned(f"{cost:.2e} {name}, more than max_{name} of search.ranges")
         if "keras" in sys.modules:
             sys.modules["keras"].backend.clear_session()
         gc.collect()
@@ -207,13 +206,15 @@ def _log_study(log: RunLog, study: optuna.Study, out: Path) -> None:
                 study.best_trial.number, out)  # fmt: skip
 
 
-def _searched(config: Config, train: Windows) -> tuple[ModelConfig, Space]:
-    """The model to search around, and its space."""
+def _searched(config: Config, train: Windows) -> tuple[ModelConfig, Section, Space]:
+    """The model to search around, its ranges and its space."""
     named = config.search.variant
     models = config.models if named is None else (config.model(named),)
     for model in models:
-        if space := family_of(model).space(model, config.search, train):
-            return model, space
+        family = family_of(model)
+        if family.ranges is not None:
+            ranges = config.search.ranges.get(model.family) or family.ranges()
+            return model, ranges, family.space(model, ranges, train)
     found = ", ".join(model.variant for model in models)
     raise ConfigError(f"models: no model that can be searched (found {found}); add one whose family has a search space")
 

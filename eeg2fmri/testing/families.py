@@ -13,14 +13,15 @@ from collections.abc import Mapping
 from concurrent.futures.process import BrokenProcessPool
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from eeg2fmri.config import Config, DataConfig, EvaluationConfig, ModelConfig, SearchConfig, parse
+from eeg2fmri.config import Config, DataConfig, EvaluationConfig, ModelConfig, parse
 from eeg2fmri.errors import ConfigError, LeakageError
 from eeg2fmri.evaluation import r2_temporal
-from eeg2fmri.families import FitResult, FitSettings, OnEpoch, family_of, fit
+from eeg2fmri.families import MONITOR, FitResult, FitSettings, OnEpoch, family_of, fit
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.scoring import score_windows
 from eeg2fmri.serving import Bundle, load_bundle, save_bundle
@@ -54,9 +55,11 @@ class FamilyTests:
     """Tests of a family; derive and set `model`.
 
     model: its section of `models`, small enough for 6 channels × 13 frequencies × 3 windows and 8 × 7 × 5 voxels.
+    ranges: its section of `search.ranges`, if its own are too large for these.
     """
 
     model: Mapping[str, Any]
+    ranges: Mapping[str, Any] = MappingProxyType({})
 
     @cached_property
     def config(self) -> ModelConfig:
@@ -105,7 +108,7 @@ class FamilyTests:
         seen: list[float] = []
         result = self.fit(on_epoch=lambda epoch, metrics, example: seen.append(metrics["val/r2_temporal"]))
         assert seen == result.history["val/r2_temporal"]
-        assert self.config.monitor in result.history
+        assert MONITOR in result.history
         volumes = result.model.synthesise(self.eeg)
         assert volumes.shape == (len(self.eeg), *GRID)
         assert np.isfinite(volumes).all()
@@ -164,13 +167,14 @@ class FamilyTests:
         assert 0 < p_value <= 1
 
     def test_what_is_drawn_from_its_space_is_a_model_of_it(self) -> None:
-        """The base among them; a family may have no space."""
+        """The base among them; a family may have no ranges."""
         import optuna
 
-        search = SearchConfig(batch_size=(4,), architectures=False)
-        space = family_of(self.config).space(self.config, search, self.parts[0])
-        if space is None:
+        family = family_of(self.config)
+        if family.ranges is None:
             return
+        ranges = parse(family.ranges, dict(self.ranges), "ranges")
+        space = family.space(self.config, ranges, self.parts[0])
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
         study.enqueue_trial(space.start())
         for _ in range(3):

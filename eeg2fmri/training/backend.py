@@ -104,17 +104,17 @@ def data_parallel(devices: int | None, device: str, batch_size: int) -> Any:
     return keras.distribution.DataParallel(devices=found[:wanted], auto_shard_dataset=False)
 
 
-def adam(learning_rate: Any, device: str, **clipping: float | None) -> keras.optimizers.Optimizer:
+def adam(learning_rate: Any, device: str, *, global_clipnorm: float | None = None) -> keras.optimizers.Optimizer:
     """Adam; on TensorFlow's CPU its fused update, which passes over the 44 million weights once.
 
     Parameters
     ----------
     learning_rate : a number or a `keras.optimizers.schedules.LearningRateSchedule`.
     device : ``"cpu"`` or ``"gpu"``.
-    clipping : ``clipnorm`` and ``global_clipnorm``, as in `keras.optimizers.Optimizer`.
+    global_clipnorm : as in `keras.optimizers.Optimizer`.
     """
     fused = keras.backend.backend() == "tensorflow" and device == "cpu"
-    return (FusedAdam if fused else keras.optimizers.Adam)(learning_rate, **clipping)
+    return (FusedAdam if fused else keras.optimizers.Adam)(learning_rate, global_clipnorm=global_clipnorm)
 
 
 class FusedAdam(keras.optimizers.Adam):

@@ -61,7 +61,7 @@ class Courses:
             _course(config, train, number, volumes, edges, basis)
             for number, volumes in enumerate(volumes_without_drift(train, config.bold_scaling, config.drift_cutoff))
         ]
-        response = lag_shapes("haemodynamic", train.context, tr)[:, 0]
+        response = lag_shapes(train.context, tr)[:, 0]
         # By the deviation within recordings, of what the response makes of log power.
         answered = [without_drift(course.answered(response), tr, config.drift_cutoff) for course in recordings]
         varying = np.concatenate(answered).std(axis=0)

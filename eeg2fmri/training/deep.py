@@ -132,7 +132,7 @@ def _in_float32(part: keras.Model) -> keras.Model:
 def optimizer_of(options: TrainingConfig, steps_per_epoch: int, device: str) -> keras.optimizers.Optimizer:
     """Adam with the configured schedule, clipping and scaling of the loss."""
     rate = learning_rate(options, steps_per_epoch)
-    adam = backend.adam(rate, device, clipnorm=options.clipnorm, global_clipnorm=options.global_clipnorm)
+    adam = backend.adam(rate, device, global_clipnorm=options.global_clipnorm)
     if options.precision == "mixed_float16":  # its small gradients would be zero
         return keras.optimizers.LossScaleOptimizer(adam)
     return adam

@@ -15,7 +15,7 @@ from keras import ops
 
 from eeg2fmri.errors import DivergenceError, EvaluationError, ModelError
 from eeg2fmri.training import backend
-from eeg2fmri.training.settings import Example, History, OnEpoch
+from eeg2fmri.training.settings import MONITOR, Example, History, OnEpoch
 
 
 class Options(Protocol):
@@ -31,11 +31,6 @@ class Options(Protocol):
         """Epochs without a better one, after which training stops."""
         ...
 
-    @property
-    def monitor(self) -> str:
-        """The metric that says which one is better."""
-        ...
-
 
 @dataclass
 class Progressing:
@@ -49,13 +44,12 @@ class Progressing:
         """Finished epochs."""
         return len(next(iter(self.history.values()), []))
 
-    def add(self, metrics: dict[str, float], monitor: str) -> bool:
+    def add(self, metrics: dict[str, float]) -> bool:
         """Append an epoch's metrics; whether it is the best one."""
         for key, value in metrics.items():
             self.history.setdefault(key, []).append(float(value))
-        sign = 1 if monitor.endswith("r2_temporal") else -1
-        series = self.history[monitor]
-        best = self.best_epoch < 0 or sign * series[-1] > sign * series[self.best_epoch]
+        series = self.history[MONITOR]
+        best = self.best_epoch < 0 or series[-1] > series[self.best_epoch]
         if best:
             self.best_epoch = self.epochs - 1
         return best
@@ -193,7 +187,7 @@ class Epochs:
             raise DivergenceError(
                 f"{', '.join(bad)} not finite after epoch {epoch + self.first}; lower training.learning_rate"
             )
-        best = self.state.add(metrics, self.options.monitor)
+        best = self.state.add(metrics)
         self.checkpoints.save(self.model, self.synthesiser, self.state, best=best)
         if self.on_epoch:
             self.on_epoch(epoch, metrics, example)

@@ -1,6 +1,6 @@
 """The published loss, and the squared error that a decoder of principal components is trained with.
 
-volume, target: (B, X, Y, Z).  z_x, z_y: (B, D).  scores: (B, C, C).
+volume, target: (B, X, Y, Z).  z_x, z_y: (B, D).
 coefficients: (B, K) in standard deviations sd (K,) of the training set.  V: voxels.
 
 Squared error by components
@@ -19,21 +19,14 @@ from typing import Any
 
 from keras import config, ops
 
-UNUSED = 1e-3
-
 
 def mean_absolute_error(target: Any, volume: Any) -> Any:
     """Mean |y - ŷ| over the batch and all voxels."""
     return ops.mean(ops.abs(ops.subtract(target, volume)))
 
 
-def mean_squared_error(target: Any, volume: Any) -> Any:
-    """Mean (y - ŷ)² over the batch and all voxels."""
-    return ops.mean(ops.square(ops.subtract(target, volume)))
-
-
 def component_squared_error(target: Any, coefficients: Any, sd: Any, outside: Any, voxels: int) -> Any:
-    """`mean_squared_error` of the volumes that `coefficients` make, without making them (see above).
+    """Mean (y - ŷ)² over batch and voxels of the volumes that `coefficients` make, without making them (see above).
 
     `outside` is the squared length (B,) of each target's part outside the basis.
     """
@@ -47,15 +40,3 @@ def cosine_distance(z_x: Any, z_y: Any) -> Any:
     product = ops.sum(z_x * z_y, axis=-1)
     lengths = ops.sqrt(ops.sum(ops.square(z_x), axis=-1) * ops.sum(ops.square(z_y), axis=-1))
     return ops.mean(1 - product / (lengths + config.epsilon()))
-
-
-def organising_penalty(scores: Any) -> Any:
-    """Mean over the batch of -Σ_j log(Σ_i scores_ij): least when attention uses every channel once.
-
-    The channel-organising penalty of the published code (github.com/DCalhas/eeg_to_fmri). Rows sum to 1,
-    so by Jensen's inequality a permutation of the channels, and any other doubly stochastic matrix, is a
-    minimum. Below `UNUSED` a column counts as unused: the published floor of 1e-9 was for a softmax,
-    while sparsemax gives exact zeros.
-    """
-    use = ops.sum(ops.cast(scores, "float32"), axis=-2)
-    return -ops.mean(ops.sum(ops.log(use + UNUSED), axis=-1))

@@ -1,15 +1,12 @@
 """The model and the data of one training step.
 
 As published, a step takes {"eeg": (B, C, F, T), "fmri": (B, X, Y, Z)} and gives {"volume", "z_x", "z_y"};
-the volume is the fMRI encoder's input and the target. Other losses get their targets beside it:
+the volume is the fMRI encoder's input and the target. With ``decoder: pca`` it takes {"eeg"}, gives
+{"coefficients", "z_x"} and has targets of its own:
 
     decoder   trained on                     targets
-    dense     mean absolute error            "fmri", or {"volume"} without the latent loss
+    dense     mean absolute error            "fmri"
     pca       share of variance unexplained  {"coefficients": (B, K), "outside": (B,)}
-    pca, with a trained basis, the same      {"volume": mean volume + fluctuation}
-
-With V > 1 volumes at once, every BOLD array has an axis V after B, and instances at a recording's end,
-whose V volumes are not all there, are left out.
 """
 
 from __future__ import annotations
@@ -24,15 +21,8 @@ from keras import ops
 from eeg2fmri import signals
 from eeg2fmri.models.calhas2022 import Calhas2022
 from eeg2fmri.store import Windows
-from eeg2fmri.training.feasible import complete
 from eeg2fmri.training.fluctuations import Components, Fluctuations
-from eeg2fmri.training.losses import (
-    component_squared_error,
-    cosine_distance,
-    mean_absolute_error,
-    mean_squared_error,
-    organising_penalty,
-)
+from eeg2fmri.training.losses import component_squared_error, cosine_distance, mean_absolute_error
 
 Batch = tuple[dict[str, np.ndarray]] | tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 
@@ -46,8 +36,7 @@ class PairModel(keras.Model):
     def prepare(self, parts: Calhas2022, components: Components | None) -> None:
         """Take the parts, which the loss depends on."""
         self.parts, self.components = parts, components
-        names = ["mae" if components is None else "unexplained"]
-        names += ["cosine"] * parts.config.aligns + ["organising"] * (parts.config.channel_organising > 0)
+        names = ["mae", "cosine"] if components is None else ["unexplained"]
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     @property
@@ -58,7 +47,7 @@ class PairModel(keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """Error of the volume + cosine distance + penalty of the scores + weight penalties."""
+        """Error of the volume + cosine distance + weight penalties."""
         terms = self.loss_terms(x, y, y_pred)
         for name, value in terms.items():
             # Weighted as Keras weights the loss itself: the last batch of an epoch may be smaller.
@@ -66,35 +55,26 @@ class PairModel(keras.Model):
         return self.total(terms)
 
     def loss_terms(self, x: Any, y: Any, outputs: Any) -> dict[str, Any]:
-        """The terms of the loss by name, before they are weighted; `y` may be empty or None."""
-        terms = self._error(x, y, outputs)
-        if "z_y" in outputs:
-            terms["cosine"] = cosine_distance(outputs["z_x"], outputs["z_y"])
-        if "scores" in outputs:
-            terms["organising"] = organising_penalty(outputs["scores"])
-        return terms
+        """The terms of the loss by name; `y` may be empty or None with the dense decoder."""
+        if self.components is None:
+            return {
+                "mae": mean_absolute_error(x["fmri"], outputs["volume"]),
+                "cosine": cosine_distance(outputs["z_x"], outputs["z_y"]),
+            }
+        voxels = self.components.basis.shape[1]
+        sd = ops.convert_to_tensor(self.components.sd)
+        error = component_squared_error(y["coefficients"], outputs["coefficients"], sd, y["outside"], voxels)
+        return {"unexplained": error / self.components.variance}
 
     def total(self, terms: Mapping[str, Any]) -> Any:
-        """The loss: the weighted sum of its terms and the weight penalties."""
-        weights = {"organising": self.parts.config.channel_organising}
-        return sum(value * weights.get(name, 1.0) for name, value in terms.items()) + sum(self.losses)
+        """The loss: the sum of its terms and the weight penalties."""
+        return sum(terms.values()) + sum(self.losses)
 
     def volumes(self, outputs: Any) -> Any:
-        """The volumes of an output, (B, X, Y, Z), or (B, V, X, Y, Z) if V > 1."""
+        """The volumes of an output, (B, X, Y, Z)."""
         if "volume" in outputs:
             return outputs["volume"]
         return self.parts.decoder.get_layer("volume")(outputs["coefficients"])
-
-    def _error(self, x: Any, y: Any, outputs: Any) -> dict[str, Any]:
-        if self.components is None:
-            return {"mae": mean_absolute_error(y["volume"] if y else x["fmri"], outputs["volume"])}
-        if "volume" in outputs:
-            error = mean_squared_error(y["volume"], outputs["volume"])
-        else:
-            voxels = self.components.basis.shape[1]
-            sd = ops.convert_to_tensor(self.components.sd)
-            error = component_squared_error(y["coefficients"], outputs["coefficients"], sd, y["outside"], voxels)
-        return {"unexplained": error / self.components.variance}
 
 
 def pair_model(parts: Calhas2022, components: Components | None = None) -> PairModel:
@@ -105,17 +85,14 @@ def pair_model(parts: Calhas2022, components: Components | None = None) -> PairM
     parts : from `models.calhas2022.build`.
     components : those that ``decoder: pca`` was built with.
     """
-    config = parts.config
     inputs = {"eeg": keras.Input(parts.eeg_encoder.input_shape[1:], name="eeg")}
     encoded = parts.eeg_encoder(inputs["eeg"])
     several = isinstance(encoded, (list, tuple))
     outputs = {"z_x": encoded[0] if several else encoded}
-    if parts.coefficients is None or config.train_basis:
+    if parts.coefficients is None:
         outputs["volume"] = parts.decoder(encoded)
     else:
         outputs["coefficients"] = parts.coefficients(encoded)
-    if config.channel_organising:
-        outputs["scores"] = encoded[1]
     if parts.fmri_encoder is not None:
         inputs["fmri"] = keras.Input(parts.fmri_encoder.input_shape[1:], name="fmri")
         outputs["z_y"] = parts.fmri_encoder(inputs["fmri"])
@@ -149,17 +126,11 @@ class PairData(keras.utils.PyDataset):
         self.eeg_scaling, self.bold_scaling = signals.eeg_scaling(eeg_scaling), bold_scaling
         self.statistics = statistics
         self.components = model.components if model else None
-        self.with_fmri = model is None or "fmri" in model.input
-        self.with_volume = model is None or "volume" in model.output
-        self.ahead = np.arange(model.parts.config.volumes if model else 1)
-        self.rows = complete(windows, len(self.ahead))
+        self.rows = np.arange(len(windows))
         # Read here and not by the first batch: several threads may ask for one.
-        self.means, self.projected = np.empty(0), (np.empty(0), np.empty(0))
+        self.projected = (np.empty(0), np.empty(0))
         if self.components is not None:
-            fluctuations = Fluctuations(windows, bold_scaling)
-            self.means = fluctuations.means
-            if not self.with_volume:
-                self.projected = self.components.project_all(fluctuations.blocks())
+            self.projected = self.components.project_all(Fluctuations(windows, bold_scaling).blocks())
         self._start(epoch)
 
     def __len__(self) -> int:
@@ -171,36 +142,17 @@ class PairData(keras.utils.PyDataset):
     def batch(self, rows: np.ndarray) -> Batch:
         """What a step takes for the instances `rows`: the inputs, and the targets unless they are inputs."""
         inputs = {"eeg": self.eeg_scaling.standardise(self.windows.eeg(rows), self.statistics)}
-        if self.with_fmri:
-            inputs["fmri"] = self.volumes(rows)
-            if self.components is None:
-                return (inputs,)
-        return inputs, self._targets(rows, inputs.get("fmri"))
+        if self.components is None:
+            return ({**inputs, "fmri": self.volumes(rows)},)
+        return inputs, {"coefficients": self.projected[0][rows], "outside": self.projected[1][rows]}
 
     def volumes(self, rows: np.ndarray) -> np.ndarray:
-        """Standardised volumes of the instances `rows`, (n, X, Y, Z), or (n, V, X, Y, Z) if V > 1."""
-        ahead = self._ahead(rows)
-        volumes = self.windows.standardised(ahead.ravel(), self.bold_scaling)
-        return volumes.reshape(*ahead.shape, *volumes.shape[1:])
-
-    def _targets(self, rows: np.ndarray, volumes: np.ndarray | None) -> dict[str, np.ndarray]:
-        """What the loss compares with, unless it is the fMRI encoder's input `volumes`."""
-        ahead = self._ahead(rows)
-        if not self.with_volume:
-            return {"coefficients": self.projected[0][ahead], "outside": self.projected[1][ahead]}
-        volumes = self.volumes(rows) if volumes is None else volumes
-        if self.components is None:
-            return {"volume": volumes}
-        anatomy = self.means[self.windows.owner[ahead]] - self.components.mean
-        return {"volume": volumes - anatomy.reshape(volumes.shape)}
+        """Standardised volumes of the instances `rows`, (n, X, Y, Z)."""
+        return self.windows.standardised(rows, self.bold_scaling)
 
     def on_epoch_end(self) -> None:
         """Put the windows of the next epoch in order."""
         self._start(self.epoch + 1)
-
-    def _ahead(self, rows: np.ndarray) -> np.ndarray:
-        """Instances whose volumes are predicted from those of `rows`: (n,), or (n, V) if V > 1."""
-        return rows if len(self.ahead) == 1 else rows[:, None] + self.ahead
 
     def _start(self, epoch: int) -> None:
         self.epoch = epoch

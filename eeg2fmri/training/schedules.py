@@ -19,7 +19,7 @@ def learning_rate(options: TrainingConfig, steps_per_epoch: int) -> Any:
     """The configured rate as a number or, where it changes, as a schedule.
 
     After the warm-up, ``cosine`` is r·(f + (1 - f)·(1 + cos(π·s))/2) with s = (t - w)/(n - w)
-    (Loshchilov & Hutter 2017, without restarts) and ``exponential`` r·f^s.
+    (Loshchilov & Hutter 2017, without restarts).
 
     Raises
     ------
@@ -36,8 +36,6 @@ def learning_rate(options: TrainingConfig, steps_per_epoch: int) -> Any:
     falling = options.epochs * steps_per_epoch - warmup
     if options.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, falling, alpha=options.final_share)
-    elif options.schedule == "exponential":
-        rate = keras.optimizers.schedules.ExponentialDecay(rate, falling, options.final_share)
     return WarmUp(rate, warmup) if warmup else rate
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # a served model reads no store
 
 History = dict[str, list[float]]
 Example = tuple[np.ndarray, np.ndarray]
+MONITOR = "val/r2_temporal"  # what chooses the epoch, and the model of a search
 OnEpoch = Callable[[int, dict[str, float], Example | None], None]
 
 

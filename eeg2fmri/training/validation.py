@@ -49,7 +49,7 @@ def _judge(model: PairModel, data: PairData, rows: np.ndarray) -> tuple[np.ndarr
     values = {name: float(ops.convert_to_numpy(value)) for name, value in terms.items()}
     if "mae" not in values:  # trained on something else, but volumes are compared by it
         values["mae"] = float(np.abs(data.volumes(rows) - volumes).mean())
-    return volumes if len(data.ahead) == 1 else volumes[:, 0], values
+    return volumes, values
 
 
 def _tensors(arrays: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from eeg2fmri.config import Config, DataConfig, EvaluationConfig, LinearConfig, 
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.evaluation import r2_of_shifts, r2_temporal, shuffled_p_value
 from eeg2fmri.families import FitSettings, fit
+from eeg2fmri.scoring import SEED
 from eeg2fmri.signals import without_drift
 from eeg2fmri.simulation import read_best_r2, simulate
 from eeg2fmri.store import Windows, build_store, split_subjects
@@ -45,7 +46,7 @@ def one_dataset(coupling: float, seed: int, folder: Path) -> dict[str, float | b
         steady = [without_drift(series, recording.signal.tr, config.drift_cutoff) for series in (measured, synthesised)]
         shifts.append(r2_of_shifts(*steady, recording.mask))
     subjects = [r.subject for r in test.recordings]
-    p_value = shuffled_p_value(shifts, subjects, test.context, config.permutations, np.random.default_rng(config.seed))
+    p_value = shuffled_p_value(shifts, subjects, test.context, config.permutations, np.random.default_rng(SEED))
     score, shuffled = (float(value) for value in np.mean(scores, axis=0))
     best = read_best_r2(folder / "dataset")
     return {

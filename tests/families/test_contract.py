@@ -14,6 +14,7 @@ from tests.fakes import deep_config
 @pytest.mark.slow
 class TestCalhas2022(FamilyTests):
     model = deep_config(epochs=2).model_dump()
+    ranges = MappingProxyType({"batch_size": [4], "architectures": False})
 
 
 class TestFactorised(FamilyTests):

@@ -23,16 +23,22 @@ from tests.served import environment, served, served_model
 FILES = {
     "__init__.py": '"""A lab\'s own package."""\n',
     "settings.py": """
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from eeg2fmri.config import Magnitudes
+from eeg2fmri.config import Magnitudes, Section
 
 
 class LoudnessConfig(Magnitudes):
-    variant: Literal["loudness"] = "loudness"
+    variant: ClassVar[str] = "loudness"
     shrinkage: Annotated[float, Field(ge=0)] = 1.0
+    '''Ridge penalty [-]. Source: ours.'''
+
+
+class LoudnessRanges(Section):
+    shrinkage: tuple[float, float] = (1e-3, 1e3)
+    '''`shrinkage` [-]. Source: ours.'''
 """,
     "loudness.py": """
 from dataclasses import dataclass
@@ -40,7 +46,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eeg2fmri.families import ArrayFamily, Between, Choices
-from mylab.settings import LoudnessConfig
+from mylab.settings import LoudnessConfig, LoudnessRanges
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class LoudnessNetwork:
 
 
 class Loudness(ArrayFamily):
-    config, network = LoudnessConfig, LoudnessNetwork
+    config, ranges, network = LoudnessConfig, LoudnessRanges, LoudnessNetwork
 
     def fit(self, config, train, validation, settings, on_epoch):
         from eeg2fmri.training.closed_form import closed_form_result
@@ -69,8 +75,8 @@ class Loudness(ArrayFamily):
         network = LoudnessNetwork(loudness.mean(), volumes.mean(axis=0), slope)
         return closed_form_result(fitted_model(config, network, train), validation, {}, on_epoch)
 
-    def space(self, base, search, train):
-        return Choices(base, {"shrinkage": Between(1e-3, 1e3, log=True)})
+    def space(self, base, ranges, train):
+        return Choices(base, {"shrinkage": Between(*ranges.shrinkage, log=True)})
 
 
 FAMILY = Loudness()
@@ -183,7 +189,7 @@ def test_in_this_package_it_takes_one_file_and_one_line(monkeypatch):
         ),
         ({"family": NAME, "shrinkge": 1}, r"unknown key 'models\.0\.shrinkge'; did you mean 'shrinkage'\?"),
         ({"family": NAME, "shrinkage": -1}, r"models\.0\.shrinkage: .*greater than or equal to 0 \(found -1\)"),
-        ({"family": NAME, "variant": "louder"}, r"models\.0\.variant: .*'loudness'"),
+        ({"family": NAME, "variant": "louder"}, r"unknown key 'models\.0\.variant'"),
     ],
 )
 def test_what_is_wrong_is_named(model, reason, refuses):
@@ -195,5 +201,5 @@ def test_settings_without_what_every_family_promises_are_refused(monkeypatch, re
     from eeg2fmri.config import ModelConfig
 
     monkeypatch.setattr(find_family(NAME), "config", ModelConfig, raising=False)
-    with refuses(ConfigError, "ModelConfig lacks eeg_scaling, bold_scaling, monitor; make it a setting or property"):
+    with refuses(ConfigError, "ModelConfig lacks variant, eeg_scaling, bold_scaling; make it a setting or a class"):
         find_family(NAME)

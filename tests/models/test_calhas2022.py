@@ -52,7 +52,7 @@ class TestPublishedSize:
         fourier, style = (published.decoder.get_layer(name) for name in ("fourier", "style"))
         assert trainable(fourier) == 343 + 343 + 1  # offset and gain of the layer norm, and the scale
         assert style.count_params() == 64 * 64 * 343  # no bias
-        parts = build(Calhas2022Config(variant="lp", latent_loss=False), (64, 134, 10), (64, 64, 30))
+        parts = build(Calhas2022Config(variant="lp"), (64, 134, 10), (64, 64, 30))
         assert parts.decoder.get_layer("projection").count_params() == 343 * 343 + 343
 
     def test_one_full_size_volume(self, published, rng):
@@ -132,17 +132,12 @@ class TestVariants:
         {"latent": (3, 2, 5)},
         {"output_filter": "local"},
         {"fourier": "fixed"},
-        {"channel_organising": 0.1},
-        {"volumes": 3},
-        {"volumes": 3, "output_filter": "local"},
     ],
     ids=lambda switch: "-".join(map(str, switch)),
 )
 def test_switches_build_run_and_train(switch, batch):
     config = deep_config(**switch)
     model = pair_model(build(config, EEG_SHAPE, GRID, mean_volume=np.ones(GRID, np.float32)))
-    if config.volumes > 1:
-        batch["fmri"] = np.stack([batch["fmri"]] * config.volumes, axis=1)
     assert outputs(model, batch)["volume"].shape == batch["fmri"].shape
     model.compile(optimizer="sgd", jit_compile=False)
     assert np.isfinite(model.train_on_batch(batch)).all()
@@ -176,28 +171,6 @@ def test_fixed_fourier_features_have_no_weights():
     assert random.count_params() - fixed.count_params() == 24 * 24 + 24 + 1 + 2 * 24
 
 
-class TestSeveralVolumes:
-    def test_the_synthesiser_gives_the_first(self, batch, rng):
-        parts = build(deep_config(volumes=3), EEG_SHAPE, GRID)
-        all_of_them = np.asarray(parts.decoder(parts.eeg_encoder(batch["eeg"])))
-        assert all_of_them.shape == (N, 3, *GRID)
-        np.testing.assert_allclose(np.asarray(parts.synthesiser()(batch["eeg"])), all_of_them[:, 0], atol=1e-6)
-
-    def test_the_fmri_encoder_takes_them_as_features(self):
-        one, three = (build(deep_config(volumes=v), EEG_SHAPE, GRID).fmri_encoder for v in (1, 3))
-        assert three.input_shape == (None, 3, *GRID)
-        kernel = FMRI_SPEC.kernels[0]
-        assert three.count_params() - one.count_params() == 2 * int(np.prod(kernel)) * 2 * 2  # 2 more features
-
-    def test_all_start_at_the_mean(self, batch, rng):
-        mean = rng.standard_normal(GRID).astype(np.float32)
-        parts = build(deep_config(volumes=2), EEG_SHAPE, GRID, mean_volume=mean)
-        dense = parts.decoder.get_layer("volume")
-        dense.kernel.assign(np.zeros(dense.kernel.shape))
-        volumes = np.asarray(parts.decoder(parts.eeg_encoder(batch["eeg"])))
-        np.testing.assert_array_equal(volumes, np.broadcast_to(mean, volumes.shape))
-
-
 class TestComponents:
     @pytest.fixture
     def basis(self, rng):
@@ -213,21 +186,16 @@ class TestComponents:
         volume = np.asarray(parts.synthesiser()(batch["eeg"]))
         np.testing.assert_array_equal(volume, np.broadcast_to(mean, volume.shape))
 
-    @pytest.mark.parametrize("volumes", [1, 2])
-    def test_volumes_are_the_mean_plus_coefficients_times_basis(self, rng, basis, batch, volumes):
-        parts, mean = self.build(rng, basis, volumes=volumes)
+    def test_volumes_are_the_mean_plus_coefficients_times_basis(self, rng, basis, batch):
+        parts, mean = self.build(rng, basis)
         dense = parts.decoder.get_layer("coefficients")
         dense.kernel.assign(rng.standard_normal(dense.kernel.shape))
-        encoded = parts.eeg_encoder(batch["eeg"])
-        amounts = np.asarray(parts.coefficients(encoded)).reshape(N * volumes, 4)
-        expected = (amounts @ basis).reshape(N, volumes, *GRID) + mean
-        np.testing.assert_allclose(np.asarray(parts.synthesiser()(batch["eeg"])), expected[:, 0], atol=1e-4)
-        np.testing.assert_allclose(np.asarray(parts.decoder(encoded)).reshape(expected.shape), expected, atol=1e-4)
+        amounts = np.asarray(parts.coefficients(parts.eeg_encoder(batch["eeg"])))
+        expected = (amounts @ basis).reshape(N, *GRID) + mean
+        np.testing.assert_allclose(np.asarray(parts.synthesiser()(batch["eeg"])), expected, atol=1e-4)
 
-    def test_no_fmri_encoder_unless_the_latents_are_aligned(self, rng, basis):
+    def test_there_is_no_fmri_encoder(self, rng, basis):
         assert self.build(rng, basis)[0].fmri_encoder is None
-        assert self.build(rng, basis, latent_loss=True)[0].fmri_encoder is not None
-        assert build(deep_config(latent_loss=False), EEG_SHAPE, GRID).fmri_encoder is None
 
 
 @pytest.mark.parametrize(
@@ -235,9 +203,8 @@ class TestComponents:
     [
         *({"variant": variant} for variant in VARIANTS),
         {"output_filter": "local", "weight_decay": 0.1},
-        {"fourier": "fixed", "volumes": 2},
-        {"decoder": "pca", "components": 5, "volumes": 2},
-        {"decoder": "pca", "components": 5, "train_basis": True, "variant": "lp"},
+        {"fourier": "fixed"},
+        {"decoder": "pca", "components": 5},
     ],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
@@ -255,9 +222,7 @@ def test_loaded_synthesiser_gives_identical_volumes(changes, batch, tmp_path, rn
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"variant": "lp", "channel_organising": 0.1}, "channel_organising: the variant lp has no attention"),
         ({"variant": "talp", "fourier": "fixed"}, "fourier: the variant talp has no Fourier"),
-        ({"train_basis": True}, "train_basis: .* set decoder: pca"),
         ({"decoder": "pca", "output_filter": "conv"}, "output_filter: conv .* none or auto"),
         ({"decoder": "pca", "start_at_mean": False}, "start_at_mean: false"),
     ],
@@ -267,12 +232,10 @@ def test_impossible_combinations_are_refused_with_the_reason(refuses, changes, w
         parse(Config, {"models": [{"family": "calhas2022", **changes}]}, "test")
 
 
-def test_filter_and_latent_loss_follow_the_decoder():
+def test_filter_and_alignment_follow_the_decoder():
     dense, pca = Calhas2022Config(), Calhas2022Config(decoder="pca")
     assert (dense.filter, dense.aligns) == ("conv", True)
     assert (pca.filter, pca.aligns) == ("none", False)
-    assert Calhas2022Config(decoder="pca", latent_loss=True).aligns
-    assert not Calhas2022Config(latent_loss=False).aligns
 
 
 def test_dropout_acts_in_training_and_on_the_fmri_side_only(batch):

@@ -10,7 +10,6 @@ import pytest
 from keras import layers
 
 from eeg2fmri.models.layers import (
-    FirstVolume,
     FixedFourierFeatures,
     LearnedStyle,
     LocallyConnected,
@@ -276,27 +275,20 @@ class TestLocallyConnected:
 class TestPrincipalVolumes:
     GRID, K = (3, 4, 2), 5
 
-    @pytest.mark.parametrize("lead", [(B,), (B, 2)], ids=["one volume", "two volumes"])
-    def test_mean_plus_combination(self, rng, lead):
+    def test_mean_plus_combination(self, rng):
         layer = PrincipalVolumes(self.GRID)
-        layer.build((None, *lead[1:], self.K))
+        layer.build((None, self.K))
         mean, basis = rng.standard_normal(24).astype(np.float32), rng.standard_normal((self.K, 24)).astype(np.float32)
         layer.mean.assign(mean)
         layer.basis.assign(basis)
-        amounts = rng.standard_normal((*lead, self.K)).astype(np.float32)
-        expected = (amounts @ basis + mean).reshape(*lead, *self.GRID)
+        amounts = rng.standard_normal((B, self.K)).astype(np.float32)
+        expected = (amounts @ basis + mean).reshape(B, *self.GRID)
         np.testing.assert_allclose(np.asarray(layer(amounts)), expected, atol=1e-5)
 
-    @pytest.mark.parametrize("train_basis", [True, False])
-    def test_only_the_basis_can_be_trained(self, train_basis):
-        layer = PrincipalVolumes(self.GRID, train_basis)
+    def test_nothing_of_it_is_trained(self):
+        layer = PrincipalVolumes(self.GRID)
         layer.build((None, self.K))
-        assert [w.name for w in layer.trainable_weights] == ["basis"] * train_basis
-
-
-def test_first_of_several_volumes(rng):
-    x = rng.standard_normal((B, 3, 4, 5, 2)).astype(np.float32)
-    np.testing.assert_array_equal(np.asarray(FirstVolume()(x)), x[:, 0])
+        assert layer.trainable_weights == []
 
 
 @pytest.mark.parametrize(
@@ -307,8 +299,7 @@ def test_first_of_several_volumes(rng):
         (RandomFourierFeatures(seed=3), (6,)),
         (FixedFourierFeatures(), (6,)),
         (LocallyConnected(), (4, 3, 2)),
-        (PrincipalVolumes((3, 4, 2), train_basis=True), (5,)),
-        (FirstVolume(), (3, 4, 5, 2)),
+        (PrincipalVolumes((3, 4, 2)), (5,)),
         (LearnedStyle(), (6,)),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, layers.Layer) else "",

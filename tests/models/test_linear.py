@@ -35,22 +35,12 @@ def test_frequencies_outside_every_band_are_refused(refuses):
 
 
 def test_the_haemodynamic_shape_peaks_five_seconds_before_the_volume():
-    shapes = lag_shapes("haemodynamic", 10, 2.16)
+    shapes = lag_shapes(10, 2.16)
     lags = (10 - np.arange(10) - 0.5) * 2.16
     assert shapes.shape == (10, 2)
     np.testing.assert_allclose(np.linalg.norm(shapes, axis=0), 1, rtol=1e-6)
     assert lags[shapes[:, 0].argmax()] == pytest.approx(5.4)
     assert shapes[:3, 0].max() < 0  # the undershoot, some 15 to 20 s back
-    np.testing.assert_array_equal(lag_shapes("free", 4, 2.0), np.eye(4))
-
-
-def test_smooth_shapes_are_orthonormal_and_slower_than_ten_seconds():
-    shapes = lag_shapes("smooth", 10, 2.16)
-    assert shapes.shape == (10, 5)  # 21.6 s hold two cycles of 10 s: a mean and four half waves
-    np.testing.assert_allclose(shapes.T @ shapes, np.eye(5), atol=1e-6)
-    fast = np.cos(np.pi * np.arange(10))
-    assert np.linalg.norm(shapes.T @ fast) < 0.5 * np.linalg.norm(fast)
-    np.testing.assert_allclose(lag_shapes("smooth", 3, 60.0) @ lag_shapes("smooth", 3, 60.0).T, np.eye(3), atol=1e-6)
 
 
 class TestMaps:

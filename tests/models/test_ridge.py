@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eeg2fmri.models.ridge import Moments, Ridge, gains_generalised
+from eeg2fmri.models.ridge import Moments, Ridge
 
 PENALTIES = (0.1, 2.0, 50.0)
 
@@ -56,24 +56,3 @@ def test_saved_is_the_difference_of_squared_errors(rows):
     ridge, unseen = Ridge(Moments.of(x[:30], s[:30], 30)), Moments.of(x[30:], s[30:], 10)
     error = np.square(s[30:] - x[30:] @ solve(x[:30], s[:30], 2.0)).sum(axis=0)
     np.testing.assert_allclose(ridge.saved(2.0, unseen), np.square(s[30:]).sum(axis=0) - error, rtol=1e-8)
-
-
-def test_generalised_cross_validation_is_its_definition(rows):
-    x, s = rows
-    ridge = Ridge(Moments.of(x, s, 40))
-    for penalty in PENALTIES:
-        hat = x @ np.linalg.solve(x.T @ x + penalty * np.eye(7), x.T)
-        rest = np.eye(40) - hat
-        expected = 40 * np.square(rest @ s).sum(axis=0) / np.trace(rest) ** 2
-        np.testing.assert_allclose(ridge.generalised(penalty), expected, rtol=1e-8)
-
-
-def test_generalised_gains_are_above_zero_only_where_something_is_explained(rng):
-    x = rng.standard_normal((200, 5))
-    s = np.stack([x[:, 0] + 0.1 * rng.standard_normal(200), rng.standard_normal(200), np.zeros(200)], axis=1)
-    s[:, 1] -= x @ np.linalg.lstsq(x, s[:, 1], rcond=None)[0]  # nothing to explain at all
-    gains = gains_generalised(Ridge(Moments.of(x, s, 200)), PENALTIES)
-    assert gains.shape == (3, 3)
-    assert gains[:, 0].max() > 0.9
-    assert (gains[:, 1] < 0).all()
-    np.testing.assert_array_equal(gains[:, 2], 0)

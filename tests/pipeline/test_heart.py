@@ -14,14 +14,14 @@ VOLUMES = 120
 CONFIG = {
     "data": {"grid": GRID, "frequencies": 15, "context": 3, "dropped_volumes": 0},
     "split": {"validation": 1, "test": 2},
-    "models": [{"family": "linear", "components": 5, "lags": "free"}],
+    "models": [{"family": "linear", "components": 5}],
     "evaluation": {"shuffles": 2, "permutations": 99},
 }
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Five subjects: alpha of the ECG in window v makes volume v + 1 brighter; the EEG is noise."""
+    """Five subjects: alpha of the ECG in window v makes volume v + 3 brighter; the EEG is noise."""
     folder = tmp_path_factory.mktemp("heart") / "bids"
     pattern = np.zeros(GRID)
     pattern[2:5, 2:6, 2:5] = 40
@@ -32,7 +32,7 @@ def root(tmp_path_factory):
         seconds = np.arange(eeg.shape[1]) / RATE_HZ - LEAD_S
         window = np.clip(seconds // TR_S, 0, VOLUMES - 1).astype(int)
         eeg[-1] += 100 * np.exp(0.7 * course[window]) * np.sin(2 * np.pi * 10 * seconds)
-        volumes += pattern[..., None] * np.roll(course, 1)
+        volumes += pattern[..., None] * np.roll(course, 3)
         write_tiny_recording(folder, f"{number + 1:02d}", rng=rng, eeg=eeg, volumes=volumes.astype(np.float32))
     return folder
 

@@ -8,14 +8,14 @@ import numpy as np
 import optuna
 import pytest
 
-from eeg2fmri.config import PUBLISHED_EEG, PUBLISHED_FMRI, SearchConfig
+from eeg2fmri.config import PUBLISHED_EEG, PUBLISHED_FMRI, Calhas2022Ranges
 from eeg2fmri.errors import SpecError
 from eeg2fmri.families.calhas2022_blocks import block_parameters, suggest_blocks
 from eeg2fmri.models.architectures import AxisSpace
 from eeg2fmri.models.spec import block_shapes
 
-EEG = ((64, 134, 10), SearchConfig().eeg_target, (2, 2, 1), (1, 1, 1))
-FMRI = ((64, 64, 30), SearchConfig().fmri_target, (2, 2, 2), (1, 1, 1))
+EEG = ((64, 134, 10), Calhas2022Ranges().eeg_target, (2, 2, 1), (1, 1, 1))
+FMRI = ((64, 64, 30), Calhas2022Ranges().fmri_target, (2, 2, 2), (1, 1, 1))
 SMALL = ((9, 14, 6), (2, 3, 4), (2, 2, 1), (1, 1, 1))
 PUBLISHED = [("eeg", PUBLISHED_EEG, EEG), ("fmri", PUBLISHED_FMRI, FMRI)]
 

@@ -6,19 +6,19 @@ import pytest
 
 optuna = pytest.importorskip("optuna")
 
-from eeg2fmri.config import SearchConfig  # noqa: E402
+from eeg2fmri.config import Calhas2022Ranges  # noqa: E402
 from eeg2fmri.families.calhas2022_space import Calhas2022Space, decoder_weights  # noqa: E402
 from eeg2fmri.models.calhas2022 import build  # noqa: E402
 from tests.fakes import EEG_SHAPE, GRID, deep_config  # noqa: E402
 
-SEARCH = SearchConfig(architectures=False, latent_side=(2,), filters=(2,))
+RANGES = Calhas2022Ranges(architectures=False, latent_side=(2,), filters=(2,))
 
 
 def drawn(base, **values):
     fixed = {"learning_rate": 1e-3, "weight_decay": 1e-3, "batch_size": 4, "latent_side": 2, "filters": 2}
     fixed |= {"dropout": 0.1, "max_pool": True, "batch_norm": True, "skip": True, **values}
     trial = optuna.trial.FixedTrial(fixed)
-    return Calhas2022Space(base, SEARCH, EEG_SHAPE, GRID).draw(trial), set(trial.params)
+    return Calhas2022Space(base, RANGES, EEG_SHAPE, GRID).draw(trial), set(trial.params)
 
 
 @pytest.mark.parametrize("output_filter", ["none", "conv", "local"])
@@ -35,10 +35,10 @@ def test_only_what_the_base_can_take_is_drawn():
 
 
 def test_without_the_latent_loss_no_fmri_encoder_is_drawn():
-    search = SearchConfig(eeg_target=(4, 5, 2), eeg_blocks=(1, 1), fmri_target=(60, 60, 60))
+    ranges = Calhas2022Ranges(eeg_target=(4, 5, 2), eeg_blocks=(1, 1), fmri_target=(60, 60, 60))
     base = deep_config(decoder="pca")
     trial = optuna.create_study().ask()
-    model = Calhas2022Space(base, search, EEG_SHAPE, GRID).draw(trial)
+    model = Calhas2022Space(base, ranges, EEG_SHAPE, GRID).draw(trial)
     assert model.fmri == base.fmri
     assert not any(name.startswith("fmri") for name in trial.params)
 
@@ -50,8 +50,7 @@ def test_without_the_latent_loss_no_fmri_encoder_is_drawn():
         {"output_filter": "local"},
         {"fourier": "fixed"},
         {"variant": "lp"},
-        {"volumes": 2},
-        {"decoder": "pca", "components": 5, "volumes": 2},
+        {"decoder": "pca", "components": 5},
     ],
     ids=str,
 )

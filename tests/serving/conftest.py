@@ -19,7 +19,7 @@ FAMILIES = ("deep", "linear", "mean")
 
 def make_bundle(family: str) -> Bundle:
     train = Windows([recording(f"sub-0{n}", n) for n in (1, 2, 3)], CONTEXT)
-    configs = {"linear": LinearConfig(components=5, lags="free"), "mean": MeanConfig()}
+    configs = {"linear": LinearConfig(components=5), "mean": MeanConfig()}
     if family in configs:
         validation = Windows([recording("sub-04", 4)], CONTEXT)
         model = fit(configs[family], train, validation, FitSettings()).model

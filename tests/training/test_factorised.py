@@ -6,7 +6,6 @@ import pytest
 from eeg2fmri.config import FactorisedConfig, LinearConfig, RecordingTraining
 from eeg2fmri.errors import ConfigError, DivergenceError, ModelError
 from eeg2fmri.families import FitSettings, fit
-from eeg2fmri.signals import bold_scaling
 from eeg2fmri.store import Windows
 from tests.fakes import CONTEXT
 from tests.fakes import recording as early
@@ -107,17 +106,6 @@ def test_with_nearly_all_the_share_it_is_the_linear_family(parts):
     found = fit(options, *parts, FitSettings()).model.synthesise(eeg)
     assert np.ptp(expected, axis=0).max() > 10
     np.testing.assert_allclose(found - found.mean(axis=0), expected - expected.mean(axis=0), atol=0.01)
-
-
-@pytest.mark.parametrize("scaling", ["voxel", "psc"])
-def test_the_noisiest_voxels_are_the_same_in_every_scaling(scaling, parts):
-    recording = parts[0].recordings[0]
-    rows, inside = parts[0].indices(0), recording.mask
-    relative = {}
-    for kind in ("recording", scaling):
-        deviation = parts[0].standardised(rows, kind).std(axis=0)[inside]
-        relative[kind] = deviation / bold_scaling(kind).mean(recording.statistics)[inside]
-    np.testing.assert_allclose(relative[scaling], relative["recording"], rtol=1e-4)
 
 
 def test_a_single_subject_has_no_linear_path(parts):

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from eeg2fmri import signals
-from eeg2fmri.errors import ConfigError
 from eeg2fmri.models.calhas2022 import build
-from eeg2fmri.training.feasible import complete
 from eeg2fmri.training.fluctuations import fit_components
 from eeg2fmri.training.pairs import PairData, pair_model
 from tests.fakes import EEG_SHAPE, GRID, deep_config
@@ -84,66 +82,12 @@ def fluctuations(windows, rows, kind):
     return windows.standardised(rows, kind) - np.stack(means)[windows.owner[rows]]
 
 
-class TestSeveralVolumes:
-    def test_windows_at_a_recordings_end_are_left_out(self, train):
-        rows = complete(train, 3)
-        each = [train.indices(n)[:-2] for n in range(3)]
-        np.testing.assert_array_equal(rows, np.concatenate(each))
-        np.testing.assert_array_equal(complete(train, 1), np.arange(len(train)))
-
-    def test_more_than_a_recording_has_are_refused(self, train, refuses):
-        with refuses(ConfigError, r"volumes: 22 in a row are needed, but sub-01_.* has 21 "):
-            complete(train, 22)
-
-    def test_targets_are_the_consecutive_volumes_from_the_windows_own(self, train):
-        data = pair_data(train, pair_model(build(deep_config(volumes=3), EEG_SHAPE, GRID)))
-        seen = np.concatenate([data[i][0]["fmri"] for i in range(len(data))])
-        assert seen.shape == (len(train) - 6, 3, *GRID)
-        rows = np.asarray([0, 18, 30])
-        (batch,) = data.batch(rows)
-        for ahead in range(3):
-            np.testing.assert_array_equal(batch["fmri"][:, ahead], train.standardised(rows + ahead, "recording"))
-        np.testing.assert_array_equal(
-            batch["eeg"], signals.eeg_scaling("channels").standardise(train.eeg(rows), train.eeg_statistics())
-        )
-
-    def test_coefficients_of_consecutive_volumes(self, train):
-        data = pair_data(train, component_model(train, volumes=2))
-        rows = np.asarray([3, 25])
-        ((_, two), (_, first), (_, second)) = (
-            data.batch(rows),
-            *(pair_data(train, component_model(train)).batch(rows + ahead) for ahead in range(2)),
-        )
-        for key in two:
-            np.testing.assert_allclose(two[key], np.stack([first[key], second[key]], axis=1), atol=1e-5)
-
-
-class TestTargets:
-    def test_without_the_latent_loss_the_volume_is_target_only(self, train):
-        model = pair_model(build(deep_config(latent_loss=False), EEG_SHAPE, GRID))
-        inputs, targets = pair_data(train, model)[0]
-        assert set(inputs) == {"eeg"}
-        assert set(targets) == {"volume"}
-
-    @pytest.mark.parametrize("kind", ["recording", "volume", "voxel", "psc"])
-    def test_coefficients_are_those_of_the_recordings_fluctuations(self, train, kind):
-        model = component_model(train, bold_scaling=kind)
-        inputs, targets = pair_data(train, model, bold_scaling=kind).batch(np.asarray([4, 5, 40]))
-        assert set(inputs) == {"eeg"}
-        flat = fluctuations(train, np.asarray([4, 5, 40]), kind).reshape(3, -1)
-        inside = targets["coefficients"] @ model.components.scaled
-        np.testing.assert_allclose(inside, flat @ model.components.basis.T @ model.components.basis, atol=1e-4)
-        np.testing.assert_allclose(targets["outside"], np.square(flat - inside).sum(axis=1), rtol=1e-2, atol=1e-3)
-
-    def test_a_trained_basis_is_compared_with_mean_plus_fluctuation(self, train):
-        data = pair_data(train, component_model(train, train_basis=True))
-        rows = np.asarray([4, 40])
-        _, targets = data.batch(rows)
-        expected = fluctuations(train, rows, "recording") + train.mean_volume("recording")
-        np.testing.assert_allclose(targets["volume"], expected, atol=1e-4)
-
-    def test_with_the_latent_loss_the_fmri_encoder_gets_its_volumes(self, train):
-        data = pair_data(train, component_model(train, latent_loss=True))
-        inputs, targets = data.batch(np.asarray([1, 2]))
-        np.testing.assert_array_equal(inputs["fmri"], train.standardised(np.asarray([1, 2]), "recording"))
-        assert set(targets) == {"coefficients", "outside"}
+@pytest.mark.parametrize("kind", ["recording", "volume", "voxel", "psc"])
+def test_coefficients_are_those_of_the_recordings_fluctuations(train, kind):
+    model = component_model(train, bold_scaling=kind)
+    inputs, targets = pair_data(train, model, bold_scaling=kind).batch(np.asarray([4, 5, 40]))
+    assert set(inputs) == {"eeg"}
+    flat = fluctuations(train, np.asarray([4, 5, 40]), kind).reshape(3, -1)
+    inside = targets["coefficients"] @ model.components.scaled
+    np.testing.assert_allclose(inside, flat @ model.components.basis.T @ model.components.basis, atol=1e-4)
+    np.testing.assert_allclose(targets["outside"], np.square(flat - inside).sum(axis=1), rtol=1e-2, atol=1e-3)
