@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from eeg2fmri.config import ModelConfig
 from eeg2fmri.devices import use_backend, use_device
 from eeg2fmri.errors import ConfigError, LeakageError
-from eeg2fmri.families.family import family_of
+from eeg2fmri.families.family import Family, family_of
 from eeg2fmri.training.settings import FitResult, FitSettings, OnEpoch
 
 if TYPE_CHECKING:
@@ -26,6 +26,12 @@ def check_feasible(config: ModelConfig, train: Windows, validation: Windows, set
     SpecError
         If the architecture does not fit the shapes.
     """
+    _check(family_of(config), config, train, validation, settings)
+
+
+def _check(
+    family: Family[Any], config: ModelConfig, train: Windows, validation: Windows, settings: FitSettings
+) -> None:
     both = {r.subject for r in train.recordings} & {r.subject for r in validation.recordings}
     if both:
         raise LeakageError(f"{', '.join(sorted(both))} in train and in validation; split by subject")
@@ -37,7 +43,7 @@ def check_feasible(config: ModelConfig, train: Windows, validation: Windows, set
     if settings.device == "gpu":
         use_backend()
         use_device(settings.device, settings.gpu_memory_limit)
-    family_of(config).check(config, train, validation)
+    family.check(config, train, validation)
 
 
 def fit(
@@ -62,5 +68,6 @@ def fit(
     LeakageError, ConfigError, SpecError
         What `check_feasible` refuses, before anything is trained.
     """
-    check_feasible(config, train, validation, settings)
-    return family_of(config).fit(config, train, validation, settings, on_epoch)
+    family = family_of(config)
+    _check(family, config, train, validation, settings)
+    return family.fit(config, train, validation, settings, on_epoch)

@@ -6,6 +6,7 @@ import dataclasses
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import keras
 
 from eeg2fmri.config import Calhas2022Config, TrainingConfig
 from eeg2fmri.devices import use_device
-from eeg2fmri.models.architectures import with_encoders
 from eeg2fmri.models.calhas2022 import Calhas2022, build
 from eeg2fmri.models.fitted import KerasNetwork
 from eeg2fmri.progress import progress_display
@@ -21,7 +21,7 @@ from eeg2fmri.store import Windows
 from eeg2fmri.training import backend
 from eeg2fmri.training.callbacks import EpochEnd, ProgressBar
 from eeg2fmri.training.epochs import Checkpoints, Epochs
-from eeg2fmri.training.fluctuations import Components, fit_components
+from eeg2fmri.training.fluctuations import fit_components
 from eeg2fmri.training.pairs import PairData, pair_model
 from eeg2fmri.training.prefetch import Prefetched
 from eeg2fmri.training.schedules import learning_rate
@@ -32,19 +32,23 @@ from eeg2fmri.training.validation import validate
 def fit_deep_model(
     config: Calhas2022Config, train: Windows, validation: Windows, settings: FitSettings, on_epoch: OnEpoch | None
 ) -> FitResult:
-    recording, options = train.recordings[0], config.training
-    eeg_shape, grid = (*recording.spectrogram.shape[1:], train.context), recording.mask.shape
-    config = with_encoders(config, eeg_shape, grid)
+    options = config.training
     device = use_device(settings.device, settings.gpu_memory_limit)
     backend.check_precision(options.precision, device)
     distribution = backend.data_parallel(settings.devices, device, options.batch_size)
     if settings.deterministic:
         backend.make_deterministic(device)
     keras.utils.set_random_seed(settings.seed)
-    pca = config.decoder == "pca"
-    components = fit_components(train, config.bold_scaling, config.components) if pca else None
+    components, basis = None, None
+    if config.decoder == "pca":
+        components = fit_components(train, config.bold_scaling, config.components)
+        mean, basis = components.mean, components.scaled
+    else:
+        mean = train.mean_volume(config.bold_scaling)
+    make = partial(build, config, train.shape, train.signal.grid, seed=settings.seed, mean_volume=mean, basis=basis)
     with _distributed(distribution) as devices:
-        parts, synthesiser, served = _networks(config, train, settings.seed, components)
+        parts, synthesiser, served = _networks(make, options.precision)
+        config = parts.config  # with the encoders that were derived
         model = pair_model(parts, components)
         fitted = fitted_model(config, KerasNetwork(served), train)
         data = Prefetched(
@@ -96,18 +100,14 @@ def _train(
         data.close()
 
 
-def _networks(
-    config: Calhas2022Config, train: Windows, seed: int, components: Components | None
-) -> tuple[Calhas2022, keras.Model, keras.Model]:
+def _networks(make: Callable[[], Calhas2022], precision: str) -> tuple[Calhas2022, keras.Model, keras.Model]:
     """The parts that are trained, the synthesiser in them, and the one that is served, in float32.
 
     Under mixed precision the latter two are different models with the same weights.
     """
-    precision = config.training.precision
-    parts = in_precision(precision, lambda: _build(config, train, seed, components))
+    parts = in_precision(precision, make)
     synthesiser = parts.synthesiser()
-    served = synthesiser if precision == "float32" else _build(config, train, seed, components).synthesiser()
-    return parts, synthesiser, served
+    return parts, synthesiser, synthesiser if precision == "float32" else make().synthesiser()
 
 
 def in_precision(precision: str, make: Callable[[], Calhas2022]) -> Calhas2022:
@@ -146,13 +146,3 @@ def _distributed(distribution: Any) -> Iterator[int]:
         return
     with distribution.scope():
         yield distribution.num_model_replicas
-
-
-def _build(config: Calhas2022Config, train: Windows, seed: int, components: Components | None) -> Calhas2022:
-    recording = train.recordings[0]
-    shape = (*recording.spectrogram.shape[1:], train.context)
-    if components is None:
-        mean, basis = train.mean_volume(config.bold_scaling), None
-    else:
-        mean, basis = components.mean, components.scaled
-    return build(config, shape, recording.mask.shape, seed=seed, mean_volume=mean, basis=basis)
