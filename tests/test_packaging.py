@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import re
 import shlex
@@ -14,7 +15,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from eeg2fmri.cli.arguments import dataset_changes
 from eeg2fmri.cli.command import _config, _parser
 from eeg2fmri.config import FAMILIES, find_family
 from eeg2fmri.tracking.registry import SERVING_PACKAGES
@@ -53,6 +53,17 @@ def arguments(name: str, **given: object) -> list[str]:
     command = shlex.split(entry["command"].format(**{key: shlex.quote(str(v)) for key, v in values.items()}))
     assert command[:4] == ["python", "-m", "eeg2fmri", name]
     return command[3:]
+
+
+def options(name: str) -> dict[str, str]:
+    """Parameter of an entry point to its name in the namespace: a setting's key, or its own."""
+    (verbs,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    given = {
+        option.lstrip("-").replace("-", "_"): action.dest
+        for action in verbs.choices[name]._actions
+        for option in action.option_strings or [action.dest]
+    }
+    return {key: given[key] for key in PROJECT["entry_points"][name]["parameters"]}
 
 
 def test_conda_and_pyproject_agree():
@@ -128,7 +139,7 @@ def test_the_command_line_understands_an_entry_point(name):
     args = _parser().parse_args(arguments(name))
     assert args.verb == name
     for key, spec in PROJECT["entry_points"][name]["parameters"].items():
-        found = getattr(args, key)
+        found = getattr(args, options(name)[key])
         # An empty default leaves the value to the configuration.
         assert str(found) == str(spec["default"]) if spec["default"] != "" else not found, key
 
@@ -138,8 +149,8 @@ def test_the_project_and_the_command_line_have_the_same_defaults(name):
     required = ["--eeg", "work/dataset/sub-06/eeg/sub-06_task-rest_eeg.vhdr", "--out", "work/synthesised_bold.nii.gz"]
     ours = vars(_parser().parse_args([name, *(required if name == "synthesize" else [])]))
     theirs = vars(_parser().parse_args(arguments(name)))
-    # The demo's configuration, and what the configuration gives anyway.
-    known = {"config", "device", "set", "name", "alias", "run"}
+    # The demo's configuration, the alias that the configuration gives anyway, and what empty parameters are.
+    known = {"config", "set", "registry.alias", "run"}
     assert {k: v for k, v in ours.items() if k not in known} == {k: v for k, v in theirs.items() if k not in known}
 
 
@@ -161,7 +172,7 @@ def test_the_project_and_the_command_line_have_the_same_defaults(name):
     ],
 )
 def test_given_parameters_arrive(name, given, key, value):
-    assert getattr(_parser().parse_args(arguments(name, **given)), key) == value
+    assert getattr(_parser().parse_args(arguments(name, **given)), options(name)[key]) == value
 
 
 @pytest.mark.parametrize("verb", ["preprocess", "inspect"])
@@ -170,8 +181,17 @@ def test_the_configuration_names_the_layout_unless_it_is_given(verb, given, name
     path = tmp_path / "c.yaml"
     path.write_text("dataset: {name: noddi, subjects: [32]}\n")
     args = _parser().parse_args(arguments(verb, config=path, **given))
-    config = _config(args, dataset_changes(args))
+    config = _config(args)
     assert (config.dataset.name, config.dataset.subjects) == (name, ("32",))
+
+
+@pytest.mark.parametrize(("given", "device"), [({}, "cpu"), ({"device": "auto"}, "auto")])
+def test_a_parameter_that_is_not_given_leaves_the_setting_alone(given, device, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("run: {device: cpu}\nregistry: {name: mine}\n")
+    config = _config(_parser().parse_args(arguments("main", config=path, **given)))
+    assert (config.run.device, config.registry.name) == (device, "mine")
+    assert _config(_parser().parse_args(arguments("promote", config=path))).registry.name == "mine"
 
 
 def test_help_loads_nothing_heavy():

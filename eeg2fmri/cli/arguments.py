@@ -6,8 +6,10 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from eeg2fmri.config import Config, settings_of
+
 Run = Callable[[argparse.Namespace], None]
-DATASET_OPTIONS = ("subjects", "sessions", "tasks", "runs", "eeg", "bold")
+SETTINGS = {setting.key: setting for setting in settings_of(Config)}
 
 
 def optional(kind: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -40,6 +42,30 @@ def number(kind: type, rule: str, allowed: Callable[[Any], bool]) -> Callable[[s
         return number
 
     return convert
+
+
+def add_setting(
+    parser: argparse.ArgumentParser, option: str, key: str, kind: Callable[[str], Any] = str, metavar: str | None = None
+) -> None:
+    """Add an option that changes one setting, whose key names it in the namespace.
+
+    Parameters
+    ----------
+    parser : of a verb.
+    option : e.g. ``--device``.
+    key : of the setting, dotted; its description and default are those of the help.
+    kind : what the value must be; empty leaves it to the configuration.
+    metavar : how the help shows the value.
+    """
+    about = SETTINGS[key]
+    text = f"{about.text.replace('``', '').replace('`', '')} (default: {about.default})"
+    parser.add_argument(option, dest=key, type=optional(kind), help=text.replace("%", "%%"),
+                        metavar=metavar or option.lstrip("-").upper().replace("-", "_"))  # fmt: skip
+
+
+def setting_changes(args: argparse.Namespace) -> dict[str, Any]:
+    """Settings that options of `add_setting` change."""
+    return {key: value for key, value in vars(args).items() if "." in key and value is not None}
 
 
 positive = number(int, "a whole number of at least 1", lambda n: n >= 1)
@@ -89,21 +115,15 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def add_device(parser: argparse.ArgumentParser, *, limit: bool = True) -> None:
-    parser.add_argument("--device", type=optional(str), help="auto, cpu or gpu (default: auto)")
+    add_setting(parser, "--device", "run.device")
     if limit:
-        parser.add_argument("--gpu-memory-limit", type=optional(positive), help="MiB on the GPU (default: as needed)")
+        add_setting(parser, "--gpu-memory-limit", "run.gpu_memory_limit", positive)
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
     """Which recordings of a dataset, and which of their derivatives."""
-    layouts = "bids, noddi, oddball, cn-epfl, xp1, xp2 or package.module:Class"
-    parser.add_argument("--dataset", type=optional(str), help=f"{layouts} (default: the configuration's, or bids)")
-    for label in DATASET_OPTIONS[:4]:
-        parser.add_argument(f"--{label}", type=optional(str), metavar="A,B,…", help=f"only these {label}")
-    parser.add_argument("--eeg", type=optional(str), help="raw or a derivative, e.g. eeg_pp (default: the layout's)")
-    parser.add_argument("--bold", type=optional(str), help="raw or a derivative, e.g. fmriprep (default: the layout's)")
-
-
-def dataset_changes(args: argparse.Namespace) -> dict[str, Any]:
-    """Settings that the options of `add_dataset` change."""
-    return {"dataset.name": args.dataset, **{f"dataset.{option}": getattr(args, option) for option in DATASET_OPTIONS}}
+    add_setting(parser, "--dataset", "dataset.name")
+    for labels in ("subjects", "sessions", "tasks", "runs"):
+        add_setting(parser, f"--{labels}", f"dataset.{labels}", metavar="A,B,…")
+    for modality in ("eeg", "bold"):
+        add_setting(parser, f"--{modality}", f"dataset.{modality}")

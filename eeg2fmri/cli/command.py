@@ -11,7 +11,6 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from eeg2fmri import __version__
 from eeg2fmri.cli.arguments import (
@@ -20,15 +19,16 @@ from eeg2fmri.cli.arguments import (
     add_command,
     add_dataset,
     add_device,
+    add_setting,
     add_store,
     add_verb,
     add_workers,
     count,
-    dataset_changes,
     fraction,
     optional,
     positive,
     rate,
+    setting_changes,
     truth,
 )
 from eeg2fmri.config import Config, SimulationConfig, load_config, parse_overrides
@@ -71,15 +71,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _simulate(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import simulate_step
 
-    section = {f"simulation.{key}": getattr(args, key) for key in ("subjects", "volumes", "coupling", "seed")}
-    config = _config(args, section)
+    config = _config(args)
     simulate_step(config.simulation or SimulationConfig(), Path(args.out), config.run.experiment)
 
 
 def _preprocess(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import preprocess_step
 
-    preprocess_step(_config(args, dataset_changes(args)), Path(args.root), args.store, workers=args.workers,
+    preprocess_step(_config(args), Path(args.root), args.store, workers=args.workers,
                     scheduler=args.scheduler, allow_failures=args.allow_failures)  # fmt: skip
 
 
@@ -93,7 +92,7 @@ def _store_info(args: argparse.Namespace) -> None:
 def _inspect(args: argparse.Namespace) -> None:
     from eeg2fmri.cli.inspect import inspect, plot_instance
 
-    config = _config(args, dataset_changes(args))
+    config = _config(args)
     if args.json and args.plot is not None:
         raise ConfigError(f"--json and --plot {args.plot}: give one of them")
     if args.plot is not None:
@@ -118,10 +117,7 @@ def _train(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import train_step
     from eeg2fmri.store import open_store
 
-    changes = {"run.seed": args.seed, "registry.name": args.register_as, "run.device": args.device,
-               "run.gpu_memory_limit": args.gpu_memory_limit}  # fmt: skip
-    config = _config(args, changes)
-    config = _with_training(config, args)
+    config = _with_training(_config(args), args)
     train_step(config, args.variant, open_store(args.store), Path(args.workdir))
 
 
@@ -129,14 +125,14 @@ def _evaluate(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import evaluate_step
     from eeg2fmri.store import open_store
 
-    evaluate_step(_config(args, {"run.device": args.device}), args.model_uri, open_store(args.store), args.split)
+    evaluate_step(_config(args), args.model_uri, open_store(args.store), args.split)
 
 
 def _promote(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import promote_step
 
     version = None if args.version == "latest" else args.version
-    promote_step(_config(args, {"registry.name": args.name, "registry.alias": args.alias}), version)
+    promote_step(_config(args), version)
 
 
 def _synthesize(args: argparse.Namespace) -> None:
@@ -144,7 +140,7 @@ def _synthesize(args: argparse.Namespace) -> None:
     from eeg2fmri.serving import synthesise_file
     from eeg2fmri.tracking import load_model
 
-    config = _config(args, {"run.device": args.device, "dataset.volume_marker": args.volume_marker})
+    config = _config(args)
     use_backend(config.run.backend)
     bundle, _ = load_model(args.model_uri, config.run.device)
     shape = synthesise_file(bundle, Path(args.eeg), Path(args.out), config.dataset.volume_marker)
@@ -155,15 +151,21 @@ def _main(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import main_job
     from eeg2fmri.pipeline.main import summary
 
-    config = _config(args, {"run.device": args.device, "run.gpu_memory_limit": args.gpu_memory_limit})
+    config = _config(args)
     result = main_job(config, Path(args.workdir), Path(args.root) if args.root else None, args.trials,
                       workers=args.workers, scheduler=args.scheduler, allow_failures=args.allow_failures)  # fmt: skip
     print(summary(result, config), end="")
 
 
-def _config(args: argparse.Namespace, changes: dict[str, Any] | None = None) -> Config:
-    given = {key: value for key, value in (changes or {}).items() if value is not None}
-    return load_config(args.config, {**parse_overrides(args.set), **given})
+def _show_config(args: argparse.Namespace) -> None:
+    from eeg2fmri.cli.settings import explained, resolved
+
+    config = _config(args)
+    print(explained(config) if args.explain else resolved(config), end="")
+
+
+def _config(args: argparse.Namespace) -> Config:
+    return load_config(args.config, {**parse_overrides(args.set), **setting_changes(args)})
 
 
 def _with_training(config: Config, args: argparse.Namespace) -> Config:
@@ -222,10 +224,10 @@ def _parser() -> argparse.ArgumentParser:
 
     simulate = add_verb(verbs, "simulate", _simulate, "write a simulated BIDS dataset with known truth")
     simulate.add_argument("--out", default="work/dataset", help="folder of the dataset (default: work/dataset)")
-    simulate.add_argument("--subjects", type=optional(positive), help="subjects (default: 6)")
-    simulate.add_argument("--volumes", type=optional(positive), help="volumes per subject (default: 120)")
-    simulate.add_argument("--coupling", type=optional(fraction), help="what EEG says of BOLD, 0 to 1 (default: 1)")
-    simulate.add_argument("--seed", type=optional(count), help="seed (default: 0)")
+    add_setting(simulate, "--subjects", "simulation.subjects", positive)
+    add_setting(simulate, "--volumes", "simulation.volumes", positive)
+    add_setting(simulate, "--coupling", "simulation.coupling", fraction)
+    add_setting(simulate, "--seed", "simulation.seed", count)
 
     preprocess = add_verb(verbs, "preprocess", _preprocess, "turn a dataset into a store")
     preprocess.add_argument("--root", default="work/dataset", help="folder of the dataset (default: work/dataset)")
@@ -233,6 +235,9 @@ def _parser() -> argparse.ArgumentParser:
     add_store(preprocess)
     add_workers(preprocess)
     add_allow_failures(preprocess)
+
+    config = add_verb(verbs, "config", _show_config, "print the whole configuration, or explain every setting")
+    config.add_argument("--explain", action="store_true", help="every setting with unit, range, default and source")
 
     store = verbs.add_parser("store", help="look into a store", description="look into a store")
     info = add_command(store.add_subparsers(required=True, metavar="WHAT"), "info", _store_info, "what a store holds")
@@ -269,8 +274,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=optional(positive))
     train.add_argument("--batch-size", type=optional(positive))
     train.add_argument("--learning-rate", type=optional(rate))
-    train.add_argument("--seed", type=optional(count))
-    train.add_argument("--register-as", type=optional(str), help="name in the registry (default: eeg2fmri)")
+    add_setting(train, "--seed", "run.seed", count)
+    add_setting(train, "--register-as", "registry.name")
     add_device(train)
 
     evaluate = add_verb(verbs, "evaluate", _evaluate, "score a model beside its nulls")
@@ -280,18 +285,14 @@ def _parser() -> argparse.ArgumentParser:
     add_device(evaluate, limit=False)
 
     promote = add_verb(verbs, "promote", _promote, "move the alias champion to a version that passes the gate")
-    promote.add_argument("--name", type=optional(str), help="registered model (default: eeg2fmri)")
+    add_setting(promote, "--name", "registry.name")
     promote.add_argument("--version", default="latest", help="version (default: latest)")
-    promote.add_argument("--alias", type=optional(str), help="alias (default: champion)")
+    add_setting(promote, "--alias", "registry.alias")
 
     synthesize = add_verb(verbs, "synthesize", _synthesize, "an EEG file to a 4-D NIfTI file")
     synthesize.add_argument("--model-uri", default=CHAMPION, help=f"model (default: {CHAMPION})")
     synthesize.add_argument("--eeg", required=True, help="EEG file, e.g. a BrainVision .vhdr")
     synthesize.add_argument("--out", required=True, help="NIfTI file to write, .nii or .nii.gz")
-    synthesize.add_argument(
-        "--volume-marker",
-        type=optional(str),
-        help="the scanner's marker (default: the one in the rhythm of the volumes)",
-    )
+    add_setting(synthesize, "--volume-marker", "dataset.volume_marker")
     add_device(synthesize, limit=False)
     return parser

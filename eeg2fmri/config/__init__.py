@@ -17,6 +17,7 @@ from eeg2fmri.config.calhas2022 import (
     TrainingConfig,
 )
 from eeg2fmri.config.data import CleaningConfig, DataConfig, DatasetConfig, SimulationConfig, SplitConfig
+from eeg2fmri.config.explain import Setting, all_settings, settings_of
 from eeg2fmri.config.families import FAMILIES, family_path, find_family, variants
 from eeg2fmri.config.load import flatten, load_config, parse, parse_overrides
 from eeg2fmri.config.models import Magnitudes, ModelConfig
@@ -69,15 +70,18 @@ __all__ = [
     "RunConfig",
     "SearchConfig",
     "Section",
+    "Setting",
     "SimulationConfig",
     "SplitConfig",
     "TrainingConfig",
     "Triple",
+    "all_settings",
     "family_path",
     "find_family",
     "flatten",
     "load_config",
     "parse",
     "parse_overrides",
+    "settings_of",
     "variants",
 ]
