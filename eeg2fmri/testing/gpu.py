@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import tensorflow as tf
-
 _visible: list[Any] = []
 
 
 def claim_a_gpu() -> None:
     """Let TensorFlow list a GPU, and note which devices it is told to use."""
+    import tensorflow as tf
+
     listed, show = tf.config.list_physical_devices, tf.config.set_visible_devices
 
     def noted(devices: Any, kind: str | None = None) -> None:
@@ -27,6 +27,8 @@ def claim_a_gpu() -> None:
 
 def computed_on_gpu() -> bool:
     """Whether TensorFlow has computed without being told to leave the GPU alone."""
+    import tensorflow as tf
+
     if ([], "GPU") in _visible:
         return False
     cpu = tf.config.list_physical_devices("CPU")[0]

@@ -49,10 +49,10 @@ def test_scales_the_eeg_and_undoes_the_scaling_of_the_volumes(windows, eeg_scali
 
 
 def test_linear_gets_magnitudes_as_they_are(windows):
-    model = fitted(LinearConfig(bold_scaling="voxel"), windows, Echo())
+    model = fitted(LinearConfig(), windows, Echo())
     assert model.config.eeg_scaling == "none"
     eeg = windows.eeg(np.arange(2))
-    expected = signals.bold_scaling("voxel").restore(Echo().predict(eeg), model.bold_statistics)
+    expected = signals.bold_scaling("recording").restore(Echo().predict(eeg), model.bold_statistics)
     np.testing.assert_array_equal(model.synthesise(eeg), expected)
 
 
