@@ -101,7 +101,7 @@ def _inspect(args: argparse.Namespace) -> None:
         raise ConfigError("--channel and --volume say what --plot draws; give --plot FILE.png")
     else:
         inspect(Path(args.root), config, as_json=args.json, allow_failures=args.allow_failures,
-                strict=bool(args.config or args.set))  # fmt: skip
+                strict=bool(args.config or args.set), full=args.full)  # fmt: skip
 
 
 def _search(args: argparse.Namespace) -> None:
@@ -251,6 +251,8 @@ def _parser() -> argparse.ArgumentParser:
     add_dataset(inspect)
     inspect.add_argument("--json", type=truth, nargs="?", const=True, default=False, metavar="true",
                          help="print JSON instead of a table")  # fmt: skip
+    inspect.add_argument("--full", type=truth, nargs="?", const=True, default=False, metavar="true",
+                         help="read every file to its end, as preprocess does")  # fmt: skip
     inspect.add_argument("--plot", type=optional(str), metavar="PNG", help="draw one instance of the first usable one")
     add_allow_failures(inspect)
     inspect.add_argument("--channel", type=optional(str), help="EEG channel that --plot draws (default: the first)")

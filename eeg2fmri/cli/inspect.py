@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,10 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def inspect(root: Path, config: Config, *, as_json: bool, allow_failures: bool, strict: bool) -> None:
+def inspect(root: Path, config: Config, *, as_json: bool, allow_failures: bool, strict: bool, full: bool) -> None:
     """Print what a dataset holds; `strict` judges it by the settings too, see `survey`.
+
+    `full` prepares every recording as preprocessing does, so that nothing in its files stays hidden.
 
     Raises
     ------
@@ -34,7 +37,12 @@ def inspect(root: Path, config: Config, *, as_json: bool, allow_failures: bool, 
     """
     from eeg2fmri.datasets import survey
 
-    overview = survey(root, config.dataset, config.data, strict=strict)
+    read = None
+    if full:
+        from eeg2fmri.store import prepare
+
+        read = partial(prepare, config=config.data)
+    overview = survey(root, config.dataset, config.data, strict=strict or full, read=read)
     if as_json:
         print(json.dumps(overview.to_dict(), indent=2))
     else:

@@ -118,12 +118,12 @@ def table_fault(raw: RawEeg, recording: Recording) -> str:
     return ""
 
 
-def task_labels(recording: Recording) -> set[str]:
-    """Labels of the events that BOLD's table lists, without blanks, in lower case."""
+def task_events(recording: Recording) -> dict[str, list[float]]:
+    """Sorted onsets (s) of the events that BOLD's table lists, by label without blanks, in lower case."""
     try:
-        return set(_listed(recording.bold_events_path)) if recording.bold_events_path else set()
+        return _listed(recording.bold_events_path) if recording.bold_events_path else {}
     except DatasetError:
-        return set()
+        return {}
 
 
 def _listed(path: Path) -> dict[str, list[float]]:

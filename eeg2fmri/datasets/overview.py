@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,14 @@ class Overview:
         }
 
 
-def survey(root: Path, config: DatasetConfig, data: DataConfig, *, strict: bool = False) -> Overview:
+def survey(
+    root: Path,
+    config: DatasetConfig,
+    data: DataConfig,
+    *,
+    strict: bool = False,
+    read: Callable[[Recording], object] | None = None,
+) -> Overview:
     """Look at every recording of a dataset: its headers, and eight seconds of EEG for their amplitude.
 
     Parameters
@@ -87,6 +94,7 @@ def survey(root: Path, config: DatasetConfig, data: DataConfig, *, strict: bool 
     root, config : folder of the dataset; its layout and filters.
     data : how recordings would be prepared.
     strict : a recording that is too short for `data`, or sampled too slowly, is not usable; else that is a remark.
+    read : reads the whole of a recording that seems usable, and raises where it is not; by default nothing does.
 
     Raises
     ------
@@ -100,7 +108,7 @@ def survey(root: Path, config: DatasetConfig, data: DataConfig, *, strict: bool 
     problems: list[tuple[str, str]] = []
     channels: list[tuple[str, dict[str, str]]] = []
     for recording in recordings:
-        row, names, remarks = _row(recording, data, strict)
+        row, names, remarks = _row(recording, data, strict, read)
         rows.append(row)
         problems += remarks
         channels += [(recording.name, names)] if names else []
@@ -147,7 +155,9 @@ def _of_known_channels(
     return kept, [(str(recordings[name].eeg_path), line) for name, line in lines.items()]
 
 
-def _row(recording: Recording, data: DataConfig, strict: bool) -> tuple[Row, dict[str, str], list[tuple[str, str]]]:
+def _row(
+    recording: Recording, data: DataConfig, strict: bool, read: Callable[[Recording], object] | None
+) -> tuple[Row, dict[str, str], list[tuple[str, str]]]:
     """The row of a recording as far as its files can be read, its channels by type, and what is wrong with it."""
     known: dict[str, Any] = {"status": "failed", "space": recording.space}
     names: dict[str, str] = {}
@@ -171,6 +181,8 @@ def _row(recording: Recording, data: DataConfig, strict: bool) -> tuple[Row, dic
         problems += [(str(recording.eeg_path), warning) for warning in found.warnings]
         check_recording(raw, found, data)
         Amplitudes(raw, wanted_channels(raw, data.channel_types)).check()
+        if read:
+            read(recording)
         known.update(status="usable")
         try:
             usable_windows(raw, recording, header, found, data)

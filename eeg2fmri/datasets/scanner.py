@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from eeg2fmri.datasets.clock import Alignment
 from eeg2fmri.datasets.eeg import RawEeg
-from eeg2fmri.datasets.events import table_events, table_fault, task_labels
+from eeg2fmri.datasets.events import table_events, table_fault, task_events
 from eeg2fmri.datasets.markers import (
     FEWEST,
+    Train,
     alike,
     by_label,
     find_train,
@@ -65,26 +66,42 @@ def by_markers(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> 
 
 def unsure(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> str:
     """Which marker has the rhythm of the volumes and is not taken, as it may be a stimulus; empty if none has."""
-    found, _ = _candidates(raw, recording, tr, n_volumes)
+    found, _ = _rhythms(raw, recording, tr, n_volumes)
     if not found:
         return ""
     name, where, train = found[0].name, found[0].where, found[0].train
+    task = ", and BOLD's own table lists it as an event" if _is_of_task(train, task_events(recording)) else ""
     return (
         f"{name}{where} has the rhythm of the volumes ({train.pattern}) and spans {train.spanned}, the BOLD file has "
-        f"{n_volumes}; if it is the scanner's, dataset.volume_marker='{name}'"
+        f"{n_volumes}{task}; if it is the scanner's, dataset.volume_marker='{name}'"
     )
 
 
 def _candidates(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> tuple[list[Found], list[str]]:
     """Trains of a recording's markers that may be the scanner's, the best first, and notes on its event table."""
+    found, notes = _rhythms(raw, recording, tr, n_volumes)
+    if recording.volume_marker == AUTO:
+        tasks = task_events(recording)
+        found = [one for one in found if is_known(one.train.label) or not _is_of_task(one.train, tasks)]
+    return found, notes
+
+
+def _rhythms(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> tuple[list[Found], list[str]]:
+    """As `_candidates`, with events of the task."""
     fault = table_fault(raw, recording)
     table = None if fault else recording.eeg_events_path
     expected = expected_volumes(recording, n_volumes)
     found, notes = find_scanner(raw, table, recording.volume_marker, tr, n_volumes, expected)
-    if recording.volume_marker == AUTO:  # an event that BOLD's own table lists is of the task
-        tasks = task_labels(recording)
-        found = [one for one in found if is_known(one.train.label) or one.train.label.casefold() not in tasks]
     return found, [*notes, fault] if fault else notes
+
+
+def _is_of_task(train: Train, tasks: Mapping[str, list[float]]) -> bool:
+    """Whether BOLD's own table lists a marker, under its name or at the same intervals under another."""
+    intervals = np.diff(train.observed)
+    return train.label.casefold() in tasks or any(
+        len(onsets) == len(train.observed) and np.abs(np.diff(onsets) - intervals).max() <= TABLE_TOLERANCE_S
+        for onsets in tasks.values()
+    )
 
 
 def first_volume_marker(raw: RawEeg, events_path: Path | None, marker: str, tr: float) -> Alignment | None:

@@ -337,6 +337,16 @@ def test_an_event_that_bold_lists_too_is_not_the_scanners(clock, tmp_path):
     assert (found.onset, found.source) == (pytest.approx(27), "events")
 
 
+def test_an_event_that_bold_lists_under_another_name_is_not_the_scanners(clock, tmp_path, refuses):
+    table = tmp_path / "events.tsv"
+    write_rows(table, HEADER, *((round(k * 0.5 + 0.1, 2), 0, "flash") for k in range(12)))
+    reason = r"S  7 has the rhythm .*, and BOLD's own table lists it as an event; .*dataset\.volume_marker='S  7'"
+    with refuses(AlignmentError, reason):
+        clock([], events=others("Stimulus/S  7", MARKERS), bold_events_path=table)
+    rest = others("Stimulus/S  7", np.r_[MARKERS, 637])  # one more than the table lists
+    assert clock([], events=rest, bold_events_path=table, surplus_markers="end").onset == pytest.approx(37)
+
+
 def test_two_runs_of_the_same_length_in_one_file_are_refused(clock, refuses):
     with refuses(AlignmentError, r"change their rhythm; the parts span 8 and 8 volumes, one of 8 is expected"):
         clock(np.r_[MARKERS[:8], MARKERS[:8] + 523], 8)

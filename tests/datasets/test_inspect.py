@@ -7,6 +7,7 @@ import pytest
 
 from eeg2fmri import cli
 from eeg2fmri.datasets import RawEeg
+from tests.conftest import tiny_volumes
 from tests.datasets.trees import (
     rename_in_header,
     write_bold,
@@ -89,6 +90,20 @@ def test_of_signals_only_eight_seconds_are_read(bids_root, monkeypatch):
     monkeypatch.setattr("eeg2fmri.datasets.nifti._decompress", fail)
     assert cli.main(["inspect", str(bids_root)]) == 0
     assert samples == [100] * 8 * 3
+
+
+@pytest.mark.usefixtures("run")
+def test_what_only_the_whole_file_shows_is_found_where_it_is_asked_for(tmp_path, write_recording, rng, capsys):
+    volumes = tiny_volumes(rng)
+    volumes[..., 7] = 0
+    for subject, values in (("01", tiny_volumes(rng)), ("02", volumes)):
+        write_recording(tmp_path / "bids", subject, volumes=values)
+    settings = ["--set", "data.frequencies=7; data.context=3"]
+    assert cli.main(["inspect", str(tmp_path / "bids"), *settings]) == 0
+    assert cli.main(["inspect", str(tmp_path / "bids"), "--full", *settings]) == 1
+    out = capsys.readouterr().out
+    assert "1 of 2 recordings usable" in out
+    assert "sub-02_task-rest_bold.nii.gz: 1 of 22 volumes hold nothing but 0, the first is number 7" in out
 
 
 @pytest.mark.usefixtures("run")
