@@ -64,7 +64,7 @@ def config(text: str) -> str:
         (["train", "--set", "run.device=tpu"], ["run.device", "'auto', 'cpu' or 'gpu'", "tpu"]),
         (["evaluate", "--device", "tpu"], ["run.device", "tpu"]),
         (["synthesize", "--device", "tpu", "--eeg", "x.vhdr", "--out", "x.nii"], ["run.device", "tpu"]),
-        (["main"], ["experiments/demo.yaml", "cannot be read"]),
+        (["main", "--config", "demoo"], ["demoo", "cannot be read"]),
         (["main", "--config", ""], ["no dataset", "--root"]),
         (["preprocess", "--root", "absent"], ["absent"]),
         (["preprocess", "--dataset", "nifti"], ["'nifti'", "bids"]),
@@ -91,12 +91,19 @@ def test_bad_input_ends_with_2_and_one_line(run, arguments, named):
     assert written() == set()
 
 
+def test_without_a_verb_there_is_help(capsys):
+    assert cli.main([]) == 0
+    assert "preprocess" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ([], ["VERB"]),
-        (["trian"], ["'trian'", "train"]),
+        (["--debug"], ["VERB"]),
+        (["trian"], ["'trian' is not known; did you mean 'train'?"]),
+        (["xyz"], ["'xyz' is not known; expected main, simulate"]),
         (["simulate", "--bogus"], ["--bogus"]),
+        (["simulate", "--subjetcs=3"], ["unknown argument '--subjetcs=3'; did you mean '--subjects'?"]),
         (["simulate", "--subjects", "0"], ["--subjects", "'0'", "at least 1"]),
         (["simulate", "--subjects", "six"], ["--subjects", "'six'", "whole number"]),
         (["simulate", "--volumes", "1.5"], ["--volumes", "'1.5'", "whole number"]),

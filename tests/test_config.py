@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -90,6 +92,13 @@ def test_an_unknown_key_names_the_nearest(tree, where, nearest, write, refuses):
 def test_an_unknown_key_like_no_other_lists_the_valid_ones(refuses):
     with refuses(ConfigError, r"unknown key 'data\.zzz'; valid keys: frequencies, context, dropped_volumes"):
         load_config(None, {"data.zzz": 1})
+
+
+def test_a_bare_name_is_a_configuration_of_the_package_unless_a_file_has_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_config("demo") == load_config(Path(__file__).parents[1] / "experiments" / "demo.yaml")
+    (tmp_path / "demo").write_text("data: {context: 7}")
+    assert load_config("demo").data.context == 7
 
 
 def test_a_former_name_is_read_with_a_warning(caplog):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from eeg2fmri.config import Config, settings_of
+from eeg2fmri.errors import nearest
 
 Run = Callable[[argparse.Namespace], None]
 SETTINGS = {setting.key: setting for setting in settings_of(Config)}
@@ -79,6 +80,21 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse an unknown argument where its verb is known, with the nearest option."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            options = [option for action in self._actions for option in action.option_strings]
+            self.error(f"unknown argument {unknown[0]!r}{nearest(unknown[0].partition('=')[0], options)}")
+        return found, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse what is no choice, with the nearest one."""
+        choices = list(map(str, action.choices or ()))
+        if choices and value not in choices:
+            known = f"; expected {', '.join(choices)}"
+            raise argparse.ArgumentError(action, f"{value!r} is not known{nearest(str(value), choices) or known}")
 
 
 def add_verb(verbs: Any, name: str, run: Run, text: str, config: str | None = None) -> Any:

@@ -35,7 +35,7 @@ from eeg2fmri.config import Config, SimulationConfig, load_config, parse_overrid
 from eeg2fmri.errors import ConfigError, Eeg2FmriError, one_line
 from eeg2fmri.server import check_server, needs_server, without_secrets
 
-DEFAULT_CONFIG = "experiments/demo.yaml"
+DEFAULT_CONFIG = "demo"
 CHAMPION = "models:/eeg2fmri@champion"
 logger = logging.getLogger("eeg2fmri")
 
@@ -45,7 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     `main` ends with 0 when the gate refuses: the job is done, and its summary says so.
     """
-    args = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given:
+        _parser().print_help()
+        return 0
+    args = _parser().parse_args(given)
     _set_up_logging(args)
     try:
         if needs_server(args.verb, getattr(args, "model_uri", "")):

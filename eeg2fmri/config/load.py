@@ -18,6 +18,7 @@ from eeg2fmri.config.base import UnknownKey
 from eeg2fmri.config.sections import Config
 from eeg2fmri.errors import ConfigError, nearest, one_line
 
+SHIPPED = Path(__file__).parent
 _Model = TypeVar("_Model", bound=BaseModel)
 _Tree = dict[str, Any]
 
@@ -27,7 +28,7 @@ def load_config(path: Path | str | None, overrides: Mapping[str, Any] | None = N
 
     Parameters
     ----------
-    path : path to a YAML file; ``None`` gives the defaults.
+    path : path to a YAML file, or the name of a shipped one, e.g. ``demo``; ``None`` gives the defaults.
     overrides : dotted key to value; a part of a key that indexes a list is a number.
 
     Raises
@@ -36,7 +37,7 @@ def load_config(path: Path | str | None, overrides: Mapping[str, Any] | None = N
         If a file or its base is missing or not YAML, files inherit from each other in a circle, or
         a key or value is not valid; the message names the file that holds the fault.
     """
-    layers: list[tuple[str, _Tree]] = [] if path is None else _read_layers(Path(path))
+    layers: list[tuple[str, _Tree]] = [] if path is None else _read_layers(_shipped(Path(path)))
     given = dict(overrides or {})
     holders = [(source, list(_paths(tree))) for source, tree in layers]
     holders.append(("the overrides" if path is None else f"overrides of {path}", list(_paths(given))))
@@ -87,6 +88,12 @@ def flatten(tree: Mapping[str, Any] | BaseModel, prefix: str = "") -> dict[str, 
         name = f"{prefix}{key}"
         flat.update(flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value})
     return flat
+
+
+def _shipped(path: Path) -> Path:
+    """The file of this package that a bare name stands for, where there is no file of that name."""
+    found = SHIPPED / f"{path}.yaml"
+    return found if not path.suffix and not path.exists() and found.is_file() else path
 
 
 def _read_layers(path: Path) -> list[tuple[str, _Tree]]:
