@@ -17,12 +17,19 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 _HOMES = {
     "load_config": "config",
     "simulate": "simulation",
+    "remove_gradient": "datasets",
+    "remove_pulse": "datasets",
     "find_recordings": "datasets",
-    "build_store": "store",
+    "inspect": "api",
+    "preprocess": "api",
     "open_store": "store",
     "split_windows": "store",
-    "fit": "families",
-    "score_windows": "scoring",
+    "fit": "api",
+    "evaluate": "api",
+    "figures": "api",
+    "save_model": "api",
+    "load_model": "api",
+    "synthesise": "api",
 }
 __all__ = ["__version__", *_HOMES]
 

@@ -55,6 +55,13 @@ def score_windows(
     return pd.DataFrame(rows), shuffled_p_value(shifts, subjects, margin, config.permutations, rng), examples[0]
 
 
+def scores_by_subject(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    """Score -> condition -> subject -> mean over the subject's recordings, as `plotting.score_figure` takes it."""
+    scores = [name for name in table.columns if name not in ("subject", "recording", "condition")]
+    means = table.groupby(["condition", "subject"])[scores].mean()
+    return {s: {c: {str(k): float(v) for k, v in means.loc[c][s].items()} for c in CONDITIONS} for s in scores}
+
+
 def summarise(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Overall scores per condition: the mean over subjects of the mean over their recordings."""
     scores = [name for name in table.columns if name not in ("subject", "recording", "condition")]

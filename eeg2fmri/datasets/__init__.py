@@ -11,6 +11,7 @@ from eeg2fmri.datasets.confounds import framewise_displacement
 from eeg2fmri.datasets.eeg import RawEeg, open_eeg, open_eeg_file
 from eeg2fmri.datasets.files import check_fetched
 from eeg2fmri.datasets.find import find_recordings, list_recordings
+from eeg2fmri.datasets.mne_raw import remove_gradient, remove_pulse
 from eeg2fmri.datasets.orientation import voxel_sizes
 from eeg2fmri.datasets.overview import Overview, survey
 from eeg2fmri.datasets.recording import AUTO, Recording, Skipped
@@ -45,6 +46,8 @@ __all__ = [
     "open_eeg_file",
     "read_bold_header",
     "read_clean_eeg",
+    "remove_gradient",
+    "remove_pulse",
     "survey",
     "usable_windows",
     "voxel_sizes",

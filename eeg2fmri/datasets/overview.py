@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from eeg2fmri.config import DataConfig, DatasetConfig
 from eeg2fmri.datasets.alignment import align
@@ -68,6 +70,10 @@ class Overview:
     def failed(self) -> int:
         """Pairs of EEG and BOLD that cannot be preprocessed."""
         return sum(row.status == "failed" for row in self.rows)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Table with one row per recording."""
+        return pd.DataFrame([asdict(row) for row in self.rows], columns=[field.name for field in fields(Row)])
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -13,12 +13,12 @@ import pandas as pd
 
 from eeg2fmri.config import Config, SimulationConfig, flatten
 from eeg2fmri.datasets import Recording, find_recordings
-from eeg2fmri.errors import ConfigError, IncompleteError
+from eeg2fmri.errors import ConfigError
 from eeg2fmri.pipeline.code import SIMULATION_CODE, preprocessing_code
 from eeg2fmri.pipeline.quality import log_quality
 from eeg2fmri.progress import progress_display
 from eeg2fmri.simulation import is_simulated, read_best_r2, simulate
-from eeg2fmri.store import Built, Location, Outcome, Store, build_store, recordings_table
+from eeg2fmri.store import Built, Location, Outcome, Store, build_store, recordings_table, say_left_out
 from eeg2fmri.tracking import finished_run, tracked_run
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
@@ -102,7 +102,7 @@ def preprocess_step(
     built = build() if run and location.metadata() else None
     if run and built and len(built.kept) == len(built.store.recordings):
         say_skipped("preprocess", run.info.run_id)
-        _report(built, allow_failures)
+        say_left_out(built, allow_failures=allow_failures)
         return built.store, StepResult(run.info.run_id, skipped=True)
     with tracked_run("preprocess", experiment=config.run.experiment, params=params) as log:
         built = built or build()
@@ -120,24 +120,8 @@ def preprocess_step(
             task = display.add_task("drawing", total=len(store.recordings), status="")
             log_quality(log, store, on_page=lambda: display.update(task, advance=1))
         logger.info("store %s: %d recordings, digest %s", location, len(store.recordings), store.digest[:12])
-    _report(built, allow_failures)
+    say_left_out(built, allow_failures=allow_failures)
     return store, StepResult(log.run_id, skipped=False)
-
-
-def _report(built: Built, allow_failures: bool) -> None:
-    """Say what was left out, one line each; an error unless that was allowed."""
-    store = built.store
-    if absent := store.missing_channels:
-        names = "; ".join(f"{channel} (not in {', '.join(recordings)})" for channel, recordings in absent.items())
-        logger.warning("channels: %d are common to all recordings, without %s", len(store.signal.channels), names)
-    for line in built.failures.values():
-        logger.error("%s", line)
-    failed, made = len(built.failures), len(store.recordings)
-    if failed and not allow_failures:
-        raise IncompleteError(
-            f"{failed} of {failed + made} recordings cannot be used ({', '.join(built.failures)}); the store "
-            f"{store.path} holds the others: mend these, or go on without them with --allow-failures"
-        )
 
 
 def say_skipped(step: str, run_id: str) -> None:

@@ -15,13 +15,12 @@ from mlflow.entities import Metric
 from eeg2fmri import plotting
 from eeg2fmri.config import Config
 from eeg2fmri.devices import use_backend
-from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
 from eeg2fmri.evaluation import has_ssim
 from eeg2fmri.pipeline.code import SCORING_CODE, evaluation_code
 from eeg2fmri.pipeline.data import say_skipped
-from eeg2fmri.scoring import CONDITIONS, score_windows, summarise
-from eeg2fmri.serving import Bundle
-from eeg2fmri.store import Store, StoredRecording, Windows, check_digest, recordings_digest, split_subjects
+from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score
+from eeg2fmri.scoring import CONDITIONS, score_windows, scores_by_subject, summarise
+from eeg2fmri.store import Store, Windows, check_digest, recordings_digest, split_subjects
 from eeg2fmri.tracking import RunLog, Scores, finished_run, load_model, tracked_run
 from eeg2fmri.tracking.registry import store_scores
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
@@ -61,8 +60,8 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
     subjects = split_subjects(store.subjects, config.split).part(split_name)
     use_backend(config.run.backend, deterministic=config.run.deterministic)
     bundle, version = load_model(model_uri, config.run.device)
-    _check_fits(bundle, store)
-    _check_unseen(bundle, recordings, split_name)
+    check_fits(bundle, store)
+    check_unseen(bundle, recordings, split_name)
     identity = f"{version.name}/{version.version}/{version.run_id}" if version else model_uri
     settings = [identity, split_name, subjects, config.evaluation.model_dump(mode="json")]
     digest = recordings_digest(recordings)
@@ -106,24 +105,6 @@ def scoring_key(config: Config) -> str:
     return step_key("scores", SCORING_CODE, config.evaluation.model_dump(mode="json"))
 
 
-def recordings_to_score(config: Config, store: Store, split_name: str) -> list[StoredRecording]:
-    """The recordings of a part of the split; refused if there are none or they are too short to shuffle."""
-    recordings = store.of(split_subjects(store.subjects, config.split).part(split_name))
-    if not recordings:
-        raise ConfigError(f"split.{split_name}: no subject in it; name some to evaluate on")
-    needed = 3 * store.context + 1
-    scored = []
-    for recording in recordings:
-        stretches = [part for part in recording.stretches(store.context) if len(part.volumes) >= needed]
-        scored += stretches
-        if not stretches:
-            raise DatasetError(
-                f"{recording.name}: {len(recording.volumes)} volumes are left, scores need {needed} in a row (the "
-                f"shuffled-EEG control moves windows by a context either way); leave it out of split.{split_name}"
-            )
-    return scored
-
-
 def metric_names(overall: Mapping[str, Mapping[str, float]], split: str) -> dict[str, float]:
     """``test/<score>`` and beside each ``null/<score>_mean_volume`` and ``null/<score>_shuffled``."""
     names = {f"{split}/{score}": value for score, value in overall["model"].items()}
@@ -148,29 +129,6 @@ def _overall_of(metrics: Mapping[str, float], split: str) -> dict[str, dict[str,
     return {"model": {s: metrics[f"{split}/{s}"] for s in scores}, **overall}
 
 
-def _check_fits(bundle: Bundle, store: Store) -> None:
-    for key in ("channels", "frequencies", "grid", "tr"):
-        found, expected = getattr(store.signal, key), getattr(bundle.signal, key)
-        if found != expected:
-            words = f"its {key} {str(found)[:60]} differ from the model's {str(expected)[:60]}"
-            raise ModelError(f"{store.path}: {words}; use its own store")
-    if bundle.settings != store.settings:
-        changed = [k for k in store.settings if bundle.settings.get(k) != store.settings[k]]
-        raise ModelError(f"{store.path}: made with other settings ({', '.join(changed)}) than the model's store")
-
-
-def _check_unseen(bundle: Bundle, recordings: list[StoredRecording], split_name: str) -> None:
-    """Test recordings must be new to the model; validation recordings may have chosen it, not shaped it."""
-    parts, use = {
-        "train": ((), ""),
-        "validation": (("train",), "train"),
-        "test": (("train", "validation"), "train or validate"),
-    }[split_name]
-    seen = {digest for part in parts for digest in bundle.provenance["recordings"][part]}
-    if known := sorted(r.name for r in recordings if r.source_digest in seen):
-        raise LeakageError(f"{', '.join(known)}: used to {use} this model; evaluate on the split it was trained with")
-
-
 def _log_figures(log: RunLog, table: pd.DataFrame, example: tuple[np.ndarray, np.ndarray], variant: str) -> None:
     measured, synthesised = example
     limits = (float(measured.min()), float(measured.max()))
@@ -180,10 +138,9 @@ def _log_figures(log: RunLog, table: pd.DataFrame, example: tuple[np.ndarray, np
     log.figure(plotting.slice_figure(measured, title="measured", limits=limits), "figures/measured.png")
     residual = plotting.slice_figure(measured - synthesised, title=f"{variant}: residual", signed=True, threshold=0.1)
     log.figure(residual, "figures/residual.png")
-    scores = [c for c in table.columns if c not in ("subject", "recording", "condition")]
-    by_subject = table.groupby(["condition", "subject"])[scores].mean()
-    nested = {s: {c: dict(by_subject.loc[c][s].items()) for c in CONDITIONS} for s in scores}
-    log.figure(plotting.score_figure(nested, title=f"{variant}, unseen subjects"), "figures/scores.png")
+    log.figure(
+        plotting.score_figure(scores_by_subject(table), title=f"{variant}, unseen subjects"), "figures/scores.png"
+    )
 
 
 def _publish(

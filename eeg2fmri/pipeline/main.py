@@ -13,10 +13,11 @@ import numpy as np
 from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DivergenceError, GateRefusal, LeakageError, ModelError
 from eeg2fmri.pipeline.data import preprocess_step, simulate_step
-from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step, recordings_to_score, scoring_key
+from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step, scoring_key
 from eeg2fmri.pipeline.feasible import feasible, feasible_by_headers, say_left_out
 from eeg2fmri.pipeline.promote import promote_step
 from eeg2fmri.pipeline.train import check_training, train_step
+from eeg2fmri.scorable import recordings_to_score
 from eeg2fmri.search import search_step
 from eeg2fmri.server import without_secrets
 from eeg2fmri.simulation import read_best_r2

@@ -6,7 +6,7 @@ import logging
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -145,24 +145,8 @@ def _register(
     train: Windows,
     result: FitResult,
 ) -> str:
-    fitted, held_out = split.train, split.validation
-    if result.refitted:
-        fitted, held_out = (*split.train, *split.validation), ()
-    digests = {
-        part: [r.source_digest for r in store.of(subjects)]
-        for part, subjects in (("train", fitted), ("validation", held_out))
-    }
-    bundle = Bundle(
-        model=result.model,
-        signal=store.signal,
-        settings=store.settings,
-        provenance={
-            "data_digest": store.digest,
-            "subjects": {"train": split.train, "validation": split.validation},
-            "recordings": digests,
-            "run_id": log.run_id,
-        },
-    )
+    bundle = Bundle.of(result, store, split)
+    bundle = replace(bundle, provenance={**bundle.provenance, "run_id": log.run_id})
     log.params({f"result.{key}": value for key, value in result.facts.items()})
     family = family_of(model)
     curves = plotting.learning_curves(

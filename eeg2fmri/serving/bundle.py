@@ -12,16 +12,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eeg2fmri.config import Config, parse
 from eeg2fmri.datasets import likely_mistake
 from eeg2fmri.errors import ModelError, RequestError
-from eeg2fmri.families import family_of
+from eeg2fmri.families import FitResult, family_of
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.signals import BoldStatistics, EegStatistics, Signal, contexts, window_magnitudes
+
+if TYPE_CHECKING:  # a served model reads no store
+    from eeg2fmri.store import Split, Store
 
 FORMAT = 5
 # People differ by less than a factor of 10; a factor of 1000 between units stays outside on either side.
@@ -32,13 +35,32 @@ LARGEST_RATIO = 30.0
 class Bundle:
     """A fitted model with the settings of the EEG it takes and of the volumes it gives.
 
-    signal, settings: those of the store.  provenance: split, data digest, recordings it was fitted on.
+    signal, settings: those of the store.  provenance: split, data digest, recordings it was fitted on, and its
+    scores per epoch.
     """
 
     model: FittedModel
     signal: Signal
     settings: Mapping[str, Any]
     provenance: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, result: FitResult, store: Store, split: Split) -> Bundle:
+        """What was fitted on the training subjects of a store, and of validation subjects where it was fitted again."""
+        fitted, held_out = split.train, split.validation
+        if result.refitted:
+            fitted, held_out = (*split.train, *split.validation), ()
+        digests = {
+            part: [recording.source_digest for recording in store.of(subjects)]
+            for part, subjects in (("train", fitted), ("validation", held_out))
+        }
+        provenance = {
+            "data_digest": store.digest,
+            "subjects": {"train": split.train, "validation": split.validation},
+            "recordings": digests,
+            "history": {name: list(map(float, values)) for name, values in result.history.items()},
+        }
+        return cls(result.model, store.signal, store.settings, provenance)
 
     @property
     def window_shape(self) -> tuple[int, int, int]:

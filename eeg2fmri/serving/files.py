@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +24,30 @@ from eeg2fmri.datasets import (
 from eeg2fmri.errors import ConfigError, DatasetError, RequestError
 from eeg2fmri.files import written_whole
 from eeg2fmri.serving.bundle import Bundle
-from eeg2fmri.signals import Signal
+
+if TYPE_CHECKING:
+    from nibabel import Nifti1Image
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """A synthesised series of volumes.
+
+    image: (x, y, z, volumes) on the grid of the model's store, RAS+.  sidecar: the BIDS JSON that belongs to it.
+    """
+
+    image: Nifti1Image
+    sidecar: dict[str, Any]
+
+    def write(self, out: Path) -> None:
+        """Write the image, and the sidecar beside it, each whole or not at all."""
+        import nibabel
+
+        with written_whole(out) as part:
+            nibabel.save(self.image, part)
+        name = out.name.removesuffix(".gz").removesuffix(".nii")
+        with written_whole(out.with_name(f"{name}.json")) as part:
+            part.write_text(json.dumps(self.sidecar, indent=2), encoding="utf-8")
 
 
 def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path, volume_marker: str = AUTO) -> tuple[int, ...]:
@@ -55,20 +80,26 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path, volume_marker: st
     AlignmentError
         If two markers have the rhythm of the volumes, the given one has not, or the EEG breaks off.
     """
+    check_image_name(out)
+    synthesis = synthesise_recording(bundle, eeg_path, volume_marker)
+    synthesis.write(out)
+    return tuple(synthesis.image.shape)
+
+
+def check_image_name(out: Path) -> None:
+    """Refuse a name that is not a NIfTI file's."""
     if not out.name.endswith((".nii", ".nii.gz")):
         raise ConfigError(f"{out}: the output must end in .nii or .nii.gz")
+
+
+def synthesise_recording(bundle: Bundle, eeg_path: Path, volume_marker: str = AUTO) -> Synthesis:
+    """Synthesise what `synthesise_file` writes; parameters and errors as there."""
     windows, whole, zero = _read_windows(bundle, eeg_path, volume_marker)
     if not whole.any():
         raise DatasetError(f"{eeg_path}: every context has a gap of the EEG in it; nothing can be synthesised")
     volumes = np.zeros((len(whole), *bundle.signal.grid), np.float32)
     volumes[whole] = bundle.model.synthesise(windows[whole])
-    tr = bundle.signal.tr
-    sidecar: dict[str, Any] = {
-        "RepetitionTime": tr,
-        "StartTime": bundle.window_shape[2] * tr,
-        "Description": f"BOLD synthesised from EEG; times count from {zero}",
-        "Sources": [eeg_path.name],
-    }
+    sidecar = {**_sidecar(bundle, zero), "Sources": [eeg_path.name]}
     if not whole.all():
         sidecar["VolumesWithoutEEG"] = np.flatnonzero(~whole).tolist()
         logging.getLogger(__name__).warning(
@@ -77,12 +108,35 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path, volume_marker: st
             (~whole).sum(),
             len(whole),
         )
-    volumes *= bundle.model.bold_statistics.mask
-    _write_nifti(out, volumes, bundle.signal)
-    name = out.name.removesuffix(".gz").removesuffix(".nii")
-    with written_whole(out.with_name(f"{name}.json")) as part:
-        part.write_text(json.dumps(sidecar, indent=2), encoding="utf-8")
-    return *volumes.shape[1:], len(volumes)
+    return Synthesis(_image(bundle, volumes), sidecar)
+
+
+def synthesise_samples(
+    bundle: Bundle, eeg: np.ndarray, sampling_rate: float, channels: Sequence[str] | None = None
+) -> Synthesis:
+    """Synthesise every volume that clean EEG allows; time zero is its first sample.
+
+    Parameters
+    ----------
+    bundle : the model.
+    eeg, sampling_rate, channels : as `Bundle.windows`.
+
+    Raises
+    ------
+    RequestError
+        As `Bundle.windows`.
+    """
+    volumes = bundle.model.synthesise(bundle.windows(np.asarray(eeg), sampling_rate, channels))
+    return Synthesis(_image(bundle, volumes), _sidecar(bundle, "the first sample of the EEG"))
+
+
+def _sidecar(bundle: Bundle, zero: str) -> dict[str, Any]:
+    tr = bundle.signal.tr
+    return {
+        "RepetitionTime": tr,
+        "StartTime": bundle.window_shape[2] * tr,
+        "Description": f"BOLD synthesised from EEG; times count from {zero}",
+    }
 
 
 def _read_windows(bundle: Bundle, path: Path, volume_marker: str) -> tuple[np.ndarray, np.ndarray, str]:
@@ -124,16 +178,16 @@ def _beside(path: Path, kind: str) -> Path | None:
     return table if table.exists() or table.is_symlink() else None  # reading a link without content refuses it
 
 
-def _write_nifti(out: Path, volumes: np.ndarray, signal: Signal) -> None:
-    """Write (volumes, x, y, z) as a 4-D image, whole or not at all."""
+def _image(bundle: Bundle, volumes: np.ndarray) -> Nifti1Image:
+    """Volumes (n, x, y, z) as a 4-D image, 0 outside the model's brain mask."""
     import nibabel
 
+    signal = bundle.signal
     affine, space = np.asarray(signal.affine), "mni" if signal.space.startswith("MNI") else "scanner"
-    image: Any = nibabel.Nifti1Image(np.moveaxis(volumes, 0, 3), affine)
+    image: Any = nibabel.Nifti1Image(np.moveaxis(volumes * bundle.model.bold_statistics.mask, 0, 3), affine)
     image.set_sform(affine, space)
     image.set_qform(affine, space)
     image.header.set_zooms((*image.header.get_zooms()[:3], signal.tr))
     image.header.set_xyzt_units("mm", "sec")
     image.header["descrip"] = b"synthesised from EEG by eeg2fmri"
-    with written_whole(out) as part:
-        nibabel.save(image, part)
+    return image

@@ -1,6 +1,6 @@
 """The preprocessed store: spectrograms and volumes on disk, the windows on it, and splits by subject."""
 
-from eeg2fmri.store.build import Built, build_store
+from eeg2fmri.store.build import Built, build_store, say_left_out
 from eeg2fmri.store.info import describe, recordings_table, summary
 from eeg2fmri.store.location import Location
 from eeg2fmri.store.prepare import Prepared, prepare
@@ -25,6 +25,7 @@ __all__ = [
     "prepare",
     "recordings_digest",
     "recordings_table",
+    "say_left_out",
     "split_subjects",
     "split_windows",
     "summary",

@@ -19,7 +19,7 @@ import numpy as np
 
 from eeg2fmri.config import DataConfig
 from eeg2fmri.datasets import Recording, foreign_channels, voxel_sizes
-from eeg2fmri.errors import DatasetError, StoreError, one_line
+from eeg2fmri.errors import DatasetError, IncompleteError, StoreError, one_line
 from eeg2fmri.provenance import code_digest
 from eeg2fmri.signals import Signal
 from eeg2fmri.store.location import METADATA, Location
@@ -88,6 +88,28 @@ def build_store(
         if on_recording:
             on_recording(outcome)
     return _finish(location, settings, {r.name: r for r in recordings}, outcomes)
+
+
+def say_left_out(built: Built, *, allow_failures: bool) -> None:
+    """Log what a store lacks, one line each.
+
+    Raises
+    ------
+    IncompleteError
+        If a recording failed, unless that is allowed.
+    """
+    store = built.store
+    if absent := store.missing_channels:
+        names = "; ".join(f"{channel} (not in {', '.join(recordings)})" for channel, recordings in absent.items())
+        logger.warning("channels: %d are common to all recordings, without %s", len(store.signal.channels), names)
+    for line in built.failures.values():
+        logger.error("%s", line)
+    failed, made = len(built.failures), len(store.recordings)
+    if failed and not allow_failures:
+        raise IncompleteError(
+            f"{failed} of {failed + made} recordings cannot be used ({', '.join(built.failures)}); the store "
+            f"{store.path} holds the others: correct these, or go on without them (--allow-failures)"
+        )
 
 
 def _died(recording: Recording, error: BaseException) -> Outcome:

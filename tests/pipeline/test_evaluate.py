@@ -14,11 +14,8 @@ from eeg2fmri.config import Config, EvaluationConfig
 from eeg2fmri.errors import ConfigError, DatasetError, GateRefusal, LeakageError, ModelError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.pipeline import evaluate_step, promote_step, train_step
-from eeg2fmri.pipeline.evaluate import (
-    P_VALUE,
-    metric_names,
-    recordings_to_score,
-)
+from eeg2fmri.pipeline.evaluate import P_VALUE, metric_names
+from eeg2fmri.scorable import recordings_to_score
 from eeg2fmri.scoring import CONDITIONS, score_windows, summarise
 from eeg2fmri.store import Store, Windows, recordings_digest
 from eeg2fmri.tracking import load_model, resolve_version, tracked_run, version_scores

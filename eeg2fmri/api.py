@@ -1,0 +1,384 @@
+"""The Python interface: the steps of the command line as functions, without MLflow.
+
+`import eeg2fmri` gives these names. Wherever a function takes `config`, that is a `Config`, the path of a YAML file,
+or nothing for the defaults; the same file works with the command line.
+
+Examples
+--------
+The whole way, from a BIDS dataset to a synthesised image:
+
+>>> import eeg2fmri
+>>> print(eeg2fmri.inspect("my-study").to_frame())  # doctest: +SKIP
+>>> store = eeg2fmri.preprocess("my-study", "work/store")  # doctest: +SKIP
+>>> model = eeg2fmri.fit(store, variant="linear")  # doctest: +SKIP
+>>> scores = eeg2fmri.evaluate(model, store)  # doctest: +SKIP
+>>> eeg2fmri.save_model(model, "work/linear")  # doctest: +SKIP
+>>> image = eeg2fmri.synthesise(model, "sub-09_task-rest_eeg.vhdr", "sub-09_bold.nii.gz")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from eeg2fmri import plotting, serving
+from eeg2fmri.config import Config, load_config
+from eeg2fmri.datasets import AUTO, Overview, find_recordings, survey
+from eeg2fmri.devices import use_backend
+from eeg2fmri.errors import ConfigError, ModelError
+from eeg2fmri.families import MONITOR, FitSettings, OnEpoch, family_of
+from eeg2fmri.families import fit as fit_family
+from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score
+from eeg2fmri.scoring import score_windows, scores_by_subject
+from eeg2fmri.serving import Bundle
+from eeg2fmri.store import Store, Windows, build_store, check_digest, say_left_out, split_subjects
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from nibabel import Nifti1Image
+
+logger = logging.getLogger(__name__)
+Settings = Config | Path | str | None
+
+
+def inspect(root: Path | str, config: Settings = None) -> Overview:
+    """Look at a dataset: which recordings are usable, and why the others are not.
+
+    Only headers and a few seconds of EEG are read.
+
+    Parameters
+    ----------
+    root : path
+        Folder of the dataset.
+    config : Config or path, optional
+        Its sections ``dataset`` and ``data`` say where to look and how recordings would be prepared. Where it is
+        given, a recording that is too short for it is not usable.
+
+    Returns
+    -------
+    Overview
+        `to_frame` gives a table with one row per recording: TR (s), sampling rate (Hz), grid, clock.
+        `problems` are pairs of a path and what is wrong with it.
+
+    Raises
+    ------
+    DatasetError
+        If `root` is missing, or a filter's label matches nothing.
+    ConfigError
+        If `config` is not valid.
+
+    Examples
+    --------
+    >>> overview = eeg2fmri.inspect("my-study")  # doctest: +SKIP
+    >>> overview.to_frame()[["recording", "status", "tr", "volumes"]]  # doctest: +SKIP
+    >>> overview.problems  # doctest: +SKIP
+    """
+    given = _config(config)
+    return survey(Path(root), given.dataset, given.data, strict=config is not None)
+
+
+def preprocess(
+    root: Path | str, store: Path | str, config: Settings = None, *, workers: int = 1, allow_failures: bool = False
+) -> Store:
+    """Turn a dataset into a store of EEG spectrograms and BOLD volumes on one clock.
+
+    Recordings that are in the store already are kept, so a call that was stopped goes on where it was.
+
+    Parameters
+    ----------
+    root : path
+        Folder of the dataset.
+    store : path or URL
+        Folder of the store, or a place that fsspec knows (``s3://bucket/store``).
+    config : Config or path, optional
+        Its sections ``dataset`` and ``data`` say which recordings are used and how.
+    workers : int, default=1
+        Processes that work on recordings at the same time.
+    allow_failures : bool, default=False
+        Go on although some recordings cannot be used; each is logged.
+
+    Returns
+    -------
+    Store
+        Of each recording ``spectrogram`` (volumes - 1, channels, frequencies) in µV and ``volumes``
+        (volumes, x, y, z) in scanner intensity.
+
+    Raises
+    ------
+    DatasetError
+        If no recording can be used.
+    IncompleteError
+        If some cannot, and that is not allowed; the others are in the store.
+    StoreError
+        If something else, or a store made with other settings, lies there.
+
+    Examples
+    --------
+    >>> store = eeg2fmri.preprocess("my-study", "work/store", "my-study.yaml", workers=4)  # doctest: +SKIP
+    >>> store.subjects  # doctest: +SKIP
+    ['sub-01', 'sub-02', 'sub-03']
+    """
+    given = _config(config)
+    recordings, skipped = find_recordings(Path(root).absolute(), given.dataset)
+    for item in skipped:
+        logger.warning("%s: %s; skipped", item.path, item.reason)
+    built = build_store(recordings, store, given.data, workers=workers)
+    say_left_out(built, allow_failures=allow_failures)
+    return built.store
+
+
+def fit(
+    store: Store, config: Settings = None, variant: str | None = None, *, on_epoch: OnEpoch | None = None
+) -> Bundle:
+    """Fit a model on the training subjects of a store.
+
+    Validation subjects choose the epoch or the penalty. Test subjects are not touched.
+
+    Parameters
+    ----------
+    store : Store
+        From `preprocess` or `open_store`.
+    config : Config or path, optional
+        Its sections ``models``, ``split`` and ``run`` say what is fitted, on whom, and with which seed.
+    variant : str, optional
+        Which of its models: ``"linear"``, ``"factorised"``, ``"tafp-style"``, …; by default the first.
+    on_epoch : callable, optional
+        Called after each epoch with its place from 0, a dictionary of metrics, and a measured and a synthesised
+        validation volume, each (x, y, z).
+
+    Returns
+    -------
+    Bundle
+        The fitted model with the settings of its EEG and its volumes, for `evaluate`, `save_model`, `synthesise`
+        and `figures`. ``provenance["history"]`` holds its scores per epoch.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such variant, or there are too few subjects or windows.
+    LeakageError
+        If a subject is in two parts of the split.
+    SpecError
+        If the architecture does not fit the shapes.
+
+    Examples
+    --------
+    >>> model = eeg2fmri.fit(store, variant="linear")  # doctest: +SKIP
+    >>> model.window_shape  # channels, frequencies, windows  # doctest: +SKIP
+    (63, 134, 10)
+    """
+    given = _config(config)
+    chosen = given.model(variant)
+    check_digest(store, given.run.store_digest)
+    split = split_subjects(store.subjects, given.split)
+    use_backend(given.run.backend, deterministic=given.run.deterministic)
+    train, validation = (Windows(store.of(part), store.context) for part in (split.train, split.validation))
+    result = fit_family(chosen, train, validation, FitSettings.of(given.run), on_epoch)
+    return Bundle.of(result, store, split)
+
+
+def evaluate(model: Bundle, store: Store, split: str = "test", config: Settings = None) -> pd.DataFrame:
+    """Score a model on subjects that it has not seen, beside its nulls.
+
+    Parameters
+    ----------
+    model : Bundle
+        From `fit` or `load_model`.
+    store : Store
+        Made with the settings of the store that the model was fitted on.
+    split : {"test", "validation", "train"}, default="test"
+        Which part of the subjects.
+    config : Config or path, optional
+        Its sections ``split`` and ``evaluation``: who is in which part, and how many shuffles.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per recording and condition, with the columns subject, recording, condition and one per score.
+        The conditions are ``model``, ``mean_volume`` (what knows no EEG) and ``shuffled`` (the model, given EEG of
+        the wrong time). ``r2_temporal`` is the score that decides: the share of the changes over time that is
+        explained. ``attrs["p_value"]`` is the chance that wrong EEG does as well.
+
+    Raises
+    ------
+    LeakageError
+        If the model has seen one of the recordings.
+    ModelError
+        If the model does not fit the store.
+    DatasetError
+        If a recording is too short to shuffle.
+
+    Examples
+    --------
+    >>> scores = eeg2fmri.evaluate(model, store)  # doctest: +SKIP
+    >>> scores.groupby("condition")["r2_temporal"].mean()  # doctest: +SKIP
+    """
+    given = _config(config)
+    check_fits(model, store)
+    recordings = recordings_to_score(given, store, split)
+    check_unseen(model, recordings, split)
+    table, p_value, _ = score_windows(model.model, Windows(recordings, store.context), given.evaluation)
+    table.attrs["p_value"] = p_value
+    return table
+
+
+def figures(model: Bundle, scores: pd.DataFrame | None = None) -> dict[str, Figure]:
+    """Draw what a model learned, and how it scores.
+
+    Parameters
+    ----------
+    model : Bundle
+        From `fit` or `load_model`.
+    scores : pandas.DataFrame, optional
+        From `evaluate`.
+
+    Returns
+    -------
+    dict of matplotlib.figure.Figure
+        ``learning_curves``, those of the model's family (``coefficients`` of a linear model), and ``scores`` where
+        they are given.
+
+    Examples
+    --------
+    >>> for name, figure in eeg2fmri.figures(model, scores).items():  # doctest: +SKIP
+    ...     figure.savefig(f"{name}.png")
+    """
+    config = model.model.config
+    family = family_of(config)
+    drawn = dict(family.figures(model.model, list(model.signal.channels)))
+    if history := model.provenance.get("history"):  # models of before 0.2 do not keep it
+        drawn["learning_curves"] = plotting.learning_curves(
+            history, title=config.variant, monitor=MONITOR, first_epoch=family.first_epoch
+        )
+    if scores is not None:
+        drawn["scores"] = plotting.score_figure(scores_by_subject(scores), title=config.variant)
+    return drawn
+
+
+def save_model(model: Bundle, folder: Path | str) -> Path:
+    """Write a model as plain files, without pickle.
+
+    Parameters
+    ----------
+    model : Bundle
+        From `fit` or `load_model`.
+    folder : path
+        New or empty.
+
+    Returns
+    -------
+    pathlib.Path
+        `folder`.
+
+    Raises
+    ------
+    ModelError
+        If something lies there.
+
+    Examples
+    --------
+    >>> eeg2fmri.save_model(model, "work/linear")  # doctest: +SKIP
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ModelError(f"{folder}: something lies there, a new or an empty folder is expected; give another one")
+    folder.mkdir(parents=True, exist_ok=True)
+    serving.save_bundle(folder, model)
+    return folder
+
+
+def load_model(folder: Path | str) -> Bundle:
+    """Read a model that `save_model` wrote; it synthesises the same volumes.
+
+    Parameters
+    ----------
+    folder : path
+        What was given to `save_model`.
+
+    Returns
+    -------
+    Bundle
+
+    Raises
+    ------
+    ModelError
+        If there is no model, or it has another format.
+
+    Examples
+    --------
+    >>> model = eeg2fmri.load_model("work/linear")  # doctest: +SKIP
+    """
+    use_backend()
+    return serving.load_bundle(Path(folder))
+
+
+def synthesise(
+    model: Bundle,
+    eeg: Path | str | np.ndarray,
+    out: Path | str | None = None,
+    *,
+    sampling_rate: float | None = None,
+    channels: Sequence[str] | None = None,
+    volume_marker: str = AUTO,
+) -> Nifti1Image:
+    """Synthesise the BOLD volumes that follow an EEG recording.
+
+    Parameters
+    ----------
+    model : Bundle
+        From `fit` or `load_model`.
+    eeg : path or array
+        An EEG file (BrainVision, EDF, BDF, EEGLAB, FIF), which is cleaned as the model's training data were; or
+        clean EEG (channels, samples) in µV, as ``raw.get_data(units="uV")`` gives it.
+    out : path, optional
+        ``.nii`` or ``.nii.gz`` to write, with a BIDS sidecar (``.json``) beside it.
+    sampling_rate : float, optional
+        Hz; of an array, which needs it.
+    channels : sequence of str, optional
+        Names of the rows of an array; by default the model's channels in its order.
+    volume_marker : str, default="auto"
+        Description of the scanner's marker in a file. The first one is time zero.
+
+    Returns
+    -------
+    nibabel.Nifti1Image
+        (x, y, z, volumes), intensities on the scale of the training recordings, 0 outside the model's brain mask.
+        The first volume starts ``model.window_shape[2]`` TRs after time zero.
+
+    Raises
+    ------
+    ConfigError
+        If `out` is not a NIfTI file's name, or the sampling rate is missing or not wanted.
+    DatasetError
+        If the file is missing, damaged, too short, or lacks channels.
+    RequestError
+        If the array is too short, lacks channels or is not in µV.
+
+    Examples
+    --------
+    >>> image = eeg2fmri.synthesise(model, "sub-09_task-rest_eeg.vhdr", "sub-09_bold.nii.gz")  # doctest: +SKIP
+    >>> raw = mne.io.read_raw("clean.fif").pick(list(model.signal.channels))  # doctest: +SKIP
+    >>> image = eeg2fmri.synthesise(model, raw.get_data(units="uV"), sampling_rate=250.0)  # doctest: +SKIP
+    """
+    if out is not None:
+        serving.check_image_name(Path(out))
+    if isinstance(eeg, np.ndarray):
+        if sampling_rate is None:
+            raise ConfigError("sampling_rate is missing: an array does not say it; give it in Hz")
+        synthesis = serving.synthesise_samples(model, eeg, sampling_rate, channels)
+    elif sampling_rate is None and channels is None:
+        synthesis = serving.synthesise_recording(model, Path(eeg), volume_marker)
+    else:
+        raise ConfigError("sampling_rate and channels are those of an array; a file has its own, leave them out")
+    if out is not None:
+        synthesis.write(Path(out))
+    return synthesis.image
+
+
+def _config(given: Settings) -> Config:
+    return given if isinstance(given, Config) else load_config(given)

@@ -1,0 +1,70 @@
+"""Which recordings a model may be scored on."""
+
+from __future__ import annotations
+
+from eeg2fmri.config import Config
+from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
+from eeg2fmri.serving import Bundle
+from eeg2fmri.store import Store, StoredRecording, split_subjects
+
+
+def recordings_to_score(config: Config, store: Store, split_name: str) -> list[StoredRecording]:
+    """Recordings of a part of the split, or their stretches without a gap.
+
+    Raises
+    ------
+    ConfigError
+        If there are none.
+    DatasetError
+        If one is too short to shuffle.
+    """
+    recordings = store.of(split_subjects(store.subjects, config.split).part(split_name))
+    if not recordings:
+        raise ConfigError(f"split.{split_name}: no subject in it; name some to evaluate on")
+    needed = 3 * store.context + 1
+    scored = []
+    for recording in recordings:
+        stretches = [part for part in recording.stretches(store.context) if len(part.volumes) >= needed]
+        scored += stretches
+        if not stretches:
+            raise DatasetError(
+                f"{recording.name}: {len(recording.volumes)} volumes are left, scores need {needed} in a row (the "
+                f"shuffled-EEG control moves windows by a context either way); leave it out of split.{split_name}"
+            )
+    return scored
+
+
+def check_fits(bundle: Bundle, store: Store) -> None:
+    """Refuse a store that was not made as the one that the model was fitted on.
+
+    Raises
+    ------
+    ModelError
+        If its signal or its settings are others.
+    """
+    for key in ("channels", "frequencies", "grid", "tr"):
+        found, expected = getattr(store.signal, key), getattr(bundle.signal, key)
+        if found != expected:
+            words = f"its {key} {str(found)[:60]} differ from the model's {str(expected)[:60]}"
+            raise ModelError(f"{store.path}: {words}; use its own store")
+    if bundle.settings != store.settings:
+        changed = [k for k in store.settings if bundle.settings.get(k) != store.settings[k]]
+        raise ModelError(f"{store.path}: made with other settings ({', '.join(changed)}) than the model's store")
+
+
+def check_unseen(bundle: Bundle, recordings: list[StoredRecording], split_name: str) -> None:
+    """Refuse recordings that the model has seen: a validation recording may have chosen it, not shaped it.
+
+    Raises
+    ------
+    LeakageError
+        If one was used to train it or, for ``"test"``, to validate it.
+    """
+    parts, use = {
+        "train": ((), ""),
+        "validation": (("train",), "train"),
+        "test": (("train", "validation"), "train or validate"),
+    }[split_name]
+    seen = {digest for part in parts for digest in bundle.provenance["recordings"][part]}
+    if known := sorted(r.name for r in recordings if r.source_digest in seen):
+        raise LeakageError(f"{', '.join(known)}: used to {use} this model; evaluate on the split it was trained with")
