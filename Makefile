@@ -1,5 +1,7 @@
 # `make demo`: the whole job on a simulated dataset. `make test`: the whole suite; `make quick`: without the slow
-# tests. Each sets .venv up first.
+# tests. Each sets .venv up first: the demo with what it needs, the tests with the tools of development too.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
 PYTHON ?= python3
 BIN := .venv/bin
 # Two processes that take whole files: no fixture of a file is made twice. tests/conftest.py puts long files first.
@@ -15,25 +17,40 @@ test quick: export TF_NUM_INTEROP_THREADS = 1
 
 .PHONY: demo test quick lint clean
 
-demo: .venv/installed
+demo: .venv/run-installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mlflow run . --env-manager local --experiment-name eeg2fmri
 
-test: .venv/installed
+test: .venv/dev-installed
 	$(PYTEST) -ra --durations=15
 
-quick: .venv/installed
+quick: .venv/dev-installed
 	$(PYTEST) -m "not slow"
 
-lint: .venv/installed
+lint: .venv/dev-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-.venv/installed: pyproject.toml eeg2fmri/__init__.py
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $@
+# pip's names of packages, each over the one before: it is at work, and the screen stays short.
+define install
+	@echo "Installing $(1) into .venv (some minutes):"
+	@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '$(1)' | \
+	while read -r verb name _; do case $$verb in \
+		Collecting) printf '\r%-60s' "  fetching $${name%%[!A-Za-z0-9._-]*}" ;; \
+		Installing) printf '\r%-60s' "  unpacking" ;; \
+	esac; done
+	@printf '\r%-60s\n' "  done"
+endef
+
+.venv/run-installed: pyproject.toml constraints.txt eeg2fmri/__init__.py
+	@$(PYTHON) -m venv .venv
+	$(call install,.)
+	@touch $@
+
+.venv/dev-installed: .venv/run-installed
+	$(call install,.[dev])
+	@touch $@
 
 clean:
 	rm -rf .venv work mlruns mlflow.db build *.egg-info

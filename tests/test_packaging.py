@@ -1,4 +1,4 @@
-"""Packaging: one set of pinned versions, and project entry points that the command line understands."""
+"""Packaging: ranges of versions, one set of tested ones, and entry points that the command line understands."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from eeg2fmri.cli.command import _config, _parser
 from eeg2fmri.config import FAMILIES, find_family
@@ -23,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CONDA = yaml.safe_load((ROOT / "conda.yaml").read_text())
 PROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
-PINNED = re.compile(r"[A-Za-z0-9._-]+(\[[a-z]+\])?==[0-9][A-Za-z0-9.]*")
+PINNED = re.compile(r"[a-z0-9.-]+==[0-9][A-Za-z0-9.]*")
 
 # The parameters that an entry point keeps, and their defaults.
 CONTRACT = {
@@ -66,19 +69,43 @@ def options(name: str) -> dict[str, str]:
     return {key: given[key] for key in PROJECT["entry_points"][name]["parameters"]}
 
 
-def test_conda_and_pyproject_agree():
-    assert sorted(pip_requirements()) == sorted(PYPROJECT["project"]["dependencies"])
+def constraints() -> dict[str, str]:
+    """Version of each package in constraints.txt."""
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert [line for line in lines if not PINNED.fullmatch(line)] == []  # no address, no path, no range
+    assert lines == sorted(lines)
+    return dict(line.split("==") for line in lines)
 
 
-def test_nothing_is_unpinned():
-    groups = PYPROJECT["project"]["optional-dependencies"].values()
-    requirements = [
-        *pip_requirements(),
-        *PYPROJECT["project"]["dependencies"],
-        *(line for group in groups for line in group),
-        *PYPROJECT["build-system"]["requires"],
+def required(lines: Iterable[str]) -> dict[str, Requirement]:
+    """Requirements by the name of their package."""
+    return {canonicalize_name(each.name): each for each in map(Requirement, lines)}
+
+
+def test_conda_has_the_tested_version_of_every_dependency():
+    names = required(PYPROJECT["project"]["dependencies"])
+    assert sorted(pip_requirements()) == sorted(f"{name}=={constraints()[name]}" for name in names)
+
+
+@pytest.mark.parametrize("group", ["", *PYPROJECT["project"]["optional-dependencies"]])
+def test_a_requirement_is_a_range_that_starts_at_the_tested_minor_version(group):
+    project = PYPROJECT["project"]
+    for name, requirement in required(
+        project["optional-dependencies"][group] if group else project["dependencies"]
+    ).items():
+        version = constraints()[name]
+        assert sorted(each.operator for each in requirement.specifier) == ["<", ">="], name
+        (oldest,) = (each.version for each in requirement.specifier if each.operator == ">=")
+        assert oldest == ".".join(version.split(".")[:2]), name
+        assert requirement.specifier.contains(version), name
+
+
+def test_make_installs_by_the_constraints():
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.findall(r"pip install .*", makefile) == [
+        "pip install --disable-pip-version-check --constraint constraints.txt --editable '$(1)' | \\"
     ]
-    assert [line for line in requirements if not PINNED.fullmatch(line)] == []
+    assert re.findall(r"\$\(call install,(.*)\)", makefile) == [".", ".[dev]"]
 
 
 def test_the_python_of_conda_is_one_that_the_package_takes():
@@ -90,22 +117,24 @@ def test_the_python_of_conda_is_one_that_the_package_takes():
 
 def test_what_is_imported_is_required():
     owners = metadata.packages_distributions()
-    required = {line.split("==")[0].lower() for line in PYPROJECT["project"]["dependencies"]}
-    extras = {name: lines for name, lines in PYPROJECT["project"]["optional-dependencies"].items() if name != "dev"}
-    optional = {line.split("==")[0].lower() for lines in extras.values() for line in lines}
+    needed = set(required(PYPROJECT["project"]["dependencies"]))
+    extras = [lines for name, lines in PYPROJECT["project"]["optional-dependencies"].items() if name != "dev"]
+    optional = {name for lines in extras for name in required(lines)}
     for path in sorted((ROOT / "eeg2fmri").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names = [node.module]
             for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"eeg2fmri"}:
-                allowed = required | optional if node.col_offset else required  # extras: within a function only
-                assert {owner.lower() for owner in owners.get(name, [name])} & allowed, f"{path} imports {name}"
+                allowed = needed | optional if node.col_offset else needed  # extras: within a function only
+                assert {canonicalize_name(owner) for owner in owners.get(name, [name])} & allowed, (
+                    f"{path} imports {name}"
+                )
 
 
 def test_a_served_model_requires_what_the_package_pins():
-    required = {line.split("==")[0] for line in PYPROJECT["project"]["dependencies"]}
-    assert {*SERVING_PACKAGES, *(package for name in FAMILIES for package in find_family(name).packages)} <= required
+    packages = {*SERVING_PACKAGES, *(package for name in FAMILIES for package in find_family(name).packages)}
+    assert packages <= required(PYPROJECT["project"]["dependencies"]).keys()
 
 
 def test_the_project_uses_the_environment():
