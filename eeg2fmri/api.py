@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ from eeg2fmri.families import fit as fit_family
 from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score
 from eeg2fmri.scoring import score_windows, scores_by_subject
 from eeg2fmri.serving import Bundle
-from eeg2fmri.store import Store, Windows, build_store, check_digest, say_left_out, split_subjects
+from eeg2fmri.store import Store, Windows, build_store, check_digest, prepare, say_left_out, split_subjects
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,10 +47,10 @@ logger = logging.getLogger(__name__)
 Settings = Config | Path | str | None
 
 
-def inspect(root: Path | str, config: Settings = None) -> Overview:
+def inspect(root: Path | str, config: Settings = None, *, full: bool = False) -> Overview:
     """Look at a dataset: which recordings are usable, and why the others are not.
 
-    Only headers and a few seconds of EEG are read.
+    Headers and a few seconds of EEG are read, unless `full`.
 
     Parameters
     ----------
@@ -58,6 +59,8 @@ def inspect(root: Path | str, config: Settings = None) -> Overview:
     config : Config or path, optional
         Its sections ``dataset`` and ``data`` say where to look and how recordings would be prepared. Where it is
         given, a recording that is too short for it is not usable.
+    full : bool, default=False
+        Prepare every recording as `preprocess` does. That takes as long, and no fault in a file stays hidden.
 
     Returns
     -------
@@ -79,7 +82,8 @@ def inspect(root: Path | str, config: Settings = None) -> Overview:
     >>> overview.problems  # doctest: +SKIP
     """
     given = _config(config)
-    return survey(Path(root), given.dataset, given.data, strict=config is not None)
+    read = partial(prepare, config=given.data) if full else None
+    return survey(Path(root), given.dataset, given.data, strict=full or config is not None, read=read)
 
 
 def preprocess(

@@ -88,6 +88,14 @@ def test_inspect_gives_a_table(config, dataset):
     assert set(table["tr"]) == {1.0}
 
 
+def test_inspect_finds_what_only_the_whole_file_tells(config, tmp_path, write_recording):
+    write_recording(tmp_path, "01")
+    write_recording(tmp_path, "02", volumes=np.zeros((9, 8, 7, 22), np.float32))
+    quick, full = (eeg2fmri.inspect(tmp_path, tiny(config), full=full).to_frame() for full in (False, True))
+    assert quick["status"].tolist() == ["usable", "usable"]
+    assert full["status"].tolist() == ["usable", "failed"]
+
+
 def test_a_recording_that_fails_is_an_error_unless_that_is_allowed(config, bids_root, refuses):
     broken = bids_root / "sub-02/func/sub-02_task-rest_bold.nii.gz"
     broken.write_bytes(broken.read_bytes()[:100])

@@ -24,7 +24,7 @@ ADAPTERS: dict[str, type[Adapter]] = {
 }
 
 
-def find_recordings(root: Path, config: DatasetConfig | None = None) -> tuple[list[Recording], list[Skipped]]:
+def find_recordings(root: Path | str, config: DatasetConfig | None = None) -> tuple[list[Recording], list[Skipped]]:
     """Pair the EEG and BOLD files of a dataset by the entities that they share.
 
     Parameters
@@ -43,7 +43,7 @@ def find_recordings(root: Path, config: DatasetConfig | None = None) -> tuple[li
     ConfigError
         If the layout is not known.
     """
-    recordings, skipped, (n_eeg, n_bold), expected = list_recordings(root, config or DatasetConfig())
+    recordings, skipped, (n_eeg, n_bold), expected = list_recordings(Path(root), config or DatasetConfig())
     if not recordings:
         first = next((item for item in skipped if "dataset." in item.reason), None)  # a setting would help
         why = f"{first.path.name}: {first.reason}" if first else f"{expected} is expected"

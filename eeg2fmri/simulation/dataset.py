@@ -15,7 +15,9 @@ from eeg2fmri.errors import ConfigError, DatasetError
 SLOWEST_RATE_HZ = 100.0  # the highest rhythm of the networks ends at 45 Hz
 
 
-def simulate(config: SimulationConfig, out: Path, *, on_progress: Callable[[int, int], None] | None = None) -> Path:
+def simulate(
+    config: SimulationConfig, out: Path | str, *, on_progress: Callable[[int, int], None] | None = None
+) -> Path:
     """Write a BIDS dataset of simultaneous EEG-fMRI whose truth is known.
 
     The dataset grows in a folder beside `out` called ``<out>.part`` and is renamed when complete. A later
@@ -40,6 +42,7 @@ def simulate(config: SimulationConfig, out: Path, *, on_progress: Callable[[int,
     """
     from eeg2fmri.simulation import files, truth, write
 
+    out = Path(out)
     if config.sampling_rate < SLOWEST_RATE_HZ:
         raise ConfigError(
             f"simulation.sampling_rate: {config.sampling_rate} Hz must be at least {SLOWEST_RATE_HZ:g} Hz, "
