@@ -35,7 +35,7 @@ lint: .venv/dev-installed
 # pip's names of packages, each over the one before: it is at work, and the screen stays short.
 define install
 	@echo "Installing $(1) into .venv (some minutes):"
-	@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '$(1)' | \
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-compile --constraint constraints.txt --editable '$(1)' | \
 	while read -r verb name _; do case $$verb in \
 		Collecting) printf '\r%-60s' "  fetching $${name%%[!A-Za-z0-9._-]*}" ;; \
 		Installing) printf '\r%-60s' "  unpacking" ;; \

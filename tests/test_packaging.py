@@ -103,7 +103,7 @@ def test_a_requirement_is_a_range_that_starts_at_the_tested_minor_version(group)
 def test_make_installs_by_the_constraints():
     makefile = (ROOT / "Makefile").read_text()
     assert re.findall(r"pip install .*", makefile) == [
-        "pip install --disable-pip-version-check --constraint constraints.txt --editable '$(1)' | \\"
+        "pip install --disable-pip-version-check --no-compile --constraint constraints.txt --editable '$(1)' | \\"
     ]
     assert re.findall(r"\$\(call install,(.*)\)", makefile) == [".", ".[dev]"]
 
