@@ -17,12 +17,14 @@ from eeg2fmri.config import Config
 from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
 from eeg2fmri.evaluation import has_ssim
+from eeg2fmri.pipeline.card import data_sheet
 from eeg2fmri.pipeline.code import SCORING_CODE, evaluation_code
 from eeg2fmri.pipeline.data import say_skipped
+from eeg2fmri.pipeline.describe import paragraphs, scored_text, serving, table
 from eeg2fmri.scoring import CONDITIONS, score_windows, summarise
 from eeg2fmri.serving import Bundle
 from eeg2fmri.store import Store, StoredRecording, Windows, check_digest, recordings_digest, split_subjects
-from eeg2fmri.tracking import RunLog, Scores, finished_run, load_model, tracked_run
+from eeg2fmri.tracking import RunLog, Scores, describe_version, finished_run, load_model, tracked_run
 from eeg2fmri.tracking.registry import store_scores
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
@@ -43,11 +45,13 @@ class Evaluation:
     skipped: bool
 
 
-def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str) -> Evaluation:
+def evaluate_step(
+    config: Config, model_uri: str, store: Store, split_name: str, best_reachable: float | None = None
+) -> Evaluation:
     """Score a model on one part of a store, beside the mean volume and the same model on shuffled EEG.
 
     Scores on the test split also go to the training run and to the tags of the registered version,
-    where the gate reads them.
+    where the gate reads them. `best_reachable`, which a simulator knows, is the ceiling of `r2_temporal`.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
         say_skipped(f"evaluate {bundle.model.config.variant}", run.info.run_id)
         overall, p_value = _overall_of(run.data.metrics, split_name), run.data.metrics[P_VALUE]
         if split_name == "test" and version:  # another store may have been scored since
-            _tag_version(version, overall, p_value, digest, scoring)
+            store_scores(version, _scores(version, overall, p_value, digest, scoring))
         return Evaluation(run.info.run_id, overall, p_value, skipped=True)
     variant = bundle.model.config.variant
     params = {
@@ -88,14 +92,20 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
         if not has_ssim(store.signal.grid):
             logger.info("evaluate %s: no ssim, its window is larger than the axial slices", variant)
         windows = Windows(recordings, store.context)
-        table, p_value, example = score_windows(bundle.model, windows, config.evaluation)
-        overall = summarise(table)
+        each, p_value, example = score_windows(bundle.model, windows, config.evaluation)
+        overall = summarise(each)
         metrics = {**metric_names(overall, split_name), P_VALUE: p_value}
         log.metrics(metrics)
-        _log_figures(log, table, example, variant)
-        log.table(table, "scores.json")
+        _log_figures(log, each, example, variant)
+        log.table(each, "scores.json")
+        scores = _scores(version, overall, p_value, digest, scoring)
+        scored = scored_text(scores, overall, log.run_id, best_reachable)
+        log.describe(paragraphs(f"Scores of {model_uri} on the {split_name} subjects {', '.join(subjects)}.", scored))
         if split_name == "test" and version:
-            _publish(version, metrics, overall, digest, scoring)
+            _publish(version, metrics)
+            store_scores(version, scores)
+            sheet = table(("", ""), data_sheet(bundle))
+            describe_version(version, paragraphs(scored, serving(version.name, str(version.version)), sheet))
         log.tags({STEP_KEY: key})
         logger.info("evaluate %s on %s: %s", variant, split_name, sentence(overall, p_value))
         return Evaluation(log.run_id, overall, p_value, skipped=False)
@@ -186,18 +196,14 @@ def _log_figures(log: RunLog, table: pd.DataFrame, example: tuple[np.ndarray, np
     log.figure(plotting.score_figure(nested, title=f"{variant}, unseen subjects"), "figures/scores.png")
 
 
-def _publish(
-    version: Any, metrics: dict[str, float], overall: dict[str, dict[str, float]], digest: str, scoring: str
-) -> None:
-    """Put the scores where people look: on the training run, and on the registered version."""
+def _publish(version: Any, metrics: dict[str, float]) -> None:
+    """Put the scores where people look for them: on the training run."""
     client = mlflow.MlflowClient()
     now = int(pd.Timestamp.now().timestamp() * 1000)
     client.log_batch(version.run_id, metrics=[Metric(k, v, now, 0) for k, v in metrics.items()])
-    _tag_version(version, overall, metrics[P_VALUE], digest, scoring)
 
 
-def _tag_version(
-    version: Any, overall: Mapping[str, Mapping[str, float]], p_value: float, digest: str, scoring: str
-) -> None:
+def _scores(version: Any, overall: Mapping[str, Mapping[str, float]], p_value: float, *keys: str) -> Scores:
+    """What the gate reads; `keys` are those of the data and of the scoring."""
     model, shuffled = (overall[condition]["r2_temporal"] for condition in ("model", "shuffled"))
-    store_scores(version, Scores(str(version.version), model, shuffled, p_value, digest, scoring))
+    return Scores(str(version.version) if version else "", model, shuffled, p_value, *keys)

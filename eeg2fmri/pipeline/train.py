@@ -20,9 +20,10 @@ from eeg2fmri.families import MONITOR, FitResult, FitSettings, check_feasible, f
 from eeg2fmri.pipeline.card import model_card
 from eeg2fmri.pipeline.code import training_code
 from eeg2fmri.pipeline.data import say_skipped
+from eeg2fmri.pipeline.describe import paragraphs, picture, serving
 from eeg2fmri.serving import Bundle
 from eeg2fmri.store import Split, Store, Windows, check_digest, split_subjects
-from eeg2fmri.tracking import RunLog, finished_run, log_bundle, tracked_run
+from eeg2fmri.tracking import RunLog, describe_version, finished_run, log_bundle, tracked_run
 from eeg2fmri.tracking.registry import version_exists
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
@@ -77,6 +78,9 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
     tags = {"variant": model.variant, "family": model.family, "dataset": store.path.name}
     with tracked_run("train", experiment=config.run.experiment, name=name, params=_params(config, model, store, split),
                      tags=tags) as log:  # fmt: skip
+        log.describe(
+            f"Trains {model.variant} (family {model.family}) on {len(split.train)} subjects of {store.path.name}."
+        )
         train = Windows(store.of(split.train), store.context)
         validation = Windows(store.of(split.validation), store.context)
         _log_data(log, store, train, validation)
@@ -171,6 +175,11 @@ def _register(
     figures = {"learning_curves": curves, **family.figures(result.model, list(store.signal.channels))}
     for name, figure in figures.items():
         log.figure(figure, f"figures/{name}.png")
-    log.text(model_card(bundle, result), "model_card.md")
+    card = model_card(bundle, result)
+    log.text(card, "model_card.md")
+    log.describe(paragraphs(card, picture(log.run_id, "figures/learning_curves.png", "learning curves")))
     facts = {"data_digest": store.digest, "variant": model.variant}
-    return log_bundle(bundle, config.registry.name, example=train.eeg(np.arange(1))[0], metadata_=facts)
+    name = config.registry.name
+    version = log_bundle(bundle, name, example=train.eeg(np.arange(1))[0], metadata_=facts)
+    describe_version(version, paragraphs(card, serving(name, str(version.version))))
+    return str(version.version)

@@ -23,6 +23,7 @@ from eeg2fmri.server import TRACKED_SCHEMES, check_server
 from eeg2fmri.serving import Bundle, save_bundle
 from eeg2fmri.serving.requests import encode
 from eeg2fmri.tracking.gate import Scores, check_gate
+from eeg2fmri.tracking.notes import describe_model
 
 # What every served model imports; a family adds its own.
 SERVING_PACKAGES = ("mlflow", "numpy", "scipy", "pandas", "pydantic", "pyyaml")
@@ -30,7 +31,7 @@ SCORE_TAG, SHUFFLED_TAG = "test.r2_temporal", "test.r2_temporal_shuffled"
 P_VALUE_TAG, DIGEST_TAG, SCORING_TAG = "test.p_value", "test.data_digest", "test.scoring"
 
 
-def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadata_: dict[str, Any]) -> str:
+def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadata_: dict[str, Any]) -> ModelVersion:
     """Log a model in the active run and register it.
 
     Parameters
@@ -42,7 +43,7 @@ def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadat
 
     Returns
     -------
-    The new version, e.g. ``"3"``.
+    The new version.
     """
     with tempfile.TemporaryDirectory() as folder:
         info = mlflow.pyfunc.log_model(
@@ -51,7 +52,8 @@ def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadat
             metadata=metadata_,
             **pyfunc_model(bundle, Path(folder), example),
         )
-    return str(info.registered_model_version)
+    describe_model(register_as)
+    return mlflow.MlflowClient().get_model_version(register_as, str(info.registered_model_version))
 
 
 def pyfunc_model(bundle: Bundle, folder: Path, example: np.ndarray) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import mlflow.data.numpy_dataset
 import eeg2fmri
 from eeg2fmri.provenance import code_digest, package_versions
 from eeg2fmri.server import check_server
+from eeg2fmri.tracking.notes import NOTE_TAG, describe_experiment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +36,8 @@ DIGEST_LENGTH = 36
 class RunLog:
     """What a step may write into its run."""
 
-    def __init__(self, run_id: str) -> None:
-        self.run_id = run_id
+    def __init__(self, run_id: str, experiment_id: str = "") -> None:
+        self.run_id, self.experiment_id = run_id, experiment_id
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Log parameters (dotted names, so they never meet those of `mlflow run`)."""
@@ -51,6 +52,10 @@ class RunLog:
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags."""
         mlflow.set_tags(dict(values))
+
+    def describe(self, text: str) -> None:
+        """Describe the run in Markdown, on top of its page."""
+        mlflow.set_tag(NOTE_TAG, text)
 
     def figure(self, figure: Figure, path: str) -> None:
         """Log a figure as a PNG artifact."""
@@ -105,9 +110,9 @@ def tracked_run(
     nested = mlflow.active_run() is not None
     adopted = not nested and bool(os.environ.get("MLFLOW_RUN_ID"))
     if not nested and not adopted:
-        mlflow.set_experiment(experiment)
+        describe_experiment(mlflow.set_experiment(experiment).experiment_id)
     with mlflow.start_run(run_name=None if adopted else name or entry_point, nested=nested) as run:
-        log = RunLog(run.info.run_id)
+        log = RunLog(run.info.run_id, run.info.experiment_id)
         log.tags({ENTRY_POINT: entry_point, "git_commit": git_commit(), **(tags or {})})
         if adopted:  # `mlflow run` has given it a name at random
             log.tags({"mlflow.runName": name or entry_point})

@@ -164,6 +164,24 @@ def test_the_parent_keeps_the_summary(first):
     assert text == summary(result, Config.model_validate(CONFIG))
 
 
+def test_mlflow_tells_the_story_without_code(first):
+    result, runs, _ = first
+    note = {r.info.run_name: r.data.tags["mlflow.note.content"] for r in runs}
+    assert note.keys() == {"main", "simulate", "preprocess", "train-linear", "evaluate-linear", *steps(runs)}
+    version, scored = result.models["linear"]
+    score = f"{scored.overall['model']['r2_temporal']:+.4f}"
+    described = mlflow.MlflowClient().get_model_version("eeg2fmri", version).description
+    experiment = mlflow.get_experiment_by_name("main-tests").tags["mlflow.note.content"]
+    for text in (note["main"], note["evaluate-linear"], described, experiment):
+        assert score in text
+        assert f"{result.best_reachable:+.4f}" in text
+        assert f"run_uuid={scored.run_id}" in text
+    assert "4 recordings of 4 subjects" in note["preprocess"]
+    assert "5 channels" in described
+    assert "models:/eeg2fmri/" in described
+    assert "r2_temporal" in mlflow.MlflowClient().get_registered_model("eeg2fmri").description
+
+
 @pytest.mark.usefixtures("first")
 def test_nothing_is_done_twice(first, job):
     result, runs, skipped = job()
@@ -251,6 +269,18 @@ def test_the_summary_has_a_dash_where_slices_are_too_small_for_ssim():
     small = evaluation(0.0314)
     del small.overall["model"]["ssim"]
     assert "| 0.5000 | – |" in summary(JobResult({"linear": ("3", small)}, "3", None, None), Config())
+
+
+def test_the_description_says_what_there_is_and_no_more():
+    models = {"linear": ("3", evaluation(0.0314)), "lp": ("4", evaluation(-0.2))}
+    text = main._story(Config(), JobResult(models, "3", None, None))
+    assert text.startswith("Champion: eeg2fmri version 3 – linear, r2_temporal +0.0314")
+    assert "| linear | 3 | +0.0314 | +0.0000 | -0.0200 | 0.004 |" in text
+    assert "reachable" not in text
+    refused = main._story(Config(), JobResult(models, None, "because", 0.0777))
+    assert refused.startswith("No champion.\n\nNo new champion: because.")
+    assert "+0.0777" in refused
+    assert "models serve" not in refused
 
 
 @pytest.mark.usefixtures("tracking")
