@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import quote
 
 from eeg2fmri.scoring import CONDITIONS
@@ -12,6 +12,11 @@ Overall = Mapping[str, Mapping[str, float]]
 # By importance; a score that is not named follows.
 ORDER = ("r2_temporal", "skill", "temporal_correlation", "ssim", "rmse", "mae", "psnr")
 SIGNED = ("r2_temporal", "skill", "temporal_correlation")
+
+
+def by_importance(scores: Collection[str]) -> list[str]:
+    """Order the names of scores, the deciding one first."""
+    return [*(name for name in ORDER if name in scores), *(name for name in scores if name not in ORDER)]
 
 
 def verdict(scores: Scores) -> str:
@@ -33,11 +38,9 @@ def score_table(overall: Overall, p_value: float, best_reachable: float | None =
     p_value : of `r2_temporal`.
     best_reachable : the ceiling of `r2_temporal`, which only a simulator knows.
     """
-    known = [name for name in ORDER if name in overall["model"]]
-    names = [*known, *(name for name in overall["model"] if name not in ORDER)]
     head = ["score", "model", "mean volume", "shuffled EEG", "p"] + ["best reachable"] * (best_reachable is not None)
     rows = []
-    for name in names:
+    for name in by_importance(overall["model"]):
         form = "{:+.4f}" if name in SIGNED else "{:.4f}"
         row = [f"`{name}`", *(form.format(overall[condition][name]) for condition in CONDITIONS)]
         if name == "r2_temporal":

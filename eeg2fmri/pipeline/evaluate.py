@@ -20,16 +20,18 @@ from eeg2fmri.evaluation import has_ssim
 from eeg2fmri.pipeline.card import data_sheet
 from eeg2fmri.pipeline.code import SCORING_CODE, evaluation_code
 from eeg2fmri.pipeline.data import say_skipped
-from eeg2fmri.pipeline.describe import paragraphs, scored_text, serving, table
+from eeg2fmri.pipeline.describe import by_importance, paragraphs, scored_text, serving, table
 from eeg2fmri.scoring import CONDITIONS, score_windows, summarise
 from eeg2fmri.serving import Bundle
 from eeg2fmri.store import Store, StoredRecording, Windows, check_digest, recordings_digest, split_subjects
 from eeg2fmri.tracking import RunLog, Scores, describe_version, finished_run, load_model, tracked_run
-from eeg2fmri.tracking.registry import store_scores
+from eeg2fmri.tracking.registry import logged_model_id, store_scores
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
-P_VALUE = "null/r2_temporal_p_value"
+DECIDING = "r2_temporal"
+OVERALL = "overall.json"
+LAYOUT = 2  # of metrics and artifacts: a run of another one is not taken up again
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,14 @@ def evaluate_step(
     _check_fits(bundle, store)
     _check_unseen(bundle, recordings, split_name)
     identity = f"{version.name}/{version.version}/{version.run_id}" if version else model_uri
-    settings = [identity, split_name, subjects, config.evaluation.model_dump(mode="json")]
+    settings = [LAYOUT, identity, split_name, subjects, config.evaluation.model_dump(mode="json")]
     digest = recordings_digest(recordings)
     key = step_key("evaluate", evaluation_code(bundle.model.config), settings, digest)
     scoring = scoring_key(config)
     if run := finished_run(key):
         say_skipped(f"evaluate {bundle.model.config.variant}", run.info.run_id)
-        overall, p_value = _overall_of(run.data.metrics, split_name), run.data.metrics[P_VALUE]
+        overall = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/{OVERALL}")
+        p_value = run.data.metrics[f"{split_name}/{DECIDING}_p_value"]
         if split_name == "test" and version:  # another store may have been scored since
             store_scores(version, _scores(version, overall, p_value, digest, scoring))
         return Evaluation(run.info.run_id, overall, p_value, skipped=True)
@@ -94,8 +97,11 @@ def evaluate_step(
         windows = Windows(recordings, store.context)
         each, p_value, example = score_windows(bundle.model, windows, config.evaluation)
         overall = summarise(each)
-        metrics = {**metric_names(overall, split_name), P_VALUE: p_value}
-        log.metrics(metrics)
+        metrics = metric_names(overall, split_name, p_value, best_reachable)
+        data = log.dataset(digest, str(store.path), f"{store.path.name}-{split_name}", split_name,
+                           windows.eeg(np.arange(1)))  # fmt: skip
+        log.metrics(metrics, model_id=logged_model_id(model_uri), dataset=data)
+        log.numbers(overall, OVERALL)
         _log_figures(log, each, example, variant)
         log.table(each, "scores.json")
         scores = _scores(version, overall, p_value, digest, scoring)
@@ -134,12 +140,20 @@ def recordings_to_score(config: Config, store: Store, split_name: str) -> list[S
     return scored
 
 
-def metric_names(overall: Mapping[str, Mapping[str, float]], split: str) -> dict[str, float]:
-    """``test/<score>`` and beside each ``null/<score>_mean_volume`` and ``null/<score>_shuffled``."""
-    names = {f"{split}/{score}": value for score, value in overall["model"].items()}
-    for condition in CONDITIONS[1:]:
-        names.update({f"null/{score}_{condition}": value for score, value in overall[condition].items()})
-    return names
+def metric_names(
+    overall: Mapping[str, Mapping[str, float]], split: str, p_value: float, best_reachable: float | None = None
+) -> dict[str, float]:
+    """``test/r2_temporal``, its nulls, p-value and ceiling beside it; then the other scores, by importance.
+
+    The nulls of the other scores, which nobody compares, are in `OVERALL`.
+    """
+    deciding = f"{split}/{DECIDING}"
+    names = {deciding: overall["model"][DECIDING]}
+    names.update({f"{deciding}_{condition}": overall[condition][DECIDING] for condition in CONDITIONS[1:]})
+    names[f"{deciding}_p_value"] = p_value
+    if best_reachable is not None:
+        names[f"{deciding}_best_reachable"] = best_reachable
+    return names | {f"{split}/{score}": overall["model"][score] for score in by_importance(overall["model"])[1:]}
 
 
 def sentence(overall: Mapping[str, Mapping[str, float]], p_value: float) -> str:
@@ -149,13 +163,6 @@ def sentence(overall: Mapping[str, Mapping[str, float]], p_value: float) -> str:
         f"r2_temporal {score['model']:+.4f} (mean volume {score['mean_volume']:+.4f}, "
         f"shuffled EEG {score['shuffled']:+.4f}, p = {p_value:.3f}), skill {overall['model']['skill']:+.4f}"
     )
-
-
-def _overall_of(metrics: Mapping[str, float], split: str) -> dict[str, dict[str, float]]:
-    """The inverse of `metric_names`, from a finished run."""
-    scores = [name.removeprefix(f"{split}/") for name in metrics if name.startswith(f"{split}/")]
-    overall = {condition: {s: metrics[f"null/{s}_{condition}"] for s in scores} for condition in CONDITIONS[1:]}
-    return {"model": {s: metrics[f"{split}/{s}"] for s in scores}, **overall}
 
 
 def _check_fits(bundle: Bundle, store: Store) -> None:

@@ -113,6 +113,11 @@ def load_model(model_uri: str, device: str = "auto") -> tuple[Bundle, ModelVersi
     return loaded.bundle, version
 
 
+def logged_model_id(model_uri: str) -> str | None:
+    """The logged model behind an address: what MLflow hangs a model's metrics on."""
+    return mlflow.models.get_model_info(model_uri).model_id
+
+
 def resolve_version(model_uri: str) -> ModelVersion | None:
     """The version behind ``models:/NAME/VERSION``, ``models:/NAME/latest`` or ``models:/NAME@ALIAS``.
 

@@ -24,6 +24,7 @@ from eeg2fmri.tracking.notes import NOTE_TAG, describe_experiment
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+    from mlflow.data.dataset import Dataset
     from mlflow.entities import Run
 
 STEP_KEY = "eeg2fmri.step_key"
@@ -45,9 +46,18 @@ class RunLog:
         for start in range(0, len(items), PARAMS_AT_ONCE):
             mlflow.log_params(dict(items[start : start + PARAMS_AT_ONCE]))
 
-    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
-        """Log metrics; the name's part before ``/`` groups them in the UI."""
-        mlflow.log_metrics(dict(values), step=step)
+    def metrics(
+        self,
+        values: Mapping[str, float],
+        step: int | None = None,
+        model_id: str | None = None,
+        dataset: Dataset | None = None,
+    ) -> None:
+        """Log metrics; the name's part before ``/`` groups them in the UI.
+
+        With `model_id` they are those of a logged model, on `dataset`, and its page and the list of models show them.
+        """
+        mlflow.log_metrics(dict(values), step=step, model_id=model_id, dataset=dataset)
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags."""
@@ -82,10 +92,15 @@ class RunLog:
         """Log a text artifact."""
         mlflow.log_text(text, path)
 
-    def dataset(self, digest: str, location: str, name: str, context: str, sample: Any) -> None:
-        """Log the data a step used, by the store's own digest (MLflow's own only samples the array)."""
+    def numbers(self, content: Mapping[str, Any], path: str) -> None:
+        """Log numbers as a JSON artifact, to the bit."""
+        mlflow.log_dict(dict(content), path)
+
+    def dataset(self, digest: str, location: str, name: str, context: str, sample: Any) -> Dataset:
+        """Log and return the data a step used, by the store's own digest (MLflow's own only samples the array)."""
         data = mlflow.data.numpy_dataset.from_numpy(sample, source=location, name=name, digest=digest[:DIGEST_LENGTH])
         mlflow.log_input(data, context=context)
+        return data
 
 
 @contextmanager
