@@ -21,7 +21,7 @@ from eeg2fmri.progress import progress_display
 from eeg2fmri.simulation import is_simulated, read_best_r2, simulate
 from eeg2fmri.store import Built, Location, Outcome, Store, build_store, recordings_table
 from eeg2fmri.tracking import finished_run, tracked_run
-from eeg2fmri.tracking.runs import STEP_KEY, step_key
+from eeg2fmri.tracking.runs import DATA_DIGEST, STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def preprocess_step(
     with tracked_run("preprocess", experiment=config.run.experiment, params=params) as log:
         built = built or build()
         store = built.store
-        log.tags({STEP_KEY: key, "eeg2fmri.data_digest": store.digest})
+        log.tags({STEP_KEY: key, DATA_DIGEST: store.digest})
         log.params({"data.digest": store.digest, "data.store": str(location)})
         log.metrics({"data/recordings": len(store.recordings), "data/kept": len(built.kept),
                      "data/failed": len(built.failures)})  # fmt: skip

@@ -25,7 +25,7 @@ from eeg2fmri.serving import Bundle
 from eeg2fmri.store import Split, Store, Windows, check_digest, split_subjects
 from eeg2fmri.tracking import RunLog, describe_version, finished_run, log_bundle, tracked_run
 from eeg2fmri.tracking.registry import version_exists
-from eeg2fmri.tracking.runs import STEP_KEY, step_key
+from eeg2fmri.tracking.runs import DATA_DIGEST, PREPROCESS_RUN, STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
 VERSION_TAG = "eeg2fmri.model_version"
@@ -118,12 +118,12 @@ def _log_data(log: RunLog, store: Store, train: Windows, validation: Windows) ->
         log.dataset(store.digest, str(store.path), name, context, windows.eeg(np.arange(1)))
     made_by = mlflow.search_runs(
         experiment_ids=[mlflow.get_run(log.run_id).info.experiment_id],
-        filter_string=f"tags.`eeg2fmri.data_digest` = '{store.digest}'",
+        filter_string=f"tags.`{DATA_DIGEST}` = '{store.digest}'",
         output_format="list",
         max_results=1,
     )
     if made_by:
-        log.tags({"eeg2fmri.preprocess_run": made_by[0].info.run_id})
+        log.tags({PREPROCESS_RUN: made_by[0].info.run_id})
 
 
 def _epoch_logger(log: RunLog, model: ModelConfig) -> Any:

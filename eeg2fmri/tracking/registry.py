@@ -28,7 +28,8 @@ from eeg2fmri.tracking.notes import describe_model
 # What every served model imports; a family adds its own.
 SERVING_PACKAGES = ("mlflow", "numpy", "scipy", "pandas", "pydantic", "pyyaml")
 SCORE_TAG, SHUFFLED_TAG = "test.r2_temporal", "test.r2_temporal_shuffled"
-P_VALUE_TAG, DIGEST_TAG, SCORING_TAG = "test.p_value", "test.data_digest", "test.scoring"
+P_VALUE_TAG = "test.p_value"
+DIGEST_TAG, SCORING_TAG = "mlflow.eeg2fmri.data_digest", "mlflow.eeg2fmri.scoring"  # long: MLflow shows no such names
 
 
 def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadata_: dict[str, Any]) -> ModelVersion:

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from mlflow.data.dataset import Dataset
     from mlflow.entities import Run
 
-STEP_KEY = "eeg2fmri.step_key"
+# MLflow shows no tag whose name starts with `mlflow.`: that is where long digests go.
+STEP_KEY = "mlflow.eeg2fmri.step_key"
+DATA_DIGEST = "mlflow.eeg2fmri.data_digest"
+PREPROCESS_RUN = "mlflow.eeg2fmri.preprocess_run"
 ENTRY_POINT = "eeg2fmri.entry_point"
 PACKAGES = ("eeg2fmri", "mlflow", "keras", "tensorflow", "numpy", "scipy", "optuna", "mne", "nibabel", "zarr")
 PARAMS_AT_ONCE = 100
@@ -128,7 +131,7 @@ def tracked_run(
         describe_experiment(mlflow.set_experiment(experiment).experiment_id)
     with mlflow.start_run(run_name=None if adopted else name or entry_point, nested=nested) as run:
         log = RunLog(run.info.run_id, run.info.experiment_id)
-        log.tags({ENTRY_POINT: entry_point, "git_commit": git_commit(), **(tags or {})})
+        log.tags({ENTRY_POINT: entry_point, **(tags or {})})
         if adopted:  # `mlflow run` has given it a name at random
             log.tags({"mlflow.runName": name or entry_point})
         log.params({**(params or {}), **versions()})
@@ -155,9 +158,9 @@ def step_key(entry_point: str, code: Sequence[str], *inputs: Any) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that shape a result, as dotted parameters."""
+    """Versions of Python, of the packages that shape a result and of this code, as dotted parameters."""
     found = {f"version.{package}": version for package, version in package_versions(PACKAGES).items()}
-    return {"version.python": platform.python_version(), **found}
+    return {"version.python": platform.python_version(), **found, "version.git_commit": git_commit()}
 
 
 def git_commit() -> str:

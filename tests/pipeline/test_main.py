@@ -19,6 +19,7 @@ from eeg2fmri.pipeline.main import JobResult, summary
 from eeg2fmri.pipeline.train import TrainResult
 from eeg2fmri.tracking.gate import Scores
 from eeg2fmri.tracking.registry import champion, latest_version, store_scores
+from eeg2fmri.tracking.runs import PREPROCESS_RUN
 from tests.mlflow_store import memory_store, use_tracking
 
 GRID = (12, 13, 8)
@@ -99,7 +100,7 @@ def test_the_runs_hold_what_the_design_says(first):
     used = {(tag.value, used.dataset.digest) for used in trained.inputs.dataset_inputs for tag in used.tags}
     assert used == {("training", digest[:36]), ("validation", digest[:36])}
     made_by = next(r for r in runs if r.info.run_name == "preprocess").info.run_id
-    assert run["train-linear"].tags["eeg2fmri.preprocess_run"] == made_by
+    assert run["train-linear"].tags[PREPROCESS_RUN] == made_by
     score = result.models["linear"][1].overall["model"]["r2_temporal"]
     assert run["main"].metrics == {"test/r2_temporal_linear": score}
     assert run["train-linear"].metrics["test/r2_temporal"] == score
