@@ -66,7 +66,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def picture(run_id: str, path: str, alt: str) -> str:
     """Show an image of a run's artifacts; the address is that of MLflow's own pages."""
-    return f'<img src="get-artifact?path={quote(path, safe="")}&run_uuid={run_id}" alt="{alt}" width="760">'
+    return f"![{alt}](get-artifact?path={quote(path, safe='')}&run_uuid={run_id})"
 
 
 def serving(name: str, version: str) -> str:

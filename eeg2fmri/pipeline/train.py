@@ -88,7 +88,7 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
         fit_settings = FitSettings.of(config.run, checkpoints=checkpoints, key=key, progress=sys.stderr.isatty())
         result = fit(model, train, validation, fit_settings, on_epoch=_epoch_logger(log, model))
         best = result.history["val/r2_temporal"][result.best_epoch]
-        log.metrics({BEST: best})
+        log.metrics({BEST: best}, step=result.best_epoch)
         version = _register(log, config, model, store, split, train, result)
         log.tags({STEP_KEY: step_key("register", (), key, config.registry.name), VERSION_TAG: version})
         # Only now is the model safe in the registry, and the way there no longer needed.
@@ -177,9 +177,9 @@ def _register(
         log.figure(figure, f"figures/{name}.png")
     card = model_card(bundle, result)
     log.text(card, "model_card.md")
-    log.describe(paragraphs(card, picture(log.run_id, "figures/learning_curves.png", "learning curves")))
     facts = {"data_digest": store.digest, "variant": model.variant}
     name = config.registry.name
-    version = log_bundle(bundle, name, example=train.eeg(np.arange(1))[0], metadata_=facts)
-    describe_version(version, paragraphs(card, serving(name, str(version.version))))
+    version = log_bundle(bundle, name, example=train.eeg(np.arange(1))[0], metadata_=facts, step=result.best_epoch)
+    shown = picture(log.run_id, "figures/learning_curves.png", "learning curves")
+    describe_version(version, paragraphs(card, shown, serving(name, str(version.version))))
     return str(version.version)

@@ -7,7 +7,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 NOTE_TAG = "mlflow.note.content"
 # First line of the descriptions that are written anew: by it they are known from a person's own.
-TITLE = "**eeg2fmri** synthesises fMRI volumes from EEG."
+TITLE = "**EEG to fMRI.**"
 HOW_TO_READ = """
 **How to read it.** `r2_temporal` is the share of the BOLD fluctuations of unseen subjects that a model explains.
 Compare it with its nulls: the mean volume (exactly 0), and the same model fed EEG of the wrong time (shuffled EEG).
@@ -35,8 +35,13 @@ def describe_model(name: str, text: str = "") -> None:
 
 
 def describe_version(version: ModelVersion, text: str) -> None:
-    """Describe a version of a registered model; its description is always what was last measured."""
-    mlflow.MlflowClient().update_model_version(version.name, version.version, text)
+    """Describe a version of a registered model, its logged model and its run by what was last measured."""
+    client = mlflow.MlflowClient()
+    client.update_model_version(version.name, version.version, text)
+    if version.run_id:
+        client.set_tag(version.run_id, NOTE_TAG, text)
+    model_id = mlflow.models.get_model_info(f"models:/{version.name}/{version.version}").model_id
+    client.set_logged_model_tags(model_id, {NOTE_TAG: text})
 
 
 def _is_ours(text: str) -> bool:

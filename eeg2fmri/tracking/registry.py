@@ -32,7 +32,9 @@ P_VALUE_TAG = "test.p_value"
 DIGEST_TAG, SCORING_TAG = "mlflow.eeg2fmri.data_digest", "mlflow.eeg2fmri.scoring"  # long: MLflow shows no such names
 
 
-def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadata_: dict[str, Any]) -> ModelVersion:
+def log_bundle(
+    bundle: Bundle, register_as: str, *, example: np.ndarray, metadata_: dict[str, Any], step: int = 0
+) -> ModelVersion:
     """Log a model in the active run and register it.
 
     Parameters
@@ -41,6 +43,7 @@ def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadat
     register_as : name in the registry.
     example : (C, F, T), an EEG window for the input example.
     metadata_ : facts stored with the model.
+    step : the epoch that the model is of; MLflow shows the run's metrics of this step as the model's own.
 
     Returns
     -------
@@ -51,6 +54,7 @@ def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadat
             name=bundle.model.config.variant,
             registered_model_name=register_as,
             metadata=metadata_,
+            step=step,
             **pyfunc_model(bundle, Path(folder), example),
         )
     describe_model(register_as)

@@ -18,7 +18,7 @@ from eeg2fmri.pipeline.evaluate import Evaluation, scoring_key
 from eeg2fmri.pipeline.main import JobResult, summary
 from eeg2fmri.pipeline.train import TrainResult
 from eeg2fmri.tracking.gate import Scores
-from eeg2fmri.tracking.registry import champion, latest_version, store_scores
+from eeg2fmri.tracking.registry import champion, latest_version, logged_model_id, store_scores
 from eeg2fmri.tracking.runs import PREPROCESS_RUN
 from tests.mlflow_store import memory_store, use_tracking
 
@@ -173,6 +173,8 @@ def test_mlflow_tells_the_story_without_code(first):
     score = f"{scored.overall['model']['r2_temporal']:+.4f}"
     described = mlflow.MlflowClient().get_model_version("eeg2fmri", version).description
     experiment = mlflow.get_experiment_by_name("main-tests").tags["mlflow.note.content"]
+    logged = mlflow.get_logged_model(logged_model_id(f"models:/eeg2fmri/{version}"))
+    assert note["train-linear"] == logged.tags["mlflow.note.content"] == described
     for text in (note["main"], note["evaluate-linear"], described, experiment):
         assert score in text
         assert f"{result.best_reachable:+.4f}" in text
