@@ -77,7 +77,7 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
     name = f"train-{model.variant}"
     tags = {"variant": model.variant, "family": model.family, "dataset": store.path.name}
     with tracked_run("train", experiment=config.run.experiment, name=name, params=_params(config, model, store, split),
-                     tags=tags) as log:  # fmt: skip
+                     tags=tags, system_metrics=True) as log:  # fmt: skip
         log.describe(
             f"Trains {model.variant} (family {model.family}) on {len(split.train)} subjects of {store.path.name}."
         )

@@ -114,10 +114,12 @@ def tracked_run(
     name: str | None = None,
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
+    system_metrics: bool = False,
 ) -> Iterator[RunLog]:
     """Open the run of a step; an error closes it as failed.
 
     Within another run the new one is its child. A run that `mlflow run` has opened is adopted.
+    With `system_metrics` MLflow logs processor, memory, disk and network every 10 s.
 
     Raises
     ------
@@ -129,7 +131,8 @@ def tracked_run(
     adopted = not nested and bool(os.environ.get("MLFLOW_RUN_ID"))
     if not nested and not adopted:
         describe_experiment(mlflow.set_experiment(experiment).experiment_id)
-    with mlflow.start_run(run_name=None if adopted else name or entry_point, nested=nested) as run:
+    with mlflow.start_run(run_name=None if adopted else name or entry_point, nested=nested,
+                          log_system_metrics=system_metrics or None) as run:  # fmt: skip
         log = RunLog(run.info.run_id, run.info.experiment_id)
         log.tags({ENTRY_POINT: entry_point, **(tags or {})})
         if adopted:  # `mlflow run` has given it a name at random

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 
 import mlflow
 import pandas as pd
@@ -193,3 +194,16 @@ def test_digests_are_out_of_sight():
     tags = mlflow.get_run(log.run_id).data.tags
     assert tags[STEP_KEY] == "a" * 64
     assert {name for name in tags if not name.startswith("mlflow.")} == {ENTRY_POINT}
+
+
+def test_a_run_shows_the_load_of_the_machine_where_that_is_asked_for(monkeypatch):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", "1")
+    found = []
+    for asked in (True, False):
+        with tracked_run("train", experiment=EXPERIMENT, system_metrics=asked) as log:
+            deadline = time.monotonic() + 20
+            while asked and time.monotonic() < deadline and not mlflow.get_run(log.run_id).data.metrics:
+                time.sleep(0.05)
+        found.append("system/cpu_utilization_percentage" in mlflow.get_run(log.run_id).data.metrics)
+    assert found == [True, False]
