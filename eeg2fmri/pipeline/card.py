@@ -14,19 +14,28 @@ def _validation(subjects: Sequence[str], refitted: bool) -> str:
     )
 
 
-def model_card(bundle: Bundle, result: FitResult) -> str:
-    """Markdown card of a trained model; test scores are added to its run by `evaluate`."""
+def data_sheet(bundle: Bundle) -> list[tuple[str, str]]:
+    """Names and values of what a model takes, gives and was fitted on."""
     config, signal, provenance = bundle.model.config, bundle.signal, bundle.provenance
     channels, frequencies, context = bundle.window_shape
-    rows = [
+    refitted = not provenance["recordings"]["validation"]  # none was held out of the last fit
+    return [
         ("family, variant", f"{config.family}, {config.variant}"),
         ("EEG window", f"{channels} channels × {frequencies} frequencies × {context} TRs"),
         ("frequencies", f"{signal.frequencies[0]:.3g} to {signal.frequencies[-1]:.3g} Hz"),
         ("volume", f"{' × '.join(map(str, signal.grid))}, TR {signal.tr:g} s"),
         ("BOLD scaling", f"{config.bold_scaling}, undone on output with training statistics"),
         ("training subjects", ", ".join(provenance["subjects"]["train"])),
-        ("validation subjects", _validation(provenance["subjects"]["validation"], result.refitted)),
-        ("data digest", provenance["data_digest"]),
+        ("validation subjects", _validation(provenance["subjects"]["validation"], refitted)),
+    ]
+
+
+def model_card(bundle: Bundle, result: FitResult) -> str:
+    """Markdown card of a trained model; test scores are added to its run by `evaluate`."""
+    config, signal, context = bundle.model.config, bundle.signal, bundle.window_shape[2]
+    rows = [
+        *data_sheet(bundle),
+        ("data digest", bundle.provenance["data_digest"]),
         *((key, str(value)) for key, value in result.facts.items()),
         ("best validation r2_temporal", f"{result.history['val/r2_temporal'][result.best_epoch]:.4f}"),
     ]
@@ -41,7 +50,7 @@ Synthesises the BOLD volume of one TR from the EEG of the {context} TRs before i
 
 **Limits.** The model sees EEG alone: its anatomy is that of the training subjects, in the space
 `{signal.space}` (in `native` space, subjects are not registered to each other). What counts is
-`r2_temporal` on unseen subjects beside its nulls (metrics `test/…` and `null/…` of the training run),
+`r2_temporal` on unseen subjects beside its nulls (metrics `test/…` of the training run),
 not how brain-like a volume looks.
 Research use only; not for diagnosis.
 """

@@ -15,12 +15,13 @@ from eeg2fmri.config import Config, SimulationConfig, flatten
 from eeg2fmri.datasets import Recording, find_recordings
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.pipeline.code import SIMULATION_CODE, preprocessing_code
+from eeg2fmri.pipeline.describe import paragraphs, picture
 from eeg2fmri.pipeline.quality import log_quality
 from eeg2fmri.progress import progress_display
 from eeg2fmri.simulation import is_simulated, read_best_r2, simulate
 from eeg2fmri.store import Built, Location, Outcome, Store, build_store, recordings_table, say_left_out
 from eeg2fmri.tracking import finished_run, tracked_run
-from eeg2fmri.tracking.runs import STEP_KEY, step_key
+from eeg2fmri.tracking.runs import DATA_DIGEST, STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,10 @@ def simulate_step(config: SimulationConfig, out: Path, experiment: str) -> StepR
                 simulate(config, out, on_progress=lambda done, total: display.update(task, completed=done))
         log.metrics({"truth/best_r2_temporal": float(np.mean(list(read_best_r2(out).values())))})
         log.tags({STEP_KEY: key})
+        log.describe(
+            f"Simulates EEG and fMRI of {config.subjects} subjects, {config.volumes} volumes each. The metric "
+            "`truth/best_r2_temporal` is the ceiling: what the best model could explain."
+        )
         logger.info("simulated %d subjects of %d volumes in %s", config.subjects, config.volumes, out)
         return StepResult(log.run_id, skipped=False)
 
@@ -107,7 +112,7 @@ def preprocess_step(
     with tracked_run("preprocess", experiment=config.run.experiment, params=params) as log:
         built = built or build()
         store = built.store
-        log.tags({STEP_KEY: key, "eeg2fmri.data_digest": store.digest})
+        log.tags({STEP_KEY: key, DATA_DIGEST: store.digest})
         log.params({"data.digest": store.digest, "data.store": str(location)})
         log.metrics({"data/recordings": len(store.recordings), "data/kept": len(built.kept),
                      "data/failed": len(built.failures)})  # fmt: skip
@@ -119,6 +124,14 @@ def preprocess_step(
         with progress_display(visible=sys.stderr.isatty()) as display:
             task = display.add_task("drawing", total=len(store.recordings), status="")
             log_quality(log, store, on_page=lambda: display.update(task, advance=1))
+        log.describe(
+            paragraphs(
+                f"A store of {len(store.recordings)} recordings of {len(store.subjects)} subjects: "
+                f"{len(store.signal.channels)} channels, volumes of {' × '.join(map(str, store.signal.grid))} voxels, "
+                f"TR {store.signal.tr:g} s. {len(built.failures)} recordings cannot be used (`failures.json`).",
+                picture(log.run_id, "quality/overview.png", "quality of every recording"),
+            )
+        )
         logger.info("store %s: %d recordings, digest %s", location, len(store.recordings), store.digest[:12])
     say_left_out(built, allow_failures=allow_failures)
     return store, StepResult(log.run_id, skipped=False)

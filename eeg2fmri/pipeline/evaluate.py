@@ -16,17 +16,21 @@ from eeg2fmri import plotting
 from eeg2fmri.config import Config
 from eeg2fmri.devices import use_backend
 from eeg2fmri.evaluation import has_ssim
+from eeg2fmri.pipeline.card import data_sheet
 from eeg2fmri.pipeline.code import SCORING_CODE, evaluation_code
 from eeg2fmri.pipeline.data import say_skipped
+from eeg2fmri.pipeline.describe import by_importance, paragraphs, scored_text, serving, table
 from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score
 from eeg2fmri.scoring import CONDITIONS, score_windows, scores_by_subject, summarise
 from eeg2fmri.store import Store, Windows, check_digest, recordings_digest, split_subjects
-from eeg2fmri.tracking import RunLog, Scores, finished_run, load_model, tracked_run
-from eeg2fmri.tracking.registry import store_scores
+from eeg2fmri.tracking import RunLog, Scores, describe_version, finished_run, load_model, tracked_run
+from eeg2fmri.tracking.registry import logged_model_id, store_scores
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
-P_VALUE = "null/r2_temporal_p_value"
+DECIDING = "r2_temporal"
+OVERALL = "overall.json"
+LAYOUT = 2  # of metrics and artifacts: a run of another one is not taken up again
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,13 @@ class Evaluation:
     skipped: bool
 
 
-def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str) -> Evaluation:
+def evaluate_step(
+    config: Config, model_uri: str, store: Store, split_name: str, best_reachable: float | None = None
+) -> Evaluation:
     """Score a model on one part of a store, beside the mean volume and the same model on shuffled EEG.
 
     Scores on the test split also go to the training run and to the tags of the registered version,
-    where the gate reads them.
+    where the gate reads them. `best_reachable`, which a simulator knows, is the ceiling of `r2_temporal`.
 
     Raises
     ------
@@ -63,15 +69,16 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
     check_fits(bundle, store)
     check_unseen(bundle, recordings, split_name)
     identity = f"{version.name}/{version.version}/{version.run_id}" if version else model_uri
-    settings = [identity, split_name, subjects, config.evaluation.model_dump(mode="json")]
+    settings = [LAYOUT, identity, split_name, subjects, config.evaluation.model_dump(mode="json")]
     digest = recordings_digest(recordings)
     key = step_key("evaluate", evaluation_code(bundle.model.config), settings, digest)
     scoring = scoring_key(config)
     if run := finished_run(key):
         say_skipped(f"evaluate {bundle.model.config.variant}", run.info.run_id)
-        overall, p_value = _overall_of(run.data.metrics, split_name), run.data.metrics[P_VALUE]
+        overall = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/{OVERALL}")
+        p_value = run.data.metrics[f"{split_name}/{DECIDING}_p_value"]
         if split_name == "test" and version:  # another store may have been scored since
-            _tag_version(version, overall, p_value, digest, scoring)
+            store_scores(version, _scores(version, overall, p_value, digest, scoring))
         return Evaluation(run.info.run_id, overall, p_value, skipped=True)
     variant = bundle.model.config.variant
     params = {
@@ -87,14 +94,23 @@ def evaluate_step(config: Config, model_uri: str, store: Store, split_name: str)
         if not has_ssim(store.signal.grid):
             logger.info("evaluate %s: no ssim, its window is larger than the axial slices", variant)
         windows = Windows(recordings, store.context)
-        table, p_value, example = score_windows(bundle.model, windows, config.evaluation)
-        overall = summarise(table)
-        metrics = {**metric_names(overall, split_name), P_VALUE: p_value}
-        log.metrics(metrics)
-        _log_figures(log, table, example, variant)
-        log.table(table, "scores.json")
+        each, p_value, example = score_windows(bundle.model, windows, config.evaluation)
+        overall = summarise(each)
+        metrics = metric_names(overall, split_name, p_value, best_reachable)
+        data = log.dataset(digest, str(store.path), f"{store.path.name}-{split_name}", split_name,
+                           windows.eeg(np.arange(1)))  # fmt: skip
+        log.metrics(metrics, model_id=logged_model_id(model_uri), dataset=data)
+        log.numbers(overall, OVERALL)
+        _log_figures(log, each, example, variant)
+        log.table(each, "scores.json")
+        scores = _scores(version, overall, p_value, digest, scoring)
+        scored = scored_text(scores, overall, log.run_id, best_reachable)
+        log.describe(paragraphs(f"Scores of {model_uri} on the {split_name} subjects {', '.join(subjects)}.", scored))
         if split_name == "test" and version:
-            _publish(version, metrics, overall, digest, scoring)
+            _publish(version, metrics)
+            store_scores(version, scores)
+            sheet = table(("", ""), data_sheet(bundle))
+            describe_version(version, paragraphs(scored, serving(version.name, str(version.version)), sheet))
         log.tags({STEP_KEY: key})
         logger.info("evaluate %s on %s: %s", variant, split_name, sentence(overall, p_value))
         return Evaluation(log.run_id, overall, p_value, skipped=False)
@@ -105,12 +121,20 @@ def scoring_key(config: Config) -> str:
     return step_key("scores", SCORING_CODE, config.evaluation.model_dump(mode="json"))
 
 
-def metric_names(overall: Mapping[str, Mapping[str, float]], split: str) -> dict[str, float]:
-    """``test/<score>`` and beside each ``null/<score>_mean_volume`` and ``null/<score>_shuffled``."""
-    names = {f"{split}/{score}": value for score, value in overall["model"].items()}
-    for condition in CONDITIONS[1:]:
-        names.update({f"null/{score}_{condition}": value for score, value in overall[condition].items()})
-    return names
+def metric_names(
+    overall: Mapping[str, Mapping[str, float]], split: str, p_value: float, best_reachable: float | None = None
+) -> dict[str, float]:
+    """``test/r2_temporal``, its nulls, p-value and ceiling beside it; then the other scores, by importance.
+
+    The nulls of the other scores, which nobody compares, are in `OVERALL`.
+    """
+    deciding = f"{split}/{DECIDING}"
+    names = {deciding: overall["model"][DECIDING]}
+    names.update({f"{deciding}_{condition}": overall[condition][DECIDING] for condition in CONDITIONS[1:]})
+    names[f"{deciding}_p_value"] = p_value
+    if best_reachable is not None:
+        names[f"{deciding}_best_reachable"] = best_reachable
+    return names | {f"{split}/{score}": overall["model"][score] for score in by_importance(overall["model"])[1:]}
 
 
 def sentence(overall: Mapping[str, Mapping[str, float]], p_value: float) -> str:
@@ -120,13 +144,6 @@ def sentence(overall: Mapping[str, Mapping[str, float]], p_value: float) -> str:
         f"r2_temporal {score['model']:+.4f} (mean volume {score['mean_volume']:+.4f}, "
         f"shuffled EEG {score['shuffled']:+.4f}, p = {p_value:.3f}), skill {overall['model']['skill']:+.4f}"
     )
-
-
-def _overall_of(metrics: Mapping[str, float], split: str) -> dict[str, dict[str, float]]:
-    """The inverse of `metric_names`, from a finished run."""
-    scores = [name.removeprefix(f"{split}/") for name in metrics if name.startswith(f"{split}/")]
-    overall = {condition: {s: metrics[f"null/{s}_{condition}"] for s in scores} for condition in CONDITIONS[1:]}
-    return {"model": {s: metrics[f"{split}/{s}"] for s in scores}, **overall}
 
 
 def _log_figures(log: RunLog, table: pd.DataFrame, example: tuple[np.ndarray, np.ndarray], variant: str) -> None:
@@ -143,18 +160,14 @@ def _log_figures(log: RunLog, table: pd.DataFrame, example: tuple[np.ndarray, np
     )
 
 
-def _publish(
-    version: Any, metrics: dict[str, float], overall: dict[str, dict[str, float]], digest: str, scoring: str
-) -> None:
-    """Put the scores where people look: on the training run, and on the registered version."""
+def _publish(version: Any, metrics: dict[str, float]) -> None:
+    """Put the scores where people look for them: on the training run."""
     client = mlflow.MlflowClient()
     now = int(pd.Timestamp.now().timestamp() * 1000)
     client.log_batch(version.run_id, metrics=[Metric(k, v, now, 0) for k, v in metrics.items()])
-    _tag_version(version, overall, metrics[P_VALUE], digest, scoring)
 
 
-def _tag_version(
-    version: Any, overall: Mapping[str, Mapping[str, float]], p_value: float, digest: str, scoring: str
-) -> None:
+def _scores(version: Any, overall: Mapping[str, Mapping[str, float]], p_value: float, *keys: str) -> Scores:
+    """What the gate reads; `keys` are those of the data and of the scoring."""
     model, shuffled = (overall[condition]["r2_temporal"] for condition in ("model", "shuffled"))
-    store_scores(version, Scores(str(version.version), model, shuffled, p_value, digest, scoring))
+    return Scores(str(version.version) if version else "", model, shuffled, p_value, *keys)

@@ -13,16 +13,18 @@ import numpy as np
 from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DivergenceError, GateRefusal, LeakageError, ModelError
 from eeg2fmri.pipeline.data import preprocess_step, simulate_step
-from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step, scoring_key
+from eeg2fmri.pipeline.describe import paragraphs, picture, serving, table
+from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step, scoring_key, sentence
 from eeg2fmri.pipeline.feasible import feasible, feasible_by_headers, say_left_out
 from eeg2fmri.pipeline.promote import promote_step
 from eeg2fmri.pipeline.train import check_training, train_step
 from eeg2fmri.scorable import recordings_to_score
+from eeg2fmri.scoring import CONDITIONS
 from eeg2fmri.search import search_step
 from eeg2fmri.server import without_secrets
 from eeg2fmri.simulation import read_best_r2
 from eeg2fmri.store import Store, recordings_digest, split_subjects
-from eeg2fmri.tracking import tracked_run, version_scores
+from eeg2fmri.tracking import describe_experiment, tracked_run, version_scores
 from eeg2fmri.tracking.registry import champion
 
 logger = logging.getLogger(__name__)
@@ -88,20 +90,23 @@ def main_job(
             config = search_step(config, store, study=study, storage=storage, trials=trials, timeout=None,
                                  out=workdir / "best.yaml")  # fmt: skip
         _score_old_champion(config, store)
-        models, validation, diverged = _train_all(config, store, workdir)
-        not_trained.update(diverged)
         test = split_subjects(store.subjects, config.split).test
         reachable = float(np.mean([best[subject] for subject in test])) if best else None
+        models, validation, diverged = _train_all(config, store, workdir, reachable)
+        not_trained.update(diverged)
         # Test subjects judge the winner; they do not choose it.
         result = _promote(config, models, max(validation, key=validation.__getitem__), reachable)
         result = replace(result, not_trained=not_trained)
         log.metrics({f"test/r2_temporal_{n}": e.overall["model"]["r2_temporal"] for n, (_, e) in models.items()})
         log.text(summary(result, config), "summary.md")
+        told = _story(config, result)
+        log.describe(told)
+        describe_experiment(log.experiment_id, told)
         return result
 
 
 def _train_all(
-    config: Config, store: Store, workdir: Path
+    config: Config, store: Store, workdir: Path, best_reachable: float | None = None
 ) -> tuple[dict[str, tuple[str, Evaluation]], dict[str, float], dict[str, str]]:
     """By variant: version and test scores, the validation score, and why a fit gave no model."""
     models: dict[str, tuple[str, Evaluation]] = {}
@@ -116,7 +121,7 @@ def _train_all(
             diverged[model.variant] = say_left_out(model.variant, err)
             continue
         uri = f"models:/{config.registry.name}/{trained.version}"
-        models[model.variant] = (trained.version, evaluate_step(config, uri, store, "test"))
+        models[model.variant] = (trained.version, evaluate_step(config, uri, store, "test", best_reachable))
         validation[model.variant] = trained.validation
     return models, validation, diverged
 
@@ -143,6 +148,31 @@ def _score_old_champion(config: Config, store: Store) -> None:
         evaluate_step(config, f"models:/{config.registry.name}/{present.version}", store, "test")
     except (LeakageError, ModelError) as err:
         logger.warning("the champion, version %s, cannot be compared on this data: %s", present.version, err)
+
+
+def _story(config: Config, result: JobResult) -> str:
+    """Markdown of the job: who is champion, every model's scores beside nulls and ceiling, a picture, how to serve."""
+    name, number = config.registry.name, result.champion
+    rows = [
+        [variant, version, *(f"{e.overall[c]['r2_temporal']:+.4f}" for c in CONDITIONS), f"{e.p_value:.3f}"]
+        for variant, (version, e) in result.models.items()
+    ]
+    new = [f"{variant}, {sentence(e.overall, e.p_value)}" for variant, (v, e) in result.models.items() if v == number]
+    headline = f"Champion: {name} version {number}" if number else "No champion"
+    best = max((e for _, e in result.models.values()), key=lambda e: e.overall["model"]["r2_temporal"])
+    ceiling = ""
+    if result.best_reachable is not None:
+        ceiling = f"Best reachable on these subjects: {result.best_reachable:+.4f} (the simulator knows it)."
+    return paragraphs(
+        " – ".join([headline, *new]) + ".",
+        f"No new champion: {result.refusal}." if result.refusal else "",
+        "`r2_temporal` on unseen subjects:",
+        table(("model", "version", "model's score", "mean volume", "shuffled EEG", "p"), rows),
+        ceiling,
+        *(f"Not trained: {variant}: {reason}" for variant, reason in result.not_trained.items()),
+        picture(best.run_id, "figures/scores.png", "scores of every subject beside their nulls"),
+        serving(name, number) if number else "",
+    )
 
 
 def summary(result: JobResult, config: Config) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 
 from eeg2fmri.config import Config
-from eeg2fmri.tracking import promote, tracked_run
+from eeg2fmri.errors import GateRefusal
+from eeg2fmri.pipeline.describe import paragraphs, serving, verdict
+from eeg2fmri.tracking import describe_model, promote, tracked_run
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +25,11 @@ def promote_step(config: Config, version: str | None) -> str:
     name, alias = config.registry.name, config.registry.alias
     params = {"registry.name": name, "registry.alias": alias, "registry.version": version or "latest"}
     with tracked_run("promote", experiment=config.run.experiment, params=params) as log:
-        scores, before = promote(name, version, alias)
+        try:
+            scores, before = promote(name, version, alias)
+        except GateRefusal as refusal:
+            log.describe(f"Refused by the gate: {refusal}.")
+            raise
         log.metrics(
             {
                 "gate/r2_temporal": scores.r2_temporal,
@@ -33,6 +39,10 @@ def promote_step(config: Config, version: str | None) -> str:
         )
         log.tags({"eeg2fmri.promoted": f"{name}/{scores.version}"})
         instead = f" instead of version {before.version}" if before and before.version != scores.version else ""
+        told = paragraphs(f"{name}@{alias} is version {scores.version}{instead}. {verdict(scores)}",
+                          serving(name, scores.version))  # fmt: skip
+        log.describe(told)
+        describe_model(name, told)
         logger.info("promote: %s@%s is version %s%s (r2_temporal %+.4f)", name, alias, scores.version, instead,
                     scores.r2_temporal)  # fmt: skip
         return scores.version

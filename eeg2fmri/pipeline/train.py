@@ -20,11 +20,12 @@ from eeg2fmri.families import MONITOR, FitResult, FitSettings, check_feasible, f
 from eeg2fmri.pipeline.card import model_card
 from eeg2fmri.pipeline.code import training_code
 from eeg2fmri.pipeline.data import say_skipped
+from eeg2fmri.pipeline.describe import paragraphs, picture, serving
 from eeg2fmri.serving import Bundle
 from eeg2fmri.store import Split, Store, Windows, check_digest, split_subjects
-from eeg2fmri.tracking import RunLog, finished_run, log_bundle, tracked_run
+from eeg2fmri.tracking import RunLog, describe_version, finished_run, log_bundle, tracked_run
 from eeg2fmri.tracking.registry import version_exists
-from eeg2fmri.tracking.runs import STEP_KEY, step_key
+from eeg2fmri.tracking.runs import DATA_DIGEST, PREPROCESS_RUN, STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
 VERSION_TAG = "eeg2fmri.model_version"
@@ -76,7 +77,10 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
     name = f"train-{model.variant}"
     tags = {"variant": model.variant, "family": model.family, "dataset": store.path.name}
     with tracked_run("train", experiment=config.run.experiment, name=name, params=_params(config, model, store, split),
-                     tags=tags) as log:  # fmt: skip
+                     tags=tags, system_metrics=True) as log:  # fmt: skip
+        log.describe(
+            f"Trains {model.variant} (family {model.family}) on {len(split.train)} subjects of {store.path.name}."
+        )
         train = Windows(store.of(split.train), store.context)
         validation = Windows(store.of(split.validation), store.context)
         _log_data(log, store, train, validation)
@@ -84,7 +88,7 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
         fit_settings = FitSettings.of(config.run, checkpoints=checkpoints, key=key, progress=sys.stderr.isatty())
         result = fit(model, train, validation, fit_settings, on_epoch=_epoch_logger(log, model))
         best = result.history["val/r2_temporal"][result.best_epoch]
-        log.metrics({BEST: best})
+        log.metrics({BEST: best}, step=result.best_epoch)
         version = _register(log, config, model, store, split, train, result)
         log.tags({STEP_KEY: step_key("register", (), key, config.registry.name), VERSION_TAG: version})
         # Only now is the model safe in the registry, and the way there no longer needed.
@@ -114,12 +118,12 @@ def _log_data(log: RunLog, store: Store, train: Windows, validation: Windows) ->
         log.dataset(store.digest, str(store.path), name, context, windows.eeg(np.arange(1)))
     made_by = mlflow.search_runs(
         experiment_ids=[mlflow.get_run(log.run_id).info.experiment_id],
-        filter_string=f"tags.`eeg2fmri.data_digest` = '{store.digest}'",
+        filter_string=f"tags.`{DATA_DIGEST}` = '{store.digest}'",
         output_format="list",
         max_results=1,
     )
     if made_by:
-        log.tags({"eeg2fmri.preprocess_run": made_by[0].info.run_id})
+        log.tags({PREPROCESS_RUN: made_by[0].info.run_id})
 
 
 def _epoch_logger(log: RunLog, model: ModelConfig) -> Any:
@@ -155,6 +159,11 @@ def _register(
     figures = {"learning_curves": curves, **family.figures(result.model, list(store.signal.channels))}
     for name, figure in figures.items():
         log.figure(figure, f"figures/{name}.png")
-    log.text(model_card(bundle, result), "model_card.md")
+    card = model_card(bundle, result)
+    log.text(card, "model_card.md")
     facts = {"data_digest": store.digest, "variant": model.variant}
-    return log_bundle(bundle, config.registry.name, example=train.eeg(np.arange(1))[0], metadata_=facts)
+    name = config.registry.name
+    version = log_bundle(bundle, name, example=train.eeg(np.arange(1))[0], metadata_=facts, step=result.best_epoch)
+    shown = picture(log.run_id, "figures/learning_curves.png", "learning curves")
+    describe_version(version, paragraphs(card, shown, serving(name, str(version.version))))
+    return str(version.version)

@@ -135,6 +135,8 @@ class _Objective:
         pruned, score = "", float("-inf")
         with tracked_run("trial", experiment="", name=f"trial-{trial.number}", params=params) as log:
             trial.set_user_attr(RUN_ATTRIBUTE, log.run_id)
+            log.describe(f"Trial {trial.number} of study {trial.study.study_name}: one draw of the model's settings, "
+                         f"judged by `{MONITOR}`.")  # fmt: skip
             try:
                 score = self._train(trial, model, log)
             except (optuna.TrialPruned, DivergenceError) as err:
@@ -202,6 +204,11 @@ def _log_study(log: RunLog, study: optuna.Study, out: Path) -> None:
     log.metrics({"search/best_r2_temporal": study.best_value, "search/trials": len(study.trials)})
     log.table(study.trials_dataframe(attrs=("number", "state", "value", "params")), "trials.json")
     log.text(out.read_text(encoding="utf-8"), "best.yaml")
+    log.describe(
+        f"Searches the settings of a model: {len(study.trials)} trials, each a child run. The best, trial "
+        f"{study.best_trial.number}, scores `{MONITOR}` {study.best_value:+.4f} on the validation subjects "
+        "(its settings: `best.yaml`)."
+    )
     logger.info("search: best %s %+.4f in trial %d; configuration in %s", MONITOR, study.best_value,
                 study.best_trial.number, out)  # fmt: skip
 

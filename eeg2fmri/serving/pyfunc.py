@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
+from pydantic import BaseModel, SkipValidation
 
 from eeg2fmri.errors import Eeg2FmriError, RequestError
 from eeg2fmri.serving.bundle import load_bundle
@@ -29,6 +30,30 @@ class Refusal(MlflowException):
             self._reason = value
 
 
+class EegRecord(BaseModel, extra="allow"):
+    """Names and types of a request's fields, for MLflow to show; see `requests` for their meaning.
+
+    MLflow checks nothing by it, since its refusals repeat the whole request: `answer` does.
+    """
+
+    eeg_npy: SkipValidation[str | None] = None
+    eeg: SkipValidation[list[list[float]] | None] = None
+    sampling_rate: SkipValidation[float | None] = None
+    channels: SkipValidation[list[str] | None] = None
+    windows_npy: SkipValidation[str | None] = None
+    windows: SkipValidation[list[list[list[float]]] | None] = None
+    reply: SkipValidation[str | None] = None
+
+
+class VolumesRecord(BaseModel):
+    """Names and types of a reply's fields; which of the volumes are there depends on the field `reply`."""
+
+    shape: list[int]
+    volumes_npz: str | None = None
+    volumes_npy: str | None = None
+    volumes: list[list[list[list[float]]]] | None = None
+
+
 class SynthesiserModel(PythonModel):
     """Answers records of EEG with volumes; see `requests` for the fields.
 
@@ -40,8 +65,8 @@ class SynthesiserModel(PythonModel):
         self.bundle = load_bundle(Path(context.artifacts["bundle"]))
 
     def predict(  # type: ignore[override]  # MLflow reads this very signature as the request's schema
-        self, model_input: list[dict[str, Any]], params: dict[str, Any] | None = None
-    ) -> list[dict[str, Any]]:
+        self, model_input: list[EegRecord], params: dict[str, Any] | None = None
+    ) -> list[VolumesRecord]:
         """Answer every record.
 
         MLflow drops parameters that the signature does not name and hands over an empty dict in
@@ -52,7 +77,9 @@ class SynthesiserModel(PythonModel):
                 raise RequestError("params: this model takes none; put options such as reply into the record")
             if not model_input:
                 raise RequestError("inputs: an empty list; send at least one record")
-            return [answer(self.bundle, record) for record in model_input]
+            sent = [{name: value for name, value in r if name in r.model_fields_set} for r in model_input]
+            # Plain dictionaries: the server writes them as JSON with the fields that are there.
+            return cast(list[VolumesRecord], [answer(self.bundle, record) for record in sent])
         except Eeg2FmriError as err:
             raise Refusal(str(err), error_code=INVALID_PARAMETER_VALUE) from None
         except Exception as err:

@@ -23,14 +23,18 @@ from eeg2fmri.server import TRACKED_SCHEMES, check_server
 from eeg2fmri.serving import Bundle, save_bundle
 from eeg2fmri.serving.requests import encode
 from eeg2fmri.tracking.gate import Scores, check_gate
+from eeg2fmri.tracking.notes import describe_model
 
 # What every served model imports; a family adds its own.
 SERVING_PACKAGES = ("mlflow", "numpy", "scipy", "pandas", "pydantic", "pyyaml")
 SCORE_TAG, SHUFFLED_TAG = "test.r2_temporal", "test.r2_temporal_shuffled"
-P_VALUE_TAG, DIGEST_TAG, SCORING_TAG = "test.p_value", "test.data_digest", "test.scoring"
+P_VALUE_TAG = "test.p_value"
+DIGEST_TAG, SCORING_TAG = "mlflow.eeg2fmri.data_digest", "mlflow.eeg2fmri.scoring"  # long: MLflow shows no such names
 
 
-def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadata_: dict[str, Any]) -> str:
+def log_bundle(
+    bundle: Bundle, register_as: str, *, example: np.ndarray, metadata_: dict[str, Any], step: int = 0
+) -> ModelVersion:
     """Log a model in the active run and register it.
 
     Parameters
@@ -39,19 +43,22 @@ def log_bundle(bundle: Bundle, register_as: str, *, example: np.ndarray, metadat
     register_as : name in the registry.
     example : (C, F, T), an EEG window for the input example.
     metadata_ : facts stored with the model.
+    step : the epoch that the model is of; MLflow shows the run's metrics of this step as the model's own.
 
     Returns
     -------
-    The new version, e.g. ``"3"``.
+    The new version.
     """
     with tempfile.TemporaryDirectory() as folder:
         info = mlflow.pyfunc.log_model(
             name=bundle.model.config.variant,
             registered_model_name=register_as,
             metadata=metadata_,
+            step=step,
             **pyfunc_model(bundle, Path(folder), example),
         )
-    return str(info.registered_model_version)
+    describe_model(register_as)
+    return mlflow.MlflowClient().get_model_version(register_as, str(info.registered_model_version))
 
 
 def pyfunc_model(bundle: Bundle, folder: Path, example: np.ndarray) -> dict[str, Any]:
@@ -109,6 +116,11 @@ def load_model(model_uri: str, device: str = "auto") -> tuple[Bundle, ModelVersi
     if not isinstance(getattr(loaded, "bundle", None), Bundle):
         raise ModelError(f"{model_uri}: not a model of eeg2fmri; give one that `train` has registered")
     return loaded.bundle, version
+
+
+def logged_model_id(model_uri: str) -> str | None:
+    """The logged model behind an address: what MLflow hangs a model's metrics on."""
+    return mlflow.models.get_model_info(model_uri).model_id
 
 
 def resolve_version(model_uri: str) -> ModelVersion | None:

@@ -19,13 +19,18 @@ import mlflow.data.numpy_dataset
 import eeg2fmri
 from eeg2fmri.provenance import code_digest, package_versions
 from eeg2fmri.server import check_server
+from eeg2fmri.tracking.notes import NOTE_TAG, describe_experiment
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+    from mlflow.data.dataset import Dataset
     from mlflow.entities import Run
 
-STEP_KEY = "eeg2fmri.step_key"
+# MLflow shows no tag whose name starts with `mlflow.`: that is where long digests go.
+STEP_KEY = "mlflow.eeg2fmri.step_key"
+DATA_DIGEST = "mlflow.eeg2fmri.data_digest"
+PREPROCESS_RUN = "mlflow.eeg2fmri.preprocess_run"
 ENTRY_POINT = "eeg2fmri.entry_point"
 PACKAGES = ("eeg2fmri", "mlflow", "keras", "tensorflow", "numpy", "scipy", "optuna", "mne", "nibabel", "zarr")
 PARAMS_AT_ONCE = 100
@@ -35,8 +40,8 @@ DIGEST_LENGTH = 36
 class RunLog:
     """What a step may write into its run."""
 
-    def __init__(self, run_id: str) -> None:
-        self.run_id = run_id
+    def __init__(self, run_id: str, experiment_id: str = "") -> None:
+        self.run_id, self.experiment_id = run_id, experiment_id
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Log parameters (dotted names, so they never meet those of `mlflow run`)."""
@@ -44,13 +49,26 @@ class RunLog:
         for start in range(0, len(items), PARAMS_AT_ONCE):
             mlflow.log_params(dict(items[start : start + PARAMS_AT_ONCE]))
 
-    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
-        """Log metrics; the name's part before ``/`` groups them in the UI."""
-        mlflow.log_metrics(dict(values), step=step)
+    def metrics(
+        self,
+        values: Mapping[str, float],
+        step: int | None = None,
+        model_id: str | None = None,
+        dataset: Dataset | None = None,
+    ) -> None:
+        """Log metrics; the name's part before ``/`` groups them in the UI.
+
+        With `model_id` they are those of a logged model, on `dataset`, and its page and the list of models show them.
+        """
+        mlflow.log_metrics(dict(values), step=step, model_id=model_id, dataset=dataset)
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags."""
         mlflow.set_tags(dict(values))
+
+    def describe(self, text: str) -> None:
+        """Describe the run in Markdown, on top of its page."""
+        mlflow.set_tag(NOTE_TAG, text)
 
     def figure(self, figure: Figure, path: str) -> None:
         """Log a figure as a PNG artifact."""
@@ -77,10 +95,15 @@ class RunLog:
         """Log a text artifact."""
         mlflow.log_text(text, path)
 
-    def dataset(self, digest: str, location: str, name: str, context: str, sample: Any) -> None:
-        """Log the data a step used, by the store's own digest (MLflow's own only samples the array)."""
+    def numbers(self, content: Mapping[str, Any], path: str) -> None:
+        """Log numbers as a JSON artifact, to the bit."""
+        mlflow.log_dict(dict(content), path)
+
+    def dataset(self, digest: str, location: str, name: str, context: str, sample: Any) -> Dataset:
+        """Log and return the data a step used, by the store's own digest (MLflow's own only samples the array)."""
         data = mlflow.data.numpy_dataset.from_numpy(sample, source=location, name=name, digest=digest[:DIGEST_LENGTH])
         mlflow.log_input(data, context=context)
+        return data
 
 
 @contextmanager
@@ -91,10 +114,12 @@ def tracked_run(
     name: str | None = None,
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
+    system_metrics: bool = False,
 ) -> Iterator[RunLog]:
     """Open the run of a step; an error closes it as failed.
 
     Within another run the new one is its child. A run that `mlflow run` has opened is adopted.
+    With `system_metrics` MLflow logs processor, memory, disk and network every 10 s.
 
     Raises
     ------
@@ -105,10 +130,11 @@ def tracked_run(
     nested = mlflow.active_run() is not None
     adopted = not nested and bool(os.environ.get("MLFLOW_RUN_ID"))
     if not nested and not adopted:
-        mlflow.set_experiment(experiment)
-    with mlflow.start_run(run_name=None if adopted else name or entry_point, nested=nested) as run:
-        log = RunLog(run.info.run_id)
-        log.tags({ENTRY_POINT: entry_point, "git_commit": git_commit(), **(tags or {})})
+        describe_experiment(mlflow.set_experiment(experiment).experiment_id)
+    with mlflow.start_run(run_name=None if adopted else name or entry_point, nested=nested,
+                          log_system_metrics=system_metrics or None) as run:  # fmt: skip
+        log = RunLog(run.info.run_id, run.info.experiment_id)
+        log.tags({ENTRY_POINT: entry_point, **(tags or {})})
         if adopted:  # `mlflow run` has given it a name at random
             log.tags({"mlflow.runName": name or entry_point})
         log.params({**(params or {}), **versions()})
@@ -135,9 +161,9 @@ def step_key(entry_point: str, code: Sequence[str], *inputs: Any) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that shape a result, as dotted parameters."""
+    """Versions of Python, of the packages that shape a result and of this code, as dotted parameters."""
     found = {f"version.{package}": version for package, version in package_versions(PACKAGES).items()}
-    return {"version.python": platform.python_version(), **found}
+    return {"version.python": platform.python_version(), **found, "version.git_commit": git_commit()}
 
 
 def git_commit() -> str:

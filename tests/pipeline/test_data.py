@@ -12,6 +12,7 @@ from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DatasetError, IncompleteError
 from eeg2fmri.pipeline import preprocess_step
 from eeg2fmri.store import open_store
+from eeg2fmri.tracking.runs import DATA_DIGEST
 
 CONFIG = Config.model_validate({"data": {"frequencies": 7, "context": 3, "dropped_volumes": 2, "grid": (9, 8, 7)}})
 pytestmark = pytest.mark.usefixtures("tracking")
@@ -43,7 +44,7 @@ def test_the_run_holds_what_was_made(step):
     store, result = step()
     (run,) = runs()
     assert (run.info.run_id, run.info.status) == (result.run_id, "FINISHED")
-    assert run.data.params["data.digest"] == run.data.tags["eeg2fmri.data_digest"] == store.digest
+    assert run.data.params["data.digest"] == run.data.tags[DATA_DIGEST] == store.digest
     assert run.data.metrics == {"data/recordings": 3, "data/kept": 0, "data/failed": 0}
     assert [row[0] for row in table(run, "recordings.json")["data"]] == [r.name for r in store.recordings]
     assert table(run, "failures.json")["data"] == []

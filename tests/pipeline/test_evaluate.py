@@ -14,11 +14,12 @@ from eeg2fmri.config import Config, EvaluationConfig
 from eeg2fmri.errors import ConfigError, DatasetError, GateRefusal, LeakageError, ModelError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.pipeline import evaluate_step, promote_step, train_step
-from eeg2fmri.pipeline.evaluate import P_VALUE, metric_names
+from eeg2fmri.pipeline.evaluate import metric_names
 from eeg2fmri.scorable import recordings_to_score
 from eeg2fmri.scoring import CONDITIONS, score_windows, summarise
 from eeg2fmri.store import Store, Windows, recordings_digest
 from eeg2fmri.tracking import load_model, resolve_version, tracked_run, version_scores
+from eeg2fmri.tracking.registry import logged_model_id
 from tests.mlflow_store import LINEAR, SETTINGS, SIGNAL, memory_store, use_tracking
 
 URI = "models:/eeg2fmri/1"
@@ -72,20 +73,34 @@ def test_the_mean_family_scores_nothing_and_is_refused(evaluated, store, tmp_pat
 
 
 def test_metric_names(run):
-    wanted = {f"test/{s}" for s in SCORES} | {f"null/{s}_{c}" for s in SCORES for c in ("mean_volume", "shuffled")}
-    assert run.data.metrics.keys() == wanted | {P_VALUE}
+    beside = {f"test/r2_temporal_{part}" for part in ("mean_volume", "shuffled", "p_value")}
+    assert run.data.metrics.keys() == {f"test/{s}" for s in SCORES} | beside
+
+
+def test_the_nulls_of_every_score_are_in_an_artifact(run, evaluated):
+    overall = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/overall.json")
+    assert overall == evaluated[1].overall
+    assert {condition: scores.keys() for condition, scores in overall.items()} == dict.fromkeys(CONDITIONS, SCORES)
+
+
+def test_scores_belong_to_the_logged_model_and_the_data(run, store):
+    model = mlflow.get_logged_model(logged_model_id(URI))
+    scores = [metric for metric in model.metrics if metric.run_id == run.info.run_id]
+    assert {metric.key: metric.value for metric in scores} == run.data.metrics
+    data = {(metric.dataset_name, metric.dataset_digest) for metric in scores}
+    assert data == {("memory-test", digest_of_tested(store)[:36])}
 
 
 def test_the_mean_volume_scores_exactly_nothing(run):
-    assert run.data.metrics["null/r2_temporal_mean_volume"] == 0
-    assert run.data.metrics["null/skill_mean_volume"] == 0
+    assert run.data.metrics["test/r2_temporal_mean_volume"] == 0
+    assert mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/overall.json")["mean_volume"]["skill"] == 0
 
 
 def test_a_model_of_coupled_data_beats_its_nulls(run):
     metrics = run.data.metrics
     assert metrics["test/r2_temporal"] > 0.2
-    assert metrics["null/r2_temporal_shuffled"] < 0
-    assert metrics[P_VALUE] == 0.01  # the least that 99 permutations can give
+    assert metrics["test/r2_temporal_shuffled"] < 0
+    assert metrics["test/r2_temporal_p_value"] == 0.01  # the least that 99 permutations can give
 
 
 def test_a_model_of_uncoupled_data_does_not(evaluated, store):
@@ -269,12 +284,17 @@ def test_a_part_without_subjects_is_refused(refuses, store):
 
 
 def test_metric_names_say_what_they_score():
-    overall = {c: {"mae": float(n)} for n, c in enumerate(CONDITIONS)}
-    assert metric_names(overall, "validation") == {
-        "validation/mae": 0.0,
-        "null/mae_mean_volume": 1.0,
-        "null/mae_shuffled": 2.0,
-    }
+    overall = {c: {"mae": float(n), "r2_temporal": 10.0 + n, "skill": 20.0 + n} for n, c in enumerate(CONDITIONS)}
+    names = metric_names(overall, "validation", 0.25)
+    assert list(names.items()) == [
+        ("validation/r2_temporal", 10.0),
+        ("validation/r2_temporal_mean_volume", 11.0),
+        ("validation/r2_temporal_shuffled", 12.0),
+        ("validation/r2_temporal_p_value", 0.25),
+        ("validation/skill", 20.0),
+        ("validation/mae", 0.0),
+    ]
+    assert metric_names(overall, "test", 0.25, 0.5)["test/r2_temporal_best_reachable"] == 0.5
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from eeg2fmri.pipeline.evaluate import Evaluation, scoring_key
 from eeg2fmri.pipeline.main import JobResult, summary
 from eeg2fmri.pipeline.train import TrainResult
 from eeg2fmri.tracking.gate import Scores
-from eeg2fmri.tracking.registry import champion, latest_version, store_scores
+from eeg2fmri.tracking.registry import champion, latest_version, logged_model_id, store_scores
+from eeg2fmri.tracking.runs import PREPROCESS_RUN
 from tests.mlflow_store import memory_store, use_tracking
 
 GRID = (12, 13, 8)
@@ -99,7 +100,7 @@ def test_the_runs_hold_what_the_design_says(first):
     used = {(tag.value, used.dataset.digest) for used in trained.inputs.dataset_inputs for tag in used.tags}
     assert used == {("training", digest[:36]), ("validation", digest[:36])}
     made_by = next(r for r in runs if r.info.run_name == "preprocess").info.run_id
-    assert run["train-linear"].tags["eeg2fmri.preprocess_run"] == made_by
+    assert run["train-linear"].tags[PREPROCESS_RUN] == made_by
     score = result.models["linear"][1].overall["model"]["r2_temporal"]
     assert run["main"].metrics == {"test/r2_temporal_linear": score}
     assert run["train-linear"].metrics["test/r2_temporal"] == score
@@ -162,6 +163,26 @@ def test_the_parent_keeps_the_summary(first):
     (parent,) = [r for r in runs if r.info.run_name == "main"]
     text = mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/summary.md")
     assert text == summary(result, Config.model_validate(CONFIG))
+
+
+def test_mlflow_tells_the_story_without_code(first):
+    result, runs, _ = first
+    note = {r.info.run_name: r.data.tags["mlflow.note.content"] for r in runs}
+    assert note.keys() == {"main", "simulate", "preprocess", "train-linear", "evaluate-linear", *steps(runs)}
+    version, scored = result.models["linear"]
+    score = f"{scored.overall['model']['r2_temporal']:+.4f}"
+    described = mlflow.MlflowClient().get_model_version("eeg2fmri", version).description
+    experiment = mlflow.get_experiment_by_name("main-tests").tags["mlflow.note.content"]
+    logged = mlflow.get_logged_model(logged_model_id(f"models:/eeg2fmri/{version}"))
+    assert note["train-linear"] == logged.tags["mlflow.note.content"] == described
+    for text in (note["main"], note["evaluate-linear"], described, experiment):
+        assert score in text
+        assert f"{result.best_reachable:+.4f}" in text
+        assert f"run_uuid={scored.run_id}" in text
+    assert "4 recordings of 4 subjects" in note["preprocess"]
+    assert "5 channels" in described
+    assert "models:/eeg2fmri/" in described
+    assert "r2_temporal" in mlflow.MlflowClient().get_registered_model("eeg2fmri").description
 
 
 @pytest.mark.usefixtures("first")
@@ -251,6 +272,18 @@ def test_the_summary_has_a_dash_where_slices_are_too_small_for_ssim():
     small = evaluation(0.0314)
     del small.overall["model"]["ssim"]
     assert "| 0.5000 | – |" in summary(JobResult({"linear": ("3", small)}, "3", None, None), Config())
+
+
+def test_the_description_says_what_there_is_and_no_more():
+    models = {"linear": ("3", evaluation(0.0314)), "lp": ("4", evaluation(-0.2))}
+    text = main._story(Config(), JobResult(models, "3", None, None))
+    assert text.startswith("Champion: eeg2fmri version 3 – linear, r2_temporal +0.0314")
+    assert "| linear | 3 | +0.0314 | +0.0000 | -0.0200 | 0.004 |" in text
+    assert "reachable" not in text
+    refused = main._story(Config(), JobResult(models, None, "because", 0.0777))
+    assert refused.startswith("No champion.\n\nNo new champion: because.")
+    assert "+0.0777" in refused
+    assert "models serve" not in refused
 
 
 @pytest.mark.usefixtures("tracking")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from eeg2fmri.errors import GateRefusal, ModelError
+from eeg2fmri.serving.requests import Record
 from eeg2fmri.tracking import Scores, load_model, log_bundle, promote, resolve_version, tracked_run, version_scores
 from eeg2fmri.tracking.registry import SERVING_PACKAGES, champion, latest_version, store_scores, version_exists
 from tests.fakes import EEG_SHAPE
@@ -35,7 +36,8 @@ def registry(bundles, tmp_path_factory):
         for version, bundle in bundles.items():
             with tracked_run("train", experiment="tests"):
                 example = np.ones(EEG_SHAPE, np.float32)
-                assert log_bundle(bundle, NAME, example=example, metadata_={"variant": "linear"}) == version
+                logged = log_bundle(bundle, NAME, example=example, metadata_={"variant": "linear"})
+                assert str(logged.version) == version
         yield folder
 
 
@@ -194,8 +196,18 @@ def test_a_model_carries_pinned_requirements_and_its_own_code():
 def test_a_model_states_its_request():
     model = mlflow.models.get_model_info(f"models:/{NAME}/1")
     assert model.metadata == {"variant": "linear"}
-    assert model.signature is not None
+    (record,), (reply,) = (side.input_types() for side in (model.signature.inputs, model.signature.outputs))
+    names = {each.name: str(each.dtype) for each in record.properties}
+    assert names.keys() == Record.model_fields.keys()
+    assert "string" in names["eeg_npy"]
+    assert {"shape", "volumes_npz", "volumes_npy", "volumes"} == {each.name for each in reply.properties}
     assert model.saved_input_example_info is not None
+
+
+def test_a_model_is_logged_without_advice_of_mlflow(tracking, bundles, recwarn):
+    with tracked_run("train", experiment="tests"):
+        log_bundle(bundles["1"], "quiet", example=np.ones(EEG_SHAPE, np.float32), metadata_={})
+    assert not [warning for warning in recwarn if "type hint" in str(warning.message)]
 
 
 def test_a_champion_without_scores_is_not_replaced_unseen(client, refuses):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 
 import mlflow
 import pandas as pd
@@ -40,7 +41,7 @@ def test_a_run_holds_parameters_tags_and_versions():
     assert {"version.python", "version.eeg2fmri", "version.mlflow", "version.numpy"} <= run.data.params.keys()
     assert run.data.tags["variant"] == "x"
     assert run.data.tags[ENTRY_POINT] == "train"
-    assert run.data.tags["git_commit"] == git_commit()
+    assert run.data.params["version.git_commit"] == git_commit()
     assert run.data.metrics == {"val/mae": 0.5}
     assert mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/scores.json")["data"] == [["sub-01", 0.5]]
 
@@ -185,3 +186,24 @@ def test_git_commit_is_that_of_the_checkout(package):
     assert git_commit() == head
     (package / "models" / "linear.py").write_text("a = 2\n")
     assert git_commit() == f"{head}-dirty"
+
+
+def test_digests_are_out_of_sight():
+    with tracked_run("train", experiment=EXPERIMENT, tags={STEP_KEY: "a" * 64}) as log:
+        pass
+    tags = mlflow.get_run(log.run_id).data.tags
+    assert tags[STEP_KEY] == "a" * 64
+    assert {name for name in tags if not name.startswith("mlflow.")} == {ENTRY_POINT}
+
+
+def test_a_run_shows_the_load_of_the_machine_where_that_is_asked_for(monkeypatch):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", "1")
+    found = []
+    for asked in (True, False):
+        with tracked_run("train", experiment=EXPERIMENT, system_metrics=asked) as log:
+            deadline = time.monotonic() + 20
+            while asked and time.monotonic() < deadline and not mlflow.get_run(log.run_id).data.metrics:
+                time.sleep(0.05)
+        found.append("system/cpu_utilization_percentage" in mlflow.get_run(log.run_id).data.metrics)
+    assert found == [True, False]

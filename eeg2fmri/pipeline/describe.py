@@ -1,0 +1,79 @@
+"""What the descriptions of runs and versions say: a verdict, scores beside their nulls, a picture, how to serve."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from urllib.parse import quote
+
+from eeg2fmri.scoring import CONDITIONS
+from eeg2fmri.tracking import Scores, check_gate
+
+Overall = Mapping[str, Mapping[str, float]]
+# By importance; a score that is not named follows.
+ORDER = ("r2_temporal", "skill", "temporal_correlation", "ssim", "rmse", "mae", "psnr")
+SIGNED = ("r2_temporal", "skill", "temporal_correlation")
+
+
+def by_importance(scores: Collection[str]) -> list[str]:
+    """Order the names of scores, the deciding one first."""
+    return [*(name for name in ORDER if name in scores), *(name for name in scores if name not in ORDER)]
+
+
+def verdict(scores: Scores) -> str:
+    """Say in one sentence whether a model does better than its nulls."""
+    if reasons := check_gate(scores, None):
+        return f"Not better than its nulls: {'; '.join(reasons)}."
+    return (
+        f"Better than its nulls: r2_temporal {scores.r2_temporal:+.4f} on unseen subjects, "
+        f"{scores.shuffled:+.4f} with shuffled EEG (p = {scores.p_value:.3f}), 0 for the mean volume."
+    )
+
+
+def score_table(overall: Overall, p_value: float, best_reachable: float | None = None) -> str:
+    """Markdown table: a row per score, by importance, beside its nulls; the deciding one with p and ceiling.
+
+    Parameters
+    ----------
+    overall : scores by condition.
+    p_value : of `r2_temporal`.
+    best_reachable : the ceiling of `r2_temporal`, which only a simulator knows.
+    """
+    head = ["score", "model", "mean volume", "shuffled EEG", "p"] + ["best reachable"] * (best_reachable is not None)
+    rows = []
+    for name in by_importance(overall["model"]):
+        form = "{:+.4f}" if name in SIGNED else "{:.4f}"
+        row = [f"`{name}`", *(form.format(overall[condition][name]) for condition in CONDITIONS)]
+        if name == "r2_temporal":
+            row += [f"{p_value:.3f}"] + ([f"{best_reachable:+.4f}"] if best_reachable is not None else [])
+        rows.append([*row, *[""] * (len(head) - len(row))])
+    return table(head, rows)
+
+
+def scored_text(scores: Scores, overall: Overall, run_id: str, best_reachable: float | None) -> str:
+    """Verdict, table and picture of a run of `evaluate`."""
+    return paragraphs(
+        verdict(scores),
+        score_table(overall, scores.p_value, best_reachable),
+        picture(run_id, "figures/scores.png", "scores of every subject beside their nulls"),
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def picture(run_id: str, path: str, alt: str) -> str:
+    """Show an image of a run's artifacts; the address is that of MLflow's own pages."""
+    return f"![{alt}](get-artifact?path={quote(path, safe='')}&run_uuid={run_id})"
+
+
+def serving(name: str, version: str) -> str:
+    """Say how to serve a version."""
+    return f"**Serve it**\n\n```\nmlflow models serve -m models:/{name}/{version} --env-manager local -p 5001\n```"
+
+
+def paragraphs(*parts: str) -> str:
+    """Join Markdown; empty parts are left out."""
+    return "\n\n".join(part for part in parts if part)

@@ -1,0 +1,48 @@
+"""Descriptions in Markdown that MLflow's pages show; what a person has written there is kept."""
+
+from __future__ import annotations
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+
+NOTE_TAG = "mlflow.note.content"
+# First line of the descriptions that are written anew: by it they are known from a person's own.
+TITLE = "**EEG to fMRI.**"
+HOW_TO_READ = """
+**How to read it.** `r2_temporal` is the share of the BOLD fluctuations of unseen subjects that a model explains.
+Compare it with its nulls: the mean volume (exactly 0), and the same model fed EEG of the wrong time (shuffled EEG).
+A model counts if it is above both and p is below 0.05. A `main` run holds one whole job, its children are the steps.
+"""
+
+
+def describe_experiment(experiment_id: str, text: str = "") -> None:
+    """Describe an experiment: `text`, and how to read it; without `text` only if it has no description yet.
+
+    MLflow shows the first line alone until the description is opened: `text` starts with what matters.
+    """
+    client = mlflow.MlflowClient()
+    present = client.get_experiment(experiment_id).tags.get(NOTE_TAG, "")
+    if _is_ours(present) and (text or not present):
+        client.set_experiment_tag(experiment_id, NOTE_TAG, f"{TITLE} {text}\n{HOW_TO_READ}")
+
+
+def describe_model(name: str, text: str = "") -> None:
+    """Describe a registered model, as `describe_experiment` does an experiment."""
+    client = mlflow.MlflowClient()
+    present = client.get_registered_model(name).description or ""
+    if _is_ours(present) and (text or not present):
+        client.update_registered_model(name, f"{TITLE} {text}\n{HOW_TO_READ}")
+
+
+def describe_version(version: ModelVersion, text: str) -> None:
+    """Describe a version of a registered model, its logged model and its run by what was last measured."""
+    client = mlflow.MlflowClient()
+    client.update_model_version(version.name, version.version, text)
+    if version.run_id:
+        client.set_tag(version.run_id, NOTE_TAG, text)
+    model_id = mlflow.models.get_model_info(f"models:/{version.name}/{version.version}").model_id
+    client.set_logged_model_tags(model_id, {NOTE_TAG: text})
+
+
+def _is_ours(text: str) -> bool:
+    return not text or text.startswith(TITLE)

@@ -1,0 +1,45 @@
+"""What descriptions say: the verdict of the gate, scores by importance beside their nulls, and how to serve."""
+
+from __future__ import annotations
+
+import pytest
+
+from eeg2fmri.pipeline.describe import paragraphs, picture, score_table, serving, table, verdict
+from eeg2fmri.tracking import Scores
+
+GOOD = Scores("3", 0.05, -0.01, 0.004, "d" * 64, "s")
+OVERALL = {
+    "model": {"rmse": 0.5, "made_up": 3.0, "r2_temporal": 0.05},
+    "mean_volume": {"rmse": 0.6, "made_up": 4.0, "r2_temporal": 0.0},
+    "shuffled": {"rmse": 0.7, "made_up": 5.0, "r2_temporal": -0.01},
+}
+
+
+def test_a_good_model_is_said_to_be_one():
+    text = verdict(GOOD)
+    assert text.startswith("Better than its nulls")
+    for number in ("+0.0500", "-0.0100", "p = 0.004"):
+        assert number in text
+
+
+@pytest.mark.parametrize(("score", "p_value", "reason"), [(-0.02, 0.5, "not above 0"), (0.05, 0.2, "by chance")])
+def test_a_model_that_the_gate_would_refuse_is_not_praised(score, p_value, reason):
+    text = verdict(Scores("3", score, -0.01, p_value, "d" * 64, "s"))
+    assert text.startswith("Not better than its nulls")
+    assert reason in text
+
+
+def test_the_table_starts_with_the_deciding_score_beside_nulls_and_ceiling():
+    lines = score_table(OVERALL, 0.004, 0.08).splitlines()
+    assert lines[0] == "| score | model | mean volume | shuffled EEG | p | best reachable |"
+    assert lines[2] == "| `r2_temporal` | +0.0500 | +0.0000 | -0.0100 | 0.004 | +0.0800 |"
+    assert [line.split("`")[1] for line in lines[2:]] == ["r2_temporal", "rmse", "made_up"]
+    assert "reachable" not in score_table(OVERALL, 0.004)
+    assert {line.count("|") for line in lines} == {7}
+
+
+def test_parts():
+    assert table(("a",), [["1"]]) == "| a |\n| --- |\n| 1 |"
+    assert paragraphs("one", "", "two") == "one\n\ntwo"
+    assert "models:/study/3 " in serving("study", "3")
+    assert "path=figures%2Fscores.png&run_uuid=abc" in picture("abc", "figures/scores.png", "scores")
