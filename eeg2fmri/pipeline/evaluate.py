@@ -30,7 +30,7 @@ from eeg2fmri.tracking.runs import STEP_KEY, step_key
 logger = logging.getLogger(__name__)
 DECIDING = "r2_temporal"
 OVERALL = "overall.json"
-LAYOUT = 2  # of metrics and artifacts: a run of another one is not taken up again
+LAYOUT = 3  # of metrics and artifacts: a run of another one is not taken up again
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,9 @@ def scoring_key(config: Config) -> str:
 def metric_names(
     overall: Mapping[str, Mapping[str, float]], split: str, p_value: float, best_reachable: float | None = None
 ) -> dict[str, float]:
-    """``test/r2_temporal``, its nulls, p-value and ceiling beside it; then the other scores, by importance.
+    """``test/r2_temporal``, its nulls, p-value and ceiling in one group; then ``test_others/<score>``, by importance.
 
-    The nulls of the other scores, which nobody compares, are in `OVERALL`.
+    MLflow sorts the charts of a group by name. The nulls of the other scores, which nobody compares, are in `OVERALL`.
     """
     deciding = f"{split}/{DECIDING}"
     names = {deciding: overall["model"][DECIDING]}
@@ -134,7 +134,7 @@ def metric_names(
     names[f"{deciding}_p_value"] = p_value
     if best_reachable is not None:
         names[f"{deciding}_best_reachable"] = best_reachable
-    return names | {f"{split}/{score}": overall["model"][score] for score in by_importance(overall["model"])[1:]}
+    return names | {f"{split}_others/{score}": overall["model"][score] for score in by_importance(overall["model"])[1:]}
 
 
 def sentence(overall: Mapping[str, Mapping[str, float]], p_value: float) -> str:

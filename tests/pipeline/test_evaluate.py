@@ -73,8 +73,8 @@ def test_the_mean_family_scores_nothing_and_is_refused(evaluated, store, tmp_pat
 
 
 def test_metric_names(run):
-    beside = {f"test/r2_temporal_{part}" for part in ("mean_volume", "shuffled", "p_value")}
-    assert run.data.metrics.keys() == {f"test/{s}" for s in SCORES} | beside
+    deciding = {f"test/r2_temporal{part}" for part in ("", "_mean_volume", "_shuffled", "_p_value")}
+    assert run.data.metrics.keys() == deciding | {f"test_others/{s}" for s in SCORES - {"r2_temporal"}}
 
 
 def test_the_nulls_of_every_score_are_in_an_artifact(run, evaluated):
@@ -130,9 +130,9 @@ def test_a_subject_counts_once_however_many_recordings_it_has(run, evaluated):
     table = pd.DataFrame(**mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/scores.json"))
     model = table[table.condition == "model"].set_index("recording").mae
     five, six, again = (model[f"{name}_task-rest_run-{n}"] for name, n in (("sub-05", 1), ("sub-06", 1), ("sub-06", 2)))
-    assert run.data.metrics["test/mae"] == pytest.approx((five + (six + again) / 2) / 2)
-    assert run.data.metrics["test/mae"] != pytest.approx((five + six + again) / 3)
-    assert evaluated[1].overall["model"]["mae"] == run.data.metrics["test/mae"]
+    assert run.data.metrics["test_others/mae"] == pytest.approx((five + (six + again) / 2) / 2)
+    assert run.data.metrics["test_others/mae"] != pytest.approx((five + six + again) / 3)
+    assert evaluated[1].overall["model"]["mae"] == run.data.metrics["test_others/mae"]
 
 
 def test_a_score_is_that_of_the_volumes_that_the_model_gives(run, store):
@@ -291,8 +291,8 @@ def test_metric_names_say_what_they_score():
         ("validation/r2_temporal_mean_volume", 11.0),
         ("validation/r2_temporal_shuffled", 12.0),
         ("validation/r2_temporal_p_value", 0.25),
-        ("validation/skill", 20.0),
-        ("validation/mae", 0.0),
+        ("validation_others/skill", 20.0),
+        ("validation_others/mae", 0.0),
     ]
     assert metric_names(overall, "test", 0.25, 0.5)["test/r2_temporal_best_reachable"] == 0.5
 
