@@ -32,13 +32,20 @@ GENERATED.mkdir(exist_ok=True)
 (GENERATED / "settings.md").write_text(settings_page(), encoding="utf-8")
 shutil.copyfile(HERE.parent / "experiments" / "tutorial.ipynb", GENERATED / "tutorial.ipynb")
 
-FACT = re.compile(r"(?:^|(?<=\S)  )((?:\w+, )*\w+): ", re.MULTILINE)
+FACT = re.compile(r"(?:^|(?<=\S)  )((?:\w+, )*\w+): ")
 
 
 def facts_as_fields(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Show each fact of a class (``name: text.``, several on a line with two spaces between) on a line of its own."""
-    if what == "class":
-        lines[:] = FACT.sub(r"\n:\1: ", "\n".join(lines)).lstrip("\n").split("\n")
+    if what != "class":
+        return
+    shown, in_field = [], False
+    for line in lines:
+        starts = FACT.match(line) is not None
+        in_field = starts or (in_field and line != "")
+        text = line if starts or not in_field else f"  {line.strip()}"
+        shown += FACT.sub(r"\n:\1: ", text).strip("\n").split("\n") if in_field else [line]
+    lines[:] = shown
 
 
 def setup(app: Any) -> None:
