@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from eeg2fmri.config import FAMILIES, all_settings
+from eeg2fmri.cli.command import _parser
+from eeg2fmri.config import FAMILIES, all_settings, find_family
+from eeg2fmri.datasets.find import adapter_class
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -80,6 +83,43 @@ def test_links_lead_to_files(page):
     targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
     here = [target for target in targets if target and "://" not in target and "_generated/" not in target]
     assert [target for target in here if not (page.parent / target).exists()] == []
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Code of a page in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_are_understood(page):
+    text = "\n".join(blocks(page, "bash")).replace("\\\n", " ")
+    commands = [part.strip() for line in text.splitlines() for part in line.split(" && ")]
+    for command in commands:
+        verb, *arguments = shlex.split(command, comments=True) or [""]
+        if verb == "eeg2fmri" and arguments[0] != "VERB":
+            _parser().parse_args(arguments)  # exits on what it does not know
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs(tmp_path):
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    (code,) = blocks(README, "python")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "mean_volume" in done.stdout
+
+
+def test_the_family_and_the_layout_of_the_examples_are_found(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    for code in blocks(DOCS / "examples.md", "python"):
+        if name := re.match(r"# (mylab/\w+\.py)\n", code):
+            file = tmp_path / name.group(1).replace("mylab", "lab_of_docs")
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(code.replace("mylab", "lab_of_docs"), encoding="utf-8")
+    name = "lab_of_docs.loudness:FAMILY"
+    assert find_family(name).config(family=name).shrinkage == 1.0
+    assert adapter_class("lab_of_docs.layout:MyLab").__name__ == "MyLab"
 
 
 def test_every_page_is_in_the_contents():
