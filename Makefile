@@ -1,5 +1,6 @@
 # `make demo`: the whole job on a simulated dataset. `make test`: the whole suite; `make quick`: without the slow
-# tests. Each sets .venv up first: the demo with what it needs, the tests with the tools of development too.
+# tests; `make docs`: the pages. Each sets .venv up first: the demo with what it needs, the others with the tools of
+# development too.
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
 PYTHON ?= python3
@@ -15,7 +16,7 @@ test quick: export OMP_NUM_THREADS = 1
 test quick: export TF_NUM_INTRAOP_THREADS = 1
 test quick: export TF_NUM_INTEROP_THREADS = 1
 
-.PHONY: demo test quick lint clean
+.PHONY: demo test quick lint docs clean
 
 demo: .venv/run-installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mlflow run . --env-manager local --experiment-name eeg2fmri
@@ -31,6 +32,10 @@ lint: .venv/dev-installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Warnings are errors. The pages are in docs/_build/html.
+docs: .venv/dev-installed
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 # pip's names of packages, each over the one before: it is at work, and the screen stays short.
 define install
@@ -53,4 +58,4 @@ endef
 	@touch $@
 
 clean:
-	rm -rf .venv work mlruns mlflow.db build *.egg-info
+	rm -rf .venv work mlruns mlflow.db build docs/_build docs/_generated *.egg-info

@@ -100,7 +100,7 @@ class FactorisedConfig(Magnitudes):
 
     The sources start at a reduced-rank regression on standardised log power, each feature let through by a gate,
     its strength in a ridge regression, and are trained on from there. Defaults without another source are those
-    of ``experiments/README.md``.
+    of ``docs/attempts.md``.
     """
 
     variant: ClassVar[str] = "factorised"

@@ -42,7 +42,7 @@ def regrid(volumes: np.ndarray, grid: tuple[int, int, int], method: Literal["lin
 
     Returns
     -------
-    (volumes, *grid) float32, or the very volumes.
+    (volumes, x, y, z) float32 on `grid`, or the very volumes.
     """
     if volumes.shape[1:] == tuple(grid):
         return volumes

@@ -1,0 +1,148 @@
+"""The README is short and plain; links lead to files; the pages hold every setting; the site builds."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eeg2fmri.cli.command import _parser
+from eeg2fmri.config import FAMILIES, all_settings, find_family
+from eeg2fmri.datasets.find import adapter_class
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "experiments" / "README.md", *sorted((DOCS).glob("*.md")), *sorted(DOCS.glob("guide/*.md"))]
+BANNED = ("told", "mend", "thrice", "dearer", "cannot be had of it")
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences of a page: code, tables, pictures and headings are left out; a link is its words."""
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    text = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", text)
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = "\n".join("" if line.startswith(("|", "#")) else line for line in text.splitlines())
+    text = re.sub(r"(?m)^\s*(?:[-*:]|\d+\.) ", "\n\n", text)
+    found = re.split(r"(?<=[.!?:])[*_]*\s+|\n\s*\n", text)
+    return [sentence for sentence in found if re.search(r"[A-Za-z]", sentence)]
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[A-Za-z0-9][\w'’./-]*", text)
+
+
+def syllables(word: str) -> int:
+    """Groups of vowels, one less for a silent e at the end; at least one."""
+    groups = len(re.findall(r"[aeiouy]+", word.lower()))
+    silent = word.lower().endswith("e") and not word.lower().endswith(("le", "ee"))
+    return max(1, groups - silent)
+
+
+def reading_ease(text: str) -> float:
+    """Flesch's formula for English; 60 to 70 is plain English, 0 to 30 is a scientific article."""
+    parts = [words(sentence) for sentence in sentences(text)]
+    all_words = [word for part in parts for word in part]
+    return 206.835 - 1.015 * len(all_words) / len(parts) - 84.6 * sum(map(syllables, all_words)) / len(all_words)
+
+
+def test_the_formula_tells_plain_from_hard():
+    plain = "The cat sat on the mat. It was a warm day."
+    hard = "Organisational heterogeneity necessitates considerable interdisciplinary collaboration."
+    assert reading_ease(plain) == pytest.approx(206.835 - 1.015 * 5.5 - 84.6 * 11 / 11)
+    assert reading_ease(hard) < 0
+
+
+def test_the_readme_is_short_and_plain():
+    text = README.read_text(encoding="utf-8")
+    assert len(text.split()) <= 900
+    assert [sentence for sentence in sentences(text) if len(words(sentence)) > 30] == []
+    assert reading_ease(text) >= 45
+
+
+def test_the_readme_says_first_that_data_are_simulated():
+    first_screen = README.read_text(encoding="utf-8")[:1200]
+    assert "All results so far are from *simulated* data" in first_screen
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_uses_plain_words(page):
+    text = page.read_text(encoding="utf-8")
+    assert [word for word in BANNED if re.search(rf"\b{word}\b", text, re.IGNORECASE)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_to_files(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
+    here = [target for target in targets if target and "://" not in target and "_generated/" not in target]
+    assert [target for target in here if not (page.parent / target).exists()] == []
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Code of a page in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_are_understood(page):
+    text = "\n".join(blocks(page, "bash")).replace("\\\n", " ")
+    commands = [part.strip() for line in text.splitlines() for part in line.split(" && ")]
+    for command in commands:
+        verb, *arguments = shlex.split(command, comments=True) or [""]
+        if verb == "eeg2fmri" and arguments[0] != "VERB":
+            _parser().parse_args(arguments)  # exits on what it does not know
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs(tmp_path):
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    (code,) = blocks(README, "python")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "mean_volume" in done.stdout
+
+
+def test_the_family_and_the_layout_of_the_examples_are_found(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    for code in blocks(DOCS / "examples.md", "python"):
+        if name := re.match(r"# (mylab/\w+\.py)\n", code):
+            file = tmp_path / name.group(1).replace("mylab", "lab_of_docs")
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(code.replace("mylab", "lab_of_docs"), encoding="utf-8")
+    name = "lab_of_docs.loudness:FAMILY"
+    assert find_family(name).config(family=name).shrinkage == 1.0
+    assert adapter_class("lab_of_docs.layout:MyLab").__name__ == "MyLab"
+
+
+def test_every_page_is_in_the_contents():
+    listed = set(re.findall(r"(?m)^([\w/-]+)$", (DOCS / "index.md").read_text(encoding="utf-8")))
+    there = {page.relative_to(DOCS).with_suffix("").as_posix() for page in PAGES if page.is_relative_to(DOCS)}
+    assert there - listed == {"index"}
+
+
+def test_the_settings_page_holds_every_setting():
+    spec = importlib.util.spec_from_file_location("settings_page", DOCS / "settings_page.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    listed = re.findall(r"(?m)^`([\w.]+)`$", module.settings_page())
+    assert listed == [setting.key for setting in all_settings(FAMILIES)]
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path):
+    pytest.importorskip("sphinx", reason="pip install 'eeg2fmri[docs]'")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", tmp_path / "trees", DOCS, tmp_path]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "run.deterministic" in (tmp_path / "_generated" / "settings.html").read_text(encoding="utf-8")
+    api = (tmp_path / "_generated" / "api" / "eeg2fmri.evaluation.html").read_text(encoding="utf-8")
+    assert "r2_temporal" in api
