@@ -8,7 +8,7 @@ BIN := .venv/bin
 # Two processes that take whole files: no fixture of a file is made twice. tests/conftest.py puts long files first.
 PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # Quieter TensorFlow, and no look-ups for an update or a report home.
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
 # The libraries' own threads would only get in the way of the two processes.

@@ -207,7 +207,7 @@ def _set_up_logging(args: argparse.Namespace) -> None:
 
 def _quiet_dependencies() -> None:
     """Keep what TensorFlow and MLflow say about themselves off the terminal."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # at 2 a machine without a GPU gets an error of CUDA
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
     warnings.filterwarnings("ignore", message=".*can be interpreted in multiple ways")
