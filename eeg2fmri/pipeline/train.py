@@ -85,8 +85,9 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
         validation = Windows(store.of(split.validation), store.context)
         _log_data(log, store, train, validation)
         for part, subjects in (("training", split.train), ("validation", split.validation), ("test", split.test)):
-            windows = len(Windows(store.of(subjects), store.context))
-            logger.info("%s: %d windows of %s", part, windows, ", ".join(subjects))
+            # A split may leave nobody to the test.
+            windows = len(Windows(store.of(subjects), store.context)) if subjects else 0
+            logger.info("%s: %d windows of %s", part, windows, ", ".join(subjects) or "nobody")
         checkpoints = workdir / "checkpoints" / key[:16]
         fit_settings = FitSettings.of(config.run, checkpoints=checkpoints, key=key, progress=sys.stderr.isatty())
         result = fit(model, train, validation, fit_settings, on_epoch=_epoch_logger(log, model))
