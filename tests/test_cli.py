@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -234,6 +235,19 @@ def fails(monkeypatch, error):
 def test_a_failure_ends_with_its_status_and_one_line(run, monkeypatch, error, status, line):
     fails(monkeypatch, error)
     assert run("promote") == (status, [line])
+
+
+def test_sigterm_stops_as_ctrl_c_does(run, monkeypatch):
+    def step(*_args: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # without the handler the test goes on, and fails
+    try:
+        monkeypatch.setattr(eeg2fmri.pipeline, "promote_step", step)
+        assert run("promote") == (130, ["eeg2fmri promote: stopped; the same command goes on from here"])
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize("error", [ConfigError("bad"), GateRefusal("no"), OSError("full")])

@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     args = _parser().parse_args(given)
     _set_up_logging(args)
+    # A batch system ends a job with SIGTERM: stop as Ctrl-C does, so that runs are closed and can be taken up.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if needs_server(args.verb, getattr(args, "model_uri", "")):
             check_server()
@@ -69,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = " ".join(without_secrets(f"{type(err).__name__}: {err}")[:400].split())
         print(f"eeg2fmri {args.verb}: failed: {message} (--debug shows where)", file=sys.stderr)
         return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 

@@ -84,6 +84,10 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
         train = Windows(store.of(split.train), store.context)
         validation = Windows(store.of(split.validation), store.context)
         _log_data(log, store, train, validation)
+        for part, subjects in (("training", split.train), ("validation", split.validation), ("test", split.test)):
+            # A split may leave nobody to the test.
+            windows = len(Windows(store.of(subjects), store.context)) if subjects else 0
+            logger.info("%s: %d windows of %s", part, windows, ", ".join(subjects) or "nobody")
         checkpoints = workdir / "checkpoints" / key[:16]
         fit_settings = FitSettings.of(config.run, checkpoints=checkpoints, key=key, progress=sys.stderr.isatty())
         result = fit(model, train, validation, fit_settings, on_epoch=_epoch_logger(log, model))
@@ -131,9 +135,12 @@ def _epoch_logger(log: RunLog, model: ModelConfig) -> Any:
 
     def on_epoch(epoch: int, metrics: dict[str, float], example: Any) -> None:
         log.metrics(metrics, step=epoch)
+        if example is None:  # of an interrupted fit: this run shows it, but did not train it
+            logger.info("%s, epoch %d: restored from a checkpoint", model.variant, epoch + first)
+            return
         shown = "  ".join(f"{key} {metrics[key]:.4g}" for key in sorted(metrics) if not key.endswith("rate"))
         logger.info("%s, epoch %d: %s", model.variant, epoch + first, shown)
-        if example is not None and all(np.isfinite(volume).all() for volume in example):
+        if all(np.isfinite(volume).all() for volume in example):
             title = f"{model.variant}, validation subject, epoch {epoch + first}"
             log.image(plotting.comparison_figure(*example, title=title), "validation_volume", epoch)
 

@@ -116,7 +116,7 @@ def tracked_run(
     tags: Mapping[str, str] | None = None,
     system_metrics: bool = False,
 ) -> Iterator[RunLog]:
-    """Open the run of a step; an error closes it as failed.
+    """Open the run of a step; an error closes it as failed, an interruption as killed.
 
     Within another run the new one is its child. A run that `mlflow run` has opened is adopted.
     With `system_metrics` MLflow logs processor, memory, disk and network every 10 s.
@@ -137,8 +137,12 @@ def tracked_run(
         log.tags({ENTRY_POINT: entry_point, **(tags or {})})
         if adopted:  # `mlflow run` has given it a name at random
             log.tags({"mlflow.runName": name or entry_point})
-        log.params({**(params or {}), **versions()})
-        yield log
+        try:
+            log.params({**(params or {}), **versions()})
+            yield log
+        except KeyboardInterrupt:
+            mlflow.end_run("KILLED")  # MLflow itself would call it failed
+            raise
 
 
 def finished_run(step_key: str) -> Run | None:

@@ -134,6 +134,17 @@ def test_a_run_that_did_not_finish_is_not_found(ending):
     assert finished_run("a") is None
 
 
+def test_an_interrupted_run_and_its_parent_are_killed():
+    opened = []
+    with pytest.raises(KeyboardInterrupt), tracked_run("main", experiment=EXPERIMENT) as parent:  # noqa: PT012
+        opened.append(parent.run_id)
+        with tracked_run("train", experiment=EXPERIMENT) as child:
+            opened.append(child.run_id)
+            raise KeyboardInterrupt
+    assert [status(run_id) for run_id in opened] == ["KILLED", "KILLED"]
+    assert mlflow.active_run() is None
+
+
 def test_a_deleted_run_is_not_found():
     run_id = step("a")
     mlflow.delete_run(run_id)
