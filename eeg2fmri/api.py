@@ -32,7 +32,7 @@ from eeg2fmri.config import Config, load_config
 from eeg2fmri.datasets import AUTO, Overview, find_recordings, survey
 from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import ConfigError, ModelError
-from eeg2fmri.families import MONITOR, FitSettings, OnEpoch, family_of
+from eeg2fmri.families import FitSettings, OnEpoch, fitted_figures
 from eeg2fmri.families import fit as fit_family
 from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score
 from eeg2fmri.scoring import score_windows, scores_by_subject
@@ -244,8 +244,8 @@ def figures(model: Bundle, scores: pd.DataFrame | None = None) -> dict[str, Figu
     Returns
     -------
     dict of matplotlib.figure.Figure
-        ``learning_curves``, those of the model's family (``coefficients`` of a linear model), and ``scores`` where
-        they are given.
+        ``learning_curves`` of several epochs, those of the model's family (``coefficients`` of a linear model), and
+        ``scores`` where they are given.
 
     Examples
     --------
@@ -253,12 +253,8 @@ def figures(model: Bundle, scores: pd.DataFrame | None = None) -> dict[str, Figu
     ...     figure.savefig(f"{name}.png")
     """
     config = model.model.config
-    family = family_of(config)
-    drawn = dict(family.figures(model.model, list(model.signal.channels)))
-    if history := model.provenance.get("history"):  # models of before 0.2 do not keep it
-        drawn["learning_curves"] = plotting.learning_curves(
-            history, title=config.variant, monitor=MONITOR, first_epoch=family.first_epoch
-        )
+    history = model.provenance.get("history", {})  # models of before 0.2 do not keep it
+    drawn = fitted_figures(model.model, history, list(model.signal.channels))
     if scores is not None:
         drawn["scores"] = plotting.score_figure(scores_by_subject(scores), title=config.variant)
     return drawn

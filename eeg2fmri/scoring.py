@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from eeg2fmri.store import Windows
 
 SEED = 0  # no setting: a p-value must not be drawn again until it is small
 CONDITIONS = ("model", "mean_volume", "shuffled")
+# By importance; a score that is not named follows.
+ORDER = ("r2_temporal", "skill", "temporal_correlation", "ssim", "rmse", "mae", "psnr")
 
 
 def score_windows(
@@ -55,9 +58,14 @@ def score_windows(
     return pd.DataFrame(rows), shuffled_p_value(shifts, subjects, margin, config.permutations, rng), examples[0]
 
 
+def by_importance(scores: Collection[str]) -> list[str]:
+    """Order the names of scores, the deciding one first."""
+    return [*(name for name in ORDER if name in scores), *(name for name in scores if name not in ORDER)]
+
+
 def scores_by_subject(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     """Score -> condition -> subject -> mean over the subject's recordings, as `plotting.score_figure` takes it."""
-    scores = [name for name in table.columns if name not in ("subject", "recording", "condition")]
+    scores = by_importance([name for name in table.columns if name not in ("subject", "recording", "condition")])
     means = table.groupby(["condition", "subject"])[scores].mean()
     return {s: {c: {str(k): float(v) for k, v in means.loc[c][s].items()} for c in CONDITIONS} for s in scores}
 

@@ -1,6 +1,7 @@
 """Model families: the contract that each one keeps, and fitting a model of any of them."""
 
 from eeg2fmri.families.family import Family, Space, family_of
+from eeg2fmri.families.figures import fitted_figures
 from eeg2fmri.families.fit import check_feasible, fit
 from eeg2fmri.families.networks import ArrayFamily, KerasFamily
 from eeg2fmri.families.space import Between, Choices
@@ -20,4 +21,5 @@ __all__ = [
     "check_feasible",
     "family_of",
     "fit",
+    "fitted_figures",
 ]

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from eeg2fmri.scoring import CONDITIONS
+from eeg2fmri.scoring import CONDITIONS, by_importance
 from eeg2fmri.tracking import Scores, check_gate
 
 Overall = Mapping[str, Mapping[str, float]]
-# By importance; a score that is not named follows.
-ORDER = ("r2_temporal", "skill", "temporal_correlation", "ssim", "rmse", "mae", "psnr")
 SIGNED = ("r2_temporal", "skill", "temporal_correlation")
-
-
-def by_importance(scores: Collection[str]) -> list[str]:
-    """Order the names of scores, the deciding one first."""
-    return [*(name for name in ORDER if name in scores), *(name for name in scores if name not in ORDER)]
 
 
 def verdict(scores: Scores) -> str:

@@ -19,9 +19,9 @@ from eeg2fmri.evaluation import has_ssim
 from eeg2fmri.pipeline.card import data_sheet
 from eeg2fmri.pipeline.code import SCORING_CODE, evaluation_code
 from eeg2fmri.pipeline.data import say_skipped
-from eeg2fmri.pipeline.describe import by_importance, paragraphs, scored_text, serving, table
+from eeg2fmri.pipeline.describe import paragraphs, scored_text, serving, table
 from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score
-from eeg2fmri.scoring import CONDITIONS, score_windows, scores_by_subject, summarise
+from eeg2fmri.scoring import CONDITIONS, by_importance, score_windows, scores_by_subject, summarise
 from eeg2fmri.store import Store, Windows, check_digest, recordings_digest, split_subjects
 from eeg2fmri.tracking import RunLog, Scores, describe_version, finished_run, load_model, tracked_run
 from eeg2fmri.tracking.registry import logged_model_id, store_scores

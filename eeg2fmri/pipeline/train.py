@@ -16,7 +16,7 @@ import numpy as np
 from eeg2fmri import plotting
 from eeg2fmri.config import Config, ModelConfig, flatten
 from eeg2fmri.devices import use_backend
-from eeg2fmri.families import MONITOR, FitResult, FitSettings, check_feasible, family_of, fit
+from eeg2fmri.families import FitResult, FitSettings, check_feasible, family_of, fit, fitted_figures
 from eeg2fmri.pipeline.card import model_card
 from eeg2fmri.pipeline.code import training_code
 from eeg2fmri.pipeline.data import say_skipped
@@ -159,11 +159,7 @@ def _register(
     bundle = Bundle.of(result, store, split)
     bundle = replace(bundle, provenance={**bundle.provenance, "run_id": log.run_id})
     log.params({f"result.{key}": value for key, value in result.facts.items()})
-    family = family_of(model)
-    curves = plotting.learning_curves(
-        result.history, title=model.variant, monitor=MONITOR, first_epoch=family.first_epoch
-    )
-    figures = {"learning_curves": curves, **family.figures(result.model, list(store.signal.channels))}
+    figures = fitted_figures(result.model, result.history, list(store.signal.channels))
     for name, figure in figures.items():
         log.figure(figure, f"figures/{name}.png")
     card = model_card(bundle, result)
@@ -171,6 +167,6 @@ def _register(
     facts = {"data_digest": store.digest, "variant": model.variant}
     name = config.registry.name
     version = log_bundle(bundle, name, example=train.eeg(np.arange(1))[0], metadata_=facts, step=result.best_epoch)
-    shown = picture(log.run_id, "figures/learning_curves.png", "learning curves")
-    describe_version(version, paragraphs(card, shown, serving(name, str(version.version))))
+    shown = [picture(log.run_id, f"figures/{each}.png", each.replace("_", " ")) for each in figures][:1]
+    describe_version(version, paragraphs(card, *shown, serving(name, str(version.version))))
     return str(version.version)

@@ -91,7 +91,7 @@ def score_figure(scores: Scores, *, title: str = "") -> Figure:
     Returns
     -------
     Figure
-        Up to 1400 pixels wide, 400 per row of four panels.
+        Up to 990 pixels wide, 370 per row of three panels.
 
     Raises
     ------
@@ -100,9 +100,9 @@ def score_figure(scores: Scores, *, title: str = "") -> Figure:
     """
     if not scores:
         raise FigureError("scores is empty: give at least one score.")
-    columns = min(4, len(scores))
+    columns = min(3, len(scores))
     rows = math.ceil(len(scores) / columns)
-    figure = new_figure(3.5 * columns, 3.7 * rows + 0.5, title)
+    figure = new_figure(3.3 * columns, 3.7 * rows + 0.5, title)
     figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.1)
     for i, (name, conditions) in enumerate(scores.items()):
         axes = figure.add_subplot(rows, columns, i + 1)

@@ -117,7 +117,7 @@ def test_no_scores_are_refused():
 
 def test_pixels_are_rgb_of_the_figures_size():
     image = figure_to_rgb(score_figure(SCORES))
-    assert image.shape == (420, 700, 3)
+    assert image.shape == (420, 660, 3)
     assert image.dtype == np.uint8
     assert (image[0, 0] == 255).all()
     assert image.min() < 50
