@@ -253,7 +253,12 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("store", metavar="STORE", help="folder or URL of the store")
     info.add_argument("--json", action="store_true", help="for machines")
 
-    inspect = add_verb(verbs, "inspect", _inspect, "what a dataset holds and what is wrong with it, from headers alone")
+    inspect = add_verb(
+        verbs,
+        "inspect",
+        _inspect,
+        "what a dataset holds and what is wrong with it, from headers and eight seconds of EEG",
+    )
     inspect.add_argument(
         "root", nargs="?", default="work/dataset", help="folder of the dataset (default: work/dataset)"
     )
