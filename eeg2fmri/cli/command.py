@@ -257,7 +257,7 @@ def _parser() -> argparse.ArgumentParser:
         verbs,
         "inspect",
         _inspect,
-        "what a dataset holds and what is wrong with it, from headers and eight seconds of EEG",
+        "what a dataset holds and what is wrong, from headers and a few seconds",
     )
     inspect.add_argument(
         "root", nargs="?", default="work/dataset", help="folder of the dataset (default: work/dataset)"
