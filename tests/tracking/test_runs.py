@@ -89,8 +89,8 @@ def test_runs_nest():
     assert mlflow.active_run() is None
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_a_failure_closes_every_open_run_as_failed(error):
+@pytest.mark.parametrize(("error", "ending"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
+def test_a_failure_closes_every_open_run(error, ending):
     opened: list[RunLog] = []
 
     def work():
@@ -104,7 +104,7 @@ def test_a_failure_closes_every_open_run_as_failed(error):
 
     with pytest.raises(error, match="disk full"):
         work()
-    assert [status(log.run_id) for log in opened] == ["FAILED", "FINISHED", "FAILED"]
+    assert [status(log.run_id) for log in opened] == [ending, "FINISHED", ending]
     assert mlflow.active_run() is None
 
 
