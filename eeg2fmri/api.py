@@ -253,8 +253,7 @@ def figures(model: Bundle, scores: pd.DataFrame | None = None) -> dict[str, Figu
     ...     figure.savefig(f"{name}.png")
     """
     config = model.model.config
-    history = model.provenance.get("history", {})  # models of before 0.2 do not keep it
-    drawn = fitted_figures(model.model, history, list(model.signal.channels))
+    drawn = fitted_figures(model.model, model.provenance["history"], list(model.signal.channels))
     if scores is not None:
         drawn["scores"] = plotting.score_figure(scores_by_subject(scores), title=config.variant)
     return drawn

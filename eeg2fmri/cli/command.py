@@ -253,12 +253,7 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("store", metavar="STORE", help="folder or URL of the store")
     info.add_argument("--json", action="store_true", help="for machines")
 
-    inspect = add_verb(
-        verbs,
-        "inspect",
-        _inspect,
-        "what a dataset holds and what is wrong, from headers and a few seconds",
-    )
+    inspect = add_verb(verbs, "inspect", _inspect, "what a dataset holds and what is wrong with which file")
     inspect.add_argument(
         "root", nargs="?", default="work/dataset", help="folder of the dataset (default: work/dataset)"
     )
