@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from eeg2fmri.errors import ConfigError, MissingExtraError
 
@@ -14,6 +18,8 @@ DEVICE_VARIABLE = "EEG2FMRI_DEVICE"
 # Libraries read these once, when they start.
 DETERMINISTIC = {"jax": ("XLA_FLAGS", "--xla_gpu_deterministic_ops=true"),
                  "torch": ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")}  # fmt: skip
+# TensorFlow writes these at import, whatever its log level is: they look like faults, and are none.
+NO_FAULTS = ("I0000 ", "WARNING: All log messages before absl::InitializeLog()")
 
 
 def use_backend(name: str | None = None, *, deterministic: bool = False) -> str:
@@ -54,7 +60,24 @@ def use_backend(name: str | None = None, *, deterministic: bool = False) -> str:
         given = os.environ.get(variable, "")
         if value not in given:
             os.environ[variable] = f"{given} {value}".strip()
+    if chosen == "tensorflow":
+        with _without_notes():
+            importlib.import_module("tensorflow")
     return chosen
+
+
+@contextmanager
+def _without_notes() -> Iterator[None]:
+    """Hold back what is written to the process's standard error, and pass on all but `NO_FAULTS`."""
+    sys.stderr.flush()
+    with os.fdopen(os.dup(2), "wb") as stderr, tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr.fileno(), 2)
+            held.seek(0)
+            stderr.writelines(line for line in held if not line.startswith(tuple(n.encode() for n in NO_FAULTS)))
 
 
 def use_device(device: str, gpu_memory_limit: int | None = None) -> str:

@@ -140,3 +140,11 @@ def test_device_of_the_environment(monkeypatch):
     assert devices.device_of_environment() == "auto"
     monkeypatch.setenv("EEG2FMRI_DEVICE", "cpu")
     assert devices.device_of_environment() == "cpu"
+
+
+def test_notes_of_tensorflow_are_held_back_and_errors_are_not(capfd):
+    with devices._without_notes():
+        os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n")
+        os.write(2, b"I0000 00:00:1.2 3 port.cc:153] oneDNN custom operations are on.\nE0000 out of memory\n")
+    os.write(2, b"I0000 after\n")
+    assert capfd.readouterr().err == "E0000 out of memory\nI0000 after\n"

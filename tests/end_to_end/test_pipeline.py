@@ -90,6 +90,8 @@ def test_the_better_family_is_champion(job):
     assert float(present.tags["test.p_value"]) < 0.05
     for text in ("eeg2fmri@champion is version", "mlflow ui", "models serve", "| linear | 1 |", "| tafp-style | 2 |"):
         assert text in job.stdout
+    assert "I0000" not in job.stderr
+    assert "InitializeLog" not in job.stderr
 
 
 @pytest.mark.usefixtures("job")
