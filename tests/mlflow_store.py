@@ -17,6 +17,7 @@ from eeg2fmri.config import Config, DataConfig, LinearConfig
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.serving import Bundle
 from eeg2fmri.store import Store, Windows
+from eeg2fmri.tracking import Evidence
 from tests.fakes import CONTEXT, SIGNAL, recording
 
 SETTINGS = DataConfig(context=CONTEXT).model_dump(mode="json")
@@ -57,3 +58,11 @@ def linear_bundle(seed: int = 0) -> Bundle:
     model = fit(config, train, validation, FitSettings()).model
     provenance = {"data_digest": "d" * 64, "recordings": {"train": [], "validation": []}}
     return Bundle(model, SIGNAL, SETTINGS, provenance)
+
+
+def evidence(version: str, score: float = 0.05, shuffled: float = -0.01, **changes: object) -> Evidence:
+    """What `evaluate` would have found of a version."""
+    overall = {"model": {"r2_temporal": score, "skill": 0.1}, "mean_volume": {"r2_temporal": 0.0, "skill": 0.0},
+               "shuffled": {"r2_temporal": shuffled, "skill": -0.1}}  # fmt: skip
+    facts = {"p_value": 0.001, "subjects": 2, "data_digest": "d" * 64, "scoring": "s", "space": "x" * 64}
+    return Evidence(version, overall, **(facts | changes))

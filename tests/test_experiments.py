@@ -20,7 +20,9 @@ from eeg2fmri.signals import frequencies
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = ROOT / "experiments"
-FILES = sorted(str(path.relative_to(EXPERIMENTS)) for path in EXPERIMENTS.rglob("*.yaml"))
+FILES = sorted(
+    str(path.relative_to(EXPERIMENTS)) for path in EXPERIMENTS.rglob("*.yaml") if path.name != "policy.yaml"
+)  # of no data
 VARIANTS = ("lp", "fp", "talp", "tafp", "tafp-style")
 
 # Papers and published code: channels, sampling rate (Hz; 250 after cleaning of 5 kHz), TR (s), first volumes dropped,

@@ -33,7 +33,7 @@ from eeg2fmri.cli.arguments import (
     truth,
 )
 from eeg2fmri.config import Config, SimulationConfig, load_config, parse_overrides
-from eeg2fmri.errors import ConfigError, Eeg2FmriError, one_line
+from eeg2fmri.errors import ConfigError, Eeg2FmriError, GateRefusal, one_line
 from eeg2fmri.server import check_server, needs_server, without_secrets
 
 DEFAULT_CONFIG = "demo"
@@ -139,9 +139,22 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 def _promote(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import promote_step
+    from eeg2fmri.pipeline.promote import weigh
 
     version = None if args.version == "latest" else args.version
-    promote_step(_config(args), version)
+    if not args.dry_run:
+        promote_step(_config(args), version)
+        return
+    decision, text = weigh(_config(args), version)
+    print(text, end="")
+    if not decision.argument.passes:
+        raise GateRefusal("; ".join(decision.argument.reasons))
+
+
+def _rollback(args: argparse.Namespace) -> None:
+    from eeg2fmri.pipeline import rollback_step
+
+    rollback_step(_config(args))
 
 
 def _synthesize(args: argparse.Namespace) -> None:
@@ -299,6 +312,12 @@ def _parser() -> argparse.ArgumentParser:
     add_setting(promote, "--name", "registry.name")
     promote.add_argument("--version", default="latest", help="version (default: latest)")
     add_setting(promote, "--alias", "registry.alias")
+    promote.add_argument("--dry-run", type=truth, nargs="?", const=True, default=False, metavar="true",
+                         help="print the argument of the gate and change nothing")  # fmt: skip
+
+    rollback = add_verb(verbs, "rollback", _rollback, "make the champion before the present one champion again")
+    add_setting(rollback, "--name", "registry.name")
+    add_setting(rollback, "--alias", "registry.alias")
 
     synthesize = add_verb(verbs, "synthesize", _synthesize, "an EEG file to a 4-D NIfTI file")
     synthesize.add_argument("--model-uri", default=CHAMPION, help=f"model (default: {CHAMPION})")

@@ -35,6 +35,7 @@ from eeg2fmri.config.power import (
 from eeg2fmri.config.sections import (
     Config,
     EvaluationConfig,
+    PolicyConfig,
     RegistryConfig,
     RunConfig,
     SearchConfig,
@@ -65,6 +66,7 @@ __all__ = [
     "Magnitudes",
     "MeanConfig",
     "ModelConfig",
+    "PolicyConfig",
     "RecordingTraining",
     "RegistryConfig",
     "RunConfig",

@@ -41,6 +41,21 @@ class EvaluationConfig(Section):
     of drifts would look like more than chance. Source: SPM; measured, 3.4 % of p < 0.05 on real BOLD."""
 
 
+class PolicyConfig(Section):
+    """The promotion gate: what a version must show before it may become champion."""
+
+    metric: Annotated[str, Field(min_length=1)] = "r2_temporal"
+    """Score that is compared with its nulls and with the champion's. Source: ours; anatomy earns nothing there."""
+    nulls: tuple[str, ...] | None = None
+    """Conditions that the score must beat, e.g. ``[mean_volume, shuffled]``; by default every null that was scored."""
+    margin: Annotated[float, Field(ge=0)] = 0.0
+    """Amount by which the score must beat each null [-]. Source: ours."""
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """The p-value must be below it [-]. Source: common practice; a lab that tries many models sets it lower."""
+    subjects: Positive = 1
+    """Least number of test subjects [subjects]. Source: ours; with one subject nothing is known of others."""
+
+
 class RegistryConfig(Section):
     """Where models are registered."""
 
@@ -91,6 +106,8 @@ class Config(Section):
     """The search before it."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """The control beside every score."""
+    policy: PolicyConfig = PolicyConfig()
+    """When a version may become champion."""
     registry: RegistryConfig = RegistryConfig()
     """Where models are registered."""
 

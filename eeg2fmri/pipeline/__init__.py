@@ -3,7 +3,7 @@
 from eeg2fmri.pipeline.data import preprocess_step, simulate_step
 from eeg2fmri.pipeline.evaluate import evaluate_step
 from eeg2fmri.pipeline.main import main_job
-from eeg2fmri.pipeline.promote import promote_step
+from eeg2fmri.pipeline.promote import promote_step, rollback_step
 from eeg2fmri.pipeline.train import train_step
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "main_job",
     "preprocess_step",
     "promote_step",
+    "rollback_step",
     "simulate_step",
     "train_step",
 ]

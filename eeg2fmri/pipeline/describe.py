@@ -6,20 +6,27 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from eeg2fmri.scoring import CONDITIONS, by_importance
-from eeg2fmri.tracking import Scores, check_gate
+from eeg2fmri.tracking import Argument, Evidence
 
 Overall = Mapping[str, Mapping[str, float]]
 SIGNED = ("r2_temporal", "skill", "temporal_correlation")
 
 
-def verdict(scores: Scores) -> str:
+def verdict(argument: Argument, evidence: Evidence) -> str:
     """Say in one sentence whether a model does better than its nulls."""
-    if reasons := check_gate(scores, None):
-        return f"Not better than its nulls: {'; '.join(reasons)}."
+    if not argument.beats_nulls:
+        return f"Not better than its nulls: {'; '.join(c.reason for c in argument.nulls if not c.holds)}."
     return (
-        f"Better than its nulls: r2_temporal {scores.r2_temporal:+.4f} on unseen subjects, "
-        f"{scores.shuffled:+.4f} with shuffled EEG (p = {scores.p_value:.3f}), 0 for the mean volume."
+        f"Better than its nulls: r2_temporal {evidence.score('r2_temporal'):+.4f} on unseen subjects, "
+        f"{evidence.score('r2_temporal', 'shuffled'):+.4f} with shuffled EEG (p = {evidence.p_value:.3f}), "
+        f"0 for the mean volume."
     )
+
+
+def argument_table(argument: Argument) -> str:
+    """Markdown table: a row per criterion of the gate."""
+    rows = [[c.name, c.found, c.needed, "yes" if c.holds else "**no**"] for c in (*argument.nulls, *argument.champion)]
+    return table(("criterion", "found", "needed", "holds"), rows)
 
 
 def score_table(overall: Overall, p_value: float, best_reachable: float | None = None) -> str:
@@ -42,11 +49,11 @@ def score_table(overall: Overall, p_value: float, best_reachable: float | None =
     return table(head, rows)
 
 
-def scored_text(scores: Scores, overall: Overall, run_id: str, best_reachable: float | None) -> str:
+def scored_text(argument: Argument, evidence: Evidence, run_id: str, best_reachable: float | None) -> str:
     """Verdict, table and picture of a run of `evaluate`."""
     return paragraphs(
-        verdict(scores),
-        score_table(overall, scores.p_value, best_reachable),
+        verdict(argument, evidence),
+        score_table(evidence.overall, evidence.p_value, best_reachable),
         picture(run_id, "figures/scores.png", "scores of every subject beside their nulls"),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.entities import Metric
+from mlflow.entities.model_registry import ModelVersion
 
 from eeg2fmri import plotting
 from eeg2fmri.config import Config
@@ -23,8 +26,17 @@ from eeg2fmri.pipeline.describe import paragraphs, scored_text, serving, table
 from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score
 from eeg2fmri.scoring import CONDITIONS, by_importance, score_windows, scores_by_subject, summarise
 from eeg2fmri.store import Store, Windows, check_digest, recordings_digest, split_subjects
-from eeg2fmri.tracking import RunLog, Scores, describe_version, finished_run, load_model, tracked_run
-from eeg2fmri.tracking.registry import logged_model_id, store_scores
+from eeg2fmri.tracking import (
+    Evidence,
+    RunLog,
+    argue,
+    describe_version,
+    finished_run,
+    load_model,
+    store_evidence,
+    tracked_run,
+)
+from eeg2fmri.tracking.registry import logged_model_id
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
@@ -72,13 +84,17 @@ def evaluate_step(
     settings = [LAYOUT, identity, split_name, subjects, config.evaluation.model_dump(mode="json")]
     digest = recordings_digest(recordings)
     key = step_key("evaluate", evaluation_code(bundle.model.config), settings, digest)
-    scoring = scoring_key(config)
+
+    def evidence(version: ModelVersion | None, overall: Mapping[str, Mapping[str, float]], p_value: float) -> Evidence:
+        number = str(version.version) if version else ""
+        return Evidence(number, overall, p_value, len(subjects), digest, scoring_key(config), space_key(store))
+
     if run := finished_run(key):
         say_skipped(f"evaluate {bundle.model.config.variant}", run.info.run_id)
         overall = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/{OVERALL}")
         p_value = run.data.metrics[f"{split_name}/{DECIDING}_p_value"]
         if split_name == "test" and version:  # another store may have been scored since
-            store_scores(version, _scores(version, overall, p_value, digest, scoring))
+            store_evidence(version, evidence(version, overall, p_value))
         return Evaluation(run.info.run_id, overall, p_value, skipped=True)
     variant = bundle.model.config.variant
     params = {
@@ -103,12 +119,12 @@ def evaluate_step(
         log.numbers(overall, OVERALL)
         _log_figures(log, each, example, variant)
         log.table(each, "scores.json")
-        scores = _scores(version, overall, p_value, digest, scoring)
-        scored = scored_text(scores, overall, log.run_id, best_reachable)
+        found = evidence(version, overall, p_value)
+        scored = scored_text(argue(config.policy, found), found, log.run_id, best_reachable)
         log.describe(paragraphs(f"Scores of {model_uri} on the {split_name} subjects {', '.join(subjects)}.", scored))
         if split_name == "test" and version:
             _publish(version, metrics)
-            store_scores(version, scores)
+            store_evidence(version, found)
             sheet = table(("", ""), data_sheet(bundle))
             describe_version(version, paragraphs(scored, serving(version.name, str(version.version)), sheet))
         log.tags({STEP_KEY: key})
@@ -119,6 +135,11 @@ def evaluate_step(
 def scoring_key(config: Config) -> str:
     """Key of the way in which scores are computed: scores of two keys do not compare."""
     return step_key("scores", SCORING_CODE, config.evaluation.model_dump(mode="json"))
+
+
+def space_key(store: Store) -> str:
+    """Key of a data space: models of two spaces do not compare."""
+    return hashlib.sha256(json.dumps(store.signal.to_json(), sort_keys=True).encode()).hexdigest()
 
 
 def metric_names(
@@ -165,9 +186,3 @@ def _publish(version: Any, metrics: dict[str, float]) -> None:
     client = mlflow.MlflowClient()
     now = int(pd.Timestamp.now().timestamp() * 1000)
     client.log_batch(version.run_id, metrics=[Metric(k, v, now, 0) for k, v in metrics.items()])
-
-
-def _scores(version: Any, overall: Mapping[str, Mapping[str, float]], p_value: float, *keys: str) -> Scores:
-    """What the gate reads; `keys` are those of the data and of the scoring."""
-    model, shuffled = (overall[condition]["r2_temporal"] for condition in ("model", "shuffled"))
-    return Scores(str(version.version) if version else "", model, shuffled, p_value, *keys)

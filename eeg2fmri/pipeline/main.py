@@ -14,7 +14,7 @@ from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DivergenceError, GateRefusal, LeakageError, ModelError
 from eeg2fmri.pipeline.data import preprocess_step, simulate_step
 from eeg2fmri.pipeline.describe import paragraphs, picture, serving, table
-from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step, scoring_key, sentence
+from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step, scoring_key, sentence, space_key
 from eeg2fmri.pipeline.feasible import feasible, feasible_by_headers, say_left_out
 from eeg2fmri.pipeline.promote import promote_step
 from eeg2fmri.pipeline.train import check_training, train_step
@@ -24,7 +24,7 @@ from eeg2fmri.search import search_step
 from eeg2fmri.server import without_secrets
 from eeg2fmri.simulation import read_best_r2
 from eeg2fmri.store import Store, recordings_digest, split_subjects
-from eeg2fmri.tracking import describe_experiment, tracked_run, version_scores
+from eeg2fmri.tracking import describe_experiment, tracked_run, version_evidence
 from eeg2fmri.tracking.registry import champion
 
 logger = logging.getLogger(__name__)
@@ -140,10 +140,12 @@ def _score_old_champion(config: Config, store: Store) -> None:
     present = champion(config.registry.name, config.registry.alias)
     if present is None:
         return
-    scores = version_scores(present)
+    known = version_evidence(present)
     digest = recordings_digest(store.of(split_subjects(store.subjects, config.split).test))
-    if scores is not None and (scores.data_digest, scores.scoring) == (digest, scoring_key(config)):
+    if known and (known.data_digest, known.scoring) == (digest, scoring_key(config)):
         return
+    if known and known.space != space_key(store):
+        return  # of other channels or another grid: it is not compared
     try:
         evaluate_step(config, f"models:/{config.registry.name}/{present.version}", store, "test")
     except (LeakageError, ModelError) as err:

@@ -1,4 +1,4 @@
-"""The promotion step: the champion's alias moves to a version that passes the gate."""
+"""The promotion step: the champion's alias moves to a version that passes the gate, or back."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import logging
 
 from eeg2fmri.config import Config
 from eeg2fmri.errors import GateRefusal
-from eeg2fmri.pipeline.describe import paragraphs, serving, verdict
-from eeg2fmri.tracking import describe_model, promote, tracked_run
+from eeg2fmri.pipeline.describe import argument_table, paragraphs, serving, verdict
+from eeg2fmri.tracking import Decision, decide, describe_model, promote, rollback, tracked_run
 
 logger = logging.getLogger(__name__)
 
 
 def promote_step(config: Config, version: str | None) -> str:
     """Promote a version, or refuse with the numbers; returns the promoted version.
+
+    A refusal is a result: its run is finished, with the argument in its description.
 
     Raises
     ------
@@ -23,26 +25,65 @@ def promote_step(config: Config, version: str | None) -> str:
         If it does not exist or has not been evaluated.
     """
     name, alias = config.registry.name, config.registry.alias
-    params = {"registry.name": name, "registry.alias": alias, "registry.version": version or "latest"}
+    params = {
+        "registry.name": name,
+        "registry.alias": alias,
+        "registry.version": version or "latest",
+        **{f"policy.{key}": value for key, value in config.policy.model_dump(mode="json").items()},
+    }
     with tracked_run("promote", experiment=config.run.experiment, params=params) as log:
+        decision = decide(name, version, alias, config.policy)
+        number, argument, evidence = str(decision.version.version), decision.argument, decision.evidence
+        scores = {condition: evidence.score("r2_temporal", condition) for condition in evidence.overall}
+        log.metrics({f"gate/r2_temporal_{condition}": score for condition, score in scores.items()})
+        log.metrics({"gate/p_value": evidence.p_value})
+        refused: GateRefusal | None = None
         try:
-            scores, before = promote(name, version, alias)
+            promote(decision, alias, config.policy)
         except GateRefusal as refusal:
-            log.describe(f"Refused by the gate: {refusal}.")
-            raise
-        log.metrics(
-            {
-                "gate/r2_temporal": scores.r2_temporal,
-                "gate/r2_temporal_shuffled": scores.shuffled,
-                "gate/p_value": scores.p_value,
-            }
-        )
-        log.tags({"eeg2fmri.promoted": f"{name}/{scores.version}"})
-        instead = f" instead of version {before.version}" if before and before.version != scores.version else ""
-        told = paragraphs(f"{name}@{alias} is version {scores.version}{instead}. {verdict(scores)}",
-                          serving(name, scores.version))  # fmt: skip
-        log.describe(told)
-        describe_model(name, told)
-        logger.info("promote: %s@%s is version %s%s (r2_temporal %+.4f)", name, alias, scores.version, instead,
-                    scores.r2_temporal)  # fmt: skip
-        return scores.version
+            refused = refusal
+            log.tags({"eeg2fmri.verdict": argument.verdict})
+            log.describe(paragraphs(f"{refusal}.", argument_table(argument)))
+            logger.info("promote: %s", refusal)
+        else:
+            before = decision.before
+            instead = f" instead of version {before.version}" if before and before.version != number else ""
+            story = paragraphs(f"{name}@{alias} is version {number}{instead}. {verdict(argument, evidence)}",
+                               argument_table(argument), serving(name, number))  # fmt: skip
+            log.tags({"eeg2fmri.promoted": f"{name}/{number}", "eeg2fmri.verdict": argument.verdict})
+            log.describe(story)
+            describe_model(name, story)
+            logger.info("promote: %s@%s is version %s%s (r2_temporal %+.4f)", name, alias, number, instead,
+                        evidence.score("r2_temporal"))  # fmt: skip
+    if refused:
+        raise refused
+    return number
+
+
+def weigh(config: Config, version: str | None) -> tuple[Decision, str]:
+    """Weigh a version as `promote_step` does and change nothing; gives the decision and its argument in Markdown."""
+    name = config.registry.name
+    decision = decide(name, version, config.registry.alias, config.policy)
+    number, argument = decision.version.version, decision.argument
+    outcome = f"{name} version {number} would be {'champion' if argument.passes else argument.verdict}."
+    return decision, paragraphs(outcome, argument_table(argument)) + "\n"
+
+
+def rollback_step(config: Config) -> str:
+    """Make the champion before the present one champion again; returns its version.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    name, alias = config.registry.name, config.registry.alias
+    params = {"registry.name": name, "registry.alias": alias}
+    with tracked_run("rollback", experiment=config.run.experiment, params=params) as log:
+        before, taken = rollback(name, alias)
+        story = paragraphs(f"{name}@{alias} is version {before} again; version {taken} was rolled back.",
+                           serving(name, before))  # fmt: skip
+        log.describe(story)
+        describe_model(name, story)
+        logger.info("rollback: %s@%s is version %s again, instead of version %s", name, alias, before, taken)
+    return before

@@ -1,14 +1,19 @@
 """MLflow: the one door to runs, logged models, the registry and its gate."""
 
-from eeg2fmri.tracking.gate import Scores, check_gate
+from eeg2fmri.tracking.gate import Argument, Criterion, Evidence, argue
 from eeg2fmri.tracking.notes import describe_experiment, describe_model, describe_version
-from eeg2fmri.tracking.registry import load_model, log_bundle, promote, resolve_version, version_scores
+from eeg2fmri.tracking.promotion import Decision, decide, promote, rollback, store_evidence, version_evidence
+from eeg2fmri.tracking.registry import load_model, log_bundle, resolve_version
 from eeg2fmri.tracking.runs import RunLog, finished_run, tracked_run
 
 __all__ = [
+    "Argument",
+    "Criterion",
+    "Decision",
+    "Evidence",
     "RunLog",
-    "Scores",
-    "check_gate",
+    "argue",
+    "decide",
     "describe_experiment",
     "describe_model",
     "describe_version",
@@ -17,6 +22,8 @@ __all__ = [
     "log_bundle",
     "promote",
     "resolve_version",
+    "rollback",
+    "store_evidence",
     "tracked_run",
-    "version_scores",
+    "version_evidence",
 ]

@@ -1,4 +1,4 @@
-"""Models in MLflow: logging and registering bundles, loading them, moving the champion's alias."""
+"""Models in MLflow: logging and registering bundles, and loading them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,15 @@ from mlflow.exceptions import MlflowException
 import eeg2fmri
 from eeg2fmri.config import family_path
 from eeg2fmri.devices import DEVICE_VARIABLE
-from eeg2fmri.errors import GateRefusal, ModelError, one_line
+from eeg2fmri.errors import ModelError, one_line
 from eeg2fmri.families import family_of
 from eeg2fmri.server import TRACKED_SCHEMES, check_server
 from eeg2fmri.serving import Bundle, save_bundle
 from eeg2fmri.serving.requests import encode
-from eeg2fmri.tracking.gate import Scores, check_gate
 from eeg2fmri.tracking.notes import describe_model
 
 # What every served model imports; a family adds its own.
 SERVING_PACKAGES = ("mlflow", "numpy", "scipy", "pandas", "pydantic", "pyyaml")
-SCORE_TAG, SHUFFLED_TAG = "test.r2_temporal", "test.r2_temporal_shuffled"
-P_VALUE_TAG = "test.p_value"
-DIGEST_TAG, SCORING_TAG = "mlflow.eeg2fmri.data_digest", "mlflow.eeg2fmri.scoring"  # long: MLflow shows no such names
 
 
 def log_bundle(
@@ -161,29 +157,6 @@ def version_exists(name: str, version: str) -> bool:
     return True
 
 
-def store_scores(version: ModelVersion, scores: Scores) -> None:
-    """Write a version's scores as its tags, where the gate and the UI find them."""
-    client = mlflow.MlflowClient()
-    values = {
-        SCORE_TAG: scores.r2_temporal,
-        SHUFFLED_TAG: scores.shuffled,
-        P_VALUE_TAG: scores.p_value,
-        DIGEST_TAG: scores.data_digest,
-        SCORING_TAG: scores.scoring,
-    }
-    for key, value in values.items():
-        client.set_model_version_tag(version.name, version.version, key, str(value))
-
-
-def version_scores(version: ModelVersion) -> Scores | None:
-    """Scores that `evaluate` has written, or ``None``."""
-    tags = version.tags
-    if not {SCORE_TAG, SHUFFLED_TAG, P_VALUE_TAG, DIGEST_TAG, SCORING_TAG} <= tags.keys():
-        return None
-    score, shuffled, p_value = (float(tags[tag]) for tag in (SCORE_TAG, SHUFFLED_TAG, P_VALUE_TAG))
-    return Scores(str(version.version), score, shuffled, p_value, tags[DIGEST_TAG], tags[SCORING_TAG])
-
-
 def champion(name: str, alias: str) -> ModelVersion | None:
     """The version that carries the alias, or ``None``."""
     try:
@@ -192,44 +165,3 @@ def champion(name: str, alias: str) -> ModelVersion | None:
         if err.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
-
-
-def promote(name: str, version: str | None, alias: str) -> tuple[Scores, Scores | None]:
-    """Move the alias to a version that passes the gate.
-
-    Parameters
-    ----------
-    name : registered model.
-    version : its number; ``None`` for the newest.
-    alias : e.g. ``champion``.
-
-    Returns
-    -------
-    Scores of the promoted version, and of the champion before it.
-
-    Raises
-    ------
-    ModelError
-        If there is no such version, or it has not been evaluated.
-    GateRefusal
-        If it does not pass; the message names the numbers.
-    """
-    candidate = resolve_version(f"models:/{name}/{version or 'latest'}")
-    assert candidate is not None  # a NAME/VERSION address always names a registered version
-    scores = version_scores(candidate)
-    if scores is None:
-        raise ModelError(
-            f"{name} version {candidate.version} has no scores; "
-            f"run: eeg2fmri evaluate --model-uri models:/{name}/{candidate.version}"
-        )
-    present = champion(name, alias)
-    before = version_scores(present) if present else None
-    if present and before is None and present.version != candidate.version:
-        raise ModelError(
-            f"the champion, {name} version {present.version}, has no scores to compare with; "
-            f"run: eeg2fmri evaluate --model-uri models:/{name}/{present.version}"
-        )
-    if reasons := check_gate(scores, before):
-        raise GateRefusal(f"{name} version {candidate.version} stays unpromoted: {'; '.join(reasons)}")
-    mlflow.MlflowClient().set_registered_model_alias(name, alias, candidate.version)
-    return scores, before

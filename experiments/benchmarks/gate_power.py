@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eeg2fmri.config import Config, DataConfig, EvaluationConfig, LinearConfig, SimulationConfig
+from eeg2fmri.config import Config, DataConfig, EvaluationConfig, LinearConfig, PolicyConfig, SimulationConfig
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.evaluation import r2_of_shifts, r2_temporal, shuffled_p_value
 from eeg2fmri.families import FitSettings, fit
@@ -24,7 +24,7 @@ from eeg2fmri.scoring import SEED
 from eeg2fmri.signals import without_drift
 from eeg2fmri.simulation import read_best_r2, simulate
 from eeg2fmri.store import Windows, build_store, split_subjects
-from eeg2fmri.tracking.gate import Scores, check_gate
+from eeg2fmri.tracking.gate import Evidence, argue
 
 GRID = (24, 24, 12)
 
@@ -48,13 +48,15 @@ def one_dataset(coupling: float, seed: int, folder: Path) -> dict[str, float | b
     subjects = [r.subject for r in test.recordings]
     p_value = shuffled_p_value(shifts, subjects, test.context, config.permutations, np.random.default_rng(SEED))
     score, shuffled = (float(value) for value in np.mean(scores, axis=0))
+    overall = {name: {"r2_temporal": value} for name, value in
+               (("model", score), ("mean_volume", 0.0), ("shuffled", shuffled))}  # fmt: skip
     best = read_best_r2(folder / "dataset")
     return {
         "r2_temporal": round(score, 4),
         "shuffled": round(shuffled, 4),
         "p_value": p_value,
         "best_reachable": round(float(np.mean([best[s] for s in split.test])), 4),
-        "passes": not check_gate(Scores("1", score, shuffled, p_value, "-", "-"), None),
+        "passes": argue(PolicyConfig(), Evidence("1", overall, p_value, len(set(subjects)), "-", "-", "-")).passes,
     }
 
 

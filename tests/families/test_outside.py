@@ -15,9 +15,9 @@ from eeg2fmri.pipeline.code import training_code
 from eeg2fmri.provenance import code_of
 from eeg2fmri.serving.requests import encode
 from eeg2fmri.testing import FamilyTests
-from eeg2fmri.tracking import Scores, load_model
-from eeg2fmri.tracking.registry import champion, latest_version, store_scores
-from tests.mlflow_store import use_tracking
+from eeg2fmri.tracking import load_model, store_evidence
+from eeg2fmri.tracking.registry import champion, latest_version
+from tests.mlflow_store import evidence, use_tracking
 from tests.served import environment, served, served_model
 
 FILES = {
@@ -136,7 +136,7 @@ def server(job):
     """Address of the promoted model, served by a process that does not have its package."""
     folder, config, _ = job
     version = latest_version(config.registry.name)
-    store_scores(version, Scores(str(version.version), 0.5, 0.0, 0.01, "d" * 64, "s" * 64))
+    store_evidence(version, evidence(str(version.version), 0.5))
     assert promote_step(config, str(version.version)) == str(version.version)
     assert champion("eeg2fmri", "champion").version == version.version
     env = {key: value for key, value in environment().items() if key != "PYTHONPATH"}

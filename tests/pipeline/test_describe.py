@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from eeg2fmri.pipeline.describe import paragraphs, picture, score_table, serving, table, verdict
-from eeg2fmri.tracking import Scores
+from eeg2fmri.config import PolicyConfig
+from eeg2fmri.pipeline.describe import argument_table, paragraphs, picture, score_table, serving, table, verdict
+from eeg2fmri.tracking import argue
+from tests.mlflow_store import evidence
 
-GOOD = Scores("3", 0.05, -0.01, 0.004, "d" * 64, "s")
+GOOD = evidence("3", p_value=0.004)
 OVERALL = {
     "model": {"rmse": 0.5, "made_up": 3.0, "r2_temporal": 0.05},
     "mean_volume": {"rmse": 0.6, "made_up": 4.0, "r2_temporal": 0.0},
@@ -16,15 +18,16 @@ OVERALL = {
 
 
 def test_a_good_model_is_said_to_be_one():
-    text = verdict(GOOD)
+    text = verdict(argue(PolicyConfig(), GOOD), GOOD)
     assert text.startswith("Better than its nulls")
     for number in ("+0.0500", "-0.0100", "p = 0.004"):
         assert number in text
 
 
-@pytest.mark.parametrize(("score", "p_value", "reason"), [(-0.02, 0.5, "not above 0"), (0.05, 0.2, "by chance")])
+@pytest.mark.parametrize(("score", "p_value", "reason"), [(-0.02, 0.5, "not above 0.0000"), (0.05, 0.2, "by chance")])
 def test_a_model_that_the_gate_would_refuse_is_not_praised(score, p_value, reason):
-    text = verdict(Scores("3", score, -0.01, p_value, "d" * 64, "s"))
+    found = evidence("3", score, p_value=p_value)
+    text = verdict(argue(PolicyConfig(), found), found)
     assert text.startswith("Not better than its nulls")
     assert reason in text
 
@@ -43,3 +46,11 @@ def test_parts():
     assert paragraphs("one", "", "two") == "one\n\ntwo"
     assert "models:/study/3 " in serving("study", "3")
     assert "path=figures%2Fscores.png&run_uuid=abc" in picture("abc", "figures/scores.png", "scores")
+
+
+def test_the_argument_is_a_table_that_marks_what_does_not_hold():
+    found = evidence("3", 0.05, 0.06)
+    lines = argument_table(argue(PolicyConfig(), found)).splitlines()
+    assert lines[0] == "| criterion | found | needed | holds |"
+    assert "| r2_temporal beside shuffled | 0.0500 | above 0.0600 | **no** |" in lines
+    assert sum("**no**" in line for line in lines) == 1

@@ -14,11 +14,11 @@ from eeg2fmri.config import Config, EvaluationConfig
 from eeg2fmri.errors import ConfigError, DatasetError, GateRefusal, LeakageError, ModelError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.pipeline import evaluate_step, promote_step, train_step
-from eeg2fmri.pipeline.evaluate import metric_names
+from eeg2fmri.pipeline.evaluate import metric_names, space_key
 from eeg2fmri.scorable import recordings_to_score
 from eeg2fmri.scoring import CONDITIONS, score_windows, summarise
 from eeg2fmri.store import Store, Windows, recordings_digest
-from eeg2fmri.tracking import load_model, resolve_version, tracked_run, version_scores
+from eeg2fmri.tracking import load_model, resolve_version, tracked_run, version_evidence
 from eeg2fmri.tracking.registry import logged_model_id
 from tests.mlflow_store import LINEAR, SETTINGS, SIGNAL, memory_store, use_tracking
 
@@ -172,9 +172,9 @@ def test_figures_and_parameters(run, store):
 
 def test_scores_go_to_the_version_and_to_the_training_run(evaluated, run, store):
     trained, evaluation = evaluated
-    scores = version_scores(resolve_version(URI))
-    assert scores.r2_temporal == evaluation.overall["model"]["r2_temporal"]
-    assert scores.shuffled == evaluation.overall["shuffled"]["r2_temporal"]
+    scores = version_evidence(resolve_version(URI))
+    assert scores.overall == evaluation.overall
+    assert (scores.subjects, scores.space) == (2, space_key(store))
     assert scores.p_value == evaluation.p_value
     assert scores.data_digest == digest_of_tested(store)
     training = mlflow.get_run(trained.run_id).data.metrics
@@ -216,19 +216,19 @@ def test_another_evaluation_is_done(evaluated, store, change):
 def test_a_skipped_evaluation_gives_the_version_the_scores_of_its_store_again(evaluated, store):
     other = renewed(store, "f")
     evaluate_step(settings(), URI, other, "test")
-    assert version_scores(resolve_version(URI)).data_digest == digest_of_tested(other) != digest_of_tested(store)
+    assert version_evidence(resolve_version(URI)).data_digest == digest_of_tested(other) != digest_of_tested(store)
     assert evaluate_step(settings(), URI, store, "test").skipped
-    assert version_scores(resolve_version(URI)).data_digest == digest_of_tested(store)
+    assert version_evidence(resolve_version(URI)).data_digest == digest_of_tested(store)
 
 
 def test_another_part_of_the_split_does_not_touch_what_the_gate_reads(evaluated, store):
-    before = version_scores(resolve_version(URI))
+    before = version_evidence(resolve_version(URI))
     training = mlflow.get_run(evaluated[0].run_id).data.metrics
     evaluation = evaluate_step(settings(), URI, store, "validation")
     found = mlflow.get_run(evaluation.run_id).data.metrics
     assert found["validation/r2_temporal"] == evaluation.overall["model"]["r2_temporal"]
     assert not any(name.startswith("test/") for name in found)
-    assert version_scores(resolve_version(URI)) == before
+    assert version_evidence(resolve_version(URI)) == before
     assert mlflow.get_run(evaluated[0].run_id).data.metrics == training
 
 
@@ -241,10 +241,10 @@ def test_another_part_of_the_split_does_not_touch_what_the_gate_reads(evaluated,
     ],
 )
 def test_a_recording_that_was_learnt_from_is_refused(refuses, store, split, named):
-    before = version_scores(resolve_version(URI))
+    before = version_evidence(resolve_version(URI))
     with refuses(LeakageError, named):
         evaluate_step(settings(split=split), URI, store, "test")
-    assert version_scores(resolve_version(URI)) == before
+    assert version_evidence(resolve_version(URI)) == before
 
 
 @pytest.mark.slow

@@ -14,12 +14,13 @@ import eeg2fmri.pipeline
 from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DivergenceError, GateRefusal, SpecError, StoreError
 from eeg2fmri.pipeline import main, main_job
-from eeg2fmri.pipeline.evaluate import Evaluation, scoring_key
+from eeg2fmri.pipeline.evaluate import Evaluation, scoring_key, space_key
 from eeg2fmri.pipeline.main import JobResult, summary
 from eeg2fmri.pipeline.train import TrainResult
-from eeg2fmri.tracking.gate import Scores
-from eeg2fmri.tracking.registry import champion, latest_version, logged_model_id, store_scores
+from eeg2fmri.tracking import store_evidence
+from eeg2fmri.tracking.registry import champion, latest_version, logged_model_id
 from eeg2fmri.tracking.runs import PREPROCESS_RUN
+from tests.mlflow_store import evidence as found_evidence
 from tests.mlflow_store import memory_store, use_tracking
 
 GRID = (12, 13, 8)
@@ -305,7 +306,9 @@ def registered(tracking, monkeypatch):
 
     def version(score: float) -> str:
         made = client.create_model_version("eeg2fmri", "file:///nowhere")
-        store_scores(made, Scores(str(made.version), score, -0.1, 0.001, "d", scoring_key(Config())))
+        facts = {"data_digest": "d", "scoring": scoring_key(Config()), "space": space_key(memory_store())}
+        known = found_evidence(str(made.version), score, shuffled=-0.1, **facts)
+        store_evidence(made, known)
         return str(made.version)
 
     monkeypatch.setattr(main, "evaluate_step", lambda config, uri, *_: asked.append(uri))

@@ -9,16 +9,15 @@ import mlflow
 import numpy as np
 import pytest
 
-from eeg2fmri.errors import GateRefusal, ModelError
+from eeg2fmri.errors import ModelError
 from eeg2fmri.serving.requests import Record
-from eeg2fmri.tracking import Scores, load_model, log_bundle, promote, resolve_version, tracked_run, version_scores
-from eeg2fmri.tracking.registry import SERVING_PACKAGES, champion, latest_version, store_scores, version_exists
+from eeg2fmri.tracking import load_model, log_bundle, tracked_run
+from eeg2fmri.tracking.registry import SERVING_PACKAGES, champion, version_exists
 from tests.fakes import EEG_SHAPE
 from tests.mlflow_store import linear_bundle, use_tracking
 
 NAME = "eeg2fmri"
 REPOSITORY = Path(__file__).parents[2]
-GOOD = {"r2_temporal": 0.05, "shuffled": -0.01, "p_value": 0.001, "data_digest": "d" * 64, "scoring": "s"}
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +48,6 @@ def client(registry):
     for version in ("1", "2"):
         for tag in client.get_model_version(NAME, version).tags:
             client.delete_model_version_tag(NAME, version, tag)
-
-
-def score(version: str, **changes: object) -> None:
-    store_scores(resolve_version(f"models:/{NAME}/{version}"), Scores(version, **(GOOD | changes)))
 
 
 def model_folder(version: str) -> Path:
@@ -108,61 +103,6 @@ def test_a_model_of_another_kind_is_refused(refuses, tmp_path):
 
 
 @pytest.mark.usefixtures("client")
-def test_scores_come_back_as_they_were_written():
-    assert version_scores(resolve_version(f"models:/{NAME}/2")) is None
-    score("2", r2_temporal=0.1 + 0.2)
-    assert version_scores(latest_version(NAME)) == Scores("2", **(GOOD | {"r2_temporal": 0.1 + 0.2}))
-
-
-@pytest.mark.parametrize(("asked", "promoted"), [(None, "2"), ("1", "1"), ("2", "2")])
-def test_promote_sets_the_alias(client, asked, promoted):
-    score("1")
-    score("2")
-    scores, before = promote(NAME, asked, "champion")
-    assert (scores.version, before) == (promoted, None)
-    assert str(champion(NAME, "champion").version) == promoted
-
-
-def test_promote_moves_the_alias(client):
-    score("1")
-    score("2", r2_temporal=GOOD["r2_temporal"])
-    promote(NAME, "1", "champion")
-    scores, before = promote(NAME, "2", "champion")
-    assert (scores.version, before.version) == ("2", "1")
-    assert str(client.get_model_version_by_alias(NAME, "champion").version) == "2"
-
-
-@pytest.mark.parametrize(
-    ("fault", "named"),
-    [
-        ({"r2_temporal": -0.004, "shuffled": -0.1}, "-0.0040"),
-        ({"shuffled": 0.07}, "0.0700"),
-        ({"p_value": 0.2}, "p = 0.200"),
-        ({"data_digest": "e" * 64}, "other data"),
-        ({"r2_temporal": 0.04}, "0.0400 is below 0.0500"),
-    ],
-)
-def test_a_refusal_leaves_the_alias(client, refuses, fault, named):
-    score("1")
-    promote(NAME, "1", "champion")
-    score("2", **fault)
-    with refuses(GateRefusal, f"{NAME} version 2 stays unpromoted: .*{named}"):
-        promote(NAME, None, "champion")
-    assert str(champion(NAME, "champion").version) == "1"
-
-
-@pytest.mark.usefixtures("client")
-@pytest.mark.parametrize(
-    ("name", "version", "named"),
-    [(NAME, "1", "no scores; run: eeg2fmri evaluate"), (NAME, "9", "9"), ("absent", None, "absent")],
-)
-def test_promote_needs_a_version_with_scores(refuses, name, version, named):
-    with refuses(ModelError, named):
-        promote(name, version, "champion")
-    assert champion(NAME, "champion") is None
-
-
-@pytest.mark.usefixtures("client")
 def test_version_exists():
     assert version_exists(NAME, "2")
     assert not version_exists(NAME, "3")
@@ -207,14 +147,6 @@ def test_a_model_is_logged_without_advice_of_mlflow(tracking, bundles, recwarn):
     with tracked_run("train", experiment="tests"):
         log_bundle(bundles["1"], "quiet", example=np.ones(EEG_SHAPE, np.float32), metadata_={})
     assert not [warning for warning in recwarn if "type hint" in str(warning.message)]
-
-
-def test_a_champion_without_scores_is_not_replaced_unseen(client, refuses):
-    client.set_registered_model_alias(NAME, "champion", "1")
-    score("2")
-    with refuses(ModelError, "version 1, has no scores"):
-        promote(NAME, "2", "champion")
-    assert str(champion(NAME, "champion").version) == "1"
 
 
 @pytest.mark.usefixtures("registry")
