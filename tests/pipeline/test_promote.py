@@ -62,7 +62,7 @@ def test_a_refusal_is_a_finished_run_with_its_verdict(refuses):
 def test_a_dry_run_prints_the_argument_and_changes_nothing(capsys, version, status, outcome):
     assert cli.main(["promote", "--name", "study", "--version", version, "--dry-run"]) == status
     out, err = capsys.readouterr()
-    assert f"study version {version} would {outcome}." in out
+    assert f"study version {version} {outcome}." in out
     assert "| criterion | found | needed | holds |" in out
     assert len(err.splitlines()) == status
     assert champion("study", "champion") is None
