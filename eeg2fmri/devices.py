@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 from eeg2fmri.errors import ConfigError, MissingExtraError
 
@@ -60,10 +61,14 @@ def use_backend(name: str | None = None, *, deterministic: bool = False) -> str:
         given = os.environ.get(variable, "")
         if value not in given:
             os.environ[variable] = f"{given} {value}".strip()
-    if chosen == "tensorflow":
-        with _without_notes():
-            importlib.import_module("tensorflow")
     return chosen
+
+
+def import_keras() -> ModuleType:
+    """Import Keras on the chosen library, without TensorFlow's notes about itself on the terminal."""
+    use_backend()
+    with _without_notes():
+        return importlib.import_module("keras")
 
 
 @contextmanager
@@ -98,9 +103,7 @@ def use_device(device: str, gpu_memory_limit: int | None = None) -> str:
         If a GPU is asked for and there is none, the backend cannot do what is asked, or it has been
         used with another setting.
     """
-    import keras
-
-    backend = keras.backend.backend()
+    backend = import_keras().backend.backend()
     chosen = {"tensorflow": _on_tensorflow, "jax": _on_jax, "torch": _on_torch}[backend](device, gpu_memory_limit)
     if gpu_memory_limit and chosen == "gpu" and backend != "tensorflow":
         raise ConfigError(f"run.gpu_memory_limit works on TensorFlow, not on {backend}; leave it out")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from eeg2fmri.config import ModelConfig
-from eeg2fmri.devices import use_backend, use_device
+from eeg2fmri.devices import import_keras, use_device
 from eeg2fmri.errors import ConfigError, LeakageError
 from eeg2fmri.families.family import Family, family_of
+from eeg2fmri.families.networks import KerasFamily
 from eeg2fmri.training.settings import FitResult, FitSettings, OnEpoch
 
 if TYPE_CHECKING:
@@ -41,8 +42,9 @@ def _check(
                 f"{recording.name} validates with {volumes} volume; dynamics need at least 2, leave the recording out"
             )
     if settings.device == "gpu":
-        use_backend()
         use_device(settings.device, settings.gpu_memory_limit)
+    if isinstance(family, KerasFamily):
+        import_keras()
     family.check(config, train, validation)
 
 

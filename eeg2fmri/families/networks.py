@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from eeg2fmri.devices import device_of_environment, use_backend, use_device
+from eeg2fmri.devices import device_of_environment, import_keras, use_device
 from eeg2fmri.errors import ModelError
 from eeg2fmri.families.family import Family, Settings
 from eeg2fmri.models.fitted import KerasNetwork, Network
@@ -57,10 +57,8 @@ class KerasFamily(Family[Settings], ABC):
     def load(self, folder: Path) -> Network:
         """See `Family`."""
         path = _existing(folder / "network.keras")
-        use_backend()
+        keras = import_keras()
         use_device(device_of_environment())
-        import keras
-
         for module in self.layers:
             import_module(module)
         return KerasNetwork(keras.saving.load_model(path, compile=False, safe_mode=True))
