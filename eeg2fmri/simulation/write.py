@@ -25,7 +25,8 @@ README = """# Simulated simultaneous EEG-fMRI
 
 Every file here was computed by `eeg2fmri simulate`: no person was recorded. The rhythms of {networks}
 networks drive both the scalp EEG and, through a haemodynamic response, the BOLD signal of grey matter
-with a coupling of {coupling}. Subjects differ in head, network positions, gains, rhythms and noise.
+with a coupling of {coupling}. Other activity of the regions, and fluctuations of the whole brain, move
+BOLD only. Subjects differ in head, network positions, gains, rhythms and noise.
 
 The EEG starts some seconds before the scanner; each volume is marked by `R128` at its onset. {eeg} All
 slices show the networks at the onset of the volume, as after slice-timing correction. Head motion is
