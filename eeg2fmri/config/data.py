@@ -31,6 +31,10 @@ class SimulationConfig(Section):
     raw: bool = False
     """Write the EEG as the amplifier in the scanner records it: at 20 times `sampling_rate`, with gradient and pulse
     artefacts; the EEG without them goes to ``derivatives/simulation``. Source: most public data are clean."""
+    confound: Literal["none", "pulse", "motion", "task"] = "none"
+    """Something apart from the rhythms that moves EEG and BOLD, to try the baselines made for it; with `coupling` 0
+    they share nothing else. ``pulse`` shows in the ECG, ``motion`` in ``derivatives/fmriprep`` (read with
+    ``dataset.bold=fmriprep``), ``task`` in ``events.tsv`` [-]. Source: ours."""
 
 
 class CleaningConfig(Section):

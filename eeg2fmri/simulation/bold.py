@@ -1,5 +1,10 @@
 """BOLD volumes: networks, drift, physiological and thermal noise on a head's mean image.
 
+Physiological noise is everything that moves BOLD without thermal noise, drift and the networks that the
+EEG shows (Krueger & Glover 2001): activity of regions that no rhythm tells of, slow fluctuations of the
+whole brain, and the cycles of breathing and heart. `experiments/benchmarks/realism.py` compares the sum
+with real scans.
+
 Symbols: K components, each a map (x, y, z) in % of the local mean and a course (n_volumes,).
 
 References
@@ -8,7 +13,14 @@ Damoiseaux et al. 2006, PNAS 103:13848: resting networks fluctuate by up to 3 % 
 Triantafyllou et al. 2005, NeuroImage 26:243; Murphy et al. 2007, NeuroImage 34:565: temporal SNR of 3 T
 EPI with voxels of 3-4 mm; at 3 T and 3 mm physiological noise is about 0.9 of thermal noise.
 Smith et al. 1999, NeuroImage 9:526: slow scanner drift of about a per cent.
+Krueger & Glover 2001, Magn. Reson. Med. 46:631: physiological noise holds BOLD-like fluctuations.
+Bianciardi et al. 2009, Magn. Reson. Imaging 27:1019: of grey matter's signal at rest (visual cortex, 7 T),
+spontaneous activity makes 2.9 %, the rates of breathing and heart 0.9 % each, their cycles 0.6 %.
 Birn et al. 2006, NeuroImage 31:1536; Wise et al. 2004, NeuroImage 21:1652: slow breathing and CO2 effects.
+Schoelvinck et al. 2010, PNAS 107:10238; Power et al. 2017, NeuroImage 146:609: fluctuations of the whole
+brain, neural and respiratory, whose size differs much between people.
+Tong & Frederick 2010, NeuroImage 53:553: systemic oscillations between 0.01 and 0.15 Hz.
+Dosenbach et al. 2010, Science 329:1358: regions and their networks.
 Glover et al. 2000, Magn. Reson. Med. 44:162: cardiac and respiratory noise, aliased by the TR.
 """
 
@@ -18,24 +30,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eeg2fmri.simulation import amplitudes
 from eeg2fmri.simulation.amplitudes import relaxation
 from eeg2fmri.simulation.anatomy import Anatomy, smooth_field
+from eeg2fmri.simulation.networks import region_maps
 
 FLUCTUATION_PERCENT = (1.0, 3.0)  # two standard deviations at a network's peak (Damoiseaux et al. 2006)
 TEMPORAL_SNR = (40.0, 100.0)  # mean over standard deviation of thermal and physiological noise
 PHYSIOLOGICAL_RATIO = (0.7, 1.1)  # physiological over thermal noise (Triantafyllou et al. 2005: 0.9)
 DRIFT_PERCENT = 0.5  # standard deviation over a run (Smith et al. 1999)
-SHARES = {"slow": 0.4, "respiratory": 0.3, "cardiac": 0.3}  # of physiological variance
+# Shares of physiological variance. Of each cycle: 0.6^2 in 2.9^2 + 2 x 0.9^2 + 0.6^2 (Bianciardi et al. 2009), halved.
+CYCLE_SHARE = 0.02
+# Of the whole brain, by subject: breathing and heart rate alone make 2 x 0.9^2 there, a share of 0.16; common
+# neural activity comes on top (Schoelvinck et al. 2010). Set so that regions correlate as in real scans.
+WHOLE_BRAIN_SHARE = (0.25, 0.7)
+# The rest is activity of the regions, half of it common to a network: the spread of correlations in real scans.
+WITHIN_NETWORK_SHARE = 0.5
 RESPIRATION_HZ, CARDIAC_HZ = (0.25, 0.03), (1.1, 0.1)  # mean and spread between subjects
-SLOW_TIME_CONSTANT_S = 12.0  # breathing depth and CO2 fluctuate below 0.05 Hz (Wise et al. 2004)
+# A corner at 1 / (2 pi 4 s) = 0.04 Hz, between slow breathing at 0.03 Hz (Birn et al. 2006) and Mayer waves at
+# 0.1 Hz; fluctuations reach from 0.01 to 0.15 Hz (Tong & Frederick 2010).
+SLOW_TIME_CONSTANT_S = 4.0
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Noise of one subject: temporal SNR, and the ratio of physiological to thermal deviation."""
+    """Noise of one subject: temporal SNR, ratio of physiological to thermal deviation, whole-brain share."""
 
     tsnr: float
     ratio: float
+    whole_brain: float
 
     @property
     def thermal(self) -> float:
@@ -50,7 +73,7 @@ class Noise:
 
 def draw_noise(rng: np.random.Generator) -> Noise:
     """Noise levels of one subject."""
-    return Noise(float(rng.uniform(*TEMPORAL_SNR)), float(rng.uniform(*PHYSIOLOGICAL_RATIO)))
+    return Noise(*(float(rng.uniform(*range_)) for range_ in (TEMPORAL_SNR, PHYSIOLOGICAL_RATIO, WHOLE_BRAIN_SHARE)))
 
 
 def draw_nuisance(
@@ -62,16 +85,21 @@ def draw_nuisance(
     recording, so that neither the ECG nor an artefact tells anything about BOLD.
     """
     maps, courses = _drift(anatomy, len(times_s), rng)
-    weights = {
-        "slow": 0.3 + anatomy.grey,
-        "respiratory": np.exp(smooth_field(anatomy.mask.shape, 0.5, rng)),
-        "cardiac": 0.2 + anatomy.fluid,
-    }
-    for name, weight in weights.items():
-        rms = np.sqrt((weight[anatomy.mask] ** 2).mean())
-        weights[name] = weight * (noise.physiological_percent * np.sqrt(SHARES[name]) / rms)
-    maps.append(weights["slow"])
+
+    def scaled(weight: np.ndarray, share: float) -> np.ndarray:
+        """Weights (..., x, y, z) whose sum of squares is that share of physiological variance over the brain."""
+        rms = np.sqrt((weight[..., anatomy.mask] ** 2).sum() / anatomy.mask.sum())
+        return weight * (noise.physiological_percent * np.sqrt(share) / rms)
+
+    regions, activity = _unseen_activity(anatomy, times_s, rng)
+    maps += list(scaled(regions, 1 - noise.whole_brain - 2 * CYCLE_SHARE))
+    courses += list(activity)
+    maps.append(scaled(0.3 + anatomy.grey, noise.whole_brain))
     courses.append(relaxation(len(times_s), SLOW_TIME_CONSTANT_S / tr_s, rng))
+    weights = {
+        "respiratory": scaled(np.exp(smooth_field(anatomy.mask.shape, 0.5, rng)), CYCLE_SHARE),
+        "cardiac": scaled(0.2 + anatomy.fluid, CYCLE_SHARE),
+    }
     for name, (mean, spread) in (("respiratory", RESPIRATION_HZ), ("cardiac", CARDIAC_HZ)):
         hz = mean + spread * np.clip(rng.standard_normal(), -2, 2)
         wander = 0.1 * mean * relaxation(len(times_s), 10 / tr_s, rng)
@@ -82,6 +110,23 @@ def draw_nuisance(
         maps += [weights[name] * np.cos(slice_phase), -weights[name] * np.sin(slice_phase)]
         courses += [np.sqrt(2) * np.cos(phase), np.sqrt(2) * np.sin(phase)]
     return np.stack(maps).astype("float32"), np.stack(courses)
+
+
+def _unseen_activity(anatomy: Anatomy, times_s: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Activity of all published regions that the EEG does not show: maps (160, x, y, z), courses (160, n).
+
+    A course is of variance 1 in expectation. Its drive has the statistics of a rhythm's amplitude.
+    """
+    maps, networks = region_maps(anatomy)
+    n = len(amplitudes.clock(times_s[-1]))
+
+    def course() -> np.ndarray:
+        drive = amplitudes.standardise(amplitudes.draw_amplitude(n, rng))
+        response = amplitudes.respond(drive, amplitudes.draw_latency(rng), times_s)
+        return (response - response.mean()) / response.std()
+
+    shared = {network: np.sqrt(WITHIN_NETWORK_SHARE) * course() for network in sorted(set(networks))}
+    return maps, np.stack([shared[network] + np.sqrt(1 - WITHIN_NETWORK_SHARE) * course() for network in networks])
 
 
 def slice_times(n_slices: int, tr_s: float) -> np.ndarray:

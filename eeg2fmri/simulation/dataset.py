@@ -36,13 +36,15 @@ def simulate(
     Raises
     ------
     ConfigError
-        If the sampling rate or the grid cannot hold the signals.
+        If the sampling rate or the grid cannot hold the signals, or a raw recording is to have a confound.
     DatasetError
         If `out` holds something already.
     """
     from eeg2fmri.simulation import files, truth, write
 
     out = Path(out)
+    if config.raw and config.confound != "none":
+        raise ConfigError(f"simulation.confound: {config.confound} goes with simulation.raw=false only")
     if config.sampling_rate < SLOWEST_RATE_HZ:
         raise ConfigError(
             f"simulation.sampling_rate: {config.sampling_rate} Hz must be at least {SLOWEST_RATE_HZ:g} Hz, "

@@ -70,6 +70,8 @@ def draw_eeg(
     scanner: Scanner,
     rng: np.random.Generator,
     residues: bool = True,
+    heart: np.ndarray | float = 1.0,
+    pulse_residue: np.ndarray | float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """EEG of the 63 electrodes and the ECG lead, (64, n) in uV, and the R peaks in s from its start.
 
@@ -79,18 +81,19 @@ def draw_eeg(
     amplitudes : (networks, n), of mean 1, at the samples of `clock`.
     residues : whether the residues of corrected gradient and pulse artefacts are in it; everything else
         is the same with and without them.
+    heart, pulse_residue : (n,) factors on the waves of the ECG and on the residue of the pulse artefact.
     """
     gains, sources = draw_rhythms(placements, amplitudes, clock.rate, rng)
     eeg = gains @ sources
     eeg += _background(clock, rng)
     eeg += _blinks(clock, rng)
     beats = _beats(clock, rng)
-    for residue in (_pulse_residue(clock, beats, rng), _gradient_residue(clock, scanner, rng)):
+    for residue in (pulse_residue * _pulse_residue(clock, beats, rng), _gradient_residue(clock, scanner, rng)):
         if residues:
             eeg += residue
     eeg += _sensor_noise(clock, rng)
     eeg *= 1 + GAIN_SD * rng.standard_normal((len(eeg), 1))
-    return np.vstack([eeg, _ecg(clock, beats, rng)]), beats
+    return np.vstack([eeg, _ecg(clock, beats, heart, rng)]), beats
 
 
 def draw_rhythms(
@@ -208,9 +211,9 @@ def _sensor_noise(clock: Clock, rng: np.random.Generator) -> np.ndarray:
     return noise + hum * np.cos(2 * np.pi * LINE_HZ * clock.times() + phases)
 
 
-def _ecg(clock: Clock, beats: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _ecg(clock: Clock, beats: np.ndarray, heart: np.ndarray | float, rng: np.random.Generator) -> np.ndarray:
     """Trace of the ECG lead with a little wander and noise, (n,)."""
     t = np.arange(-0.4, 0.5, 1 / clock.rate)
     wave = sum(size * np.exp(-(((t - at) / width) ** 2) / 2) for at, width, size in ECG_WAVES)
     trace = _beat_train(clock, beats, np.asarray(wave), 0.4)
-    return trace + 10 * rng.standard_normal(clock.n) + 30 * relaxation(clock.n, 5 * clock.rate, rng)
+    return heart * trace + 10 * rng.standard_normal(clock.n) + 30 * relaxation(clock.n, 5 * clock.rate, rng)

@@ -166,23 +166,37 @@ def place(network: Network, anatomy: Anatomy, rng: np.random.Generator) -> Place
 def _bold_map(centres: np.ndarray, weights: np.ndarray, anatomy: Anatomy) -> np.ndarray:
     """A network's share of the cortex, (x, y, z), the largest value 1.
 
-    Networks tile the cortex, so every grey voxel belongs to the regions nearest to it, with soft borders;
-    `weights` (regions,) are 0 for the regions of other networks. Grey matter farther than REACH_MM from
-    every region belongs to none.
+    `weights` (regions,) are 0 for the regions of other networks.
+    """
+    inside, shares = _cortex(centres, anatomy)
+    total = np.zeros(anatomy.mask.shape)
+    total[inside] = weights @ shares
+    return (total / total.max()).astype("float32")
+
+
+def region_maps(anatomy: Anatomy) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Share of the cortex of every published region, (160, x, y, z) in 0..1, and the network of each."""
+    centres, labels = _published_regions()
+    inside, shares = _cortex(centres, anatomy)
+    maps = np.zeros((len(centres), *anatomy.mask.shape), "float32")
+    maps[:, inside] = shares
+    return maps, tuple(network for network, _ in labels)
+
+
+def _cortex(centres: np.ndarray, anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray]:
+    """Grey voxels (x, y, z) bool, and the share of each that belongs to each region, (regions, voxels).
+
+    Regions tile the cortex, so every grey voxel belongs to those nearest to it, with soft borders. Grey
+    matter farther than REACH_MM from every region belongs to none.
     """
     here = centres @ anatomy.warp[:3, :3].T + anatomy.warp[:3, 3]
     inside = anatomy.mask & (anatomy.grey > 0)
     positions = anatomy.positions()[inside]
     zooms = np.diag(anatomy.affine)[:3]
     variance = REGION_SD_MM**2 + zooms**2 / 12  # a voxel averages over its own width
-    own, all_ = np.zeros(len(positions)), np.full(len(positions), np.exp(-(REACH_MM**2) / (2 * REGION_SD_MM**2)))
-    for centre, weight in zip(here, weights, strict=True):
-        near = np.exp(-((positions - centre) ** 2 / (2 * variance)).sum(axis=-1))
-        own += weight * near
-        all_ += near
-    total = np.zeros(anatomy.mask.shape)
-    total[inside] = own / all_ * anatomy.grey[inside]
-    return (total / total.max()).astype("float32")
+    near = np.stack([np.exp(-((positions - centre) ** 2 / (2 * variance)).sum(axis=-1)) for centre in here])
+    none = np.exp(-(REACH_MM**2) / (2 * REGION_SD_MM**2))
+    return inside, near / (near.sum(axis=0) + none) * anatomy.grey[inside]
 
 
 def _patch(centre: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ from eeg2fmri.config import SimulationConfig
 from eeg2fmri.simulation import amplitudes, bold, eeg
 from eeg2fmri.simulation.anatomy import Anatomy, draw_anatomy
 from eeg2fmri.simulation.artefacts import RAW_FACTOR, Artefacts, draw_artefacts
+from eeg2fmri.simulation.confounds import Confound, draw_confound
 from eeg2fmri.simulation.networks import NETWORKS, Placement, place
 
 LEAD_S, TAIL_S = (3.0, 9.0), (2.0, 5.0)  # EEG before the first volume and after the last one
@@ -54,6 +55,7 @@ class Subject:
     beats: np.ndarray  # s from the start of the EEG
     artefacts: Artefacts | None
     volumes: np.ndarray  # (x, y, z, T) int16
+    confound: Confound | None
 
     @property
     def rate(self) -> float:
@@ -68,20 +70,23 @@ class Subject:
 
 def draw_subject(config: SimulationConfig, index: int) -> Subject:
     """Simulate subject number `index` (from 0)."""
-    seeds = np.random.SeedSequence(config.seed, spawn_key=(index,)).spawn(6)
-    head, layout, timing, activity, scanner, interference = (np.random.default_rng(s) for s in seeds)
+    seeds = np.random.SeedSequence(config.seed, spawn_key=(index,)).spawn(7)
+    head, layout, timing, activity, scanner, interference, other = (np.random.default_rng(s) for s in seeds)
     anatomy = draw_anatomy(config.grid, config.tr, head)
     placements = [place(network, anatomy, layout) for network in NETWORKS]
     clock, onsets = _draw_clock(config, timing)
     times = config.tr * np.arange(config.volumes)
     networks = draw_networks(config, clock, activity)
+    confound = draw_confound(config.confound, anatomy, placements, clock, times, other)
     eeg_uv, beats = eeg.draw_eeg(
         placements,
-        networks.at_eeg,
+        networks.at_eeg * confound.rhythms if confound else networks.at_eeg,
         clock,
         eeg.Scanner(config.tr * config.volumes, config.grid[2] / config.tr),
         activity,
         residues=not config.raw,
+        heart=confound.heart if confound else 1.0,
+        pulse_residue=confound.residue if confound else 1.0,
     )
     artefacts = None
     if config.raw:
@@ -90,9 +95,15 @@ def draw_subject(config: SimulationConfig, index: int) -> Subject:
     maps, courses = bold.draw_nuisance(anatomy, noise, times, config.tr, scanner)
     maps = np.concatenate([np.stack([p.map for p in placements]), maps])
     courses = np.concatenate([networks.courses, courses])
+    if confound:
+        eeg_uv[:-1] += confound.eeg_uv
+        maps = np.concatenate([maps, confound.map[None]])
+        courses = np.concatenate([courses, confound.course[None]])
     volumes = bold.scan(anatomy, noise, maps, courses, scanner)
     kept = [*range(config.channels), len(eeg_uv) - 1]
-    return Subject(anatomy, placements, networks, noise, clock, onsets, eeg_uv[kept], kept, beats, artefacts, volumes)
+    return Subject(
+        anatomy, placements, networks, noise, clock, onsets, eeg_uv[kept], kept, beats, artefacts, volumes, confound
+    )
 
 
 def draw_networks(config: SimulationConfig, clock: eeg.Clock, rng: np.random.Generator) -> Networks:

@@ -123,6 +123,11 @@ def write_truth(root: Path, label: str, subject: Subject) -> dict[str, Any]:
     tables = {"amplitude": networks.at_volumes, "network": networks.courses, "driven": networks.driven}
     for name, table in tables.items():
         files.write_tsv(f"{prefix}desc-{name}_timeseries.tsv", NAMES, table.T.tolist())
+    if subject.confound is not None:
+        files.write_tsv(
+            f"{prefix}desc-confound_timeseries.tsv", ("confound",), subject.confound.course[:, None].tolist()
+        )
+        files.write_nifti(f"{prefix}desc-confound_boldmap.nii.gz", subject.confound.map, anatomy.affine)
     driven = driven_bold(anatomy.baseline, subject.maps, networks.driven)
     summary = {
         "best_r2_temporal": best_r2_temporal(np.moveaxis(subject.volumes, -1, 0), driven, anatomy.mask),

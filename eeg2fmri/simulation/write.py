@@ -12,6 +12,7 @@ from eeg2fmri.config import SimulationConfig
 from eeg2fmri.simulation.anatomy import ECHO_TIME_S, FLIP_ANGLE_DEG
 from eeg2fmri.simulation.artefacts import AMPLIFIER_HZ, RAW_FACTOR, raw_blocks
 from eeg2fmri.simulation.brainvision import write_blocks
+from eeg2fmri.simulation.confounds import BLOCK_S, MOTION, TASK, framewise_displacement
 from eeg2fmri.simulation.eeg import LINE_HZ
 from eeg2fmri.simulation.files import write_json, write_nifti, write_tsv
 from eeg2fmri.simulation.forward import CHANNELS, GROUND, REFERENCE, electrode_positions
@@ -25,11 +26,11 @@ README = """# Simulated simultaneous EEG-fMRI
 
 Every file here was computed by `eeg2fmri simulate`: no person was recorded. The rhythms of {networks}
 networks drive both the scalp EEG and, through a haemodynamic response, the BOLD signal of grey matter
-with a coupling of {coupling}. Subjects differ in head, network positions, gains, rhythms and noise.
+with a coupling of {coupling}. Other activity of the regions, and fluctuations of the whole brain, move
+BOLD only. Subjects differ in head, network positions, gains, rhythms and noise.
 
 The EEG starts some seconds before the scanner; each volume is marked by `R128` at its onset. {eeg} All
-slices show the networks at the onset of the volume, as after slice-timing correction. Head motion is
-not simulated.
+slices show the networks at the onset of the volume, as after slice-timing correction. {confound}
 
 The truth (network maps, amplitudes, noise-free BOLD, and the best score any model can reach) lies in
 `derivatives/simulation`.
@@ -41,9 +42,16 @@ Networks, with the reports their regions, rhythm and sign follow:
 
 CLEANED_README = """The EEG
 stands for a recording whose gradient and pulse artefacts have been removed, with small residues."""
+CONFOUND_README = {
+    "none": "Head motion is\nnot simulated.",
+    "pulse": "The strength\nof the pulse drifts: in the ECG, in a residual artefact of the EEG, and in BOLD.",
+    "motion": "The head\nnods, with an artefact in the EEG and in BOLD; `derivatives/fmriprep` has its motion.",
+    "task": "Blocks of a\ntask lower the visual rhythm and raise visual BOLD; `events.tsv` has them.",
+}
 RAW_README = """The EEG
 is what an amplifier in the scanner records, with gradient and pulse artefacts; the EEG without them is
 `desc-clean` in `derivatives/simulation`."""
+FMRIPREP, SPACE = Path("derivatives") / "fmriprep", "MNI152NLin2009cAsym"  # heads lie around the template
 RAW_RESOLUTION_UV = 0.5  # 16 bits then span 16 mV to either side, as gradient artefacts need
 
 
@@ -57,6 +65,28 @@ def write_subject(root: Path, label: str, subject: Subject, config: SimulationCo
     base = root / label / "func" / f"{label}_task-rest_bold"
     write_nifti(f"{base}.nii.gz", subject.volumes, subject.anatomy.affine, config.tr)
     write_json(f"{base}.json", _bold_sidecar(config))
+    if subject.confound is not None:
+        _write_confound(root, label, subject, config)
+
+
+def _write_confound(root: Path, label: str, subject: Subject, config: SimulationConfig) -> None:
+    """Write what a lab has of a confound: the task's events, or fMRIPrep's output with the motion of the head."""
+    confound, run = subject.confound, f"{label}_task-rest"
+    assert confound is not None
+    if confound.blocks is not None:
+        rows = [[float(onset), BLOCK_S, TASK] for onset in confound.blocks]
+        write_tsv(root / label / "func" / f"{run}_events.tsv", ("onset", "duration", "trial_type"), rows)
+        write_json(root / label / "func" / f"{run}_events.json", _TASK_EVENTS)
+    if confound.motion is not None:
+        folder = root / FMRIPREP / label / "func"
+        folder.mkdir(parents=True, exist_ok=True)
+        shifts = ["n/a", *framewise_displacement(confound.motion).tolist()]
+        rows = [[shift, *row] for shift, row in zip(shifts, confound.motion.tolist(), strict=True)]
+        write_tsv(folder / f"{run}_desc-confounds_timeseries.tsv", ("framewise_displacement", *MOTION), rows)
+        base, affine = f"{folder / run}_space-{SPACE}", subject.anatomy.affine
+        write_nifti(f"{base}_desc-brain_mask.nii.gz", subject.anatomy.mask.astype("uint8"), affine)
+        write_nifti(f"{base}_desc-preproc_bold.nii.gz", subject.volumes, affine, config.tr)
+        write_json(f"{base}_desc-preproc_bold.json", _bold_sidecar(config) | {"SkullStripped": False})
 
 
 def _write_eeg(folder: Path, label: str, subject: Subject, config: SimulationConfig) -> None:
@@ -128,13 +158,23 @@ def write_root(root: Path, config: SimulationConfig, labels: list[str], tsnrs: l
         root / FOLDER / "dataset_description.json",
         {"Name": f"{title}: truth", "DatasetType": "derivative", "Authors": authors, **common},
     )
+    if config.confound == "motion":
+        description = {"Name": f"{title}: confounds", "DatasetType": "derivative", "Authors": authors, **common}
+        write_json(root / FMRIPREP / "dataset_description.json", description)
+        (root / FMRIPREP / ".bidsignore").write_text("**/*_timeseries.tsv\n")
     table = "\n".join(f"- {n.name} ({'+' if n.sign > 0 else '-'}): {n.reference}" for n in NETWORKS)
     eeg = RAW_README if config.raw else CLEANED_README
-    text = README.format(networks=len(NETWORKS), coupling=config.coupling, table=table, eeg=eeg)
+    text = README.format(
+        networks=len(NETWORKS),
+        coupling=config.coupling,
+        table=table,
+        eeg=eeg,
+        confound=CONFOUND_README[config.confound],
+    )
     (root / "README.md").write_text(text, encoding="utf-8")
     (root / FOLDER / "README.md").write_text(text, encoding="utf-8")
     (root / FOLDER / ".bidsignore").write_text(
-        "**/*_timeseries.tsv\n**/*_boldref.nii.gz\n**/*truth.json\n/truth.json\n"
+        "**/*_timeseries.tsv\n**/*_boldmap.nii.gz\n**/*_boldref.nii.gz\n**/*truth.json\n/truth.json\n"
     )
     rows = list(zip(labels, tsnrs, strict=True))
     write_tsv(root / "participants.tsv", ("participant_id", "temporal_snr"), rows)
@@ -192,6 +232,7 @@ _EVENTS = {
     "value": {"Description": "BrainVision marker", "Levels": {f"R{MARKER}": "Volume trigger of the scanner"}},
     "sample": {"Description": "Sample of the EEG, counted from 0"},
 }
+_TASK_EVENTS = {"trial_type": {"Description": "Stimulus", "Levels": {TASK: "Flickering checkerboard"}}}
 _COORDINATES = {
     "EEGCoordinateSystem": "MNIColin27",
     "EEGCoordinateUnits": "mm",

@@ -5,7 +5,7 @@ from nilearn import datasets
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.simulation import amplitudes, bold, eeg
 from eeg2fmri.simulation.anatomy import draw_anatomy, grid_affine
-from eeg2fmri.simulation.networks import NETWORKS, place, regions
+from eeg2fmri.simulation.networks import NETWORKS, place, region_maps, regions
 from eeg2fmri.simulation.subject import draw_networks
 
 GRID = (13, 12, 11)
@@ -122,6 +122,37 @@ def test_temporal_snr_is_the_drawn_one(anatomy):
     measured = np.median(series.mean(axis=1) / series.std(axis=1))
     assert bold.TEMPORAL_SNR[0] <= noise.tsnr <= bold.TEMPORAL_SNR[1]
     assert measured == pytest.approx(noise.tsnr, rel=0.15)
+
+
+def test_regions_tile_the_cortex(anatomy):
+    maps, networks = region_maps(anatomy)
+    assert maps.shape == (160, *GRID)
+    assert len(networks) == 160
+    assert set(networks) >= {network.region_network for network in NETWORKS}
+    together = maps.sum(axis=0)
+    assert (together <= anatomy.grey + 1e-5).all()
+    assert together[anatomy.mask].sum() > 0.8 * anatomy.grey[anatomy.mask].sum()
+
+
+@pytest.mark.parametrize("whole_brain", [0.25, 0.6])
+def test_physiological_noise_has_the_stated_shares(anatomy, whole_brain):
+    noise = bold.Noise(70.0, 0.9, whole_brain)
+    maps, courses = bold.draw_nuisance(anatomy, noise, 2.16 * np.arange(1500), 2.16, np.random.default_rng(9))
+    power = (maps[:, anatomy.mask] ** 2).mean(axis=1) * courses.var(axis=1)
+    parts = {"regions": power[3:163].sum(), "whole brain": power[163], "cycles": power[164:].sum()}
+    expected = {"regions": 0.96 - whole_brain, "whole brain": whole_brain, "cycles": 0.04}
+    for name, share in expected.items():
+        assert parts[name] / noise.physiological_percent**2 == pytest.approx(share, rel=0.2)
+
+
+def test_regions_share_activity_within_their_network_only(anatomy):
+    _, networks = region_maps(anatomy)
+    noise = bold.Noise(70.0, 0.9, 0.4)
+    _, courses = bold.draw_nuisance(anatomy, noise, 2.16 * np.arange(1500), 2.16, np.random.default_rng(9))
+    correlation = np.corrcoef(courses[3:163])
+    same = np.array(networks)[:, None] == np.array(networks)
+    assert correlation[same & ~np.eye(160, dtype=bool)].mean() == pytest.approx(bold.WITHIN_NETWORK_SHARE, abs=0.1)
+    assert correlation[~same].mean() == pytest.approx(0, abs=0.1)
 
 
 def test_slices_are_interleaved():
