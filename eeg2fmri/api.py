@@ -152,8 +152,8 @@ def fit(
     variant : str, optional
         Which of its models: ``"linear"``, ``"factorised"``, ``"tafp-style"``, …; by default the first.
     on_epoch : callable, optional
-        Called after each epoch with its place from 0, a dictionary of metrics, and a measured and a synthesised
-        validation volume, each (x, y, z).
+        Called after each epoch with its place from 0, a dictionary of metrics, and the change of a measured and of a
+        synthesised validation volume from the mean over its recording, each (x, y, z).
 
     Returns
     -------

@@ -22,12 +22,13 @@ from eeg2fmri.plotting.canvas import LABEL, TICK
 
 Affine = NDArray[np.floating] | Sequence[Sequence[float]]
 Mask = NDArray[np.bool_]
-CONVENTION = "L left, R right (neurological convention)"
+NOTE = TICK - 2  # points
+CONVENTION = "L left, R right (neurological convention)."
+CHARACTER = 0.7  # width of one by the size of its font, with room
 ANATOMY_COLOUR = "0.5"  # in the bar of a map over anatomy
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _FRAME = "0.78"
 _OVER_ANATOMY = "black"
-_CHARACTER = 0.7  # width of one by the size of its font
 _SAME_HEIGHT = 0.5  # of the distance between slices: one that is less tilted has a z of its own
 
 
@@ -143,7 +144,7 @@ def draw_slice(axes: Axes, axial: Axial, z: int, *layers: Layer, label: bool = T
     if label:
         text = axial.label(z)
         room = 72 * axes.get_window_extent().width / axes.figure.dpi  # points
-        axes.set_title(text, fontsize=min(LABEL, room / (_CHARACTER * len(text))), pad=3)
+        axes.set_title(text, fontsize=min(LABEL, room / (CHARACTER * len(text))), pad=3)
     if sides and axial.affine is not None:
         dark = len(layers) > 1 or layers[0].scale.cmap == "gray"
         for place, align, side in ((0.03, "left", "L"), (0.97, "right", "R")):
@@ -177,7 +178,7 @@ def grey_scale(anatomy: Volume) -> Scale:
 def note_sides(figure: FigureBase, axial: Axial) -> None:
     """Say in a corner of the figure what L and R mean, if they are marked."""
     if axial.affine is not None:
-        figure.text(0.995, 0.005, CONVENTION, fontsize=TICK - 2, color="0.35", ha="right", va="bottom")
+        figure.text(0.995, 0.005, CONVENTION, fontsize=NOTE, color="0.35", ha="right", va="bottom")
 
 
 def _closest_ras(

@@ -10,6 +10,7 @@ whose range is symmetric about 0, if ``|v| / high < threshold``.
 from __future__ import annotations
 
 import math
+import textwrap
 
 import numpy as np
 from matplotlib.figure import Figure, FigureBase
@@ -19,16 +20,29 @@ from numpy.typing import NDArray
 
 from eeg2fmri.errors import FigureError
 from eeg2fmri.plotting._scale import THRESHOLD, Limits, Scale, Volume, check_volume, draw_bar, make_scale
-from eeg2fmri.plotting.axial import ANATOMY_COLOUR, Affine, Axial, Layer, Mask, draw_overlay, draw_slice, note_sides
+from eeg2fmri.plotting.axial import (
+    ANATOMY_COLOUR,
+    CHARACTER,
+    CONVENTION,
+    NOTE,
+    Affine,
+    Axial,
+    Layer,
+    Mask,
+    draw_overlay,
+    draw_slice,
+    note_sides,
+)
 from eeg2fmri.plotting.canvas import LABEL, TICK, TITLE, new_figure
 
 UNIT_LABEL = "BOLD (standardised)"
 CHANGE_LABEL = "change from the mean (standardised)"
 SLICE_STEP = 3
+_STACK_HEIGHT, _GRID_WIDTH, _GRID_HEIGHT, _ABOVE = 7.0, 7.0, 5.9, 0.3  # of the slice figure; inches
 _FINEST_STACK = 64  # voxels per axis of a plane in the stack
 _COLUMNS, _WIDTH, _TALLEST = 6, 12.0, 2.3  # of the comparison: slices, inches, inches of a slice
-_LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 0.7, 1.25, 0.85, 0.42, 0.06  # its edges and gaps, inches
-_OVERLAY_THRESHOLD = 0.25
+_LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 0.7, 1.25, 0.85, 0.55, 0.06  # its edges and gaps, inches
+_OVERLAY_THRESHOLD = 0.2
 _FRAME = "0.78"
 
 
@@ -150,7 +164,8 @@ def comparison_figure(
     whole = _TOP + _BOTTOM + 3 * height + 2 * _GAP
     figure = new_figure(max(8.0, _LEFT + _RIGHT + len(slices) * (width + _GAP)), whole, "")
     across = figure.get_figwidth()
-    figure.text(_LEFT / across, 1 - 0.15 / whole, title, fontsize=TITLE, va="top")
+    size = min(TITLE, 72 * (across - _LEFT) / (CHARACTER * max(len(title), 1)))
+    figure.text(_LEFT / across, 1 - 0.15 / whole, title, fontsize=size, va="top")
     for row, (name, activity) in enumerate(hidden.items()):
         bottom = (_BOTTOM + (2 - row) * (height + _GAP)) / whole
         for column, z in enumerate(slices):
@@ -162,8 +177,10 @@ def comparison_figure(
     place = _LEFT + len(slices) * (width + _GAP) + 0.1
     draw_bar(figure, (place / across, _BOTTOM / whole, 0.18 / across, 1 - (_TOP + _BOTTOM) / whole), scale,
              unit_label, *hidden.values(), beneath=ANATOMY_COLOUR)  # fmt: skip
-    figure.text(_LEFT / across, 0.12 / whole, caption, fontsize=TICK, color="0.35", va="bottom")
-    note_sides(figure, axial)
+    note = caption if affine is None else f"{caption} {CONVENTION}".strip()
+    characters = int(72 * (across - _LEFT) / (0.8 * CHARACTER * NOTE))
+    figure.text(_LEFT / across, (_BOTTOM - 0.08) / whole, textwrap.fill(note, characters), fontsize=NOTE, color="0.35",
+                va="top")  # fmt: skip
     return figure
 
 
@@ -174,9 +191,11 @@ def draw_volume(figure: FigureBase, axial: Axial, volume: Volume, scale: Scale, 
     assert isinstance(stack, Axes3D)
     stack.patch.set_visible(False)  # it reaches beyond its part of the figure
     _draw_stack(stack, axial, axial.upright(scale.blanked(volume)), slices, scale)
-    columns = _columns(len(slices), 7.0 / 5.9 / axial.aspect)
+    columns = _columns(len(slices), _GRID_WIDTH / _GRID_HEIGHT / axial.aspect)
     rows = math.ceil(len(slices) / columns)
-    grid = figure.add_gridspec(rows, columns, left=0.40, right=0.90, top=0.88, bottom=0.04, wspace=0.03, hspace=0.14)
+    needed = rows * (_GRID_WIDTH / columns / axial.aspect + _ABOVE) / _STACK_HEIGHT  # of the height
+    grid = figure.add_gridspec(rows, columns, left=0.40, right=0.90, top=0.88, bottom=max(0.04, 0.88 - needed),
+                               wspace=0.03, hspace=0.14)  # fmt: skip
     for i, z in enumerate(slices):
         draw_slice(figure.add_subplot(grid[i // columns, i % columns]), axial, z, Layer(volume, scale), sides=i == 0)
     draw_bar(figure, (0.915, 0.04, 0.014, 0.84), scale, unit_label, volume)
