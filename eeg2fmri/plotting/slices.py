@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure, FigureBase
@@ -41,7 +42,7 @@ SLICE_STEP = 3
 _STACK_HEIGHT, _GRID_WIDTH, _GRID_HEIGHT, _ABOVE = 7.0, 7.0, 5.9, 0.3  # of the slice figure; inches
 _FINEST_STACK = 64  # voxels per axis of a plane in the stack
 _COLUMNS, _WIDTH, _TALLEST = 6, 12.0, 2.3  # of the comparison: slices, inches, inches of a slice
-_LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 0.7, 1.25, 0.85, 0.55, 0.06  # its edges and gaps, inches
+_LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 0.7, 1.25, 0.85, 0.15, 0.06  # its edges and gaps, inches
 _OVERLAY_THRESHOLD = 0.2
 _FRAME = "0.78"
 
@@ -157,31 +158,8 @@ def comparison_figure(
     scale = make_scale(measured, True, threshold, (-limit, limit), None)
     rows = {"measured": measured, "synthesised": synthesised, "measured −\nsynthesised": difference}
     hidden = {name: np.ma.masked_array(volume, ~inside) for name, volume in rows.items()}
-    slices = axial.spread(_COLUMNS)
-    width = (_WIDTH - _LEFT - _RIGHT - _GAP * (len(slices) - 1)) / len(slices)
-    height = min(_TALLEST, width / axial.aspect)
-    width = height * axial.aspect
-    whole = _TOP + _BOTTOM + 3 * height + 2 * _GAP
-    figure = new_figure(max(8.0, _LEFT + _RIGHT + len(slices) * (width + _GAP)), whole, "")
-    across = figure.get_figwidth()
-    size = min(TITLE, 72 * (across - _LEFT) / (CHARACTER * max(len(title), 1)))
-    figure.text(_LEFT / across, 1 - 0.15 / whole, title, fontsize=size, va="top")
-    for row, (name, activity) in enumerate(hidden.items()):
-        bottom = (_BOTTOM + (2 - row) * (height + _GAP)) / whole
-        for column, z in enumerate(slices):
-            left = _LEFT + column * (width + _GAP)
-            axes = figure.add_axes((left / across, bottom, width / across, height / whole))
-            draw_overlay(axes, axial, z, anatomy, activity, scale, label=row == 0, sides=column == 0)
-            if column == 0:
-                axes.set_ylabel(name, fontsize=LABEL)
-    place = _LEFT + len(slices) * (width + _GAP) + 0.1
-    draw_bar(figure, (place / across, _BOTTOM / whole, 0.18 / across, 1 - (_TOP + _BOTTOM) / whole), scale,
-             unit_label, *hidden.values(), beneath=ANATOMY_COLOUR)  # fmt: skip
-    note = caption if affine is None else f"{caption} {CONVENTION}".strip()
-    characters = int(72 * (across - _LEFT) / (0.8 * CHARACTER * NOTE))
-    figure.text(_LEFT / across, (_BOTTOM - 0.08) / whole, textwrap.fill(note, characters), fontsize=NOTE, color="0.35",
-                va="top")  # fmt: skip
-    return figure
+    note = caption if affine is None else f"{caption} {CONVENTION}"
+    return _draw_rows(axial, anatomy, hidden, scale, (title, note, unit_label))
 
 
 def draw_volume(figure: FigureBase, axial: Axial, volume: Volume, scale: Scale, unit_label: str) -> None:
@@ -200,6 +178,37 @@ def draw_volume(figure: FigureBase, axial: Axial, volume: Volume, scale: Scale, 
         draw_slice(figure.add_subplot(grid[i // columns, i % columns]), axial, z, Layer(volume, scale), sides=i == 0)
     draw_bar(figure, (0.915, 0.04, 0.014, 0.84), scale, unit_label, volume)
     note_sides(figure, axial)
+
+
+def _draw_rows(
+    axial: Axial, anatomy: Volume, rows: Mapping[str, np.ma.MaskedArray], scale: Scale, texts: tuple[str, str, str]
+) -> Figure:
+    """Draw a row of slices over the anatomy for each map, by its name; `texts` are title, note and unit."""
+    title, note, unit_label = texts
+    slices = axial.spread(_COLUMNS)
+    width = (_WIDTH - _LEFT - _RIGHT - _GAP * (len(slices) - 1)) / len(slices)
+    height = min(_TALLEST, width / axial.aspect)
+    width = height * axial.aspect
+    across = max(8.0, _LEFT + _RIGHT + len(slices) * (width + _GAP))
+    lines = textwrap.wrap(note, int(72 * (across - _LEFT) / (0.8 * CHARACTER * NOTE)))
+    below = _BOTTOM + 1.3 * NOTE / 72 * len(lines)
+    whole = _TOP + below + 3 * height + 2 * _GAP
+    figure = new_figure(across, whole, "")
+    size = min(TITLE, 72 * (across - _LEFT) / (CHARACTER * max(len(title), 1)))
+    figure.text(_LEFT / across, 1 - 0.15 / whole, title, fontsize=size, va="top")
+    for row, (name, activity) in enumerate(rows.items()):
+        bottom = (below + (2 - row) * (height + _GAP)) / whole
+        for column, z in enumerate(slices):
+            left = _LEFT + column * (width + _GAP)
+            axes = figure.add_axes((left / across, bottom, width / across, height / whole))
+            draw_overlay(axes, axial, z, anatomy, activity, scale, label=row == 0, sides=column == 0)
+            if column == 0:
+                axes.set_ylabel(name, fontsize=LABEL)
+    place = _LEFT + len(slices) * (width + _GAP) + 0.1
+    draw_bar(figure, (place / across, below / whole, 0.18 / across, 1 - (_TOP + below) / whole), scale,
+             unit_label, *rows.values(), beneath=ANATOMY_COLOUR)  # fmt: skip
+    figure.text(_LEFT / across, (below - 0.08) / whole, "\n".join(lines), fontsize=NOTE, color="0.35", va="top")
+    return figure
 
 
 def _columns(cells: int, aspect: float) -> int:
