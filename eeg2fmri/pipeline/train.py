@@ -160,7 +160,7 @@ def _register(
     bundle = Bundle.of(result, store, split)
     bundle = replace(bundle, provenance={**bundle.provenance, "run_id": log.run_id})
     log.params({f"result.{key}": value for key, value in result.facts.items()})
-    figures = fitted_figures(result.model, result.history, list(store.signal.channels))
+    figures = fitted_figures(result.model, result.history, store.signal)
     for name, figure in figures.items():
         log.figure(figure, f"figures/{name}.png")
     card = model_card(bundle, result)
