@@ -108,7 +108,8 @@ def plot_instance(root: Path, config: Config, out: Path, channel: str | None, vo
         affine=signal.affine,
         channel=channel,
         unit=signal.unit,
-        title=f"{recording.name}: volume {volume} at {volume * signal.tr:.1f} s and the {context} EEG windows before",
+        title=f"{recording.name}: volume {volume} at {volume * signal.tr:.1f} s "
+        f"and the {context} EEG windows before it",
     )
     try:
         with written_whole(out) as part:
