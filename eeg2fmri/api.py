@@ -152,8 +152,8 @@ def fit(
     variant : str, optional
         Which of its models: ``"linear"``, ``"factorised"``, ``"tafp-style"``, …; by default the first.
     on_epoch : callable, optional
-        Called after each epoch with its place from 0, a dictionary of metrics, and a measured and a synthesised
-        validation volume, each (x, y, z).
+        Called after each epoch with its place from 0, a dictionary of metrics, and the change of a measured and of a
+        synthesised validation volume from the mean over its recording, each (x, y, z).
 
     Returns
     -------
@@ -253,7 +253,7 @@ def figures(model: Bundle, scores: pd.DataFrame | None = None) -> dict[str, Figu
     ...     figure.savefig(f"{name}.png")
     """
     config = model.model.config
-    drawn = fitted_figures(model.model, model.provenance["history"], list(model.signal.channels))
+    drawn = fitted_figures(model.model, model.provenance["history"], model.signal)
     if scores is not None:
         drawn["scores"] = plotting.score_figure(scores_by_subject(scores), title=config.variant)
     return drawn
@@ -361,7 +361,7 @@ def synthesise(
     Examples
     --------
     >>> image = eeg2fmri.synthesise(model, "sub-09_task-rest_eeg.vhdr", "sub-09_bold.nii.gz")  # doctest: +SKIP
-    >>> raw = mne.io.read_raw("clean.fif").pick(list(model.signal.channels))  # doctest: +SKIP
+    >>> raw = mne.io.read_raw("clean.fif").pick(model.signal)  # doctest: +SKIP
     >>> image = eeg2fmri.synthesise(model, raw.get_data(units="uV"), sampling_rate=250.0)  # doctest: +SKIP
     """
     if out is not None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from eeg2fmri.config import EvaluationConfig
-from eeg2fmri.evaluation import r2_of_shifts, score_recording, shuffled_order, shuffled_p_value
+from eeg2fmri.evaluation import middle_change, r2_of_shifts, score_recording, shuffled_order, shuffled_p_value
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.signals import without_drift
 from eeg2fmri.store import Windows
@@ -30,7 +30,7 @@ def score_windows(
     Returns
     -------
     A table with the columns subject, recording, condition and one per score; the p-value of
-    `r2_temporal`; and (measured, synthesised), the middle volume of the first recording in standard units.
+    `r2_temporal`; and (measured, synthesised), `middle_change` of the first recording in standard units.
     """
     rows: list[dict[str, Any]] = []
     shifts, examples = [], []
@@ -51,8 +51,7 @@ def score_windows(
         tr, cutoff = recording.signal.tr, config.drift_cutoff
         steady, follows = (without_drift(series, tr, cutoff) for series in (measured, synthesised))
         shifts.append(r2_of_shifts(steady, follows, recording.mask))
-        middle = len(indices) // 2
-        examples.append((measured[middle], synthesised[middle]))
+        examples.append((middle_change(measured), middle_change(synthesised)))
     rng = np.random.default_rng(SEED)
     subjects = [recording.subject for recording in windows.recordings]
     return pd.DataFrame(rows), shuffled_p_value(shifts, subjects, margin, config.permutations, rng), examples[0]

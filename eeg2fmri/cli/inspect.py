@@ -105,9 +105,11 @@ def plot_instance(root: Path, config: Config, out: Path, channel: str | None, vo
         np.asarray(signal.frequencies),
         signal.tr,
         bold_scaling("recording").standardise(arrays["volumes"][stored : stored + 1], statistics)[0],
+        affine=signal.affine,
         channel=channel,
         unit=signal.unit,
-        title=f"{recording.name}: volume {volume} and the {context} EEG windows before it",
+        title=f"{recording.name}: volume {volume} at {volume * signal.tr:.1f} s "
+        f"and the {context} EEG windows before it",
     )
     try:
         with written_whole(out) as part:

@@ -9,6 +9,7 @@ from eeg2fmri.evaluation.metrics import (
     skill,
     temporal_correlation,
 )
+from eeg2fmri.evaluation.middle import middle_change
 from eeg2fmri.evaluation.nulls import r2_of_shifts, shuffled_order, shuffled_p_value
 from eeg2fmri.evaluation.quality import (
     bridged_channels,
@@ -28,6 +29,7 @@ __all__ = [
     "line_noise",
     "mae",
     "marker_deviation",
+    "middle_change",
     "outlier_volumes",
     "psnr",
     "r2_of_shifts",

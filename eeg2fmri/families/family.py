@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
     from eeg2fmri.models.fitted import FittedModel, Network
+    from eeg2fmri.signals import Signal
     from eeg2fmri.store import Windows
     from eeg2fmri.training.settings import FitResult, FitSettings, OnEpoch
 
@@ -68,8 +69,8 @@ class Family(ABC, Generic[Settings]):
     ) -> FitResult:
         """Fit a model on `train`, choosing what is to be chosen on `validation`; see `eeg2fmri.families.fit`."""
 
-    def figures(self, model: FittedModel, channels: Sequence[str]) -> Mapping[str, Figure]:
-        """Figures of what a model has learned, by name; none by default."""
+    def figures(self, model: FittedModel, signal: Signal) -> Mapping[str, Figure]:
+        """Figures of what a model has learned from EEG and BOLD of this meaning, by name; none by default."""
         return {}
 
     def space(self, base: Settings, ranges: Any, train: Windows) -> Space:

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Any
 from eeg2fmri import plotting
 from eeg2fmri.families.family import family_of
 from eeg2fmri.models.fitted import FittedModel
+from eeg2fmri.signals import Signal
 from eeg2fmri.training.settings import MONITOR, History
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def fitted_figures(model: FittedModel, history: History, channels: list[str]) -> dict[str, Figure]:
+def fitted_figures(model: FittedModel, history: History, signal: Signal) -> dict[str, Figure]:
     """Draw a model by its history and its family.
 
     Parameters
     ----------
     model : fitted.
     history : metrics per epoch; one epoch is no curve.
-    channels : names of the EEG channels.
+    signal : names of the EEG channels, and where the voxels lie.
 
     Returns
     -------
@@ -31,4 +32,4 @@ def fitted_figures(model: FittedModel, history: History, channels: list[str]) ->
         drawn["learning_curves"] = plotting.learning_curves(
             history, title=model.config.variant, monitor=MONITOR, first_epoch=family.first_epoch
         )
-    return {**drawn, **family.figures(model, channels)}
+    return {**drawn, **family.figures(model, signal)}

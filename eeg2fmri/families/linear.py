@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from eeg2fmri.config import BAND_SETS, LinearConfig, LinearRanges
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from eeg2fmri.models.fitted import FittedModel
+    from eeg2fmri.signals import Signal
     from eeg2fmri.store import Windows
     from eeg2fmri.training import FitResult, FitSettings, OnEpoch
 
@@ -33,7 +34,7 @@ class Linear(ArrayFamily[LinearConfig]):
 
         return fit_linear_model(config, train, validation, on_epoch)
 
-    def figures(self, model: FittedModel, channels: Sequence[str]) -> Mapping[str, Figure]:
+    def figures(self, model: FittedModel, signal: Signal) -> Mapping[str, Figure]:
         """The coefficients; none if no component is predicted."""
         from eeg2fmri import plotting
 
@@ -45,7 +46,10 @@ class Linear(ArrayFamily[LinearConfig]):
         maps = network.maps(model.bold_statistics.mask)
         bands = list(bands_with_bins(config.bands, network.frequencies))
         title = f"{config.variant}: coefficients"
-        figure = plotting.coefficient_figure(maps.strength, maps.weights, maps.component, channels, bands, title=title)
+        figure = plotting.coefficient_figure(
+            maps.strength, maps.weights, maps.component, signal.channels, bands, title=title,
+            anatomy=model.mean_volume, affine=signal.affine, mask=model.bold_statistics.mask,
+        )  # fmt: skip
         return {"coefficients": figure}
 
     def space(self, base: LinearConfig, ranges: LinearRanges, train: Windows) -> Choices:

@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
@@ -23,6 +23,7 @@ from eeg2fmri.pipeline.card import data_sheet
 from eeg2fmri.pipeline.code import SCORING_CODE, evaluation_code
 from eeg2fmri.pipeline.data import say_skipped
 from eeg2fmri.pipeline.describe import paragraphs, scored_text, serving, table
+from eeg2fmri.pipeline.figures import volume_figure
 from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score
 from eeg2fmri.scoring import CONDITIONS, by_importance, score_windows, scores_by_subject, summarise
 from eeg2fmri.store import Store, Windows, check_digest, recordings_digest, split_subjects
@@ -39,10 +40,13 @@ from eeg2fmri.tracking import (
 from eeg2fmri.tracking.registry import logged_model_id
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 logger = logging.getLogger(__name__)
 DECIDING = "r2_temporal"
 OVERALL = "overall.json"
-LAYOUT = 3  # of metrics and artifacts: a run of another one is not taken up again
+LAYOUT = 4  # of metrics and artifacts: a run of another one is not taken up again
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,8 @@ def evaluate_step(
                            windows.eeg(np.arange(1)))  # fmt: skip
         log.metrics(metrics, model_id=logged_model_id(model_uri), dataset=data)
         log.numbers(overall, OVERALL)
-        _log_figures(log, each, example, variant)
+        volume = volume_figure(windows, example, int(store.settings["dropped_volumes"]), title=variant)
+        _log_figures(log, each, volume, variant)
         log.table(each, "scores.json")
         found = evidence(version, overall, p_value)
         scored = scored_text(argue(config.policy, found), found, log.run_id, best_reachable)
@@ -167,15 +172,8 @@ def sentence(overall: Mapping[str, Mapping[str, float]], p_value: float) -> str:
     )
 
 
-def _log_figures(log: RunLog, table: pd.DataFrame, example: tuple[np.ndarray, np.ndarray], variant: str) -> None:
-    measured, synthesised = example
-    limits = (float(measured.min()), float(measured.max()))
-    log.figure(
-        plotting.slice_figure(synthesised, title=f"{variant}: synthesised", limits=limits), "figures/synthesised.png"
-    )
-    log.figure(plotting.slice_figure(measured, title="measured", limits=limits), "figures/measured.png")
-    residual = plotting.slice_figure(measured - synthesised, title=f"{variant}: residual", signed=True, threshold=0.1)
-    log.figure(residual, "figures/residual.png")
+def _log_figures(log: RunLog, table: pd.DataFrame, volume: Figure, variant: str) -> None:
+    log.figure(volume, "figures/volume.png")
     log.figure(
         plotting.score_figure(scores_by_subject(table), title=f"{variant}, unseen subjects"), "figures/scores.png"
     )

@@ -188,6 +188,7 @@ def page_of(recording: StoredRecording, row: Mapping[str, Any], *, dropped_volum
         mean_volume=recording.read("voxel_mean"),
         temporal_snr=_temporal_snr(recording),
         mask=recording.mask,
+        affine=recording.own.affine,
         global_signal=recording.read("global_signal"),
         displacement=_displacement(recording),
         dvars=relative_dvars(recording.read("dvars")),

@@ -13,7 +13,6 @@ from typing import Any
 import mlflow
 import numpy as np
 
-from eeg2fmri import plotting
 from eeg2fmri.config import Config, ModelConfig, flatten
 from eeg2fmri.devices import use_backend
 from eeg2fmri.families import FitResult, FitSettings, check_feasible, family_of, fit, fitted_figures
@@ -21,6 +20,7 @@ from eeg2fmri.pipeline.card import model_card
 from eeg2fmri.pipeline.code import training_code
 from eeg2fmri.pipeline.data import say_skipped
 from eeg2fmri.pipeline.describe import paragraphs, picture, serving
+from eeg2fmri.pipeline.figures import volume_figure
 from eeg2fmri.serving import Bundle
 from eeg2fmri.store import Split, Store, Windows, check_digest, split_subjects
 from eeg2fmri.tracking import RunLog, describe_version, finished_run, log_bundle, tracked_run
@@ -90,7 +90,8 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
             logger.info("%s: %d windows of %s", part, windows, ", ".join(subjects) or "nobody")
         checkpoints = workdir / "checkpoints" / key[:16]
         fit_settings = FitSettings.of(config.run, checkpoints=checkpoints, key=key, progress=sys.stderr.isatty())
-        result = fit(model, train, validation, fit_settings, on_epoch=_epoch_logger(log, model))
+        on_epoch = _epoch_logger(log, model, validation, int(store.settings["dropped_volumes"]))
+        result = fit(model, train, validation, fit_settings, on_epoch=on_epoch)
         best = result.history["val/r2_temporal"][result.best_epoch]
         log.metrics({BEST: best}, step=result.best_epoch)
         version = _register(log, config, model, store, split, train, result)
@@ -130,7 +131,7 @@ def _log_data(log: RunLog, store: Store, train: Windows, validation: Windows) ->
         log.tags({PREPROCESS_RUN: made_by[0].info.run_id})
 
 
-def _epoch_logger(log: RunLog, model: ModelConfig) -> Any:
+def _epoch_logger(log: RunLog, model: ModelConfig, validation: Windows, dropped_volumes: int) -> Any:
     first = family_of(model).first_epoch
 
     def on_epoch(epoch: int, metrics: dict[str, float], example: Any) -> None:
@@ -141,8 +142,8 @@ def _epoch_logger(log: RunLog, model: ModelConfig) -> Any:
         shown = "  ".join(f"{key} {metrics[key]:.4g}" for key in sorted(metrics) if not key.endswith("rate"))
         logger.info("%s, epoch %d: %s", model.variant, epoch + first, shown)
         if all(np.isfinite(volume).all() for volume in example):
-            title = f"{model.variant}, validation subject, epoch {epoch + first}"
-            log.image(plotting.comparison_figure(*example, title=title), "validation_volume", epoch)
+            title = f"{model.variant}, epoch {epoch + first}"
+            log.image(volume_figure(validation, example, dropped_volumes, title=title), "validation_volume", epoch)
 
     return on_epoch
 
@@ -159,7 +160,7 @@ def _register(
     bundle = Bundle.of(result, store, split)
     bundle = replace(bundle, provenance={**bundle.provenance, "run_id": log.run_id})
     log.params({f"result.{key}": value for key, value in result.facts.items()})
-    figures = fitted_figures(result.model, result.history, list(store.signal.channels))
+    figures = fitted_figures(result.model, result.history, store.signal)
     for name, figure in figures.items():
         log.figure(figure, f"figures/{name}.png")
     card = model_card(bundle, result)

@@ -1,6 +1,8 @@
 """Figures from arrays and numbers; nothing here opens a window or writes a file."""
 
 from eeg2fmri.plotting._page import FD_MM, ROUNDING, QualityPage
+from eeg2fmri.plotting._scale import Scale, make_scale
+from eeg2fmri.plotting.axial import Axial, Layer, draw_overlay, draw_slice, note_sides
 from eeg2fmri.plotting.canvas import figure_to_png, figure_to_rgb
 from eeg2fmri.plotting.coefficients import coefficient_figure
 from eeg2fmri.plotting.curves import learning_curves, score_figure
@@ -12,14 +14,21 @@ from eeg2fmri.plotting.slices import comparison_figure, slice_figure
 __all__ = [
     "FD_MM",
     "ROUNDING",
+    "Axial",
+    "Layer",
     "Measure",
     "QualityPage",
+    "Scale",
     "coefficient_figure",
     "comparison_figure",
+    "draw_overlay",
+    "draw_slice",
     "figure_to_png",
     "figure_to_rgb",
     "instance_figure",
     "learning_curves",
+    "make_scale",
+    "note_sides",
     "overview_figure",
     "quality_page",
     "score_figure",

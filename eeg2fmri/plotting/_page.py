@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from eeg2fmri.plotting.axial import Affine
+
 Array = NDArray[np.floating]
 ROUNDING = 1.5  # samples: by one of them, rounding moves an interval
 FD_MM = 0.5  # Power et al. 2012, NeuroImage 59:2142
@@ -27,7 +29,7 @@ class QualityPage:
     spectrogram: (W, C, F) magnitude in `unit` over windows of `tr` s, from `start` on.  frequencies: (F,) Hz.
     marker_times, marker_deviation: (M - 1,) of the second marker on; s, and ms from a whole number of TRs.
     sample_ms: of the EEG as it was recorded.  missing_times: of volumes without a marker.
-    mean_volume, temporal_snr: (x, y, z).  mask: (x, y, z) bool.
+    mean_volume, temporal_snr: (x, y, z).  mask: (x, y, z) bool.  affine: (4, 4), voxels to mm.
     global_signal: (V,) mean intensity in the brain, one a TR from `start` on.
     displacement: (V - 1,) mm, or empty where it is not known.  dvars: (V - 1,) by its typical value.
     outliers: (V - 1,) bool; all three of the second volume on.
@@ -52,6 +54,7 @@ class QualityPage:
     mean_volume: Array
     temporal_snr: Array
     mask: NDArray[np.bool_]
+    affine: Affine
     global_signal: Array
     displacement: Array
     dvars: Array

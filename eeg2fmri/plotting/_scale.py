@@ -88,12 +88,17 @@ def make_scale(volume: Volume, signed: bool, threshold: float, limits: Limits | 
 
 
 def draw_bar(
-    figure: FigureBase, place: tuple[float, float, float, float], scale: Scale, label: str, *volumes: Volume
-) -> None:
-    """Draw the scale's bar, with a pointed end where a value of `volumes` lies beyond it."""
+    figure: FigureBase, place: tuple[float, float, float, float], scale: Scale, label: str, *volumes: Volume,
+    beneath: str = "white",
+) -> None:  # fmt: skip
+    """Draw the scale's bar, with a pointed end where a value of `volumes` lies beyond it.
+
+    `beneath` is the colour of its blank part: of what is seen where `volumes` are blank.
+    """
     below = (scale.signed or not scale.threshold) and any(volume.min() < scale.low for volume in volumes)
     above = any(volume.max() > scale.high for volume in volumes)
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
     bar = figure.colorbar(scale.mappable, cax=figure.add_axes(place), extend=extend[below, above])
+    bar.ax.set_facecolor(beneath)
     bar.set_label(label, fontsize=LABEL)
     bar.ax.tick_params(labelsize=TICK)

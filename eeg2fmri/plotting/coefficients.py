@@ -5,7 +5,6 @@ C channels, B bands.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,13 +17,14 @@ from numpy.typing import NDArray
 
 from eeg2fmri.errors import FigureError
 from eeg2fmri.plotting._scale import DIVERGING, SEQUENTIAL, Volume, check_volume, make_scale
+from eeg2fmri.plotting.axial import ANATOMY_COLOUR, Affine, Axial, Mask, draw_overlay, note_sides
 from eeg2fmri.plotting.canvas import LABEL, TICK, new_figure
 
 Weights = NDArray[np.floating]
 FEWEST_ELECTRODES = 4  # fewer make no map of the scalp
 _MOST_SLICES = 8
 _LEFT, _RIGHT, _BAR, _THICK = 0.075, 0.88, 0.895, 0.012  # shares of the figure's width
-_FRAME = "0.78"
+_BLANK = 0.15  # of its peak: less shows the anatomy
 
 
 def coefficient_figure(
@@ -34,6 +34,9 @@ def coefficient_figure(
     channels: Sequence[str],
     bands: Sequence[str],
     *,
+    anatomy: Volume,
+    affine: Affine | None = None,
+    mask: Mask | None = None,
     title: str = "",
 ) -> Figure:
     """Draw coefficients per channel and band, and the component that is predicted most strongly.
@@ -55,6 +58,12 @@ def coefficient_figure(
         (x, y, z), as a share of its peak
     channels, bands
         Names of the rows and columns of `strength` and `weights`
+    anatomy
+        (x, y, z): the mean volume, drawn in grey under the component
+    affine
+        (4, 4), voxels to mm in RAS+, as in `slice_figure`
+    mask
+        (x, y, z) bool, the brain: the slices end around it
 
     Returns
     -------
@@ -72,13 +81,17 @@ def coefficient_figure(
         if not np.isfinite(values).all():
             raise FigureError(f"{name} holds NaN or infinite values: only finite ones can be drawn.")
     check_volume(component, "component")
+    check_volume(anatomy, "anatomy")
+    if anatomy.shape != component.shape:
+        raise FigureError(f"anatomy has shape {anatomy.shape}, the component {component.shape}: draw equal ones.")
     known, info = _electrodes(channels)
     heads = len(known) >= FEWEST_ELECTRODES
     figure = new_figure(14, 10.4 if heads else 7.0, title)
     top = _draw_strength(figure, strength.T, channels, bands, 0.75)
     if heads:
         top = _draw_heads(figure, weights[known].T, info, bands, top)
-    _draw_component(figure, component, top)
+    axial = Axial.of(component.shape, affine, mask)
+    _draw_component(figure, axial, anatomy, component, top)
     return figure
 
 
@@ -125,27 +138,26 @@ def _draw_heads(figure: Figure, weights: Weights, info: Any, bands: Sequence[str
     return top + 3.4
 
 
-def _draw_component(figure: Figure, component: Volume, top: float) -> None:
+def _draw_component(figure: Figure, axial: Axial, anatomy: Volume, component: Volume, top: float) -> None:
     heading = "The component that is predicted most strongly, in the brain"
     bottom, height = _panel(figure, heading, top, 0.65, 1.85)
-    scale = make_scale(component, True, 0, (-1, 1), None)
-    every = math.ceil(component.shape[2] / _MOST_SLICES)
-    slices = range(every // 2, component.shape[2], every)
+    scale = make_scale(component, True, _BLANK, (-1, 1), None)
+    slices = axial.spread(_MOST_SLICES)
     width = (_RIGHT - 0.02) / len(slices)
     for number, z in enumerate(slices):
         axes = figure.add_axes((0.02 + number * width, bottom, width * 0.96, height))
-        axes.imshow(component[:, :, z].T, origin="lower", interpolation="nearest", norm=scale.norm, cmap=scale.colours)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.spines[:].set_color(_FRAME)
-        axes.set_title(f"z = {z}", fontsize=LABEL, pad=3)
-    _bar(figure, (bottom, height), scale.mappable, "share of its peak")
+        draw_overlay(axes, axial, z, anatomy, component, scale, sides=number == 0)
+    _bar(figure, (bottom, height), scale.mappable, "share of its peak", beneath=ANATOMY_COLOUR)
+    note_sides(figure, axial)
 
 
-def _bar(figure: Figure, place: tuple[float, float], shades: ScalarMappable, label: str) -> None:
+def _bar(
+    figure: Figure, place: tuple[float, float], shades: ScalarMappable, label: str, beneath: str = "white"
+) -> None:
     """A colour bar beside a panel, `place` its bottom and height."""
     bottom, height = place
     bar = figure.colorbar(shades, cax=figure.add_axes((_BAR, bottom, _THICK, height)))
+    bar.ax.set_facecolor(beneath)
     bar.set_label(label, fontsize=TICK)
     bar.ax.tick_params(labelsize=TICK)
     digits = ScalarFormatter(useMathText=True)

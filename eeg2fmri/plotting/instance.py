@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from eeg2fmri.errors import FigureError
 from eeg2fmri.plotting._scale import THRESHOLD, Limits, Volume, check_volume, make_scale
 from eeg2fmri.plotting._spectral import draw_spectrogram, power_density, power_label
+from eeg2fmri.plotting.axial import Affine, Axial
 from eeg2fmri.plotting.canvas import LABEL, TICK, new_figure
 from eeg2fmri.plotting.slices import UNIT_LABEL, draw_volume
 
@@ -19,6 +20,7 @@ def instance_figure(
     tr: float,
     volume: Volume,
     *,
+    affine: Affine | None = None,
     channel: str = "EEG",
     unit: str = "µV",
     title: str = "",
@@ -37,6 +39,8 @@ def instance_figure(
         Seconds between volumes
     volume
         (x, y, z), standardised BOLD
+    affine
+        (4, 4), its voxels to mm in RAS+, as in `slice_figure`
     channel
         Name of the channel
     unit
@@ -72,5 +76,7 @@ def instance_figure(
     bar = left.colorbar(mesh, cax=left.add_axes((0.805, 0.105, 0.035, 0.765)), extend="both")
     bar.set_label(f"power ({power_label(unit)})", fontsize=LABEL)
     bar.ax.tick_params(labelsize=TICK)
-    draw_volume(right, volume, make_scale(volume, False, THRESHOLD, limits, None), UNIT_LABEL)
+    draw_volume(
+        right, Axial.of(volume.shape, affine), volume, make_scale(volume, False, THRESHOLD, limits, None), UNIT_LABEL
+    )
     return figure

@@ -7,14 +7,13 @@ import textwrap
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from eeg2fmri.errors import FigureError
 from eeg2fmri.plotting._courses import draw_courses, tidy
 from eeg2fmri.plotting._page import Array, QualityPage
 from eeg2fmri.plotting._scale import SEQUENTIAL, Scale, check_volume, draw_bar
+from eeg2fmri.plotting.axial import Axial, Layer, draw_slice, note_sides
 from eeg2fmri.plotting.canvas import BAD, DATA, LABEL, TICK, TITLE, new_figure
-from eeg2fmri.plotting.slices import draw_slice, slice_label
 
 FACTS_WIDTH = 165  # characters
 BOTTOM = 0.445  # of what lies above the slices
@@ -149,26 +148,24 @@ def _draw_volumes(figure: Figure, page: QualityPage) -> None:
         ("Mean BOLD", np.ma.masked_array(page.mean_volume), mean, "intensity"),
         ("Temporal SNR", np.ma.masked_array(page.temporal_snr, ~inside), snr, "mean / SD"),
     )
-    slices = _slices(page.mask)
+    axial = Axial.of(page.mask.shape, page.affine, page.mask)
+    slices = axial.spread(_SLICES)
+    height = _row_height(len(slices), axial.aspect, figure.get_figwidth() / figure.get_figheight())
     for (heading, drawn, scale, unit), top in zip(rows, _SLICE_TOPS, strict=True):
-        height = _row_height(len(slices), page.mask.shape, figure.get_figwidth() / figure.get_figheight())
         grid = figure.add_gridspec(1, len(slices), left=_LEFT, right=_RIGHT, bottom=top - height, top=top, wspace=_GAP)
         for column, z in enumerate(slices):
             axes = figure.add_subplot(grid[0, column])
-            draw_slice(axes, drawn, z, scale, slice_label(z) if top == _SLICE_TOPS[0] else "")
+            draw_slice(axes, axial, z, Layer(drawn, scale), label=top == _SLICE_TOPS[0], sides=column == 0)
             if column == 0:
                 axes.set_ylabel(heading, fontsize=LABEL)
         draw_bar(figure, (_BAR, top - height, _THICK, height), scale, unit, drawn)
+    note_sides(figure, axial)
 
 
-def _row_height(columns: int, grid: tuple[int, ...], aspect: float) -> float:
-    """Share of the page's height that a row of slices fills, which its colour bar then has too."""
-    width = (_RIGHT - _LEFT) / (columns + _GAP * (columns - 1)) * aspect
-    return min(_SLICE_HEIGHT, width * grid[1] / grid[0])
+def _row_height(columns: int, aspect: float, page: float) -> float:
+    """Share of the page's height that a row of slices fills, which its colour bar then has too.
 
-
-def _slices(mask: NDArray[np.bool_]) -> list[int]:
-    """Up to ten slices, evenly spaced over those that hold brain (all, where none does)."""
-    held = np.flatnonzero(mask.any(axis=(0, 1)))
-    low, high = (held[0], held[-1]) if len(held) else (0, mask.shape[2] - 1)
-    return sorted({round(float(z)) for z in np.linspace(low, high, _SLICES)})
+    Both aspects are widths by heights: of a slice, and of the page.
+    """
+    width = (_RIGHT - _LEFT) / (columns + _GAP * (columns - 1)) * page
+    return min(_SLICE_HEIGHT, width / aspect)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from eeg2fmri.evaluation import mae, r2_temporal
+from eeg2fmri.evaluation import mae, middle_change, r2_temporal
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.store import Windows
 from eeg2fmri.training.settings import Example, FitResult, OnEpoch
@@ -41,7 +41,7 @@ def scores_of(
 
     Returns
     -------
-    ``val/mae`` and ``val/r2_temporal``; and (measured, synthesised), the middle volume of the first recording.
+    ``val/mae`` and ``val/r2_temporal``; and (measured, synthesised), `middle_change` of the first recording.
     """
     absolute, scores, examples = [], [], []
     for number, recording in enumerate(windows.recordings):
@@ -50,6 +50,5 @@ def scores_of(
         measured = windows.standardised(own, "recording")
         absolute.append(mae(measured, synthesised))
         scores.append(r2_temporal(measured, synthesised, recording.mask))
-        middle = len(own) // 2
-        examples.append((measured[middle].copy(), synthesised[middle].copy()))
+        examples.append((middle_change(measured), middle_change(synthesised)))
     return {"val/mae": float(np.mean(absolute)), "val/r2_temporal": float(np.mean(scores))}, examples[0]

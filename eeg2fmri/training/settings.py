@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # a served model reads no store
     from eeg2fmri.store import Windows
 
 History = dict[str, list[float]]
-Example = tuple[np.ndarray, np.ndarray]
+Example = tuple[np.ndarray, np.ndarray]  # measured and synthesised `middle_change`, in standard units
 MONITOR = "val/r2_temporal"  # what chooses the epoch, and the model of a search
 OnEpoch = Callable[[int, dict[str, float], Example | None], None]
 

@@ -59,7 +59,7 @@ def test_what_is_drawn_is_what_a_store_holds(plot, tmp_path, bids_root, tiny_con
     expected = bold_scaling("recording").standardise(windows.volumes([instance]), store.recordings[0].statistics)[0]
     np.testing.assert_allclose(drawn["volume"], expected, rtol=1e-6)
     assert (drawn["channel"], drawn["tr"]) == ("Oz", 0.5)
-    assert drawn["title"] == "sub-01_task-rest: volume 9 and the 3 EEG windows before it"
+    assert drawn["title"] == "sub-01_task-rest: volume 9 at 4.5 s and the 3 EEG windows before it"
 
 
 def test_a_whole_png_is_written(plot, tmp_path):

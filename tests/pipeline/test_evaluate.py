@@ -164,7 +164,7 @@ def test_the_control_averages_its_shuffles(evaluated, store, monkeypatch):
 def test_figures_and_parameters(run, store):
     artifacts = mlflow.MlflowClient().list_artifacts(run.info.run_id, "figures")
     names = {item.path.removeprefix("figures/") for item in artifacts}
-    assert names == {"synthesised.png", "measured.png", "residual.png", "scores.png"}
+    assert names == {"volume.png", "scores.png"}
     assert run.data.params["data.digest"] == store.digest
     assert run.data.params["evaluation.subjects"] == '["sub-05", "sub-06"]'
     assert run.data.tags["variant"] == "linear"

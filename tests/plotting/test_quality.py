@@ -12,6 +12,7 @@ from eeg2fmri.plotting import Measure, QualityPage, figure_to_rgb, overview_figu
 GRID, TR, START = (6, 7, 5), 2.0, 6.0
 CHANNELS = ("Fp1", "Cz", "Oz", "T7")
 W, F, S = 11, 13, 20
+AFFINE = np.array([[3.0, 0, 0, -7.5], [0, 3, 0, -9], [0, 0, 4, -20], [0, 0, 0, 1]])
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def page(rng):
         mean_volume=1000 * rng.random(GRID),
         temporal_snr=100 * rng.random(GRID),
         mask=mask,
+        affine=AFFINE,
         global_signal=np.array([100.0, 102, 98, 100, 100, 100, 100, 100, 100, 100, 100, 100]),
         displacement=np.array([0.1, 0.2, 0.1, 0.9, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]),
         dvars=np.array([1.0, 1, 1, 4, 1, 1, 1, 1, 1, 1, 1]),
@@ -60,7 +62,7 @@ def lines(axes, colour):
 def test_the_page_is_1600_by_1000_and_names_the_recording(page):
     figure = quality_page(page)
     assert figure_to_rgb(figure).shape == (1000, 1600, 3)
-    assert [text.get_text() for text in figure.texts] == ["sub-01_task-rest", "4 channels  ·  TR 2 s"]
+    assert [text.get_text() for text in figure.texts][:2] == ["sub-01_task-rest", "4 channels  ·  TR 2 s"]
 
 
 def test_spectra_before_and_after_share_their_axes(page):
@@ -212,7 +214,14 @@ def test_slices_span_the_brain_and_the_snr_is_blank_outside(page):
     for z, mean, snr in zip((1, 2, 3), drawn[:3], drawn[3:], strict=True):
         np.testing.assert_array_equal(mean.get_array(), page.mean_volume[:, :, z].T)
         np.testing.assert_array_equal(np.ma.getmaskarray(snr.get_array()), ~page.mask[:, :, z].T)
-        assert mean.axes.get_title() == f"Z{'₀₁₂₃'[z]}"
+        assert mean.axes.get_title() == f"z = −{20 - 4 * z} mm"
+
+
+def test_slices_end_around_the_brain_and_say_which_side_is_left(page):
+    first, *others = [axes for axes in quality_page(page).axes if axes.images]
+    assert (first.get_xlim(), first.get_ylim()) == ((0, 18), (0, 21))
+    assert [text.get_text() for text in first.texts] == ["L", "R"]
+    assert not others[0].texts
 
 
 def test_without_a_mask_everything_is_drawn(page):

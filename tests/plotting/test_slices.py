@@ -37,8 +37,8 @@ def test_every_third_slice_is_drawn_with_x_right_and_y_up(volume):
     assert list(slices(figure)) == ["Z₀", "Z₃", "Z₆"]
     for z, image in zip((0, 3, 6), slices(figure).values(), strict=True):
         np.testing.assert_array_equal(image.get_array(), volume[:, :, z].T)
-        assert image.axes.get_ylim() == (-0.5, 5.5)
-        assert image.axes.get_xlim() == (-0.5, 4.5)
+        assert image.axes.get_ylim() == (0, 6)
+        assert image.axes.get_xlim() == (0, 5)
 
 
 def test_labels_count_in_subscripts():
@@ -112,36 +112,73 @@ def test_figures_can_be_drawn_in_threads(volume):
             np.testing.assert_array_equal(image, draw(threshold))
 
 
-def test_comparison_rows_and_columns(volume):
-    figure = comparison_figure(volume, 0.5 * volume, title="epoch 3")
-    images = [axes.images[0] for axes in figure.axes if axes.images]
-    assert [image.axes.get_title() for image in images] == ["Z₀", "Z₃", "Z₆"] + 6 * [""]
-    assert [image.axes.get_ylabel() for image in images[::3]] == ["measured", "synthesised", "residual"]
-    assert figure.get_suptitle() == "epoch 3"
-    np.testing.assert_allclose(images[7].get_array(), 0.5 * volume[:, :, 3].T)
+AFFINE = np.array([[-3.0, 0, 0, 6], [0, 2, 0, -5], [0, 0, 4, -12], [0, 0, 0, 1]])  # stored to the left
 
 
-def test_comparison_shares_the_measured_scale_and_the_residual_has_its_own(volume):
-    figure = comparison_figure(volume, 3 * volume)
-    images = [axes.images[0] for axes in figure.axes if axes.images]
-    assert {image.get_clim() for image in images[:6]} == {(0, 1)}
-    (low, high), *others = {image.get_clim() for image in images[6:]}
-    assert not others
-    assert (low, high) == (-high, pytest.approx(np.percentile(2 * volume, 99.5)))
-    assert not any(np.ma.getmaskarray(image.get_array()).any() for image in images[6:])
-    assert len(bars(figure)) == 2
+def rows(figure):
+    """Images over the anatomy by the name of their row, in the order of the slices."""
+    drawn = [axes for axes in figure.axes if axes.images]
+    columns = len(drawn) // 3
+    assert all(len(axes.images) == 2 for axes in drawn)
+    return {
+        drawn[i].get_ylabel(): [axes.images[1] for axes in drawn[i : i + columns]]
+        for i in range(0, 3 * columns, columns)
+    }
 
 
-def test_comparison_takes_given_limits(volume):
-    figure = comparison_figure(volume, volume, limits=(-2, 2), residual_limit=0.25)
-    images = [axes.images[0] for axes in figure.axes if axes.images]
-    assert [image.get_clim() for image in images[::3]] == [(-2, 2), (-2, 2), (-0.25, 0.25)]
+def test_the_slice_figure_has_millimetres_and_sides_where_an_affine_is_given(volume):
+    figure = slice_figure(volume, affine=AFFINE, threshold=0)
+    assert list(slices(figure)) == ["z = −12 mm", "z = 0 mm", "z = 12 mm"]
+    image = slices(figure)["z = 0 mm"]
+    np.testing.assert_array_equal(image.get_array(), volume[::-1, :, 3].T)
+    assert (image.axes.get_xlim(), image.axes.get_ylim()) == ((0, 15), (0, 12))
+    assert [label.get_text() for label in stack(figure).get_zticklabels()] == ["−12 mm", "0 mm", "12 mm"]
+    assert sum(text.get_text() == "L" for axes in figure.axes for text in axes.texts) == 1
+
+
+def test_comparison_has_three_rows_over_the_anatomy(volume):
+    anatomy = volume[::-1]
+    figure = comparison_figure(volume, 0.25 * volume, anatomy, title="epoch 3", caption="fixed", threshold=0)
+    drawn = rows(figure)
+    assert list(drawn) == ["measured", "synthesised", "measured −\nsynthesised"]
+    for z, column in zip((0, 2, 3, 4, 6, 7), zip(*drawn.values(), strict=True), strict=True):
+        for image, expected in zip(column, (volume, 0.25 * volume, 0.75 * volume), strict=True):
+            np.testing.assert_allclose(image.get_array(), expected[:, :, z].T)
+            np.testing.assert_array_equal(image.axes.images[0].get_array(), anatomy[:, :, z].T)
+            assert image.axes.images[0].get_cmap()(0.5)[:3] == pytest.approx((0.5, 0.5, 0.5), abs=0.01)
+    assert [text.get_text() for text in figure.texts] == ["epoch 3", "fixed"]
+
+
+def test_comparison_has_one_symmetric_scale_of_the_measured_change(volume):
+    figure = comparison_figure(volume, 3 * volume, volume, unit_label="change (%)")
+    limit = np.percentile(volume, 99.5)
+    assert {image.get_clim() for row in rows(figure).values() for image in row} == {(-limit, limit)}
+    (bar,) = [axes for axes in bars(figure) if not axes.images]
+    assert bar.get_ylabel() == "change (%)"
+    given = comparison_figure(volume, 3 * volume, volume, limit=0.25)
+    assert {image.get_clim() for row in rows(given).values() for image in row} == {(-0.25, 0.25)}
+
+
+def test_a_model_that_draws_anatomy_only_leaves_its_row_empty(volume):
+    shown = rows(comparison_figure(volume - 0.5, np.zeros(GRID), volume))
+    assert all(np.ma.getmaskarray(image.get_array()).all() for image in shown["synthesised"])
+    assert not all(np.ma.getmaskarray(image.get_array()).all() for image in shown["measured"])
+
+
+def test_nothing_outside_the_brain_is_coloured(volume):
+    mask = np.zeros(GRID, bool)
+    mask[1:3, 2:5, 2:4] = True
+    shown = rows(comparison_figure(volume, volume, volume, mask=mask, affine=AFFINE, threshold=0))
+    assert [image.axes.get_title() for image in shown["measured"]] == ["z = −4 mm", "z = 0 mm"]
+    for z, image in zip((2, 3), shown["measured"], strict=True):
+        np.testing.assert_array_equal(np.ma.getmaskarray(image.get_array()), ~mask[::-1, :, z].T)
+        assert (image.axes.get_xlim(), image.axes.get_ylim()) == ((3, 15), (2, 12))
 
 
 def test_comparison_of_many_slices_keeps_six_evenly_spaced_columns():
     volume = np.random.default_rng(1).random((3, 4, 48))
-    titles = [axes.get_title() for axes in comparison_figure(volume, volume).axes if axes.get_title()]
-    assert titles == ["Z₀", "Z₉", "Z₁₈", "Z₂₇", "Z₃₆", "Z₄₅"]
+    titles = [axes.get_title() for axes in comparison_figure(volume, volume, volume).axes if axes.get_title()]
+    assert titles == ["Z₄", "Z₁₂", "Z₂₀", "Z₂₈", "Z₃₆", "Z₄₄"]
 
 
 @pytest.mark.parametrize(
@@ -163,9 +200,16 @@ def test_slice_figure_refuses(change, message):
 
 
 @pytest.mark.parametrize(
-    ("synthesised", "message"),
-    [(np.ones((2, 3, 5)), "synthesised has shape"), (np.full((2, 3, 4), np.inf), "synthesised holds")],
+    ("change", "message"),
+    [
+        ({"synthesised": np.ones((2, 3, 5))}, "synthesised has shape"),
+        ({"synthesised": np.full((2, 3, 4), np.inf)}, "synthesised holds"),
+        ({"anatomy": np.ones((2, 4, 4))}, "anatomy has shape"),
+        ({"mask": np.ones((2, 3, 5), bool)}, "mask has shape"),
+        ({"affine": np.zeros((4, 4))}, "affine must be"),
+    ],
 )
-def test_comparison_figure_refuses(synthesised, message):
+def test_comparison_figure_refuses(change, message):
+    volume = np.ones((2, 3, 4))
     with pytest.raises(FigureError, match=message):
-        comparison_figure(np.ones((2, 3, 4)), synthesised)
+        comparison_figure(**{"measured": volume, "synthesised": volume, "anatomy": volume, **change})
