@@ -4,6 +4,7 @@ from eeg2fmri.plotting._page import FD_MM, ROUNDING, QualityPage
 from eeg2fmri.plotting.canvas import figure_to_png, figure_to_rgb
 from eeg2fmri.plotting.coefficients import coefficient_figure
 from eeg2fmri.plotting.curves import learning_curves, score_figure
+from eeg2fmri.plotting.dynamics import DynamicsPage, ScoreEvidence, dynamics_figure
 from eeg2fmri.plotting.instance import instance_figure
 from eeg2fmri.plotting.overview import Measure, overview_figure
 from eeg2fmri.plotting.quality import quality_page
@@ -12,10 +13,13 @@ from eeg2fmri.plotting.slices import comparison_figure, slice_figure
 __all__ = [
     "FD_MM",
     "ROUNDING",
+    "DynamicsPage",
     "Measure",
     "QualityPage",
+    "ScoreEvidence",
     "coefficient_figure",
     "comparison_figure",
+    "dynamics_figure",
     "figure_to_png",
     "figure_to_rgb",
     "instance_figure",
