@@ -159,7 +159,7 @@ def _draw_null(axes: Axes, evidence: ScoreEvidence) -> None:
     if np.ptp(evidence.draws):
         axes.hist(evidence.draws, bins=40, color=_SHUFFLED, alpha=0.75, label=name)
     else:
-        axes.axvline(float(evidence.draws[0]), color=_SHUFFLED, linewidth=8, label=f"{name}, all alike")
+        axes.axvline(float(evidence.draws[0]), color=_SHUFFLED, linewidth=6, label=f"{name}, all alike")
     axes.axvline(evidence.observed, color=DATA if evidence.observed > 0 else BAD, linewidth=3,
                  label=f"model {evidence.observed:+.4f}")  # fmt: skip
     axes.axvline(0, color=_GREY, linewidth=1.4, linestyle=":", label="mean volume 0")
