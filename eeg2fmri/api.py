@@ -25,17 +25,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from eeg2fmri import plotting, serving
+from eeg2fmri import serving
 from eeg2fmri.config import Config, load_config
 from eeg2fmri.datasets import AUTO, Overview, find_recordings, survey
 from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import ConfigError, ModelError
 from eeg2fmri.families import FitSettings, OnEpoch, fitted_figures
 from eeg2fmri.families import fit as fit_family
-from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score
-from eeg2fmri.scoring import score_windows, scores_by_subject
+from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score, training_windows
+from eeg2fmri.scoring import Scoring, score_windows, scored_figures
 from eeg2fmri.serving import Bundle
 from eeg2fmri.store import Store, Windows, build_store, check_digest, prepare, say_left_out, split_subjects
 
@@ -152,8 +151,8 @@ def fit(
     variant : str, optional
         Which of its models: ``"linear"``, ``"factorised"``, ``"tafp-style"``, …; by default the first.
     on_epoch : callable, optional
-        Called after each epoch with its place from 0, a dictionary of metrics, and the change of a measured and of a
-        synthesised validation volume from the mean over its recording, each (x, y, z).
+        Called after each epoch with its place from 0, a dictionary of metrics, and an example of a validation subject:
+        ``measured`` and ``synthesised`` change from the mean over the recording, each (x, y, z), and ``dynamics``.
 
     Returns
     -------
@@ -182,11 +181,11 @@ def fit(
     split = split_subjects(store.subjects, given.split)
     use_backend(given.run.backend, deterministic=given.run.deterministic)
     train, validation = (Windows(store.of(part), store.context) for part in (split.train, split.validation))
-    result = fit_family(chosen, train, validation, FitSettings.of(given.run), on_epoch)
+    result = fit_family(chosen, train, validation, FitSettings.of(given), on_epoch)
     return Bundle.of(result, store, split)
 
 
-def evaluate(model: Bundle, store: Store, split: str = "test", config: Settings = None) -> pd.DataFrame:
+def evaluate(model: Bundle, store: Store, split: str = "test", config: Settings = None) -> Scoring:
     """Score a model on subjects that it has not seen, beside its nulls.
 
     Parameters
@@ -202,11 +201,12 @@ def evaluate(model: Bundle, store: Store, split: str = "test", config: Settings 
 
     Returns
     -------
-    pandas.DataFrame
-        One row per recording and condition, with the columns subject, recording, condition and one per score.
-        The conditions are ``model``, ``mean_volume`` (what knows no EEG) and ``shuffled`` (the model, given EEG of
-        the wrong time). ``r2_temporal`` is the score that decides: the share of the changes over time that is
-        explained. ``attrs["p_value"]`` is the chance that wrong EEG does as well.
+    Scoring
+        `table` has one row per recording and condition, with the columns subject, recording, condition and one per
+        score. The conditions are ``model``, ``mean_volume`` (what knows no EEG) and ``shuffled`` (the model, given EEG
+        of the wrong time). ``r2_temporal`` is the score that decides: the share of the changes over time, drifts left
+        out, that is explained. `significance` has the chance that wrong EEG does as well, and the interval over
+        subjects; `null` the distribution behind it.
 
     Raises
     ------
@@ -215,48 +215,47 @@ def evaluate(model: Bundle, store: Store, split: str = "test", config: Settings 
     ModelError
         If the model does not fit the store.
     DatasetError
-        If a recording is too short to shuffle.
+        If a recording is too short to shuffle, or the test set is too small for ``policy.level``.
 
     Examples
     --------
     >>> scores = eeg2fmri.evaluate(model, store)  # doctest: +SKIP
-    >>> scores.groupby("condition")["r2_temporal"].mean()  # doctest: +SKIP
+    >>> scores.table.groupby("condition")["r2_temporal"].mean()  # doctest: +SKIP
     """
     given = _config(config)
     check_fits(model, store)
     recordings = recordings_to_score(given, store, split)
     check_unseen(model, recordings, split)
-    table, p_value, _ = score_windows(model.model, Windows(recordings, store.context), given.evaluation)
-    table.attrs["p_value"] = p_value
-    return table
+    windows, train = Windows(recordings, store.context), training_windows(model, store)
+    return score_windows(model.model, windows, given.evaluation, train)
 
 
-def figures(model: Bundle, scores: pd.DataFrame | None = None) -> dict[str, Figure]:
+def figures(model: Bundle, scores: Scoring | None = None) -> dict[str, Figure]:
     """Draw what a model learned, and how it scores.
 
     Parameters
     ----------
     model : Bundle
         From `fit` or `load_model`.
-    scores : pandas.DataFrame, optional
+    scores : Scoring, optional
         From `evaluate`.
 
     Returns
     -------
     dict of matplotlib.figure.Figure
-        ``learning_curves`` of several epochs, those of the model's family (``coefficients`` of a linear model), and
-        ``scores`` where they are given.
+        Where scores are given ``dynamics``, where the model follows BOLD over time and whether that is chance, and
+        ``scores``; then ``learning_curves`` of several epochs, and those of the model's family (``coefficients`` of a
+        linear model).
 
     Examples
     --------
     >>> for name, figure in eeg2fmri.figures(model, scores).items():  # doctest: +SKIP
     ...     figure.savefig(f"{name}.png")
     """
-    config = model.model.config
     drawn = fitted_figures(model.model, model.provenance["history"], model.signal)
-    if scores is not None:
-        drawn["scores"] = plotting.score_figure(scores_by_subject(scores), title=config.variant)
-    return drawn
+    if scores is None:
+        return drawn
+    return {**scored_figures(scores, title=model.model.config.variant, best_reachable={}), **drawn}
 
 
 def save_model(model: Bundle, folder: Path | str) -> Path:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
+from eeg2fmri.evaluation import smallest_p
 from eeg2fmri.serving import Bundle
-from eeg2fmri.store import Store, StoredRecording, split_subjects
+from eeg2fmri.store import Store, StoredRecording, Windows, split_subjects
 
 
 def recordings_to_score(config: Config, store: Store, split_name: str) -> list[StoredRecording]:
@@ -16,7 +17,7 @@ def recordings_to_score(config: Config, store: Store, split_name: str) -> list[S
     ConfigError
         If there are none.
     DatasetError
-        If one is too short to shuffle.
+        If one is too short to shuffle, or the test set is too small for `policy.level`.
     """
     recordings = store.of(split_subjects(store.subjects, config.split).part(split_name))
     if not recordings:
@@ -31,7 +32,29 @@ def recordings_to_score(config: Config, store: Store, split_name: str) -> list[S
                 f"{recording.name}: {len(recording.volumes)} volumes are left, scores need {needed} in a row (the "
                 f"shuffled-EEG control moves windows by a context either way); leave it out of split.{split_name}"
             )
+    if split_name == "test":
+        _check_level(config, [len(r.volumes) - store.context for r in scored], store.context)
     return scored
+
+
+def _check_level(config: Config, windows: list[int], context: int) -> None:
+    """Refuse a test set on which even the best model would not reach the level."""
+    least = smallest_p(windows, context, config.evaluation.permutations)
+    if least < config.policy.level:
+        return
+    needed = 2 * context + int(1 / config.policy.level) - 1
+    found = " and ".join(map(str, windows))
+    raise DatasetError(
+        f"split.test: {found} windows allow no p-value below {least:.3f}, policy.level is {config.policy.level:g}; "
+        f"test on a recording of {needed} windows, or on more recordings"
+    )
+
+
+def training_windows(bundle: Bundle, store: Store) -> Windows | None:
+    """Windows of the recordings that shaped a model, as far as the store holds them; ``None`` if it holds none."""
+    digests = set(bundle.provenance["recordings"]["train"])
+    known = [recording for recording in store.recordings if recording.source_digest in digests]
+    return Windows(known, store.context) if known else None
 
 
 def check_fits(bundle: Bundle, store: Store) -> None:

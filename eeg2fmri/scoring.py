@@ -2,59 +2,222 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import bootstrap
 
+from eeg2fmri import plotting
 from eeg2fmri.config import EvaluationConfig
-from eeg2fmri.evaluation import middle_change, r2_of_shifts, score_recording, shuffled_order, shuffled_p_value
+from eeg2fmri.evaluation import (
+    Dynamics,
+    Null,
+    best_voxels,
+    correlation_map,
+    dynamics_of,
+    middle_change,
+    p_text,
+    pearson,
+    r2_of_shifts,
+    score_recording,
+    shuffled_null,
+    shuffled_order,
+)
 from eeg2fmri.models.fitted import FittedModel
-from eeg2fmri.signals import without_drift
+from eeg2fmri.signals import drift_waves
 from eeg2fmri.store import Windows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SEED = 0  # no setting: a p-value must not be drawn again until it is small
 CONDITIONS = ("model", "mean_volume", "shuffled")
 # By importance; a score that is not named follows.
-ORDER = ("r2_temporal", "skill", "temporal_correlation", "ssim", "rmse", "mae", "psnr")
+ORDER = ("r2_temporal", "skill", "temporal_correlation", "ssim", "rmse", "mae", "psnr", "r2_temporal_raw")
+RESAMPLES = 9999
+REGION_RECORDINGS = 4  # choose a region well enough, and a slow model need not synthesise them all
+LEAST_SUBJECTS = 3  # fewer have no interval
+
+
+@dataclass(frozen=True)
+class Significance:
+    """How sure the deciding score is.
+
+    p_value: chance that the same model scores as much with shuffled EEG.  smallest_p: the least that this test set can
+    give.  effect_size: score minus mean of the null, in standard deviations of the null; ``None`` if it has none.
+    interval: 95 % of the mean over subjects; ``None`` with fewer than three.
+    """
+
+    p_value: float
+    smallest_p: float
+    effect_size: float | None
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Scores of a model on windows, the deciding one in its null distribution.
+
+    table: subject, recording, condition and one column per score.  null: of `r2_temporal`.
+    dynamics: mean map over the recordings, and the region's courses in the first one.  region_r: correlation of the
+    region's courses in each recording; empty without a region.  tr: s.
+    example: (measured, synthesised), the middle volume of the first recording in standard units.
+    """
+
+    table: pd.DataFrame
+    null: Null
+    dynamics: Dynamics
+    region_r: tuple[float, ...]
+    tr: float
+    example: tuple[np.ndarray, np.ndarray]
+
+    @property
+    def overall(self) -> dict[str, dict[str, float]]:
+        """Scores per condition, see `summarise`."""
+        return summarise(self.table)
+
+    @property
+    def significance(self) -> Significance:
+        """p-value, effect size and interval of `r2_temporal`."""
+        subjects = scores_by_subject(self.table)["r2_temporal"]["model"]
+        return Significance(
+            self.null.p_value, self.null.smallest_p, self.null.effect_size, subject_interval(list(subjects.values()))
+        )
+
+
+def subject_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """95 % interval of the mean over subjects, by bootstrap of the subjects.
+
+    Returns
+    -------
+    The percentiles 2.5 and 97.5 of the means of resampled subjects, or ``None`` with fewer than three. With few
+    subjects the interval is too narrow rather than too wide.
+
+    References
+    ----------
+    Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
+    """
+    if len(values) < LEAST_SUBJECTS:
+        return None
+    found = bootstrap((values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(SEED))
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
 def score_windows(
     model: FittedModel,
     windows: Windows,
     config: EvaluationConfig = EvaluationConfig(),  # noqa: B008 - frozen
-) -> tuple[pd.DataFrame, float, tuple[np.ndarray, np.ndarray]]:
-    """Scores of every recording under the three conditions.
+    train: Windows | None = None,
+) -> Scoring:
+    """Scores of every recording under the three conditions, and the dynamics.
 
-    Returns
-    -------
-    A table with the columns subject, recording, condition and one per score; the p-value of
-    `r2_temporal`; and (measured, synthesised), `middle_change` of the first recording in standard units.
+    Windows of training subjects choose the region whose courses are shown (`choose_region`); without `train` there is
+    none.
+
+    `r2_temporal` of shuffled EEG is the mean of all draws of its null, each other score that of `config.shuffles`.
     """
     rows: list[dict[str, Any]] = []
     shifts, examples = [], []
+    found: list[Dynamics] = []
+    region = choose_region(model, train, config.drift_cutoff) if train else None
     margin = windows.context
     for number, recording in enumerate(windows.recordings):
         indices = windows.indices(number)
         measured = windows.standardised(indices, "recording")
         synthesised = model.standard_units(model.synthesise(windows.eeg(indices)))
+        waves = drift_waves(len(indices), recording.signal.tr, config.drift_cutoff)
         rng = np.random.default_rng((SEED, number))
         constant = np.broadcast_to(model.mean_volume, measured.shape)
         # A model maps each window on its own, so permuting its windows permutes its volumes.
         shuffled = [synthesised[shuffled_order(len(indices), margin, rng)] for _ in range(config.shuffles)]
         series = {"model": [synthesised], "mean_volume": [constant], "shuffled": shuffled}
         for condition, volumes in series.items():
-            each = [score_recording(measured, v, model.mean_volume, recording.mask) for v in volumes]
+            each = [score_recording(measured, v, model.mean_volume, recording.mask, waves) for v in volumes]
             scores = {key: float(np.mean([s[key] for s in each])) for key in each[0]}
             rows.append({"subject": recording.subject, "recording": recording.name, "condition": condition, **scores})
-        tr, cutoff = recording.signal.tr, config.drift_cutoff
-        steady, follows = (without_drift(series, tr, cutoff) for series in (measured, synthesised))
-        shifts.append(r2_of_shifts(steady, follows, recording.mask))
+        shifts.append(r2_of_shifts(measured, synthesised, recording.mask, waves))
+        found.append(dynamics_of(measured, synthesised, recording.mask, waves, region, recording.subject))
         examples.append((middle_change(measured), middle_change(synthesised)))
     rng = np.random.default_rng(SEED)
     subjects = [recording.subject for recording in windows.recordings]
-    return pd.DataFrame(rows), shuffled_p_value(shifts, subjects, margin, config.permutations, rng), examples[0]
+    null = shuffled_null(shifts, subjects, margin, config.permutations, rng)
+    table = pd.DataFrame(rows)
+    table.loc[table.condition == "shuffled", "r2_temporal"] = null.by_recording
+    dynamics = replace(
+        found[0],
+        correlation=np.mean([each.correlation for each in found], axis=0),
+        background=np.mean([each.background for each in found], axis=0),
+        mask=np.any([each.mask for each in found], axis=0),
+    )
+    together = tuple(pearson(*each.courses) for each in found if each.courses is not None)
+    return Scoring(table, null, dynamics, together, windows.signal.tr, examples[0])
+
+
+def choose_region(model: FittedModel, train: Windows, cutoff: float) -> np.ndarray | None:
+    """Choose the voxels that a model follows best on training subjects, so that test subjects choose nothing.
+
+    Parameters
+    ----------
+    model : fitted.
+    train : windows of training subjects, of which the first `REGION_RECORDINGS` recordings are used.
+    cutoff : s; slower changes do not count.
+
+    Returns
+    -------
+    (x, y, z) bool, see `evaluation.best_voxels`; ``None`` if the model follows no voxel.
+    """
+    maps = []
+    for number, recording in enumerate(train.recordings[:REGION_RECORDINGS]):
+        rows = train.indices(number)
+        waves = drift_waves(len(rows), recording.signal.tr, cutoff)
+        synthesised = model.standard_units(model.synthesise(train.eeg(rows)))
+        maps.append(correlation_map(train.standardised(rows, "recording"), synthesised, recording.mask, waves))
+    return best_voxels(np.mean(maps, axis=0), train.bold_statistics().mask)
+
+
+def scored_figures(scored: Scoring, *, title: str, best_reachable: Mapping[str, float]) -> dict[str, Figure]:
+    """Draw ``dynamics`` and ``scores``.
+
+    Parameters
+    ----------
+    scored : from `score_windows`.
+    title : the model's name.
+    best_reachable : ceiling of `r2_temporal` by subject, which only a simulator knows; may be empty.
+    """
+    scores = scores_by_subject(scored.table)
+    deciding, dynamics = scores["r2_temporal"], scored.dynamics
+    evidence = plotting.ScoreEvidence(
+        draws=scored.null.draws,
+        observed=scored.null.observed,
+        p_text=p_text(scored.null.p_value, scored.null.smallest_p),
+        model=deciding["model"],
+        shuffled=deciding["shuffled"],
+        best_reachable=best_reachable,
+    )
+    if dynamics.courses is None:
+        courses = "No region: the model follows no voxel of training subjects, or the store holds none of them"
+    else:
+        mean = f"; mean of {len(scored.region_r)} recordings {np.mean(scored.region_r):+.2f}"
+        own = f"Best region of training subjects (outlined) in {dynamics.subject}: r = {scored.region_r[0]:+.2f}"
+        courses = own + (mean if len(scored.region_r) > 1 else "")
+    page = plotting.DynamicsPage(
+        title=f"{title}: dynamics in unseen subjects, drifts left out",
+        correlation=dynamics.correlation,
+        background=dynamics.background,
+        mask=dynamics.mask,
+        region=dynamics.region,
+        courses=dynamics.courses,
+        courses_title=courses,
+        tr=scored.tr,
+        evidence=evidence,
+    )
+    return {
+        "dynamics": plotting.dynamics_figure(page),
+        "scores": plotting.score_figure(scores, title=f"{title}, unseen subjects"),
+    }
 
 
 def by_importance(scores: Collection[str]) -> list[str]:

@@ -24,7 +24,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
-from eeg2fmri.config import Calhas2022Config, DataConfig, SimulationConfig, SplitConfig, TrainingConfig
+from eeg2fmri.config import (
+    Calhas2022Config,
+    DataConfig,
+    EvaluationConfig,
+    SimulationConfig,
+    SplitConfig,
+    TrainingConfig,
+)
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.simulation import read_best_r2, simulate
@@ -43,7 +50,7 @@ def data(args: argparse.Namespace, folder: Path) -> tuple[Windows, Windows, np.n
     store = build_store(find_recordings(folder / "dataset")[0], folder / "store", DataConfig()).store
     split = split_subjects(store.subjects, SplitConfig())
     train, validation = (Windows(store.of(split.part(part)), store.context) for part in ("train", "validation"))
-    best = read_best_r2(folder / "dataset")
+    best = read_best_r2(folder / "dataset", EvaluationConfig().drift_cutoff)
     reachable = float(np.mean([best[subject] for subject in split.validation]))
     return train, validation, reachable
 

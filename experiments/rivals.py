@@ -31,6 +31,7 @@ from eeg2fmri.datasets import find_recordings
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.models.linear import lag_shapes
+from eeg2fmri.signals import drift_waves
 from eeg2fmri.simulation import read_amplitudes, read_best_r2, read_truth, simulate
 from eeg2fmri.store import Store, StoredRecording, Windows, build_store, split_subjects, split_windows
 
@@ -52,7 +53,12 @@ def driven(recording: StoredRecording, dataset: Path, context: int, shift: int) 
     return (truth - truth.mean(axis=0)) / np.float32(recording.statistics.sd)
 
 
-def told_scores(known: Windows, unseen: Windows, dataset: Path, shift: int) -> list[float]:
+def drifts(recording: StoredRecording, context: int, cutoff: float) -> np.ndarray:
+    """Drifts that do not count over a recording's instances."""
+    return drift_waves(len(recording.volumes) - context, recording.signal.tr, cutoff)
+
+
+def told_scores(known: Windows, unseen: Windows, dataset: Path, shift: int, cutoff: float) -> list[float]:
     """`r2_temporal` of each unseen recording when its amplitudes are told."""
     context, features, targets = known.context, 0.0, 0.0
     for recording in known.recordings:
@@ -63,7 +69,7 @@ def told_scores(known: Windows, unseen: Windows, dataset: Path, shift: int) -> l
     for number, recording in enumerate(unseen.recordings):
         measured = unseen.standardised(unseen.indices(number), "recording")
         guess = (told(recording, dataset, context, shift) @ maps).reshape(measured.shape)
-        scores.append(r2_temporal(measured, guess, recording.mask))
+        scores.append(r2_temporal(measured, guess, recording.mask, drifts(recording, context, cutoff)))
     return scores
 
 
@@ -87,20 +93,22 @@ def compare(config: Config, folds: int, folder: Path) -> Scores:
 def compare_fold(config: Config, store: Store, split: SplitConfig, dataset: Path) -> Scores:
     """Scores on the unseen subjects of one split."""
     train, validation, test = split_windows(store, split)
-    best = read_best_r2(dataset)
+    cutoff = config.evaluation.drift_cutoff
+    best = read_best_r2(dataset, cutoff)
     known = Windows((*train.recordings, *validation.recordings), store.context)
     scores: Scores = {
         "best reachable": [best[r.subject] for r in test.recordings],
-        "told the amplitudes": told_scores(known, test, dataset, config.data.dropped_volumes),
+        "told the amplitudes": told_scores(known, test, dataset, config.data.dropped_volumes, cutoff),
     }
     for model in config.models:
         if isinstance(model, LinearConfig | FactorisedConfig):
-            fitted = fit(model, train, validation, FitSettings.of(config.run)).model
+            fitted = fit(model, train, validation, FitSettings.of(config)).model
             scores[model.variant] = [
                 r2_temporal(
                     test.standardised(rows, "recording"),
                     fitted.standard_units(fitted.synthesise(test.eeg(rows))),
                     recording.mask,
+                    drifts(recording, test.context, cutoff),
                 )
                 for recording, rows in ((r, test.indices(n)) for n, r in enumerate(test.recordings))
             ]

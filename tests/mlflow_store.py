@@ -64,5 +64,12 @@ def evidence(version: str, score: float = 0.05, shuffled: float = -0.01, **chang
     """What `evaluate` would have found of a version."""
     overall = {"model": {"r2_temporal": score, "skill": 0.1}, "mean_volume": {"r2_temporal": 0.0, "skill": 0.0},
                "shuffled": {"r2_temporal": shuffled, "skill": -0.1}}  # fmt: skip
-    facts = {"p_value": 0.001, "subjects": 2, "data_digest": "d" * 64, "scoring": "s", "space": "x" * 64}
+    facts = {
+        "p_value": 0.001,
+        "smallest_p": 0.0005,
+        "subjects": 2,
+        "data_digest": "d" * 64,
+        "scoring": "s",
+        "space": "x" * 64,
+    }
     return Evidence(version, overall, **(facts | changes))

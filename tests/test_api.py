@@ -27,7 +27,7 @@ SETTINGS = {
     "data": {"frequencies": 20, "context": 3, "grid": GRID},
     "split": {"validation": 1, "test": 1},
     "models": [{"family": "linear", "components": 3}, {"family": "mean"}],
-    "evaluation": {"permutations": 19},
+    "evaluation": {"permutations": 39},
 }
 WHOLE_WAY = """
 import sys
@@ -123,12 +123,13 @@ def test_a_model_is_not_saved_over_something(model, tmp_path, refuses):
 
 
 def test_evaluate_scores_the_test_subject_under_three_conditions(model, store, config):
-    table = eeg2fmri.evaluate(model, store, config=config)
+    scores = eeg2fmri.evaluate(model, store, config=config)
+    table = scores.table
     assert isinstance(table, pd.DataFrame)
     assert set(table["subject"]) == {"sub-03"}
     assert table["condition"].tolist() == ["model", "mean_volume", "shuffled"]
     assert table.set_index("condition").loc["mean_volume", "r2_temporal"] == pytest.approx(0, abs=1e-6)
-    assert 0 < table.attrs["p_value"] <= 1
+    assert 0 < scores.significance.p_value <= 1
 
 
 def test_evaluate_refuses_subjects_that_the_model_has_seen(model, store, refuses):
@@ -140,7 +141,9 @@ def test_evaluate_refuses_subjects_that_the_model_has_seen(model, store, refuses
 def test_figures_show_coefficients_and_scores_and_no_curve_of_one_epoch(model, store, config):
     scores = eeg2fmri.evaluate(model, store, config=config)
     assert eeg2fmri.figures(model).keys() == {"coefficients"}
-    first = eeg2fmri.figures(model, scores)["scores"].axes[0]
+    drawn = eeg2fmri.figures(model, scores)
+    assert list(drawn) == ["dynamics", "scores", "coefficients"]
+    first = drawn["scores"].axes[0]
     assert first.get_title().startswith("r2_temporal")  # what decides comes first
 
 

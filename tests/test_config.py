@@ -385,3 +385,11 @@ def test_a_fault_names_the_file_that_holds_it(base, one, overrides, message, fil
 def test_trainer_settings_that_are_refused(refuses, key, value, match):
     with refuses(ConfigError, match):
         load_config(None, {key: value})
+
+
+def test_permutations_must_be_able_to_reach_the_level(write, refuses):
+    message = "evaluation.permutations: 19 shuffles give no p below 0.05, policy.level is 0.05; at least 20 are needed"
+    with refuses(ConfigError, message):
+        load_config(write({"evaluation": {"permutations": 19}}))
+    for shuffles, level in ((20, 0.05), (19, 0.1)):
+        load_config(write({"evaluation": {"permutations": shuffles}, "policy": {"level": level}}))

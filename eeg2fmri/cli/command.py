@@ -81,7 +81,8 @@ def _simulate(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import simulate_step
 
     config = _config(args)
-    simulate_step(config.simulation or SimulationConfig(), Path(args.out), config.run.experiment)
+    simulation, cutoff = config.simulation or SimulationConfig(), config.evaluation.drift_cutoff
+    simulate_step(simulation, Path(args.out), config.run.experiment, cutoff)
 
 
 def _preprocess(args: argparse.Namespace) -> None:

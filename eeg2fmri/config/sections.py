@@ -30,15 +30,17 @@ class SearchConfig(Section):
 
 
 class EvaluationConfig(Section):
-    """The shuffled-EEG control."""
+    """The score that decides, and the shuffled-EEG control."""
 
     shuffles: Positive = 5
-    """Shuffles that every score of the control averages [-]. Source: ours."""
-    permutations: Annotated[int, Field(ge=19)] = 999
-    """Shuffles behind the p-value, which can be no less than 1/(n + 1) [-]. Source: common practice."""
+    """Shuffles that every other score of the control averages [-]. Source: ours."""
+    permutations: Positive = 1999
+    """Shuffles behind `r2_temporal` of the control and its p-value, which is no less than 1/(n + 1) [-]. Source:
+    common practice, one below a round number."""
     drift_cutoff: Above = 128.0
-    """Period; slower changes are taken out before the p-value [s]: a shift cuts a drift in two, so a chance agreement
-    of drifts would look like more than chance. Source: SPM; measured, 3.4 % of p < 0.05 on real BOLD."""
+    """Period; slower changes do not count in `r2_temporal`, in its ceiling and its null, nor in the validation score
+    that chooses epochs and models [s]: they are mostly the scanner's, and a shift cuts a drift in two. Source: SPM;
+    measured, 3.4 % of p < 0.05 on real BOLD."""
 
 
 class PolicyConfig(Section):
@@ -110,6 +112,16 @@ class Config(Section):
     """When a version may become champion."""
     registry: RegistryConfig = RegistryConfig()
     """Where models are registered."""
+
+    @model_validator(mode="after")
+    def _level_can_be_reached(self) -> Self:
+        shuffles, level = self.evaluation.permutations, self.policy.level
+        if not 1 / (1 + shuffles) < level:
+            raise ValueError(
+                f"evaluation.permutations: {shuffles} shuffles give no p below {1 / (1 + shuffles):.3g}, policy.level "
+                f"is {level:g}; at least {int(1 / level)} are needed"
+            )
+        return self
 
     @model_validator(mode="after")
     def _distinct_models(self) -> Self:

@@ -1,5 +1,6 @@
 """Scores of synthesised recordings, the nulls they stand beside, and the quality of measured ones."""
 
+from eeg2fmri.evaluation.dynamics import Dynamics, best_voxels, correlation_map, dynamics_of, pearson
 from eeg2fmri.evaluation.metrics import (
     mae,
     psnr,
@@ -10,7 +11,7 @@ from eeg2fmri.evaluation.metrics import (
     temporal_correlation,
 )
 from eeg2fmri.evaluation.middle import middle_change
-from eeg2fmri.evaluation.nulls import r2_of_shifts, shuffled_order, shuffled_p_value
+from eeg2fmri.evaluation.nulls import Null, p_number, p_text, r2_of_shifts, shuffled_null, shuffled_order, smallest_p
 from eeg2fmri.evaluation.quality import (
     bridged_channels,
     broken_channels,
@@ -23,23 +24,32 @@ from eeg2fmri.evaluation.quality import (
 from eeg2fmri.evaluation.similarity import has_ssim, ssim
 
 __all__ = [
+    "Dynamics",
+    "Null",
+    "best_voxels",
     "bridged_channels",
     "broken_channels",
+    "correlation_map",
+    "dynamics_of",
     "has_ssim",
     "line_noise",
     "mae",
     "marker_deviation",
     "middle_change",
     "outlier_volumes",
+    "p_number",
+    "p_text",
+    "pearson",
     "psnr",
     "r2_of_shifts",
     "r2_temporal",
     "relative_dvars",
     "rmse",
     "score_recording",
+    "shuffled_null",
     "shuffled_order",
-    "shuffled_p_value",
     "skill",
+    "smallest_p",
     "ssim",
     "temporal_correlation",
     "temporal_snr",

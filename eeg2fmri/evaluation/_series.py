@@ -2,6 +2,7 @@
 
 measured, synthesised  (n_volumes, x, y, z)
 mask                   (x, y, z) bool
+waves                  (n_volumes, q) orthonormal columns, the drifts; see `signals.drift_waves`
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ def check_pair(measured: Floats, synthesised: Floats) -> None:
             raise EvaluationError(f"{name} holds NaN or infinite values: only finite ones can be scored.")
 
 
-def check_temporal(measured: Floats, synthesised: Floats, mask: Mask) -> None:
-    """Refuse what `check_pair` does, a single volume, and a mask that does not fit."""
+def check_temporal(measured: Floats, synthesised: Floats, mask: Mask, waves: Floats | None = None) -> None:
+    """Refuse what `check_pair` does, a single volume, and a mask or waves that do not fit."""
     check_pair(measured, synthesised)
     if len(measured) < 2:
         raise EvaluationError("a single volume has no temporal variance: score two or more.")
@@ -41,6 +42,8 @@ def check_temporal(measured: Floats, synthesised: Floats, mask: Mask) -> None:
         )
     if not mask.any():
         raise EvaluationError("mask is empty: it must hold at least one voxel of the brain.")
+    if waves is not None and len(waves) != len(measured):
+        raise EvaluationError(f"waves have {len(waves)} volumes, measured {len(measured)}: they must be equal.")
 
 
 def differences(measured: Floats, synthesised: Floats) -> Iterator[NDArray[np.float64]]:
@@ -56,15 +59,16 @@ def mean_squared_error(measured: Floats, synthesised: Floats) -> float:
 
 
 def centred_planes(
-    measured: Floats, synthesised: Floats, mask: Mask
+    measured: Floats, synthesised: Floats, mask: Mask, waves: Floats | None = None
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Yield the mask's series of each sagittal plane, (n_volumes, n_voxels), without their means."""
+    """Yield the mask's series of each sagittal plane, (n_volumes, n_voxels), without means and without `waves`."""
     for x, inside in enumerate(mask):
         if inside.any():
-            yield _centred(measured[:, x, inside]), _centred(synthesised[:, x, inside])
+            yield centred(measured[:, x, inside], waves), centred(synthesised[:, x, inside], waves)
 
 
-def _centred(series: Floats) -> NDArray[np.float64]:
-    """Series minus their mean over time; a constant one becomes exactly 0, whatever its value."""
+def centred(series: Floats, waves: Floats | None = None) -> NDArray[np.float64]:
+    """Series minus their mean over time and `waves`; a constant one becomes exactly 0, whatever its value."""
     from_first = np.subtract(series, series[:1], dtype=np.float64)
-    return from_first - from_first.mean(0)
+    without_mean = from_first - from_first.mean(0)
+    return without_mean if waves is None else without_mean - waves @ (waves.T @ without_mean)

@@ -4,6 +4,7 @@ measured     (n_volumes, x, y, z)  BOLD of one recording, in the reference's sta
 synthesised  (n_volumes, x, y, z)  what the model made of the EEG, in the same units
 mean_volume  (x, y, z)             mean of the *training* volumes, in the same units
 mask         (x, y, z) bool        voxels inside the brain
+waves        (n_volumes, q)        drifts that are taken out of both series, as `signals.drift_waves` gives them
 
 Sums are accumulated in float64, one volume or one sagittal plane at a time, so that a full-size
 recording is never copied as a whole. Values that are not finite are refused.
@@ -23,6 +24,7 @@ from eeg2fmri.evaluation._series import (
     differences,
     mean_squared_error,
 )
+from eeg2fmri.evaluation.dynamics import correlation_map
 from eeg2fmri.evaluation.similarity import has_ssim, ssim
 
 
@@ -82,11 +84,8 @@ def psnr(measured: Floats, synthesised: Floats) -> float:
     return float(20 * np.log10(data_range / max(error, floor)))
 
 
-def temporal_correlation(measured: Floats, synthesised: Floats, mask: Mask) -> float:
-    """Mean over the mask of Pearson's r between the two time series of each voxel.
-
-    ``r = Σ m̃ s̃ / sqrt(Σ m̃² Σ s̃²)``, m̃ and s̃ without their mean over time. A voxel whose series is
-    constant in either recording counts as 0, so the mean volume scores exactly 0.
+def temporal_correlation(measured: Floats, synthesised: Floats, mask: Mask, waves: Floats | None = None) -> float:
+    """Mean over the mask of `correlation_map`; the mean volume scores exactly 0.
 
     Parameters
     ----------
@@ -94,14 +93,10 @@ def temporal_correlation(measured: Floats, synthesised: Floats, mask: Mask) -> f
         (n_volumes, x, y, z), at least two volumes
     mask
         (x, y, z) bool
+    waves
+        (n_volumes, q); by default only each voxel's mean is taken out
     """
-    check_temporal(measured, synthesised, mask)
-    total = 0.0
-    for m, s in centred_planes(measured, synthesised, mask):
-        scale = np.sqrt(np.square(m).sum(0)) * np.sqrt(np.square(s).sum(0))
-        product = (m * s).sum(0)
-        total += float(np.divide(product, scale, out=np.zeros_like(product), where=scale > 0).sum())
-    return total / int(mask.sum())
+    return float(correlation_map(measured, synthesised, mask, waves)[mask].mean())
 
 
 def skill(measured: Floats, synthesised: Floats, mean_volume: Floats) -> float:
@@ -141,11 +136,11 @@ def skill(measured: Floats, synthesised: Floats, mean_volume: Floats) -> float:
     return 1 - mean_squared_error(measured, synthesised) / baseline
 
 
-def r2_temporal(measured: Floats, synthesised: Floats, mask: Mask) -> float:
-    """Share of BOLD's temporal variance explained inside the mask; the deciding score.
+def r2_temporal(measured: Floats, synthesised: Floats, mask: Mask, waves: Floats | None = None) -> float:
+    """Share of BOLD's temporal variance explained inside the mask; with the drifts as `waves`, the deciding score.
 
     ``1 - Σ (m̃ - s̃)² / Σ m̃²`` over the volumes and the voxels of the mask, where m̃ and s̃ are the
-    series without each voxel's mean over time. Anatomy earns nothing: what is constant in time
+    series without each voxel's mean over time and without `waves`. Anatomy earns nothing: what is constant in time
     scores exactly 0, and adding any volume to the whole synthesised series changes nothing.
 
     Parameters
@@ -154,6 +149,8 @@ def r2_temporal(measured: Floats, synthesised: Floats, mask: Mask) -> float:
         (n_volumes, x, y, z), at least two volumes
     mask
         (x, y, z) bool
+    waves
+        (n_volumes, q) orthonormal; by default only each voxel's mean is taken out
 
     Returns
     -------
@@ -165,9 +162,9 @@ def r2_temporal(measured: Floats, synthesised: Floats, mask: Mask) -> float:
     EvaluationError
         If there is a single volume, or if no measured voxel of the mask varies over time.
     """
-    check_temporal(measured, synthesised, mask)
+    check_temporal(measured, synthesised, mask, waves)
     unexplained = variance = 0.0
-    for m, s in centred_planes(measured, synthesised, mask):
+    for m, s in centred_planes(measured, synthesised, mask, waves):
         unexplained += float(np.square(m - s).sum())
         variance += float(np.square(m).sum())
     if variance == 0:
@@ -175,11 +172,14 @@ def r2_temporal(measured: Floats, synthesised: Floats, mask: Mask) -> float:
     return 1 - unexplained / variance
 
 
-def score_recording(measured: Floats, synthesised: Floats, mean_volume: Floats, mask: Mask) -> dict[str, float]:
+def score_recording(
+    measured: Floats, synthesised: Floats, mean_volume: Floats, mask: Mask, waves: Floats
+) -> dict[str, float]:
     """Every score of one recording by its name, the deciding `r2_temporal` among them.
 
-    Shapes as in the single scores; `measured` needs at least two volumes. There is no ``ssim`` where
-    its window does not fit the slices (`has_ssim`).
+    Shapes as in the single scores; `measured` needs at least two volumes. `r2_temporal` and `temporal_correlation`
+    are of series without `waves`, ``r2_temporal_raw`` of series with their drifts. There is no ``ssim`` where its
+    window does not fit the slices (`has_ssim`).
     """
     similarity = {"ssim": ssim(measured, synthesised)} if has_ssim(measured.shape[1:]) else {}
     return {
@@ -187,7 +187,8 @@ def score_recording(measured: Floats, synthesised: Floats, mean_volume: Floats, 
         "mae": mae(measured, synthesised),
         "psnr": psnr(measured, synthesised),
         **similarity,
-        "temporal_correlation": temporal_correlation(measured, synthesised, mask),
+        "temporal_correlation": temporal_correlation(measured, synthesised, mask, waves),
         "skill": skill(measured, synthesised, mean_volume),
-        "r2_temporal": r2_temporal(measured, synthesised, mask),
+        "r2_temporal": r2_temporal(measured, synthesised, mask, waves),
+        "r2_temporal_raw": r2_temporal(measured, synthesised, mask),
     }

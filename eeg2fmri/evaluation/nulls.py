@@ -1,6 +1,8 @@
 """The shuffled-EEG control: what a model scores when its EEG is real but of the wrong time.
 
 measured, synthesised: (n, x, y, z).  mask: (x, y, z) bool.  n windows of one recording, in time order.
+waves: (n, q), the drifts that are taken out of both series: a shift cuts a drift in two, so a chance agreement
+of drifts would look like more than chance.
 
 The windows of a recording are permuted by a circular shift. Rhythms and BOLD both change slowly, so a
 free permutation, which turns a slow prediction into a fast one, is too easy a null: at no coupling a
@@ -10,7 +12,9 @@ timing away (Theiler et al. 1992, Physica D 58:77, on surrogates that keep the a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,16 +45,16 @@ def shuffled_order(n: int, margin: int, rng: np.random.Generator) -> np.ndarray:
     return np.roll(np.arange(n), int(rng.integers(margin, n - margin, endpoint=True)))
 
 
-def r2_of_shifts(measured: Floats, synthesised: Floats, mask: Mask) -> np.ndarray:
+def r2_of_shifts(measured: Floats, synthesised: Floats, mask: Mask, waves: Floats | None = None) -> np.ndarray:
     """`r2_temporal` of the synthesised series under every circular shift, (n,).
 
-    Element s is the score after ``np.roll(synthesised, s, axis=0)``; element 0 the model's own. All
-    come from one (n, n) matrix of inner products between volumes.
+    Element s is the score after ``np.roll(synthesised, s, axis=0)`` of the series without `waves`; element 0 the
+    model's own. All come from one (n, n) matrix of inner products between volumes.
     """
-    check_temporal(measured, synthesised, mask)
+    check_temporal(measured, synthesised, mask, waves)
     n = len(measured)
     products, variance, predicted = np.zeros((n, n)), 0.0, 0.0
-    for m, s in centred_planes(measured, synthesised, mask):
+    for m, s in centred_planes(measured, synthesised, mask, waves):
         products += m @ s.T
         variance += float(np.square(m).sum())
         predicted += float(np.square(s).sum())
@@ -61,34 +65,89 @@ def r2_of_shifts(measured: Floats, synthesised: Floats, mask: Mask) -> np.ndarra
     return (2 * covariance - predicted) / variance
 
 
-def shuffled_p_value(
+@dataclass(frozen=True)
+class Null:
+    """A score in its distribution under shuffled EEG.
+
+    observed: the model's own.  draws: (permutations,) scores with shuffled EEG, in the order drawn.
+    by_recording: (recordings,) mean of each recording's own scores over the draws.
+    smallest_p: the least that the test set and the number of draws can give, see `smallest_p`.
+    """
+
+    observed: float
+    draws: np.ndarray
+    by_recording: np.ndarray
+    smallest_p: float
+
+    @property
+    def p_value(self) -> float:
+        """Chance that shuffled EEG scores at least what the model scores.
+
+        ``(1 + draws that score at least as much) / (1 + draws)``, and not below `smallest_p`.
+
+        References
+        ----------
+        Phipson & Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9:39.
+        """
+        drawn = (1 + np.count_nonzero(self.draws >= self.observed)) / (1 + len(self.draws))
+        return float(max(drawn, self.smallest_p))
+
+    @property
+    def effect_size(self) -> float | None:
+        """``(observed - mean of the draws) / their standard deviation``; ``None`` if they are all alike."""
+        spread = float(self.draws.std())
+        return float((self.observed - self.draws.mean()) / spread) if spread else None
+
+
+def shuffled_null(
     shifts: Sequence[np.ndarray], groups: Sequence[str], margin: int, permutations: int, rng: np.random.Generator
-) -> float:
-    """Chance that shuffled EEG scores at least what the model scores.
+) -> Null:
+    """Draw scores with shuffled EEG; each draw shifts every recording on its own.
 
     Parameters
     ----------
     shifts : `r2_of_shifts` of every recording.
     groups : the subject of every recording; the score is the mean over subjects.
     margin : smallest shift, see `shuffled_order`.
-    permutations : draws; each shifts every recording on its own.
+    permutations : draws.
     rng : seeded by the caller.
+    """
+    weights = np.array([1 / (groups.count(g) * len(set(groups))) for g in groups])
+    drawn = np.empty((len(shifts), permutations))
+    for row, values in zip(drawn, shifts, strict=True):
+        _check_length(len(values), margin)
+        row[:] = values[rng.integers(margin, len(values) - margin, permutations, endpoint=True)]
+    observed = sum(float(values[0]) * weight for values, weight in zip(shifts, weights, strict=True))
+    least = smallest_p([len(values) for values in shifts], margin, permutations)
+    return Null(observed, (weights[:, None] * drawn).sum(0), drawn.mean(1), least)
+
+
+def smallest_p(windows: Sequence[int], margin: int, permutations: int) -> float:
+    """The least p-value of a test set: that of a score above all others.
+
+    Parameters
+    ----------
+    windows : of every recording.
+    margin : smallest shift, see `shuffled_order`.
+    permutations : draws.
 
     Returns
     -------
-    (1 + draws that score at least as much) / (1 + draws), Phipson & Smyth 2010, Stat. Appl. Genet.
-    Mol. Biol. 9:39; never below 1 / (1 + distinct shuffles), which short recordings have few of.
+    1 / (1 + distinct shuffles) or 1 / (1 + permutations), the larger one.
     """
-    distinct = 1.0
-    weights = np.array([1 / (groups.count(g) * len(set(groups))) for g in groups])
-    null = np.zeros(permutations)
-    for values, weight in zip(shifts, weights, strict=True):
-        _check_length(len(values), margin)
-        distinct *= len(values) - 2 * margin + 1
-        null += weight * values[rng.integers(margin, len(values) - margin, permutations, endpoint=True)]
-    observed = sum(float(values[0]) * weight for values, weight in zip(shifts, weights, strict=True))
-    drawn = (1 + np.count_nonzero(null >= observed)) / (1 + permutations)
-    return float(max(drawn, 1 / (1 + distinct)))
+    distinct = math.prod(float(max(n - 2 * margin + 1, 0)) for n in windows)
+    return max(1 / (1 + distinct), 1 / (1 + permutations))
+
+
+def p_text(p_value: float, smallest_p: float) -> str:
+    """A p-value in words, which say where it could not have been smaller."""
+    shown = f"p = {p_number(p_value)}"
+    return f"{shown}, the smallest this test set can reach" if p_value <= smallest_p else shown
+
+
+def p_number(p_value: float) -> str:
+    """Digits of a p-value, as many as say something."""
+    return f"{p_value:.{4 if p_value < 0.01 else 3}f}"
 
 
 def _check_length(n: int, margin: int) -> None:

@@ -62,8 +62,8 @@ def fit(
     config : family, architecture and optimisation.
     train, validation : windows of disjoint subjects.
     settings : seed, device, checkpoints; by default seed 0, and nothing is kept of an interrupted fit.
-    on_epoch : called after each epoch with its place from 0, metrics, and the change from the mean of a measured and
-        a synthesised validation volume (``None`` for epochs restored from a checkpoint).
+    on_epoch : called after each epoch with its place from 0, metrics and an `Example` of a
+        validation subject (``None`` for epochs restored from a checkpoint).
 
     Raises
     ------

@@ -32,7 +32,7 @@ class Linear(ArrayFamily[LinearConfig]):
         """See `Family`."""
         from eeg2fmri.training.linear import fit_linear_model
 
-        return fit_linear_model(config, train, validation, on_epoch)
+        return fit_linear_model(config, train, validation, settings, on_epoch)
 
     def figures(self, model: FittedModel, signal: Signal) -> Mapping[str, Figure]:
         """The coefficients; none if no component is predicted."""

@@ -40,7 +40,7 @@ class Mean(ArrayFamily[MeanConfig]):
         from eeg2fmri.training.settings import fitted_model
 
         model = fitted_model(config, MeanNetwork(train.mean_volume(config.bold_scaling)), train)
-        return closed_form_result(model, validation, {"parameters": int(model.mean_volume.size)}, on_epoch)
+        return closed_form_result(model, validation, {"parameters": int(model.mean_volume.size)}, settings, on_epoch)
 
 
 FAMILY = Mean()

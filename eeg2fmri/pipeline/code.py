@@ -10,7 +10,7 @@ from eeg2fmri.config import ModelConfig, family_path
 
 SIMULATION_CODE = ("eeg2fmri.simulation:simulate",)
 STORE_CODE = ("eeg2fmri.datasets:find_recordings", "eeg2fmri.store:build_store", "eeg2fmri.pipeline.quality")
-SCORING_CODE = ("eeg2fmri.scoring",)
+SCORING_CODE = ("eeg2fmri.scoring:score_windows", "eeg2fmri.scoring:choose_region")
 
 
 def preprocessing_code(layout: str) -> tuple[str, ...]:

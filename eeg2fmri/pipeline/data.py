@@ -34,9 +34,12 @@ class StepResult:
     skipped: bool
 
 
-def simulate_step(config: SimulationConfig, out: Path, experiment: str) -> StepResult:
-    """Write the simulated dataset, unless the same one is there already."""
-    key = step_key("simulate", SIMULATION_CODE, config.model_dump(mode="json"), str(out.resolve()))
+def simulate_step(config: SimulationConfig, out: Path, experiment: str, cutoff: float) -> StepResult:
+    """Write the simulated dataset, unless the same one is there already.
+
+    `cutoff` (s) is that of `evaluation.drift_cutoff`: slower drifts do not count in the ceiling that is logged.
+    """
+    key = step_key("simulate", SIMULATION_CODE, config.model_dump(mode="json"), str(out.resolve()), cutoff)
     run = finished_run(key)
     if run and (out / "dataset_description.json").exists():
         say_skipped("simulate", run.info.run_id)
@@ -47,7 +50,7 @@ def simulate_step(config: SimulationConfig, out: Path, experiment: str) -> StepR
             task = display.add_task("simulating", total=config.subjects, status="")
             if not is_simulated(out, config):
                 simulate(config, out, on_progress=lambda done, total: display.update(task, completed=done))
-        log.metrics({"truth/best_r2_temporal": float(np.mean(list(read_best_r2(out).values())))})
+        log.metrics({"truth/best_r2_temporal": float(np.mean(list(read_best_r2(out, cutoff).values())))})
         log.tags({STEP_KEY: key})
         log.describe(
             f"Simulates EEG and fMRI of {config.subjects} subjects, {config.volumes} volumes each. The metric "

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from eeg2fmri.scoring import CONDITIONS, by_importance
+from eeg2fmri.evaluation import p_number, p_text
+from eeg2fmri.scoring import CONDITIONS, LEAST_SUBJECTS, Significance, by_importance
 from eeg2fmri.tracking import Argument, Evidence
 
 Overall = Mapping[str, Mapping[str, float]]
-SIGNED = ("r2_temporal", "skill", "temporal_correlation")
+SIGNED = ("r2_temporal", "skill", "temporal_correlation", "r2_temporal_raw")
 
 
 def verdict(argument: Argument, evidence: Evidence) -> str:
@@ -18,8 +19,8 @@ def verdict(argument: Argument, evidence: Evidence) -> str:
         return f"Not better than its nulls: {'; '.join(c.reason for c in argument.nulls if not c.holds)}."
     return (
         f"Better than its nulls: r2_temporal {evidence.score('r2_temporal'):+.4f} on unseen subjects, "
-        f"{evidence.score('r2_temporal', 'shuffled'):+.4f} with shuffled EEG (p = {evidence.p_value:.3f}), "
-        f"0 for the mean volume."
+        f"{evidence.score('r2_temporal', 'shuffled'):+.4f} with shuffled EEG "
+        f"({p_text(evidence.p_value, evidence.smallest_p)}), 0 for the mean volume."
     )
 
 
@@ -29,33 +30,61 @@ def argument_table(argument: Argument) -> str:
     return table(("criterion", "found", "needed", "holds"), rows)
 
 
-def score_table(overall: Overall, p_value: float, best_reachable: float | None = None) -> str:
-    """Markdown table: a row per score, by importance, beside its nulls; the deciding one with p and ceiling.
+def score_table(overall: Overall, significance: Significance, best_reachable: float | None = None) -> str:
+    """Markdown table: a row per score, by importance, beside its nulls; the deciding one with interval, p and ceiling.
 
     Parameters
     ----------
     overall : scores by condition.
-    p_value : of `r2_temporal`.
+    significance : of `r2_temporal`.
     best_reachable : the ceiling of `r2_temporal`, which only a simulator knows.
     """
-    head = ["score", "model", "mean volume", "shuffled EEG", "p"] + ["best reachable"] * (best_reachable is not None)
+    head = ["score", "model", "95 % interval", "mean volume", "shuffled EEG", "p"]
+    head += ["best reachable"] * (best_reachable is not None)
     rows = []
     for name in by_importance(overall["model"]):
         form = "{:+.4f}" if name in SIGNED else "{:.4f}"
-        row = [f"`{name}`", *(form.format(overall[condition][name]) for condition in CONDITIONS)]
+        model, *nulls = (form.format(overall[condition][name]) for condition in CONDITIONS)
+        row = [f"`{name}`", model, "", *nulls]
         if name == "r2_temporal":
-            row += [f"{p_value:.3f}"] + ([f"{best_reachable:+.4f}"] if best_reachable is not None else [])
+            row[2] = bounds(significance)
+            row += [p_number(significance.p_value)]
+            row += [f"{best_reachable:+.4f}"] if best_reachable is not None else []
         rows.append([*row, *[""] * (len(head) - len(row))])
     return table(head, rows)
 
 
-def scored_text(argument: Argument, evidence: Evidence, run_id: str, best_reachable: float | None) -> str:
+def bounds(significance: Significance) -> str:
+    """The interval over subjects as a cell of a table."""
+    return "{:+.4f} to {:+.4f}".format(*significance.interval) if significance.interval else "–"
+
+
+def interval_text(significance: Significance) -> str:
+    """The interval over subjects in words, or why there is none."""
+    if significance.interval is None:
+        return f"no interval, it needs {LEAST_SUBJECTS} subjects"
+    return f"95 % interval over subjects {bounds(significance)}"
+
+
+def scored_text(
+    argument: Argument, evidence: Evidence, significance: Significance, run_id: str, best_reachable: float | None
+) -> str:
     """Verdict, table and picture of a run of `evaluate`."""
+    effect = significance.effect_size
+    size = "" if effect is None else f" Effect size: {effect:+.1f} standard deviations of the null."
     return paragraphs(
         verdict(argument, evidence),
-        score_table(evidence.overall, evidence.p_value, best_reachable),
+        f"`r2_temporal` counts no drifts: {interval_text(significance)}; "
+        f"{p_text(significance.p_value, significance.smallest_p)}.{size}",
+        score_table(evidence.overall, significance, best_reachable),
+        dynamics_picture(run_id),
         picture(run_id, "figures/scores.png", "scores of every subject beside their nulls"),
     )
+
+
+def dynamics_picture(run_id: str) -> str:
+    """Show where the model of a run of `evaluate` follows BOLD over time, and whether that is chance."""
+    return picture(run_id, "figures/dynamics.png", "dynamics: correlation map, courses, null and subjects")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

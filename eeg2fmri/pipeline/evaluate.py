@@ -15,21 +15,19 @@ import pandas as pd
 from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 
-from eeg2fmri import plotting
 from eeg2fmri.config import Config
 from eeg2fmri.devices import use_backend
-from eeg2fmri.evaluation import has_ssim
+from eeg2fmri.evaluation import has_ssim, p_text
 from eeg2fmri.pipeline.card import data_sheet
 from eeg2fmri.pipeline.code import SCORING_CODE, evaluation_code
 from eeg2fmri.pipeline.data import say_skipped
-from eeg2fmri.pipeline.describe import paragraphs, scored_text, serving, table
+from eeg2fmri.pipeline.describe import interval_text, paragraphs, scored_text, serving, table
 from eeg2fmri.pipeline.figures import volume_figure
-from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score
-from eeg2fmri.scoring import CONDITIONS, by_importance, score_windows, scores_by_subject, summarise
+from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score, training_windows
+from eeg2fmri.scoring import CONDITIONS, Significance, by_importance, score_windows, scored_figures
 from eeg2fmri.store import Store, Windows, check_digest, recordings_digest, split_subjects
 from eeg2fmri.tracking import (
     Evidence,
-    RunLog,
     argue,
     describe_version,
     finished_run,
@@ -41,34 +39,31 @@ from eeg2fmri.tracking.registry import logged_model_id
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 logger = logging.getLogger(__name__)
 DECIDING = "r2_temporal"
-OVERALL = "overall.json"
-LAYOUT = 4  # of metrics and artifacts: a run of another one is not taken up again
+OVERALL, NULL = "overall.json", "null.json"
+LAYOUT = 5  # of metrics and artifacts: a run of another one is not taken up again
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Overall scores per condition (the mean over subjects), and the run that holds them.
-
-    p_value: chance that the same model scores its `r2_temporal` with shuffled EEG.
-    """
+    """Overall scores per condition (the mean over subjects), how sure the deciding one is, and the run of both."""
 
     run_id: str
     overall: Mapping[str, Mapping[str, float]]
-    p_value: float
+    significance: Significance
     skipped: bool
 
 
 def evaluate_step(
-    config: Config, model_uri: str, store: Store, split_name: str, best_reachable: float | None = None
+    config: Config, model_uri: str, store: Store, split_name: str, best: Mapping[str, float] | None = None
 ) -> Evaluation:
     """Score a model on one part of a store, beside the mean volume and the same model on shuffled EEG.
 
     Scores on the test split also go to the training run and to the tags of the registered version,
-    where the gate reads them. `best_reachable`, which a simulator knows, is the ceiling of `r2_temporal`.
+    where the gate reads them. `best`, which a simulator knows, is the ceiling of `r2_temporal` by subject.
 
     Raises
     ------
@@ -89,17 +84,19 @@ def evaluate_step(
     digest = recordings_digest(recordings)
     key = step_key("evaluate", evaluation_code(bundle.model.config), settings, digest)
 
-    def evidence(version: ModelVersion | None, overall: Mapping[str, Mapping[str, float]], p_value: float) -> Evidence:
-        number = str(version.version) if version else ""
-        return Evidence(number, overall, p_value, len(subjects), digest, scoring_key(config), space_key(store))
+    def evidence(
+        version: ModelVersion | None, overall: Mapping[str, Mapping[str, float]], sure: Significance
+    ) -> Evidence:
+        number, keys = str(version.version) if version else "", (digest, scoring_key(config), space_key(store))
+        return Evidence(number, overall, sure.p_value, sure.smallest_p, len(subjects), *keys)
 
     if run := finished_run(key):
         say_skipped(f"evaluate {bundle.model.config.variant}", run.info.run_id)
         overall = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/{OVERALL}")
-        p_value = run.data.metrics[f"{split_name}/{DECIDING}_p_value"]
+        significance = _significance(run.data.metrics, split_name)
         if split_name == "test" and version:  # another store may have been scored since
-            store_evidence(version, evidence(version, overall, p_value))
-        return Evaluation(run.info.run_id, overall, p_value, skipped=True)
+            store_evidence(version, evidence(version, overall, significance))
+        return Evaluation(run.info.run_id, overall, significance, skipped=True)
     variant = bundle.model.config.variant
     params = {
         "evaluation.model": identity,
@@ -114,27 +111,32 @@ def evaluate_step(
         if not has_ssim(store.signal.grid):
             logger.info("evaluate %s: no ssim, its window is larger than the axial slices", variant)
         windows = Windows(recordings, store.context)
-        each, p_value, example = score_windows(bundle.model, windows, config.evaluation)
-        overall = summarise(each)
-        metrics = metric_names(overall, split_name, p_value, best_reachable)
+        scored = score_windows(bundle.model, windows, config.evaluation, training_windows(bundle, store))
+        overall, significance = scored.overall, scored.significance
+        reachable = {subject: best[subject] for subject in subjects} if best else {}
+        best_reachable = float(np.mean(list(reachable.values()))) if reachable else None
+        metrics = metric_names(overall, split_name, significance, best_reachable)
         data = log.dataset(digest, str(store.path), f"{store.path.name}-{split_name}", split_name,
                            windows.eeg(np.arange(1)))  # fmt: skip
         log.metrics(metrics, model_id=logged_model_id(model_uri), dataset=data)
         log.numbers(overall, OVERALL)
-        volume = volume_figure(windows, example, int(store.settings["dropped_volumes"]), title=variant)
-        _log_figures(log, each, volume, variant)
-        log.table(each, "scores.json")
-        found = evidence(version, overall, p_value)
-        scored = scored_text(argue(config.policy, found), found, log.run_id, best_reachable)
-        log.describe(paragraphs(f"Scores of {model_uri} on the {split_name} subjects {', '.join(subjects)}.", scored))
+        log.numbers({"observed": scored.null.observed, "draws": scored.null.draws.tolist()}, NULL)
+        for name, figure in scored_figures(scored, title=variant, best_reachable=reachable).items():
+            log.figure(figure, f"figures/{name}.png")
+        volume = volume_figure(windows, scored.example, int(store.settings["dropped_volumes"]), title=variant)
+        log.figure(volume, "figures/volume.png")
+        log.table(scored.table, "scores.json")
+        found = evidence(version, overall, significance)
+        text = scored_text(argue(config.policy, found), found, significance, log.run_id, best_reachable)
+        log.describe(paragraphs(f"Scores of {model_uri} on the {split_name} subjects {', '.join(subjects)}.", text))
         if split_name == "test" and version:
             _publish(version, metrics)
             store_evidence(version, found)
             sheet = table(("", ""), data_sheet(bundle))
-            describe_version(version, paragraphs(scored, serving(version.name, str(version.version)), sheet))
+            describe_version(version, paragraphs(text, serving(version.name, str(version.version)), sheet))
         log.tags({STEP_KEY: key})
-        logger.info("evaluate %s on %s: %s", variant, split_name, sentence(overall, p_value))
-        return Evaluation(log.run_id, overall, p_value, skipped=False)
+        logger.info("evaluate %s on %s: %s", variant, split_name, sentence(overall, significance))
+        return Evaluation(log.run_id, overall, significance, skipped=False)
 
 
 def scoring_key(config: Config) -> str:
@@ -148,34 +150,49 @@ def space_key(store: Store) -> str:
 
 
 def metric_names(
-    overall: Mapping[str, Mapping[str, float]], split: str, p_value: float, best_reachable: float | None = None
+    overall: Mapping[str, Mapping[str, float]],
+    split: str,
+    significance: Significance,
+    best_reachable: float | None = None,
 ) -> dict[str, float]:
-    """``test/r2_temporal``, its nulls, p-value and ceiling in one group; then ``test_others/<score>``, by importance.
+    """``test/r2_temporal``, its nulls, p-value, effect size, interval and ceiling in one group; then
+    ``test_others/<score>``, by importance.
 
     MLflow sorts the charts of a group by name. The nulls of the other scores, which nobody compares, are in `OVERALL`.
     """
     deciding = f"{split}/{DECIDING}"
     names = {deciding: overall["model"][DECIDING]}
     names.update({f"{deciding}_{condition}": overall[condition][DECIDING] for condition in CONDITIONS[1:]})
-    names[f"{deciding}_p_value"] = p_value
+    names[f"{deciding}_p_value"] = significance.p_value
+    names[f"{deciding}_smallest_p"] = significance.smallest_p
+    if significance.effect_size is not None:
+        names[f"{deciding}_effect_size"] = significance.effect_size
+    if significance.interval:
+        names[f"{deciding}_ci_low"], names[f"{deciding}_ci_high"] = significance.interval
     if best_reachable is not None:
         names[f"{deciding}_best_reachable"] = best_reachable
     return names | {f"{split}_others/{score}": overall["model"][score] for score in by_importance(overall["model"])[1:]}
 
 
-def sentence(overall: Mapping[str, Mapping[str, float]], p_value: float) -> str:
-    """The deciding score beside its nulls, in words."""
-    score = {condition: overall[condition]["r2_temporal"] for condition in CONDITIONS}
-    return (
-        f"r2_temporal {score['model']:+.4f} (mean volume {score['mean_volume']:+.4f}, "
-        f"shuffled EEG {score['shuffled']:+.4f}, p = {p_value:.3f}), skill {overall['model']['skill']:+.4f}"
+def _significance(metrics: Mapping[str, float], split: str) -> Significance:
+    """Read what `metric_names` has named."""
+    found = {name: metrics.get(f"{split}/{DECIDING}_{name}") for name in ("effect_size", "ci_low", "ci_high")}
+    low, high = found["ci_low"], found["ci_high"]
+    return Significance(
+        p_value=metrics[f"{split}/{DECIDING}_p_value"],
+        smallest_p=metrics[f"{split}/{DECIDING}_smallest_p"],
+        effect_size=found["effect_size"],
+        interval=None if low is None or high is None else (low, high),
     )
 
 
-def _log_figures(log: RunLog, table: pd.DataFrame, volume: Figure, variant: str) -> None:
-    log.figure(volume, "figures/volume.png")
-    log.figure(
-        plotting.score_figure(scores_by_subject(table), title=f"{variant}, unseen subjects"), "figures/scores.png"
+def sentence(overall: Mapping[str, Mapping[str, float]], significance: Significance) -> str:
+    """The deciding score with its interval beside its nulls, in words."""
+    score = {condition: overall[condition]["r2_temporal"] for condition in CONDITIONS}
+    return (
+        f"r2_temporal {score['model']:+.4f} ({interval_text(significance)}; mean volume {score['mean_volume']:+.4f}, "
+        f"shuffled EEG {score['shuffled']:+.4f}, {p_text(significance.p_value, significance.smallest_p)}), "
+        f"skill {overall['model']['skill']:+.4f}"
     )
 
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DivergenceError, GateRefusal, LeakageError, ModelError
+from eeg2fmri.evaluation import p_number
 from eeg2fmri.pipeline.data import preprocess_step, simulate_step
-from eeg2fmri.pipeline.describe import paragraphs, picture, serving, table
+from eeg2fmri.pipeline.describe import bounds, dynamics_picture, paragraphs, serving, table
 from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step, scoring_key, sentence, space_key
 from eeg2fmri.pipeline.feasible import feasible, feasible_by_headers, say_left_out
 from eeg2fmri.pipeline.promote import promote_step
@@ -73,8 +74,9 @@ def main_job(
         best: dict[str, float] = {}
         if root is None and config.simulation is not None:
             root = workdir / "dataset"
-            simulate_step(config.simulation, root, config.run.experiment)
-            best = read_best_r2(root)
+            cutoff = config.evaluation.drift_cutoff
+            simulate_step(config.simulation, root, config.run.experiment, cutoff)
+            best = read_best_r2(root, cutoff)
         assert root is not None  # checked above
         able, not_trained = feasible_by_headers(config, root)
         store, _ = preprocess_step(config, root, workdir / "store", workers=workers, scheduler=scheduler,
@@ -92,7 +94,7 @@ def main_job(
         _score_old_champion(config, store)
         test = split_subjects(store.subjects, config.split).test
         reachable = float(np.mean([best[subject] for subject in test])) if best else None
-        models, validation, diverged = _train_all(config, store, workdir, reachable)
+        models, validation, diverged = _train_all(config, store, workdir, best)
         not_trained.update(diverged)
         # Test subjects judge the winner; they do not choose it.
         result = _promote(config, models, max(validation, key=validation.__getitem__), reachable)
@@ -106,7 +108,7 @@ def main_job(
 
 
 def _train_all(
-    config: Config, store: Store, workdir: Path, best_reachable: float | None = None
+    config: Config, store: Store, workdir: Path, best: Mapping[str, float] | None = None
 ) -> tuple[dict[str, tuple[str, Evaluation]], dict[str, float], dict[str, str]]:
     """By variant: version and test scores, the validation score, and why a fit gave no model."""
     models: dict[str, tuple[str, Evaluation]] = {}
@@ -121,7 +123,7 @@ def _train_all(
             diverged[model.variant] = say_left_out(model.variant, err)
             continue
         uri = f"models:/{config.registry.name}/{trained.version}"
-        models[model.variant] = (trained.version, evaluate_step(config, uri, store, "test", best_reachable))
+        models[model.variant] = (trained.version, evaluate_step(config, uri, store, "test", best))
         validation[model.variant] = trained.validation
     return models, validation, diverged
 
@@ -155,11 +157,10 @@ def _score_old_champion(config: Config, store: Store) -> None:
 def _story(config: Config, result: JobResult) -> str:
     """Markdown of the job: who is champion, every model's scores beside nulls and ceiling, a picture, how to serve."""
     name, number = config.registry.name, result.champion
-    rows = [
-        [variant, version, *(f"{e.overall[c]['r2_temporal']:+.4f}" for c in CONDITIONS), f"{e.p_value:.3f}"]
-        for variant, (version, e) in result.models.items()
+    rows = [[variant, version, *_deciding(e)] for variant, (version, e) in result.models.items()]
+    new = [
+        f"{variant}, {sentence(e.overall, e.significance)}" for variant, (v, e) in result.models.items() if v == number
     ]
-    new = [f"{variant}, {sentence(e.overall, e.p_value)}" for variant, (v, e) in result.models.items() if v == number]
     headline = f"Champion: {name} version {number}" if number else "No champion"
     best = max((e for _, e in result.models.values()), key=lambda e: e.overall["model"]["r2_temporal"])
     ceiling = ""
@@ -169,10 +170,10 @@ def _story(config: Config, result: JobResult) -> str:
         " – ".join([headline, *new]) + ".",
         f"No new champion: {result.refusal}." if result.refusal else "",
         "`r2_temporal` on unseen subjects:",
-        table(("model", "version", "model's score", "mean volume", "shuffled EEG", "p"), rows),
+        table(("model", "version", "model's score", "95 % interval", "mean volume", "shuffled EEG", "p"), rows),
         ceiling,
         *(f"Not trained: {variant}: {reason}" for variant, reason in result.not_trained.items()),
-        picture(best.run_id, "figures/scores.png", "scores of every subject beside their nulls"),
+        dynamics_picture(best.run_id),
         serving(name, number) if number else "",
     )
 
@@ -180,13 +181,13 @@ def _story(config: Config, result: JobResult) -> str:
 def summary(result: JobResult, config: Config) -> str:
     """Markdown: every model's scores beside its nulls, the champion, and where to look next."""
     name, alias = config.registry.name, config.registry.alias
-    columns = ("model", "version", "r2_temporal", "mean volume", "shuffled EEG", "p", "skill", "rmse", "ssim")
+    columns = ("model", "version", "r2_temporal", "95 % interval", "mean volume", "shuffled EEG", "p",
+               "skill", "rmse", "ssim")  # fmt: skip
     lines = [_row(columns), "|" + "---|" * len(columns)]
     for variant, (version, evaluation) in result.models.items():
-        model, mean, shuffled = (evaluation.overall[c] for c in ("model", "mean_volume", "shuffled"))
-        signed = [f"{scores['r2_temporal']:+.4f}" for scores in (model, mean, shuffled)]
+        model = evaluation.overall["model"]
         others = [f"{model['skill']:+.4f}", f"{model['rmse']:.4f}", f"{model['ssim']:.4f}" if "ssim" in model else "–"]
-        lines.append(_row([variant, version, *signed, f"{evaluation.p_value:.3f}", *others]))
+        lines.append(_row([variant, version, *_deciding(evaluation), *others]))
     lines.append("")
     lines += [f"Not trained: {variant}: {reason}" for variant, reason in result.not_trained.items()]
     if result.best_reachable is not None:
@@ -199,6 +200,12 @@ def summary(result: JobResult, config: Config) -> str:
     if result.champion:
         lines.append(f"Serve it:          mlflow models serve -m models:/{name}@{alias} --env-manager local -p 5001")
     return "\n".join(lines) + "\n"
+
+
+def _deciding(evaluation: Evaluation) -> list[str]:
+    """Cells of the deciding score: the model's own and its interval, the nulls, p."""
+    model, *nulls = (f"{evaluation.overall[condition]['r2_temporal']:+.4f}" for condition in CONDITIONS)
+    return [model, bounds(evaluation.significance), *nulls, p_number(evaluation.significance.p_value)]
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -36,7 +36,7 @@ def promote_step(config: Config, version: str | None) -> str:
         number, argument, evidence = str(decision.version.version), decision.argument, decision.evidence
         scores = {condition: evidence.score("r2_temporal", condition) for condition in evidence.overall}
         log.metrics({f"gate/r2_temporal_{condition}": score for condition, score in scores.items()})
-        log.metrics({"gate/p_value": evidence.p_value})
+        log.metrics({"gate/p_value": evidence.p_value, "gate/smallest_p": evidence.smallest_p})
         refused: GateRefusal | None = None
         try:
             promote(decision, alias, config.policy)

@@ -8,13 +8,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
 
+from eeg2fmri import plotting
 from eeg2fmri.config import Config, ModelConfig, flatten
 from eeg2fmri.devices import use_backend
+from eeg2fmri.evaluation import Dynamics, pearson
 from eeg2fmri.families import FitResult, FitSettings, check_feasible, family_of, fit, fitted_figures
 from eeg2fmri.pipeline.card import model_card
 from eeg2fmri.pipeline.code import training_code
@@ -26,6 +28,9 @@ from eeg2fmri.store import Split, Store, Windows, check_digest, split_subjects
 from eeg2fmri.tracking import RunLog, describe_version, finished_run, log_bundle, tracked_run
 from eeg2fmri.tracking.registry import version_exists
 from eeg2fmri.tracking.runs import DATA_DIGEST, PREPROCESS_RUN, STEP_KEY, step_key
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
 VERSION_TAG = "eeg2fmri.model_version"
@@ -48,7 +53,7 @@ def check_training(config: Config, models: Sequence[ModelConfig], store: Store) 
     split = split_subjects(store.subjects, config.split)
     train, validation = (Windows(store.of(part), store.context) for part in (split.train, split.validation))
     use_backend(config.run.backend, deterministic=config.run.deterministic)
-    settings = FitSettings.of(config.run)
+    settings = FitSettings.of(config)
     for model in models:
         check_feasible(model, train, validation, settings)
 
@@ -66,6 +71,7 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
         "model": model.model_dump(mode="json"),
         "split": [split.train, split.validation],
         "seed": config.run.seed,
+        "drift_cutoff": config.evaluation.drift_cutoff,
         "deterministic": config.run.deterministic,
         "backend": use_backend(config.run.backend, deterministic=config.run.deterministic),
     }
@@ -89,7 +95,7 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
             windows = len(Windows(store.of(subjects), store.context)) if subjects else 0
             logger.info("%s: %d windows of %s", part, windows, ", ".join(subjects) or "nobody")
         checkpoints = workdir / "checkpoints" / key[:16]
-        fit_settings = FitSettings.of(config.run, checkpoints=checkpoints, key=key, progress=sys.stderr.isatty())
+        fit_settings = FitSettings.of(config, checkpoints=checkpoints, key=key, progress=sys.stderr.isatty())
         on_epoch = _epoch_logger(log, model, validation, int(store.settings["dropped_volumes"]))
         result = fit(model, train, validation, fit_settings, on_epoch=on_epoch)
         best = result.history["val/r2_temporal"][result.best_epoch]
@@ -141,11 +147,33 @@ def _epoch_logger(log: RunLog, model: ModelConfig, validation: Windows, dropped_
             return
         shown = "  ".join(f"{key} {metrics[key]:.4g}" for key in sorted(metrics) if not key.endswith("rate"))
         logger.info("%s, epoch %d: %s", model.variant, epoch + first, shown)
-        if all(np.isfinite(volume).all() for volume in example):
+        if all(np.isfinite(volume).all() for volume in example[:2]):
             title = f"{model.variant}, epoch {epoch + first}"
-            log.image(volume_figure(validation, example, dropped_volumes, title=title), "validation_volume", epoch)
+            volume = volume_figure(validation, example[:2], dropped_volumes, title=title)
+            log.image(volume, "validation_volume", epoch)
+            dynamics = _dynamics_figure(example.dynamics, f"{title}, validation subject", validation.signal.tr)
+            log.image(dynamics, "validation_dynamics", epoch)
 
     return on_epoch
+
+
+def _dynamics_figure(dynamics: Dynamics, title: str, tr: float) -> Figure:
+    courses = "No region: training subjects do not vary"
+    if dynamics.courses is not None:
+        r = pearson(*dynamics.courses)
+        courses = f"Most variable region of training subjects (outlined) in {dynamics.subject}: r = {r:+.2f}"
+    return plotting.dynamics_figure(
+        plotting.DynamicsPage(
+            title=title,
+            correlation=dynamics.correlation,
+            background=dynamics.background,
+            mask=dynamics.mask,
+            region=dynamics.region,
+            courses=dynamics.courses,
+            courses_title=courses,
+            tr=tr,
+        )
+    )
 
 
 def _register(

@@ -6,6 +6,7 @@ from eeg2fmri.plotting.axial import Axial, Layer, draw_overlay, draw_slice, note
 from eeg2fmri.plotting.canvas import figure_to_png, figure_to_rgb
 from eeg2fmri.plotting.coefficients import coefficient_figure
 from eeg2fmri.plotting.curves import learning_curves, score_figure
+from eeg2fmri.plotting.dynamics import DynamicsPage, ScoreEvidence, dynamics_figure
 from eeg2fmri.plotting.instance import instance_figure
 from eeg2fmri.plotting.overview import Measure, overview_figure
 from eeg2fmri.plotting.quality import quality_page
@@ -15,14 +16,17 @@ __all__ = [
     "FD_MM",
     "ROUNDING",
     "Axial",
+    "DynamicsPage",
     "Layer",
     "Measure",
     "QualityPage",
     "Scale",
+    "ScoreEvidence",
     "coefficient_figure",
     "comparison_figure",
     "draw_overlay",
     "draw_slice",
+    "dynamics_figure",
     "figure_to_png",
     "figure_to_rgb",
     "instance_figure",

@@ -95,9 +95,12 @@ def open_study(config: Config, base: ModelConfig, space: Space, store: Store, na
         )
     except Exception as err:  # SQLAlchemy and its drivers raise their own
         raise ConfigError(f"storage {storage}: cannot be opened ({one_line(err)})") from err
-    inputs = step_key("search", (), store.digest, flatten(config.split), flatten(base), config.search.epochs)
+    judged = [config.search.epochs, config.evaluation.drift_cutoff]
+    inputs = step_key("search", (), store.digest, flatten(config.split), flatten(base), judged)
     if study.user_attrs.setdefault(INPUTS, inputs) != inputs:
-        raise ConfigError(f"study {name} was made with other data, split or base model; give another --study")
+        raise ConfigError(
+            f"study {name} was made with other data, split, base model or evaluation.drift_cutoff; give another --study"
+        )
     study.set_user_attr(INPUTS, inputs)
     if not study.trials:
         try:
@@ -165,7 +168,7 @@ class _Objective:
             if trial.should_prune():
                 raise optuna.TrialPruned(f"below the median after epoch {epoch + 1}")
 
-        settings = FitSettings.of(self.config.run)
+        settings = FitSettings.of(self.config)
         return max(fit(model, self.train, self.validation, settings, on_epoch).history[MONITOR])
 
 

@@ -3,6 +3,7 @@
 from eeg2fmri.simulation.dataset import is_simulated, simulate
 from eeg2fmri.simulation.truth import (
     best_r2_temporal,
+    power_of_waves,
     read_amplitudes,
     read_best_r2,
     read_mask,
@@ -13,6 +14,7 @@ from eeg2fmri.simulation.truth import (
 __all__ = [
     "best_r2_temporal",
     "is_simulated",
+    "power_of_waves",
     "read_amplitudes",
     "read_best_r2",
     "read_mask",

@@ -62,8 +62,7 @@ def simulate(
         if on_progress is not None:
             on_progress(index + 1, len(labels))
     write.write_root(part, config, labels, [s["temporal_snr"] for s in summaries])
-    best = {label: s["best_r2_temporal"] for label, s in zip(labels, summaries, strict=True)}
-    record |= {"best_r2_temporal": sum(best.values()) / len(best), "best_r2_temporal_by_subject": best}
+    record |= {"power_of_waves": {label: s["power_of_waves"] for label, s in zip(labels, summaries, strict=True)}}
     files.write_json(part / truth.FOLDER / "truth.json", record)
     part.replace(out)
     return out
@@ -78,7 +77,9 @@ def is_simulated(out: Path, config: SimulationConfig) -> bool:
 
 
 def _record(config: SimulationConfig) -> dict[str, Any]:
-    return {"version": eeg2fmri.__version__, "config": config.model_dump(mode="json")}
+    from eeg2fmri.simulation import truth
+
+    return {"version": eeg2fmri.__version__, "format": truth.FORMAT, "config": config.model_dump(mode="json")}
 
 
 def _same(found: dict[str, Any], wanted: dict[str, Any]) -> bool:

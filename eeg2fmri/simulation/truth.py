@@ -11,33 +11,51 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.fft import dct
 
 from eeg2fmri.errors import DatasetError
+from eeg2fmri.signals import drift_waves
 from eeg2fmri.simulation.networks import NETWORKS
 from eeg2fmri.simulation.subject import Subject
 
+FORMAT = 2  # of truth.json
 FOLDER = Path("derivatives") / "simulation"
 NAMES = tuple(network.name for network in NETWORKS)
 
 
-def best_r2_temporal(measured: np.ndarray, driven: np.ndarray, mask: np.ndarray) -> float:
-    """Score that a perfect reading of the EEG would reach: 1 - SSE / SST within `mask`.
-
-    Both series lose each voxel's mean over time first, so that anatomy earns nothing.
+def power_of_waves(measured: np.ndarray, driven: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Share of each frequency in the sums of squares that the best score is made of.
 
     Parameters
     ----------
     measured, driven : (T, x, y, z) in one unit.
     mask : (x, y, z) bool.
+
+    Returns
+    -------
+    (2, T): sums over `mask` of the squares of what `driven` leaves unexplained, and of `measured`; a column for each
+    cosine of the discrete cosine transform, the constant first.
     """
-    sse = sst = 0.0
+    power = np.zeros((2, len(measured)))
     for i in range(mask.shape[0]):  # slab by slab: a full-size run need not fit in memory as float64
-        slab = measured[:, i][:, mask[i]].astype("float64")
-        guess = driven[:, i][:, mask[i]].astype("float64")
-        slab -= slab.mean(axis=0)
-        sse += float(((slab - (guess - guess.mean(axis=0))) ** 2).sum())
-        sst += float((slab**2).sum())
-    return 1 - sse / sst
+        inside = (series[:, i][:, mask[i]].astype("float64") for series in (measured, driven))
+        slab, guess = (dct(series, axis=0, norm="ortho") for series in inside)
+        power += np.square([slab - guess, slab]).sum(2)
+    return power
+
+
+def best_r2_temporal(power: np.ndarray, tr: float, cutoff: float) -> float:
+    """Score that a perfect reading of the EEG would reach: 1 - SSE / SST of series without drifts.
+
+    Parameters
+    ----------
+    power : (2, T) from `power_of_waves`.
+    tr : seconds between volumes.
+    cutoff : seconds; slower changes do not count, as in `signals.without_drift`.
+    """
+    drifts = drift_waves(power.shape[1], tr, cutoff).shape[1]
+    unexplained, variance = power[:, drifts:].sum(1)
+    return float(1 - unexplained / variance)
 
 
 def driven_bold(baseline: np.ndarray, maps: np.ndarray, driven: np.ndarray) -> np.ndarray:
@@ -101,12 +119,22 @@ def read_true_eeg(dataset: Path | str, subject: str) -> tuple[np.ndarray, float]
     return raw.get_data() * 1e6, float(raw.info["sfreq"])
 
 
-def read_best_r2(dataset: Path | str) -> dict[str, float]:
-    """Best reachable `r2_temporal` by subject label, such as ``{"sub-01": 0.02}``."""
+def read_best_r2(dataset: Path | str, cutoff: float) -> dict[str, float]:
+    """Best reachable `r2_temporal` by subject label, such as ``{"sub-01": 0.02}``.
+
+    Parameters
+    ----------
+    dataset : root of a simulated dataset.
+    cutoff : seconds; drifts slower than this do not count (`evaluation.drift_cutoff`).
+    """
     path = Path(dataset) / FOLDER / "truth.json"
     if not path.is_file():
         raise DatasetError(f"{path} is missing: only a dataset made by `simulate` knows its truth")
-    return {s: float(v) for s, v in json.loads(path.read_text())["best_r2_temporal_by_subject"].items()}
+    content = json.loads(path.read_text())
+    if content.get("format") != FORMAT:
+        raise DatasetError(f"{path}: format {content.get('format')}, this version reads {FORMAT}; simulate it again")
+    tr = content["config"]["tr"]
+    return {s: best_r2_temporal(np.array(power), tr, cutoff) for s, power in content["power_of_waves"].items()}
 
 
 def write_truth(root: Path, label: str, subject: Subject) -> dict[str, Any]:
@@ -130,7 +158,7 @@ def write_truth(root: Path, label: str, subject: Subject) -> dict[str, Any]:
         files.write_nifti(f"{prefix}desc-confound_boldmap.nii.gz", subject.confound.map, anatomy.affine)
     driven = driven_bold(anatomy.baseline, subject.maps, networks.driven)
     summary = {
-        "best_r2_temporal": best_r2_temporal(np.moveaxis(subject.volumes, -1, 0), driven, anatomy.mask),
+        "power_of_waves": power_of_waves(np.moveaxis(subject.volumes, -1, 0), driven, anatomy.mask).tolist(),
         "temporal_snr": subject.noise.tsnr,
         "peak_percent": dict(zip(NAMES, networks.percent.tolist(), strict=True)),
         "eeg_seconds_before_first_volume": subject.clock.start / subject.clock.rate,

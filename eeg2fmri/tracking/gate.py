@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from eeg2fmri.config import PolicyConfig
+from eeg2fmri.evaluation import p_text
 
 # Not nulls: a rival that a policy may name, and the bound that only the test subject's own data give.
 NO_NULLS = ("model", "linear", "subject_mean")
@@ -21,6 +22,7 @@ class Evidence:
     version : of the registered model.
     overall : score by condition; the mean over subjects.
     p_value : chance that shuffled EEG gives this `r2_temporal`.
+    smallest_p : the least that this test set can give.
     subjects : test subjects.
     data_digest : of the test recordings.
     scoring : key of the code and settings of the evaluation.
@@ -30,6 +32,7 @@ class Evidence:
     version: str
     overall: Mapping[str, Mapping[str, float]]
     p_value: float
+    smallest_p: float
     subjects: int
     data_digest: str
     scoring: str
@@ -118,7 +121,7 @@ def _against_nulls(policy: PolicyConfig, candidate: Evidence) -> tuple[Criterion
     p_value, level = candidate.p_value, policy.level
     chance = (
         f"r2_temporal {candidate.score('r2_temporal'):.4f} is no more than shuffled EEG scores by chance "
-        f"(p = {p_value:.3f}, below {level:g} is needed)"
+        f"({p_text(p_value, candidate.smallest_p)}; below {level:g} is needed)"
     )
     return (
         Criterion("test subjects", str(candidate.subjects), f"at least {policy.subjects}", enough, few),

@@ -69,7 +69,12 @@ def fit_deep_model(
         with tempfile.TemporaryDirectory() as scratch:
             checkpoints = Checkpoints(settings.checkpoints or Path(scratch), settings.key)
             epochs = Epochs(
-                model, synthesiser, options, lambda: validate(model, fitted, validation), checkpoints, on_epoch
+                model,
+                synthesiser,
+                options,
+                lambda: validate(model, fitted, validation, settings.drift_cutoff),
+                checkpoints,
+                on_epoch,
             )
             if not epochs.stale:
                 _train(model, data, epochs, options, settings)

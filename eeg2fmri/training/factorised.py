@@ -134,7 +134,7 @@ def _train(
             start.model,
             network.synthesiser,
             options,
-            lambda: validation_scores(start.fitted, validation),
+            lambda: validation_scores(start.fitted, validation, settings.drift_cutoff),
             checkpoints,
             on_epoch,
             first=0,

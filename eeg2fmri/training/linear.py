@@ -19,19 +19,21 @@ from eeg2fmri.models.linear_fit import LinearFit, Series, fit_linear
 from eeg2fmri.signals import principal_components, without_drift
 from eeg2fmri.store import Windows
 from eeg2fmri.training.closed_form import closed_form_result
-from eeg2fmri.training.settings import FitResult, OnEpoch, fitted_model
+from eeg2fmri.training.settings import FitResult, FitSettings, OnEpoch, fitted_model
 
 BLOCK = 32  # volumes or voxel thousands handled at once within a recording
 MEMORY = 2**28  # bytes of all recordings' volumes at once; what does not fit is read in several passes
 
 
-def fit_linear_model(config: LinearConfig, train: Windows, validation: Windows, on_epoch: OnEpoch | None) -> FitResult:
+def fit_linear_model(
+    config: LinearConfig, train: Windows, validation: Windows, settings: FitSettings, on_epoch: OnEpoch | None
+) -> FitResult:
     """Fit components of the training volumes, then the regression of their scores on band power.
 
     The scores on validation subjects are those of the fit that has not seen them, with `refit` too.
     """
     model, fitted = _fit(config, train, validation)
-    result = closed_form_result(model, validation, _facts(fitted), on_epoch)
+    result = closed_form_result(model, validation, _facts(fitted), settings, on_epoch)
     if not config.refit:
         return result
     model, fitted = _fit(config, everyone(train, validation), None)

@@ -5,32 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from eeg2fmri.config import ModelConfig, RunConfig
+from eeg2fmri.config import Config, EvaluationConfig, ModelConfig
+from eeg2fmri.evaluation import Dynamics
 from eeg2fmri.models.fitted import FittedModel, Network
 
 if TYPE_CHECKING:  # a served model reads no store
     from eeg2fmri.store import Windows
 
 History = dict[str, list[float]]
-Example = tuple[np.ndarray, np.ndarray]  # measured and synthesised `middle_change`, in standard units
 MONITOR = "val/r2_temporal"  # what chooses the epoch, and the model of a search
+
+
+class Example(NamedTuple):
+    """What an epoch shows of a validation subject.
+
+    measured, synthesised: (x, y, z), the middle volume of the first recording in standard units.  dynamics: of that
+    recording, with courses of a region that is fixed before training.
+    """
+
+    measured: np.ndarray
+    synthesised: np.ndarray
+    dynamics: Dynamics
+
+
 OnEpoch = Callable[[int, dict[str, float], Example | None], None]
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Where and how a fit runs; nothing here changes what is fitted but the seed.
+    """Where and how a fit runs; what it fits depends on the seed and on `drift_cutoff` alone.
 
-    devices: how many GPUs share a batch (``None``: all that the backend can use).  deterministic: repeat
-    to the last bit.  checkpoints: folder for the state after each epoch, from which an interrupted fit of the same
-    `key` goes on.  progress: show a bar.
+    drift_cutoff: s; `val/r2_temporal`, which chooses epochs and models, counts no slower changes, as the score that
+    decides (`evaluation.drift_cutoff`).  devices: how many GPUs share a batch (``None``: all that the backend can use).
+    deterministic: repeat to the last bit.  checkpoints: folder for the state after each epoch, from which an
+    interrupted fit of the same `key` goes on.  progress: show a bar.
     """
 
     seed: int = 0
+    drift_cutoff: float = EvaluationConfig().drift_cutoff
     device: str = "auto"
     gpu_memory_limit: int | None = None
     devices: int | None = None
@@ -41,11 +57,13 @@ class FitSettings:
 
     @classmethod
     def of(
-        cls, run: RunConfig, *, checkpoints: Path | None = None, key: str = "", progress: bool = False
+        cls, config: Config, *, checkpoints: Path | None = None, key: str = "", progress: bool = False
     ) -> FitSettings:
-        """Those of a configuration's section ``run``."""
+        """Those of a configuration."""
+        run = config.run
         return cls(
             seed=run.seed,
+            drift_cutoff=config.evaluation.drift_cutoff,
             device=run.device,
             gpu_memory_limit=run.gpu_memory_limit,
             devices=run.devices,

@@ -17,7 +17,9 @@ from eeg2fmri.training.settings import Example
 VALIDATION_BATCH = 16
 
 
-def validate(model: PairModel, fitted: FittedModel, windows: Windows) -> tuple[dict[str, float], Example]:
+def validate(
+    model: PairModel, fitted: FittedModel, windows: Windows, cutoff: float
+) -> tuple[dict[str, float], Example]:
     """Losses beside `scores_of` the volumes; ``val/mae`` is that of the loss, in the unit that is trained on."""
     config, statistics = fitted.config, fitted.eeg_statistics
     data = PairData(windows, 1, config.eeg_scaling, config.bold_scaling, statistics, seed=0, model=model)
@@ -33,7 +35,7 @@ def validate(model: PairModel, fitted: FittedModel, windows: Windows) -> tuple[d
             volumes.append(fitted.intensities(volume))
         return np.concatenate(volumes)
 
-    scores, example = scores_of(windows, data.rows, synthesise, fitted)
+    scores, example = scores_of(windows, data.rows, synthesise, fitted, cutoff)
     return scores | {f"val/{name}": total / len(data.rows) for name, total in sums.items()}, example
 
 

@@ -18,10 +18,8 @@ import numpy as np
 
 from eeg2fmri.config import Config, DataConfig, EvaluationConfig, LinearConfig, PolicyConfig, SimulationConfig
 from eeg2fmri.datasets import find_recordings
-from eeg2fmri.evaluation import r2_of_shifts, r2_temporal, shuffled_p_value
 from eeg2fmri.families import FitSettings, fit
-from eeg2fmri.scoring import SEED
-from eeg2fmri.signals import without_drift
+from eeg2fmri.scoring import score_windows
 from eeg2fmri.simulation import read_best_r2, simulate
 from eeg2fmri.store import Windows, build_store, split_subjects
 from eeg2fmri.tracking.gate import Evidence, argue
@@ -36,27 +34,17 @@ def one_dataset(coupling: float, seed: int, folder: Path) -> dict[str, float | b
     split = split_subjects(store.subjects, Config().split)
     train, validation, test = (Windows(store.of(split.part(p)), store.context) for p in ("train", "validation", "test"))
     model = fit(LinearConfig(), train, validation, FitSettings()).model
-    shifts, scores, config = [], [], EvaluationConfig()
-    for number, recording in enumerate(test.recordings):
-        rows = test.indices(number)
-        synthesised = model.standard_units(model.synthesise(test.eeg(rows)))
-        measured = test.standardised(rows, "recording")
-        shifted = [r2_temporal(measured, np.roll(synthesised, s, axis=0), recording.mask) for s in (30, 50, 70)]
-        scores.append((r2_temporal(measured, synthesised, recording.mask), np.mean(shifted)))
-        steady = [without_drift(series, recording.signal.tr, config.drift_cutoff) for series in (measured, synthesised)]
-        shifts.append(r2_of_shifts(*steady, recording.mask))
-    subjects = [r.subject for r in test.recordings]
-    p_value = shuffled_p_value(shifts, subjects, test.context, config.permutations, np.random.default_rng(SEED))
-    score, shuffled = (float(value) for value in np.mean(scores, axis=0))
-    overall = {name: {"r2_temporal": value} for name, value in
-               (("model", score), ("mean_volume", 0.0), ("shuffled", shuffled))}  # fmt: skip
-    best = read_best_r2(folder / "dataset")
+    scored = score_windows(model, test)
+    overall, null = scored.overall, scored.null
+    score, shuffled = (overall[condition]["r2_temporal"] for condition in ("model", "shuffled"))
+    best = read_best_r2(folder / "dataset", EvaluationConfig().drift_cutoff)
+    found = Evidence("1", overall, null.p_value, null.smallest_p, len(split.test), "-", "-", "-")
     return {
         "r2_temporal": round(score, 4),
         "shuffled": round(shuffled, 4),
-        "p_value": p_value,
+        "p_value": null.p_value,
         "best_reachable": round(float(np.mean([best[s] for s in split.test])), 4),
-        "passes": argue(PolicyConfig(), Evidence("1", overall, p_value, len(set(subjects)), "-", "-", "-")).passes,
+        "passes": argue(PolicyConfig(), found).passes,
     }
 
 

@@ -14,9 +14,12 @@ from eeg2fmri.evaluation import (
     skill,
     temporal_correlation,
 )
+from eeg2fmri.signals import drift_waves, without_drift
 
 VOLUMES, GRID = 6, (12, 13, 5)
-NAMES = {"rmse", "mae", "psnr", "ssim", "temporal_correlation", "skill", "r2_temporal"}
+CUTOFF = 8.0  # s, at one volume a second: the mean and one cosine
+WAVES = drift_waves(VOLUMES, 1.0, CUTOFF)
+NAMES = {"rmse", "mae", "psnr", "ssim", "temporal_correlation", "skill", "r2_temporal", "r2_temporal_raw"}
 
 
 @pytest.fixture
@@ -75,26 +78,37 @@ def test_r2_temporal_by_an_independent_formula(recording):
 
 def test_scores_are_named_finite_and_the_single_ones(recording):
     measured, synthesised, mean_volume, mask = recording
-    scores = score_recording(*recording)
+    scores = score_recording(*recording, WAVES)
     assert scores.keys() == NAMES
     assert np.isfinite(list(scores.values())).all()
     assert all(type(value) is float for value in scores.values())
     assert scores["skill"] == skill(measured, synthesised, mean_volume)
-    assert scores["r2_temporal"] == r2_temporal(measured, synthesised, mask)
+    assert scores["r2_temporal_raw"] == r2_temporal(measured, synthesised, mask)
+    steady = [without_drift(series.astype(float), 1.0, CUTOFF) for series in (measured, synthesised)]
+    assert scores["r2_temporal"] == pytest.approx(r2_temporal(*steady, mask))
+    assert scores["temporal_correlation"] == pytest.approx(temporal_correlation(*steady, mask))
+
+
+def test_the_deciding_score_does_not_count_drifts(recording):
+    measured, _, mean_volume, mask = recording
+    drift = np.cos(np.pi * (np.arange(len(measured)) + 0.5) / len(measured))[:, None, None, None]
+    scores = score_recording(measured + 9 * drift, mean_volume + 9 * drift, mean_volume, mask, WAVES)
+    assert scores["r2_temporal_raw"] > 0.3
+    assert scores["r2_temporal"] == pytest.approx(0, abs=1e-6)
 
 
 def test_there_is_no_ssim_where_its_window_does_not_fit(recording):
     measured, synthesised, mean_volume, mask = recording
     small = (measured[:, :10], synthesised[:, :10], mean_volume[:10], mask[:10])
-    assert score_recording(*small).keys() == NAMES - {"ssim"}
+    assert score_recording(*small, WAVES).keys() == NAMES - {"ssim"}
 
 
 def test_a_perfect_synthesis_scores_best_and_finite(recording):
     measured, _, mean_volume, mask = recording
-    scores = score_recording(measured, measured, mean_volume, mask)
+    scores = score_recording(measured, measured, mean_volume, mask, WAVES)
     cap = 20 * np.log10(2**23)
     best = {"rmse": 0, "mae": 0, "psnr": cap, "ssim": 1, "temporal_correlation": 1, "skill": 1}
-    assert scores == pytest.approx({**best, "r2_temporal": 1})
+    assert scores == pytest.approx({**best, "r2_temporal": 1, "r2_temporal_raw": 1})
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -102,8 +116,9 @@ def test_the_mean_volume_earns_exactly_nothing(recording, dtype):
     measured, _, mean_volume, mask = (a.astype(a.dtype if a.dtype == bool else dtype) for a in recording)
     mean_volume = mean_volume + dtype(0.1)  # 0.1 + 0.1 + 0.1 is not 3 × 0.1 in binary
     constant = np.broadcast_to(mean_volume, measured.shape)
-    scores = score_recording(measured, constant, mean_volume, mask)
+    scores = score_recording(measured, constant, mean_volume, mask, WAVES)
     assert scores["r2_temporal"] == scores["temporal_correlation"] == scores["skill"] == 0.0
+    assert scores["r2_temporal_raw"] == 0.0
 
 
 def test_anatomy_does_not_change_r2_temporal(recording):
@@ -152,7 +167,7 @@ def test_score_recording_refuses(recording, which, spoil, message):
     arguments = list(recording)
     arguments[which] = spoil(arguments[which])
     with pytest.raises(EvaluationError, match=message):
-        score_recording(*arguments)
+        score_recording(*arguments, WAVES)
 
 
 @pytest.mark.parametrize("score", [r2_temporal, temporal_correlation])

@@ -34,7 +34,7 @@ class Faulty(ArrayFamily[FaultyConfig]):
         if config.fault == "device":
             volume = by_tensorflow(volume)
         model = fitted_model(config, MeanNetwork(volume), train)
-        scores, example = validation_scores(model, validation)
+        scores, example = validation_scores(model, validation, settings.drift_cutoff)
         if config.fault == "score":
             scores["val/r2_temporal"] += 0.1
         epochs = 3 if config.fault == "restart" else 1

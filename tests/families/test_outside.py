@@ -73,7 +73,7 @@ class Loudness(ArrayFamily):
         centred = loudness - loudness.mean()
         slope = np.tensordot(centred, volumes - volumes.mean(axis=0), 1) / (centred @ centred + config.shrinkage)
         network = LoudnessNetwork(loudness.mean(), volumes.mean(axis=0), slope)
-        return closed_form_result(fitted_model(config, network, train), validation, {}, on_epoch)
+        return closed_form_result(fitted_model(config, network, train), validation, {}, settings, on_epoch)
 
     def space(self, base, ranges, train):
         return Choices(base, {"shrinkage": Between(*ranges.shrinkage, log=True)})
@@ -90,7 +90,7 @@ CONFIG = {
     "data": {"grid": GRID, "frequencies": 30, "context": 5},
     "split": {"validation": 1, "test": 1},
     "models": [{"family": NAME, "shrinkage": 2.0}],
-    "evaluation": {"shuffles": 2, "permutations": 19},
+    "evaluation": {"shuffles": 2, "permutations": 39},
     "run": {"experiment": "outside"},
 }
 

@@ -6,10 +6,12 @@ import pytest
 
 from eeg2fmri.config import PolicyConfig
 from eeg2fmri.pipeline.describe import argument_table, paragraphs, picture, score_table, serving, table, verdict
+from eeg2fmri.scoring import Significance
 from eeg2fmri.tracking import argue
 from tests.mlflow_store import evidence
 
 GOOD = evidence("3", p_value=0.004)
+SURE = Significance(0.004, 0.0005, 3.21, (0.02, 0.08))
 OVERALL = {
     "model": {"rmse": 0.5, "made_up": 3.0, "r2_temporal": 0.05},
     "mean_volume": {"rmse": 0.6, "made_up": 4.0, "r2_temporal": 0.0},
@@ -20,7 +22,7 @@ OVERALL = {
 def test_a_good_model_is_said_to_be_one():
     text = verdict(argue(PolicyConfig(), GOOD), GOOD)
     assert text.startswith("Better than its nulls")
-    for number in ("+0.0500", "-0.0100", "p = 0.004"):
+    for number in ("+0.0500", "-0.0100", "(p = 0.0040)"):
         assert number in text
 
 
@@ -33,12 +35,12 @@ def test_a_model_that_the_gate_would_refuse_is_not_praised(score, p_value, reaso
 
 
 def test_the_table_starts_with_the_deciding_score_beside_nulls_and_ceiling():
-    lines = score_table(OVERALL, 0.004, 0.08).splitlines()
-    assert lines[0] == "| score | model | mean volume | shuffled EEG | p | best reachable |"
-    assert lines[2] == "| `r2_temporal` | +0.0500 | +0.0000 | -0.0100 | 0.004 | +0.0800 |"
+    lines = score_table(OVERALL, SURE, 0.08).splitlines()
+    assert lines[0] == "| score | model | 95 % interval | mean volume | shuffled EEG | p | best reachable |"
+    assert lines[2] == "| `r2_temporal` | +0.0500 | +0.0200 to +0.0800 | +0.0000 | -0.0100 | 0.0040 | +0.0800 |"
     assert [line.split("`")[1] for line in lines[2:]] == ["r2_temporal", "rmse", "made_up"]
-    assert "reachable" not in score_table(OVERALL, 0.004)
-    assert {line.count("|") for line in lines} == {7}
+    assert "reachable" not in score_table(OVERALL, SURE)
+    assert {line.count("|") for line in lines} == {8}
 
 
 def test_parts():

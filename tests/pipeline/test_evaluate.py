@@ -15,16 +15,25 @@ from eeg2fmri.errors import ConfigError, DatasetError, GateRefusal, LeakageError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.pipeline import evaluate_step, promote_step, train_step
 from eeg2fmri.pipeline.evaluate import metric_names, space_key
-from eeg2fmri.scorable import recordings_to_score
-from eeg2fmri.scoring import CONDITIONS, score_windows, summarise
+from eeg2fmri.scorable import recordings_to_score, training_windows
+from eeg2fmri.scoring import (
+    CONDITIONS,
+    Significance,
+    choose_region,
+    score_windows,
+    scored_figures,
+    subject_interval,
+)
+from eeg2fmri.signals import without_drift
 from eeg2fmri.store import Store, Windows, recordings_digest
 from eeg2fmri.tracking import load_model, resolve_version, tracked_run, version_evidence
 from eeg2fmri.tracking.registry import logged_model_id
 from tests.mlflow_store import LINEAR, SETTINGS, SIGNAL, memory_store, use_tracking
 
 URI = "models:/eeg2fmri/1"
-SCORES = {"rmse", "mae", "psnr", "temporal_correlation", "skill", "r2_temporal"}
+SCORES = {"rmse", "mae", "psnr", "temporal_correlation", "skill", "r2_temporal", "r2_temporal_raw"}
 TEST = ("sub-05", "sub-06")
+DECIDING_PARTS = ("", "_mean_volume", "_shuffled", "_p_value", "_smallest_p", "_effect_size")
 
 
 def settings(**changes: object) -> Config:
@@ -65,7 +74,7 @@ def test_the_mean_family_scores_nothing_and_is_refused(evaluated, store, tmp_pat
     result = evaluate_step(config, f"models:/null/{version}", store, "test")
     assert result.overall["model"]["r2_temporal"] == result.overall["shuffled"]["r2_temporal"] == 0
     assert result.overall["model"]["rmse"] == pytest.approx(result.overall["mean_volume"]["rmse"], rel=1e-6)
-    assert result.p_value == 1
+    assert result.significance.p_value == 1
     with refuses(GateRefusal, "r2_temporal 0.0000 is not above 0"):
         promote_step(config, version)
     bundle, _ = load_model(f"models:/null/{version}")
@@ -73,7 +82,7 @@ def test_the_mean_family_scores_nothing_and_is_refused(evaluated, store, tmp_pat
 
 
 def test_metric_names(run):
-    deciding = {f"test/r2_temporal{part}" for part in ("", "_mean_volume", "_shuffled", "_p_value")}
+    deciding = {f"test/r2_temporal{part}" for part in DECIDING_PARTS}
     assert run.data.metrics.keys() == deciding | {f"test_others/{s}" for s in SCORES - {"r2_temporal"}}
 
 
@@ -106,9 +115,9 @@ def test_a_model_of_coupled_data_beats_its_nulls(run):
 def test_a_model_of_uncoupled_data_does_not(evaluated, store):
     bundle, _ = load_model(URI)
     windows = Windows(memory_store(coupling=0).of(TEST), store.context)
-    table, p_value, _ = score_windows(bundle.model, windows, settings().evaluation)
-    assert summarise(table)["model"]["r2_temporal"] < 0
-    assert p_value > 0.05
+    scored = score_windows(bundle.model, windows, settings().evaluation)
+    assert scored.overall["model"]["r2_temporal"] < 0
+    assert scored.null.p_value > 0.05
 
 
 def test_the_training_run_shows_the_coefficients_of_a_linear_model(evaluated):
@@ -142,9 +151,10 @@ def test_a_score_is_that_of_the_volumes_that_the_model_gives(run, store):
     rows = np.arange(len(windows))
     measured = windows.standardised(rows, "recording")
     synthesised = bundle.model.standard_units(bundle.model.synthesise(windows.eeg(rows)))
+    steady = [without_drift(series.astype(float), recording.signal.tr, 128.0) for series in (measured, synthesised)]
     table = pd.DataFrame(**mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/scores.json"))
     found = table[(table.subject == "sub-05") & (table.condition == "model")].r2_temporal.item()
-    assert found == pytest.approx(r2_temporal(measured, synthesised, recording.mask))
+    assert found == pytest.approx(r2_temporal(*steady, recording.mask))
 
 
 def test_the_control_averages_its_shuffles(evaluated, store, monkeypatch):
@@ -153,9 +163,8 @@ def test_the_control_averages_its_shuffles(evaluated, store, monkeypatch):
     found = []
     for shuffles, seed in ((1, 0), (1, 1), (40, 0), (40, 1)):
         monkeypatch.setattr(scoring, "SEED", seed)
-        options = EvaluationConfig(shuffles=shuffles, permutations=19)
-        table, _, _ = score_windows(bundle.model, windows, options)
-        found.append(summarise(table)["shuffled"]["r2_temporal"])
+        options = EvaluationConfig(shuffles=shuffles, permutations=39)
+        found.append(score_windows(bundle.model, windows, options).overall["shuffled"]["mae"])
     # One shuffle depends on its seed, the mean of many hardly.
     assert found[0] != found[1]
     assert abs(found[2] - found[3]) < abs(found[0] - found[1])
@@ -164,7 +173,7 @@ def test_the_control_averages_its_shuffles(evaluated, store, monkeypatch):
 def test_figures_and_parameters(run, store):
     artifacts = mlflow.MlflowClient().list_artifacts(run.info.run_id, "figures")
     names = {item.path.removeprefix("figures/") for item in artifacts}
-    assert names == {"volume.png", "scores.png"}
+    assert names == {"dynamics.png", "volume.png", "scores.png"}
     assert run.data.params["data.digest"] == store.digest
     assert run.data.params["evaluation.subjects"] == '["sub-05", "sub-06"]'
     assert run.data.tags["variant"] == "linear"
@@ -175,7 +184,7 @@ def test_scores_go_to_the_version_and_to_the_training_run(evaluated, run, store)
     scores = version_evidence(resolve_version(URI))
     assert scores.overall == evaluation.overall
     assert (scores.subjects, scores.space) == (2, space_key(store))
-    assert scores.p_value == evaluation.p_value
+    assert (scores.p_value, scores.smallest_p) == (evaluation.significance.p_value, 0.01)
     assert scores.data_digest == digest_of_tested(store)
     training = mlflow.get_run(trained.run_id).data.metrics
     assert {key: training[key] for key in run.data.metrics} == run.data.metrics
@@ -285,16 +294,87 @@ def test_a_part_without_subjects_is_refused(refuses, store):
 
 def test_metric_names_say_what_they_score():
     overall = {c: {"mae": float(n), "r2_temporal": 10.0 + n, "skill": 20.0 + n} for n, c in enumerate(CONDITIONS)}
-    names = metric_names(overall, "validation", 0.25)
+    sure = Significance(0.25, 0.0005, 1.5, (8.0, 12.0))
+    names = metric_names(overall, "validation", sure)
     assert list(names.items()) == [
         ("validation/r2_temporal", 10.0),
         ("validation/r2_temporal_mean_volume", 11.0),
         ("validation/r2_temporal_shuffled", 12.0),
         ("validation/r2_temporal_p_value", 0.25),
+        ("validation/r2_temporal_smallest_p", 0.0005),
+        ("validation/r2_temporal_effect_size", 1.5),
+        ("validation/r2_temporal_ci_low", 8.0),
+        ("validation/r2_temporal_ci_high", 12.0),
         ("validation_others/skill", 20.0),
         ("validation_others/mae", 0.0),
     ]
-    assert metric_names(overall, "test", 0.25, 0.5)["test/r2_temporal_best_reachable"] == 0.5
+    assert metric_names(overall, "test", sure, 0.5)["test/r2_temporal_best_reachable"] == 0.5
+    alone = metric_names(overall, "test", Significance(1.0, 0.0005, None, None))
+    assert not [name for name in alone if "_ci_" in name or "effect" in name]
+
+
+def test_the_region_is_chosen_by_training_subjects_alone(evaluated, store):
+    bundle, _ = load_model(URI)
+    train = training_windows(bundle, store)
+    assert [recording.subject for recording in train.recordings] == ["sub-01", "sub-02", "sub-03"]
+    windows = Windows(store.of(TEST), store.context)
+    scored = score_windows(bundle.model, windows, settings().evaluation, train)
+    region = choose_region(bundle.model, train, 128.0)
+    first = windows.recordings[0]
+    np.testing.assert_array_equal(scored.dynamics.region, region & first.mask)
+    rows = windows.indices(0)
+    measured = windows.standardised(rows, "recording")[:, region & first.mask].mean(1)
+    synthesised = bundle.model.standard_units(bundle.model.synthesise(windows.eeg(rows)))[:, region & first.mask].mean(
+        1
+    )
+    assert scored.region_r[0] == pytest.approx(np.corrcoef(measured, synthesised)[0, 1], abs=1e-4)
+    assert scored.region_r[0] > 0.5
+    assert len(scored.region_r) == 3
+    each = scored.table[scored.table.condition == "model"].temporal_correlation
+    assert scored.dynamics.correlation[first.mask].mean() == pytest.approx(each.mean(), abs=0.02)
+
+
+def test_without_training_recordings_there_is_no_region(evaluated, store):
+    bundle, _ = load_model(URI)
+    others = dataclasses.replace(store, recordings=store.of(TEST))
+    assert training_windows(bundle, others) is None
+    scored = score_windows(bundle.model, Windows(store.of(TEST), store.context), settings().evaluation)
+    assert scored.dynamics.courses is None
+    figure = scored_figures(scored, title="linear", best_reachable={})["dynamics"]
+    assert any("the store holds none of them" in axes.get_title(loc="left") for axes in figure.axes)
+
+
+def test_the_null_is_kept_draw_by_draw(run, evaluated):
+    null = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/null.json")
+    assert null["observed"] == pytest.approx(evaluated[1].overall["model"]["r2_temporal"])
+    assert len(null["draws"]) == 99
+    assert np.mean(null["draws"]) == pytest.approx(evaluated[1].overall["shuffled"]["r2_temporal"])
+    assert run.data.metrics["test/r2_temporal_effect_size"] == pytest.approx(
+        (null["observed"] - np.mean(null["draws"])) / np.std(null["draws"])
+    )
+
+
+def test_an_interval_needs_three_subjects():
+    assert subject_interval([0.1, 0.3]) is None
+    low, high = subject_interval([0.1, 0.3, 0.8])
+    assert 0.1 <= low < 0.4 < high <= 0.8 + 1e-12
+    narrow = subject_interval([0.1, 0.3, 0.8] * 30)
+    assert high - low > 3 * (narrow[1] - narrow[0])
+
+
+def test_a_test_set_too_small_for_the_level_is_refused(refuses):
+    """Windows of one recording can be shifted in few ways; those of two in the product."""
+    store = memory_store(windows=26)
+    config = settings(split={"validation": 1, "test": ["05"]})
+    needed = 2 * store.context + 19
+    assert 26 - store.context < needed
+    with refuses(DatasetError, rf"split.test: {26 - store.context} windows allow no p-value .* {needed} windows"):
+        recordings_to_score(config, store, "test")
+    assert recordings_to_score(config, store, "validation")
+    assert recordings_to_score(settings(split={"validation": 1, "test": ["04", "05"]}), store, "test")
+    assert recordings_to_score(config, memory_store(windows=needed + store.context), "test")
+    lenient = settings(split={"validation": 1, "test": ["05"]}, policy={"level": 0.2})
+    assert recordings_to_score(lenient, store, "test")
 
 
 @pytest.mark.parametrize(

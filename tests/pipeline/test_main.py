@@ -17,6 +17,7 @@ from eeg2fmri.pipeline import main, main_job
 from eeg2fmri.pipeline.evaluate import Evaluation, scoring_key, space_key
 from eeg2fmri.pipeline.main import JobResult, summary
 from eeg2fmri.pipeline.train import TrainResult
+from eeg2fmri.scoring import Significance
 from eeg2fmri.tracking import store_evidence
 from eeg2fmri.tracking.registry import champion, latest_version, logged_model_id
 from eeg2fmri.tracking.runs import PREPROCESS_RUN
@@ -29,7 +30,7 @@ CONFIG = {
     "data": {"grid": GRID, "frequencies": 30, "context": 5},
     "split": {"validation": 1, "test": 1},
     "models": [{"family": "linear", "components": 5}],
-    "evaluation": {"shuffles": 2, "permutations": 19},
+    "evaluation": {"shuffles": 2, "permutations": 39},
     "run": {"experiment": "main-tests"},
 }
 STEPS = ("simulate", "preprocess", "train linear", "evaluate linear")
@@ -201,7 +202,7 @@ def test_nothing_is_done_twice(first, job):
 @pytest.mark.parametrize(
     ("changes", "redone"),
     [
-        ({"evaluation": {"shuffles": 3, "permutations": 19}}, {"evaluate linear"}),
+        ({"evaluation": {"shuffles": 3, "permutations": 39}}, {"evaluate linear"}),
         ({"models": [{"family": "linear", "components": 4}]}, {"train linear", "evaluate linear"}),
         ({"split": {"validation": ["01"], "test": 1}}, {"train linear", "evaluate linear"}),
         ({"registry": {"name": "other"}}, {"train linear", "evaluate linear"}),
@@ -249,18 +250,19 @@ def evaluation(score: float) -> Evaluation:
     scores = {"r2_temporal": score, "skill": 0.012345, "rmse": 0.5, "ssim": 0.9}
     zero = dict.fromkeys(scores, 0.0)
     shuffled = zero | {"r2_temporal": -0.02}
-    return Evaluation("run", {"model": scores, "mean_volume": zero, "shuffled": shuffled}, 0.004, skipped=False)
+    significance = Significance(0.004, 0.004, 3.2, (0.01, 0.05))
+    return Evaluation("run", {"model": scores, "mean_volume": zero, "shuffled": shuffled}, significance, skipped=False)
 
 
 def test_the_summary_tells_what_there_is(tracking):
     result = JobResult({"linear": ("3", evaluation(0.0314)), "lp": ("4", evaluation(-0.2))}, "3", None, 0.0777)
     lines = summary(result, Config()).splitlines()
-    assert [line.split(" | ")[:5] for line in lines[2:4]] == [
-        ["| linear", "3", "+0.0314", "+0.0000", "-0.0200"],
-        ["| lp", "4", "-0.2000", "+0.0000", "-0.0200"],
+    assert [line.split(" | ")[:6] for line in lines[2:4]] == [
+        ["| linear", "3", "+0.0314", "+0.0100 to +0.0500", "+0.0000", "-0.0200"],
+        ["| lp", "4", "-0.2000", "+0.0100 to +0.0500", "+0.0000", "-0.0200"],
     ]
     text = "\n".join(lines)
-    assert "0.004 | +0.0123 | 0.5000 | 0.9000 |" in lines[2]
+    assert "0.0040 | +0.0123 | 0.5000 | 0.9000 |" in lines[2]
     assert "0.0777" in text
     assert "eeg2fmri@champion is version 3" in text
     assert f"mlflow ui --backend-store-uri {tracking}" in text
@@ -279,7 +281,7 @@ def test_the_description_says_what_there_is_and_no_more():
     models = {"linear": ("3", evaluation(0.0314)), "lp": ("4", evaluation(-0.2))}
     text = main._story(Config(), JobResult(models, "3", None, None))
     assert text.startswith("Champion: eeg2fmri version 3 – linear, r2_temporal +0.0314")
-    assert "| linear | 3 | +0.0314 | +0.0000 | -0.0200 | 0.004 |" in text
+    assert "| linear | 3 | +0.0314 | +0.0100 to +0.0500 | +0.0000 | -0.0200 | 0.0040 |" in text
     assert "reachable" not in text
     refused = main._story(Config(), JobResult(models, None, "because", 0.0777))
     assert refused.startswith("No champion.\n\nNo new champion: because.")

@@ -24,6 +24,7 @@ from eeg2fmri.config import (
     Calhas2022Config,
     Calhas2022Ranges,
     Config,
+    EvaluationConfig,
     LinearConfig,
     MeanConfig,
     SplitConfig,
@@ -386,12 +387,16 @@ def test_what_is_not_searched_stays(quick):
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("change", ["split", "epochs"])
+@pytest.mark.parametrize("change", ["split", "epochs", "cutoff"])
 def test_a_study_of_other_data_is_not_gone_on_with(refuses, change):
     search(settings(), 1)
-    other = settings(epochs=2) if change == "epochs" else settings().model_copy(update={"split": SplitConfig(test=1)})
-    with refuses(ConfigError, "other data, split or base model"):
-        search(other, 2)
+    others = {
+        "split": settings().model_copy(update={"split": SplitConfig(test=1)}),
+        "epochs": settings(epochs=2),
+        "cutoff": settings().model_copy(update={"evaluation": EvaluationConfig(drift_cutoff=99.0)}),
+    }
+    with refuses(ConfigError, "other data, split, base model or evaluation.drift_cutoff"):
+        search(others[change], 2)
     assert len(trials()) == 1
 
 

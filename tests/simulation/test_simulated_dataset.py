@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from eeg2fmri.errors import ConfigError, DatasetError
+from eeg2fmri.signals import without_drift
 from eeg2fmri.simulation import (
     best_r2_temporal,
     is_simulated,
+    power_of_waves,
     read_best_r2,
     read_mask,
     read_truth,
@@ -65,7 +67,7 @@ def test_coupling_changes_the_bold_and_not_the_eeg(dataset, tiny, tmp_path):
     name = "sub-01/eeg/sub-01_task-rest_eeg.eeg"
     assert digests(null)[name] == digests(dataset)[name]
     assert not np.array_equal(bold(null, "sub-01").dataobj, bold(dataset, "sub-01").dataobj)
-    assert read_best_r2(null) == {"sub-01": 0.0}
+    assert read_best_r2(null, 128.0) == {"sub-01": 0.0}
     assert not read_truth(null, "01").any()
 
 
@@ -109,13 +111,13 @@ def test_bold_header_has_space_and_time(dataset, tiny):
     assert sidecar["RepetitionTime"] == tiny.tr
 
 
-def test_best_score_equals_a_computation_by_hand(dataset):
-    for label, best in read_best_r2(dataset).items():
+@pytest.mark.parametrize("cutoff", [1e6, 40.0])
+def test_best_score_equals_a_computation_by_hand(dataset, tiny, cutoff):
+    for label, best in read_best_r2(dataset, cutoff).items():
         measured = np.moveaxis(np.asarray(bold(dataset, label).dataobj, dtype=float), -1, 0)
         driven = read_truth(dataset, label).astype(float)
         inside = read_mask(dataset, label)
-        y = measured[:, inside] - measured[:, inside].mean(axis=0)
-        d = driven[:, inside] - driven[:, inside].mean(axis=0)
+        y, d = (without_drift(series[:, inside], tiny.tr, cutoff) for series in (measured, driven))
         assert best == pytest.approx(1 - ((y - d) ** 2).sum() / (y**2).sum(), rel=1e-6)
         assert 0 < best < 1
 
@@ -123,12 +125,30 @@ def test_best_score_equals_a_computation_by_hand(dataset):
 def test_best_score_is_one_for_a_perfect_and_zero_for_a_silent_truth():
     rng = np.random.default_rng(0)
     measured, mask = rng.standard_normal((6, 4, 3, 2)), rng.random((4, 3, 2)) > 0.4
-    assert best_r2_temporal(measured, measured - 5, mask) == pytest.approx(1)
-    assert best_r2_temporal(measured, np.zeros_like(measured), mask) == 0
+    assert best_r2_temporal(power_of_waves(measured, measured - 5, mask), 2.0, 128.0) == pytest.approx(1)
+    assert best_r2_temporal(power_of_waves(measured, np.zeros_like(measured), mask), 2.0, 128.0) == 0
+
+
+def test_best_score_does_not_count_drifts():
+    rng = np.random.default_rng(0)
+    noise, mask = rng.standard_normal((40, 4, 3, 2)), np.ones((4, 3, 2), bool)
+    drift = 50 * np.cos(np.pi * (np.arange(40) + 0.5) / 40)[:, None, None, None]
+    power = power_of_waves(noise + drift, np.broadcast_to(drift, noise.shape), mask)
+    assert best_r2_temporal(power, 2.0, 1e6) > 0.9
+    assert best_r2_temporal(power, 2.0, 128.0) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_truth_of_another_format_is_refused(dataset, tmp_path, refuses):
+    path = tmp_path / "derivatives" / "simulation" / "truth.json"
+    path.parent.mkdir(parents=True)
+    content = json.loads((dataset / path.relative_to(tmp_path)).read_text())
+    path.write_text(json.dumps(content | {"format": 1}))
+    with refuses(DatasetError, "format 1, this version reads 2; simulate it again"):
+        read_best_r2(tmp_path, 128.0)
 
 
 def test_truth_of_an_ordinary_dataset_is_refused(tmp_path):
-    for read in (read_best_r2, lambda d: read_truth(d, "01"), lambda d: read_mask(d, "01")):
+    for read in (lambda d: read_best_r2(d, 128.0), lambda d: read_truth(d, "01"), lambda d: read_mask(d, "01")):
         with pytest.raises(DatasetError, match="missing"):
             read(tmp_path)
 

@@ -50,7 +50,7 @@ def test_one_fault_gives_one_reason_with_its_numbers(fault, named):
     ("policy", "named"),
     [
         ({"margin": 0.06}, ["0.0500 is not above 0.0600", "mean volume (0.0000) and a margin of 0.06"]),
-        ({"level": 0.001}, ["p = 0.001", "below 0.001"]),
+        ({"level": 0.001}, ["p = 0.0010", "below 0.001"]),
         ({"subjects": 3}, ["2 test subjects, the policy needs 3"]),
         ({"nulls": ["mean_volume", "arousal"]}, ["arousal was not scored, the policy needs it"]),
         ({"metric": "ssim"}, ["ssim nan is not above nan"]),

@@ -11,12 +11,13 @@ from eeg2fmri.errors import DivergenceError, ModelError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
+from eeg2fmri.signals import without_drift
 from eeg2fmri.store import Windows
 from eeg2fmri.training.callbacks import ProgressBar
 from eeg2fmri.training.epochs import Checkpoints, Progressing
 from eeg2fmri.training.pairs import pair_model
 from eeg2fmri.training.validation import validate
-from tests.fakes import CONTEXT, EEG_SHAPE, GRID, deep_config, recording
+from tests.fakes import CONTEXT, EEG_SHAPE, GRID, TR, deep_config, recording
 
 
 class TestProgressing:
@@ -106,7 +107,7 @@ class TestValidate:
 
     def test_scores_are_those_of_the_given_recordings(self, model, validation):
         pair, fitted = model
-        scores, (measured, synthesised) = validate(pair, fitted, validation)
+        scores, (measured, synthesised, _) = validate(pair, fitted, validation, 128.0)
         rows = np.arange(len(validation))
         target = validation.standardised(rows, "voxel")
         eeg = validation.eeg(rows)
@@ -124,7 +125,7 @@ class TestValidate:
         units = fitted.standard_units(fitted.synthesise(eeg))
         measurements = validation.standardised(rows, "recording")
         each = [
-            r2_temporal(measurements[of], units[of], r.mask)
+            r2_temporal(*(without_drift(s[of], TR, 128.0) for s in (measurements, units)), r.mask)
             for r, of in zip(validation.recordings, map(validation.indices, range(2)), strict=True)
         ]
         assert scores["val/r2_temporal"] == pytest.approx(np.mean(each), rel=1e-3)
@@ -133,21 +134,21 @@ class TestValidate:
         np.testing.assert_allclose(synthesised, units[middle], atol=1e-4)
 
     def test_batches_do_not_change_the_scores(self, model, validation, monkeypatch):
-        whole, _ = validate(*model, validation)
+        whole, _ = validate(*model, validation, 128.0)
         monkeypatch.setattr("eeg2fmri.training.validation.VALIDATION_BATCH", 4)
-        pieces, _ = validate(*model, validation)
+        pieces, _ = validate(*model, validation, 128.0)
         assert pieces == pytest.approx(whole, rel=1e-4)
 
     def test_synthesis_of_nan_is_a_divergence(self, model, validation):
         pair, fitted = model
         fitted.network.model.get_layer("decoder").get_layer("volume").bias.assign(np.full(280, np.nan))
         with pytest.raises(DivergenceError, match="NaN"):
-            validate(pair, fitted, validation)
+            validate(pair, fitted, validation, 128.0)
 
     def test_several_windows_per_recording_are_needed_for_a_temporal_score(self, model):
         one = Windows([recording("sub-09", 9, windows=CONTEXT + 1)], CONTEXT)
         with pytest.raises(ValueError, match="temporal variance"):
-            validate(*model, one)
+            validate(*model, one, 128.0)
 
 
 def test_progress_bar_shows_epoch_losses_and_rate():

@@ -79,9 +79,9 @@ class TestDeep:
     def test_every_epoch_is_reported_with_an_example(self, deep):
         result, reported = deep
         assert [epoch for epoch, _, _ in reported] == [0, 1, 2]
-        for epoch, metrics, (measured, synthesised) in reported:
+        for epoch, metrics, (measured, synthesised, dynamics) in reported:
             assert metrics == {key: values[epoch] for key, values in result.history.items()}
-            assert measured.shape == synthesised.shape == GRID
+            assert measured.shape == synthesised.shape == dynamics.correlation.shape == GRID
         assert {*UNTIMED, "train/learning_rate", "train/samples_per_second"} == set(result.history)
         assert result.history["train/samples_per_second"][1] > 0
 
@@ -323,10 +323,10 @@ class TestLinear:
         np.testing.assert_array_equal(result.model.mean_volume, train.mean_volume("recording"))
 
     def test_reports_its_only_step_with_an_example(self, linear):
-        result, ((number, metrics, (measured, synthesised)),), *_ = linear
+        result, ((number, metrics, (measured, synthesised, dynamics)),), *_ = linear
         assert number == result.best_epoch == 0
         assert metrics == {key: value for key, (value,) in result.history.items()}
-        assert measured.shape == synthesised.shape == GRID
+        assert measured.shape == synthesised.shape == dynamics.correlation.shape == GRID
 
     @pytest.mark.parametrize("n", [1, 4])
     def test_predicts_volumes(self, linear, n):
