@@ -41,11 +41,11 @@ def pulse_courses(beats: np.ndarray, times: np.ndarray, amplitudes: np.ndarray |
     ----------
     beats : (b,) s, R peaks. Intervals that no resting heart has, where peaks were missed, are left out.
     times : (n,) s, onsets of the volumes.
-    amplitudes : (b,) of each beat, in any unit.
+    amplitudes : (b,) of each beat, in any unit; they become relative to their mean.
 
     Returns
     -------
-    ``heart_rate`` (beats per minute), ``pulse_amplitude``, and each with the ending ``_response``, (n,) float32;
+    ``heart_rate`` (beats per minute), ``pulse_amplitude`` (of 1), and each with the ending ``_response``, (n,) float32;
     empty if no two beats follow each other.
     """
     intervals = np.diff(beats)
@@ -54,7 +54,7 @@ def pulse_courses(beats: np.ndarray, times: np.ndarray, amplitudes: np.ndarray |
         return {}
     courses = {"heart_rate": ((beats[1:] + beats[:-1])[good] / 2, 60 / intervals[good])}
     if amplitudes is not None:
-        courses["pulse_amplitude"] = (beats, amplitudes)
+        courses["pulse_amplitude"] = (beats, amplitudes / amplitudes.mean())
     clock = np.arange(min(beats[0], times[0]), times[-1] + STEP_S, STEP_S)
     found = {}
     for name, (places, values) in courses.items():

@@ -144,6 +144,13 @@ class StoredRecording:
             return self.own
         return replace(self.own, channels=tuple(self.own.channels[i] for i in self.picks))
 
+    @cached_property
+    def eeg_rows(self) -> list[int]:
+        """Rows of `signal.channels` that are EEG; all where the types are not kept."""
+        types = self.attributes.get("types", ["eeg"] * len(self.own.channels))
+        picked = range(len(types)) if self.picks is None else self.picks
+        return [row for row, channel in enumerate(picked) if types[channel] == "eeg"]
+
     def read(self, name: str) -> np.ndarray:
         """A whole array of the recording, e.g. ``"global_signal"``."""
         return self._array(name)[:]

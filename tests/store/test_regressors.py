@@ -58,7 +58,7 @@ def test_the_pulse_is_read_from_the_ecg(write_recording, rng, stored, tmp_path):
     pulse = stored(tmp_path / "bids").regressors("pulse")
     assert list(pulse) == ["heart_rate", "heart_rate_response", "pulse_amplitude", "pulse_amplitude_response"]
     np.testing.assert_allclose(pulse["heart_rate"], np.full(VOLUMES - DROPPED, 75), rtol=1e-3)
-    np.testing.assert_allclose(pulse["pulse_amplitude"], np.full(VOLUMES - DROPPED, 900), rtol=0.02)
+    np.testing.assert_allclose(pulse["pulse_amplitude"], np.ones(VOLUMES - DROPPED), rtol=0.02)
 
 
 def events(folder, modality, rows, columns="onset\tduration\ttrial_type"):
