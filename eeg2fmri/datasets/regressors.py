@@ -119,7 +119,7 @@ def _task(raw: RawEeg, recording: Recording, found: Alignment, tr: float, times:
         courses[name] = event_response(onsets, durations, times)
     courses = {name: course for name, course in courses.items() if np.ptp(course) > 0}
     if not courses:
-        raise DatasetError(f"{path}: no trial within the run has a trial_type")
+        raise DatasetError(f"{path}: it lists no trial of a task within the run")
     return courses
 
 

@@ -36,7 +36,7 @@ def with_courses(subject, seed, kinds, *, follows=None, size=1.0):
 
 
 def windows(kinds, subjects="abcd", **how):
-    return Windows([with_courses(s, 7 * i + 1, kinds, **how) for i, s in enumerate(subjects)], CONTEXT)
+    return Windows([with_courses(s, ord(s), kinds, **how) for s in subjects], CONTEXT)
 
 
 def score(regression, test, number=0):
