@@ -33,7 +33,7 @@ from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import ConfigError, ModelError
 from eeg2fmri.families import FitSettings, OnEpoch, fitted_figures
 from eeg2fmri.families import fit as fit_family
-from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score, training_windows
+from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score, seen_windows
 from eeg2fmri.scoring import Scoring, score_windows, scored_figures
 from eeg2fmri.serving import Bundle
 from eeg2fmri.store import Store, Windows, build_store, check_digest, prepare, say_left_out, split_subjects
@@ -203,10 +203,11 @@ def evaluate(model: Bundle, store: Store, split: str = "test", config: Settings 
     -------
     Scoring
         `table` has one row per recording and condition, with the columns subject, recording, condition and one per
-        score. The conditions are ``model``, ``mean_volume`` (what knows no EEG) and ``shuffled`` (the model, given EEG
-        of the wrong time). ``r2_temporal`` is the score that decides: the share of the changes over time, drifts left
-        out, that is explained. `significance` has the chance that wrong EEG does as well, and the interval over
-        subjects; `null` the distribution behind it.
+        score. The conditions are ``model``, ``mean_volume`` (what knows no EEG), ``shuffled`` (the model, given EEG
+        of the wrong time) and the baselines of ``evaluation.baselines``; `absent` says why one is not there.
+        ``r2_temporal`` is the score that decides: the share of the changes over time, drifts left out, that is
+        explained. `significance` has the chance that wrong EEG does as well, and the interval over subjects; `null` the
+        distribution behind it.
 
     Raises
     ------
@@ -226,8 +227,8 @@ def evaluate(model: Bundle, store: Store, split: str = "test", config: Settings 
     check_fits(model, store)
     recordings = recordings_to_score(given, store, split)
     check_unseen(model, recordings, split)
-    windows, train = Windows(recordings, store.context), training_windows(model, store)
-    return score_windows(model.model, windows, given.evaluation, train)
+    windows, parts = Windows(recordings, store.context), ("train", "validation")
+    return score_windows(model.model, windows, given.evaluation, *(seen_windows(model, store, p) for p in parts))
 
 
 def figures(model: Bundle, scores: Scoring | None = None) -> dict[str, Figure]:

@@ -50,9 +50,15 @@ def _check_level(config: Config, windows: list[int], context: int) -> None:
     )
 
 
-def training_windows(bundle: Bundle, store: Store) -> Windows | None:
-    """Windows of the recordings that shaped a model, as far as the store holds them; ``None`` if it holds none."""
-    digests = set(bundle.provenance["recordings"]["train"])
+def seen_windows(bundle: Bundle, store: Store, part: str) -> Windows | None:
+    """Windows of the recordings that shaped a model or chose it, as far as the store holds them; ``None`` without any.
+
+    Parameters
+    ----------
+    bundle, store : the model; a store of its recordings or of others.
+    part : ``"train"`` or ``"validation"``.
+    """
+    digests = set(bundle.provenance["recordings"][part])
     known = [recording for recording in store.recordings if recording.source_digest in digests]
     return Windows(known, store.context) if known else None
 

@@ -1,9 +1,10 @@
-"""Scores of a model on windows, beside those of the mean volume and of the same model on shuffled EEG."""
+"""Scores of a model on windows, beside those of its nulls and baselines."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import pandas as pd
 from scipy.stats import bootstrap
 
 from eeg2fmri import plotting
-from eeg2fmri.config import EvaluationConfig
+from eeg2fmri.baselines import baselines_of, synthesise
+from eeg2fmri.config import BASELINES, EvaluationConfig
 from eeg2fmri.evaluation import (
     Dynamics,
     Null,
@@ -34,9 +36,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SEED = 0  # no setting: a p-value must not be drawn again until it is small
-CONDITIONS = ("model", "mean_volume", "shuffled")
+NULLS = ("mean_volume", "shuffled")  # always there; `promote` asks for them
+CONDITIONS = ("model", *NULLS, *BASELINES)  # in the order in which they are shown
 # By importance; a score that is not named follows.
-ORDER = ("r2_temporal", "skill", "temporal_correlation", "ssim", "rmse", "mae", "psnr", "r2_temporal_raw")
+ORDER = (
+    "r2_temporal",
+    "r2_temporal_no_global",
+    "skill",
+    "temporal_correlation",
+    "ssim",
+    "rmse",
+    "mae",
+    "psnr",
+    "r2_temporal_raw",
+)
 RESAMPLES = 9999
 REGION_RECORDINGS = 4  # choose a region well enough, and a slow model need not synthesise them all
 LEAST_SUBJECTS = 3  # fewer have no interval
@@ -62,6 +75,7 @@ class Scoring:
     """Scores of a model on windows, the deciding one in its null distribution.
 
     table: subject, recording, condition and one column per score.  null: of `r2_temporal`.
+    absent: why a baseline that was asked for is not there.
     dynamics: mean map over the recordings, and the region's courses in the first one.  region_r: correlation of the
     region's courses in each recording; empty without a region.  tr: s.
     example: (measured, synthesised), the middle volume of the first recording in standard units.
@@ -69,6 +83,7 @@ class Scoring:
 
     table: pd.DataFrame
     null: Null
+    absent: Mapping[str, str]
     dynamics: Dynamics
     region_r: tuple[float, ...]
     tr: float
@@ -111,33 +126,49 @@ def score_windows(
     windows: Windows,
     config: EvaluationConfig = EvaluationConfig(),  # noqa: B008 - frozen
     train: Windows | None = None,
+    validation: Windows | None = None,
 ) -> Scoring:
-    """Scores of every recording under the three conditions, and the dynamics.
+    """Scores of every recording under all conditions, and the dynamics.
 
-    Windows of training subjects choose the region whose courses are shown (`choose_region`); without `train` there is
-    none.
+    The conditions are the model, its nulls, and the baselines that are available.
 
     `r2_temporal` of shuffled EEG is the mean of all draws of its null, each other score that of `config.shuffles`.
+
+    Parameters
+    ----------
+    model, windows : what is scored, and on what.
+    config : shuffles, drifts, baselines.
+    train, validation : windows that the model was fitted on and chosen by. Baselines are fitted on them, and `train`
+        chooses the region whose courses are shown (`choose_region`). Without them there are none of these.
     """
     rows: list[dict[str, Any]] = []
     shifts, examples = [], []
     found: list[Dynamics] = []
     region = choose_region(model, train, config.drift_cutoff) if train else None
     margin = windows.context
+    beside = baselines_of(model, windows, config, train, validation)
     for number, recording in enumerate(windows.recordings):
-        indices = windows.indices(number)
-        measured = windows.standardised(indices, "recording")
-        synthesised = model.standard_units(model.synthesise(windows.eeg(indices)))
-        waves = drift_waves(len(indices), recording.signal.tr, config.drift_cutoff)
+        measured = windows.standardised(windows.indices(number), "recording")
+        synthesised = synthesise(model, windows, number)
+        n, tr = len(measured), recording.signal.tr
         rng = np.random.default_rng((SEED, number))
-        constant = np.broadcast_to(model.mean_volume, measured.shape)
         # A model maps each window on its own, so permuting its windows permutes its volumes.
-        shuffled = [synthesised[shuffled_order(len(indices), margin, rng)] for _ in range(config.shuffles)]
-        series = {"model": [synthesised], "mean_volume": [constant], "shuffled": shuffled}
-        for condition, volumes in series.items():
-            each = [score_recording(measured, v, model.mean_volume, recording.mask, waves) for v in volumes]
+        shuffled = (synthesised[shuffled_order(n, margin, rng)] for _ in range(config.shuffles))
+        constant = np.broadcast_to(model.mean_volume, measured.shape)
+        series: list[tuple[str, Iterable[np.ndarray]]] = [
+            ("model", [synthesised]), ("mean_volume", [constant]), ("shuffled", shuffled),
+        ]  # fmt: skip
+        for condition, syntheses in chain(series, beside.series(number, measured)):
+            each = [
+                score_recording(
+                    measured[: len(volumes)], volumes, model.mean_volume, recording.mask,
+                    drift_waves(len(volumes), tr, config.drift_cutoff),
+                )
+                for volumes in syntheses
+            ]  # fmt: skip
             scores = {key: float(np.mean([s[key] for s in each])) for key in each[0]}
             rows.append({"subject": recording.subject, "recording": recording.name, "condition": condition, **scores})
+        waves = drift_waves(n, tr, config.drift_cutoff)
         shifts.append(r2_of_shifts(measured, synthesised, recording.mask, waves))
         found.append(dynamics_of(measured, synthesised, recording.mask, waves, region, recording.subject))
         examples.append((middle_change(measured), middle_change(synthesised)))
@@ -153,7 +184,7 @@ def score_windows(
         mask=np.any([each.mask for each in found], axis=0),
     )
     together = tuple(pearson(*each.courses) for each in found if each.courses is not None)
-    return Scoring(table, null, dynamics, together, windows.signal.tr, examples[0])
+    return Scoring(table, null, beside.absent, dynamics, together, windows.signal.tr, examples[0])
 
 
 def choose_region(model: FittedModel, train: Windows, cutoff: float) -> np.ndarray | None:
@@ -173,7 +204,7 @@ def choose_region(model: FittedModel, train: Windows, cutoff: float) -> np.ndarr
     for number, recording in enumerate(train.recordings[:REGION_RECORDINGS]):
         rows = train.indices(number)
         waves = drift_waves(len(rows), recording.signal.tr, cutoff)
-        synthesised = model.standard_units(model.synthesise(train.eeg(rows)))
+        synthesised = synthesise(model, train, number)
         maps.append(correlation_map(train.standardised(rows, "recording"), synthesised, recording.mask, waves))
     return best_voxels(np.mean(maps, axis=0), train.bold_statistics().mask)
 
@@ -220,6 +251,16 @@ def scored_figures(scored: Scoring, *, title: str, best_reachable: Mapping[str, 
     }
 
 
+def strongest_baseline(overall: Mapping[str, Mapping[str, float]]) -> tuple[str, float] | None:
+    """The baseline with the highest `r2_temporal`, or ``None`` without any; the subject's mean, which is 0, is none."""
+    found = {
+        condition: overall[condition]["r2_temporal"]
+        for condition in BASELINES
+        if condition in overall and condition != "subject_mean"
+    }
+    return max(found.items(), key=lambda item: item[1]) if found else None
+
+
 def by_importance(scores: Collection[str]) -> list[str]:
     """Order the names of scores, the deciding one first."""
     return [*(name for name in ORDER if name in scores), *(name for name in scores if name not in ORDER)]
@@ -229,12 +270,20 @@ def scores_by_subject(table: pd.DataFrame) -> dict[str, dict[str, dict[str, floa
     """Score -> condition -> subject -> mean over the subject's recordings, as `plotting.score_figure` takes it."""
     scores = by_importance([name for name in table.columns if name not in ("subject", "recording", "condition")])
     means = table.groupby(["condition", "subject"])[scores].mean()
-    return {s: {c: {str(k): float(v) for k, v in means.loc[c][s].items()} for c in CONDITIONS} for s in scores}
+    there = _conditions(table)
+    return {s: {c: {str(k): float(v) for k, v in means.loc[c][s].items()} for c in there} for s in scores}
 
 
 def summarise(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Overall scores per condition: the mean over subjects of the mean over their recordings."""
     scores = [name for name in table.columns if name not in ("subject", "recording", "condition")]
     means = table.groupby(["condition", "subject"])[scores].mean().groupby(level="condition").mean()
-    values = means.loc[list(CONDITIONS)].to_numpy(dtype=float)
-    return {c: dict(zip(scores, map(float, row), strict=True)) for c, row in zip(CONDITIONS, values, strict=True)}
+    there = _conditions(table)
+    values = means.loc[there].to_numpy(dtype=float)
+    return {c: dict(zip(scores, map(float, row), strict=True)) for c, row in zip(there, values, strict=True)}
+
+
+def _conditions(table: pd.DataFrame) -> list[str]:
+    """Conditions that a table has, in the order in which they are shown."""
+    found = set(table["condition"])
+    return [condition for condition in CONDITIONS if condition in found]

@@ -122,12 +122,14 @@ def test_a_model_is_not_saved_over_something(model, tmp_path, refuses):
         eeg2fmri.save_model(model, tmp_path)
 
 
-def test_evaluate_scores_the_test_subject_under_three_conditions(model, store, config):
+def test_evaluate_scores_the_test_subject_beside_nulls_and_baselines(model, store, config):
     scores = eeg2fmri.evaluate(model, store, config=config)
     table = scores.table
     assert isinstance(table, pd.DataFrame)
     assert set(table["subject"]) == {"sub-03"}
-    assert table["condition"].tolist() == ["model", "mean_volume", "shuffled"]
+    beside = ["arousal", "motion_pulse", "subject_mean"]  # one subject is scored, nothing is shown, the model is linear
+    assert table["condition"].tolist() == ["model", "mean_volume", "shuffled", *beside]
+    assert set(scores.absent) == {"swapped", "task", "linear"}
     assert table.set_index("condition").loc["mean_volume", "r2_temporal"] == pytest.approx(0, abs=1e-6)
     assert 0 < scores.significance.p_value <= 1
 

@@ -39,6 +39,9 @@ KEYS = {
 }
 
 
+EVALUATE = {"evaluate linear", "evaluate deep"}  # the linear family is a baseline of every model
+
+
 def digests() -> dict[str, str]:
     code_digest.cache_clear()
     return {name: code_digest(*entries) for name, entries in KEYS.items()}
@@ -64,8 +67,8 @@ def edit(path: Path, old: str, new: str) -> None:
     [
         ("scoring.py", "float(np.mean([s[key]", "float(np.median([s[key]", {"evaluate linear", "evaluate deep"}),
         ("evaluation/nulls.py", "margin", "least", {"evaluate linear", "evaluate deep"}),
-        ("training/linear.py", "BLOCK = 32", "BLOCK = 33", {"train linear", "evaluate linear"}),
-        ("models/linear_fit.py", "return", "return not", {"train linear", "evaluate linear"}),
+        ("training/linear.py", "BLOCK = 32", "BLOCK = 33", {"train linear", *EVALUATE}),
+        ("models/linear_fit.py", "return", "return not", {"train linear", *EVALUATE}),
         ("training/prefetch.py", "import", "import sys as new; import", set()),
         ("training/losses.py", "return", "return not", {"train deep", "evaluate deep"}),
         ("signals/cleaning.py", "return", "return not", {"store"}),

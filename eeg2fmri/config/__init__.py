@@ -33,6 +33,7 @@ from eeg2fmri.config.power import (
     RecordingTraining,
 )
 from eeg2fmri.config.sections import (
+    BASELINES,
     Config,
     EvaluationConfig,
     PolicyConfig,
@@ -43,6 +44,7 @@ from eeg2fmri.config.sections import (
 
 __all__ = [
     "BAND_SETS",
+    "BASELINES",
     "CLINICAL_BANDS",
     "FAMILIES",
     "FINE_BANDS",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from eeg2fmri.config.base import Above, Count, Positive, Section
 from eeg2fmri.config.calhas2022 import Calhas2022Config
@@ -29,6 +29,15 @@ class SearchConfig(Section):
     """What is drawn, by family: ``{linear: {components: [16, 32]}}``; by default each family's own ranges."""
 
 
+Baseline = Literal["swapped", "arousal", "motion_pulse", "task", "linear", "subject_mean"]
+BASELINES: tuple[Baseline, ...] = get_args(Baseline)
+
+
+def _all_or_none(value: Any) -> Any:
+    """``true`` is all of them, ``false`` none."""
+    return (BASELINES if value else ()) if isinstance(value, bool) else value
+
+
 class EvaluationConfig(Section):
     """The score that decides, and the shuffled-EEG control."""
 
@@ -41,6 +50,10 @@ class EvaluationConfig(Section):
     """Period; slower changes do not count in `r2_temporal`, in its ceiling and its null, nor in the validation score
     that chooses epochs and models [s]: they are mostly the scanner's, and a shift cuts a drift in two. Source: SPM;
     measured, 3.4 % of p < 0.05 on real BOLD."""
+    baselines: Annotated[tuple[Baseline, ...], BeforeValidator(_all_or_none)] = BASELINES
+    """What else stands beside every score; ``true`` for all, ``false`` for none: the model with another subject's EEG
+    (``swapped``), one course of ``arousal``, ``motion_pulse``, ``task``, the ``linear`` family, and the subject's own
+    mean volume (``subject_mean``). What a recording lacks is left out. Source: ours."""
 
 
 class PolicyConfig(Section):

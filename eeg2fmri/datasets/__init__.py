@@ -15,6 +15,7 @@ from eeg2fmri.datasets.mne_raw import remove_gradient, remove_pulse
 from eeg2fmri.datasets.orientation import voxel_sizes
 from eeg2fmri.datasets.overview import Overview, survey
 from eeg2fmri.datasets.recording import AUTO, Recording, Skipped
+from eeg2fmri.datasets.regressors import Regressors, read_regressors
 from eeg2fmri.datasets.scanner import first_volume_marker
 from eeg2fmri.datasets.usable import usable_windows
 
@@ -27,6 +28,7 @@ __all__ = [
     "Overview",
     "RawEeg",
     "Recording",
+    "Regressors",
     "Skipped",
     "Source",
     "align",
@@ -46,6 +48,7 @@ __all__ = [
     "open_eeg_file",
     "read_bold_header",
     "read_clean_eeg",
+    "read_regressors",
     "remove_gradient",
     "remove_pulse",
     "survey",

@@ -9,7 +9,7 @@ import numpy as np
 from eeg2fmri.config import CleaningConfig
 from eeg2fmri.datasets.amplitudes import Amplitudes
 from eeg2fmri.datasets.eeg import RawEeg, wanted_channels
-from eeg2fmri.errors import Eeg2FmriError
+from eeg2fmri.errors import DatasetError, Eeg2FmriError
 from eeg2fmri.signals import CleanEeg, Marks, check_cleaning, clean_eeg
 
 R_PEAK = "Pulse Artifact/R"  # as BrainVision Analyzer marks heart beats
@@ -63,6 +63,31 @@ def read_clean_eeg(
         spectrum_before=eeg.spectrum_before[rows],
         spectrum_after=eeg.spectrum_after[rows],
     )
+
+
+def read_ecg(raw: RawEeg, volumes: np.ndarray, config: CleaningConfig) -> CleanEeg:
+    """Read the first good ECG channel alone, cleaned as the EEG is, and its R peaks; parameters as `read_clean_eeg`.
+
+    Raises
+    ------
+    DatasetError, AlignmentError, ConfigError
+        If there is none, it cannot be read, or no heart beats are found.
+    """
+    good = [
+        row
+        for row, (name, kind) in enumerate(zip(raw.channels, raw.types, strict=True))
+        if kind == "ecg" and name not in raw.bads
+    ][:1]
+    if not good:
+        raise DatasetError(f"{raw.path}: no good ECG channel")
+    alone = config.model_copy(update={"pulse": True, "interpolate_bads": False, "average_reference": False})
+    try:
+        return clean_eeg(
+            lambda _: raw.read(good), raw.n_samples, raw.sampling_rate, [raw.channels[good[0]]], ["ecg"], (),
+            _marks(raw, volumes), alone,
+        )  # fmt: skip
+    except Eeg2FmriError as err:
+        raise _of_file(raw, err) from err
 
 
 def check_eeg(

@@ -27,6 +27,19 @@ EMPTY = ("", "n/a")
 def table_events(path: Path, rate: float | None = None) -> list[tuple[float, str]]:
     """Onset (s) and description of every event of an EEG's table, one for each column that names it.
 
+    Parameters and errors as `event_rows`.
+    """
+    found = []
+    for onset, row in event_rows(path, rate):
+        names = [row[column] for column in COLUMNS if row.get(column, "") not in EMPTY]
+        if not any(map(never_the_scanner, names)):
+            found += [(float(onset), name) for name in dict.fromkeys(names)]
+    return found
+
+
+def event_rows(path: Path, rate: float | None = None) -> list[tuple[float, dict[str, str]]]:
+    """Onset (s) of every event of a table, and its row.
+
     With the sampling rate (Hz), the column ``sample`` undoes the rounding of ``onset``, also where it counts from 1.
 
     Raises
@@ -34,25 +47,22 @@ def table_events(path: Path, rate: float | None = None) -> list[tuple[float, str
     DatasetError
         If the table cannot be read, an onset is no number, or ``sample`` and ``onset`` contradict each other.
     """
-    rows = _rows(path)
+    check_fetched(path)
+    state = path.stat()
+    rows = _rows_as_of(path, state.st_mtime_ns, state.st_size)
     onsets = np.array([onset for onset, _ in rows])
     samples = np.array([_number(row.get("sample", "")) for _, row in rows], float)
-    if rate and len(rows) and not np.isnan(samples).any():
-        apart = samples - onsets * rate
-        shift = float(np.rint(np.median(apart)))
-        if shift not in (0.0, 1.0) or np.abs(apart - shift).max() > max(1.0, TOLERANCE_S * rate):
-            worst = int(np.argmax(np.abs(apart)))
-            raise DatasetError(
-                f"{path}: row {worst + 2} has sample {samples[worst]:.0f} and onset {onsets[worst]:g} s, which are "
-                f"{abs(apart[worst]) / rate:.3f} s apart at {rate:g} Hz; correct one of the columns"
-            )
-        onsets = (samples - shift) / rate
-    found = []
-    for onset, (_, row) in zip(onsets, rows, strict=True):
-        names = [row[column] for column in COLUMNS if row.get(column, "") not in EMPTY]
-        if not any(map(never_the_scanner, names)):
-            found += [(float(onset), name) for name in dict.fromkeys(names)]
-    return found
+    if not rate or not len(rows) or np.isnan(samples).any():
+        return rows
+    apart = samples - onsets * rate
+    shift = float(np.rint(np.median(apart)))
+    if shift not in (0.0, 1.0) or np.abs(apart - shift).max() > max(1.0, TOLERANCE_S * rate):
+        worst = int(np.argmax(np.abs(apart)))
+        raise DatasetError(
+            f"{path}: row {worst + 2} has sample {samples[worst]:.0f} and onset {onsets[worst]:g} s, which are "
+            f"{abs(apart[worst]) / rate:.3f} s apart at {rate:g} Hz; correct one of the columns"
+        )
+    return [(float(sample - shift) / rate, row) for sample, (_, row) in zip(samples, rows, strict=True)]
 
 
 def by_shared_events(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignment | None:
@@ -127,14 +137,7 @@ def task_events(recording: Recording) -> dict[str, list[float]]:
 
 
 def _listed(path: Path) -> dict[str, list[float]]:
-    return _onsets((onset, _label(row)) for onset, row in _rows(path))
-
-
-def _rows(path: Path) -> list[tuple[float, dict[str, str]]]:
-    """Onset (s) of every event of a table, and its row."""
-    check_fetched(path)
-    state = path.stat()
-    return _rows_as_of(path, state.st_mtime_ns, state.st_size)
+    return _onsets((onset, _label(row)) for onset, row in event_rows(path))
 
 
 @lru_cache(8)  # several rules ask one table

@@ -18,6 +18,7 @@ from eeg2fmri.errors import EvaluationError
 from eeg2fmri.evaluation._series import (
     Floats,
     Mask,
+    centred,
     centred_planes,
     check_pair,
     check_temporal,
@@ -26,6 +27,8 @@ from eeg2fmri.evaluation._series import (
 )
 from eeg2fmri.evaluation.dynamics import correlation_map
 from eeg2fmri.evaluation.similarity import has_ssim, ssim
+
+ROUNDING = 1e-12  # of a variance: less is what rounding leaves of it
 
 
 def rmse(measured: Floats, synthesised: Floats) -> float:
@@ -172,14 +175,46 @@ def r2_temporal(measured: Floats, synthesised: Floats, mask: Mask, waves: Floats
     return 1 - unexplained / variance
 
 
+def r2_temporal_no_global(measured: Floats, synthesised: Floats, mask: Mask, waves: Floats) -> float:
+    """`r2_temporal` without the global signal: what is explained beyond a rise and fall of the whole brain.
+
+    The global signal is the mean over the mask of the measured series, without `waves`. It is regressed out of each
+    measured series and, in the same way, of each synthesised one, as nuisance regressors are (Fox et al. 2009,
+    J. Neurophysiol. 101:3270). So a synthesis that has nothing but the global signal scores 0.
+
+    Parameters
+    ----------
+    measured, synthesised
+        (n_volumes, x, y, z), at least two volumes
+    mask
+        (x, y, z) bool
+    waves
+        (n_volumes, q) orthonormal
+
+    Returns
+    -------
+    float
+        1 for perfect dynamics, 0 for none, and 0 where nothing but the global signal is measured.
+    """
+    check_temporal(measured, synthesised, mask, waves)
+    course = centred(measured[:, mask].mean(axis=1, dtype=np.float64)[:, None], waves)
+    length = float(np.linalg.norm(course))
+    columns = np.column_stack([waves, course / length]) if length > 0 else waves
+    unexplained = variance = 0.0
+    for m, s in centred_planes(measured, synthesised, mask, columns):
+        unexplained += float(np.square(m - s).sum())
+        variance += float(np.square(m).sum())
+    return 1 - unexplained / variance if variance > ROUNDING * length**2 * mask.sum() else 0.0
+
+
 def score_recording(
     measured: Floats, synthesised: Floats, mean_volume: Floats, mask: Mask, waves: Floats
 ) -> dict[str, float]:
     """Every score of one recording by its name, the deciding `r2_temporal` among them.
 
     Shapes as in the single scores; `measured` needs at least two volumes. `r2_temporal` and `temporal_correlation`
-    are of series without `waves`, ``r2_temporal_raw`` of series with their drifts. There is no ``ssim`` where its
-    window does not fit the slices (`has_ssim`).
+    are of series without `waves`, `r2_temporal_no_global` without the global signal too, ``r2_temporal_raw`` of series
+    with their drifts. There is no ``ssim`` where its window does not fit the slices (`has_ssim`).
     """
     similarity = {"ssim": ssim(measured, synthesised)} if has_ssim(measured.shape[1:]) else {}
     return {
@@ -190,5 +225,6 @@ def score_recording(
         "temporal_correlation": temporal_correlation(measured, synthesised, mask, waves),
         "skill": skill(measured, synthesised, mean_volume),
         "r2_temporal": r2_temporal(measured, synthesised, mask, waves),
+        "r2_temporal_no_global": r2_temporal_no_global(measured, synthesised, mask, waves),
         "r2_temporal_raw": r2_temporal(measured, synthesised, mask),
     }

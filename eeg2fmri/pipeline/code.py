@@ -10,7 +10,8 @@ from eeg2fmri.config import ModelConfig, family_path
 
 SIMULATION_CODE = ("eeg2fmri.simulation:simulate",)
 STORE_CODE = ("eeg2fmri.datasets:find_recordings", "eeg2fmri.store:build_store", "eeg2fmri.pipeline.quality")
-SCORING_CODE = ("eeg2fmri.scoring:score_windows", "eeg2fmri.scoring:choose_region")
+# The linear family is a baseline of every model.
+SCORING_CODE = ("eeg2fmri.scoring:score_windows", "eeg2fmri.scoring:choose_region", family_path("linear"))
 
 
 def preprocessing_code(layout: str) -> tuple[str, ...]:

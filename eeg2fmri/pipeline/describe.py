@@ -1,4 +1,6 @@
-"""What the descriptions of runs and versions say: a verdict, scores beside their nulls, a picture, how to serve."""
+"""What the descriptions of runs and versions say: a verdict, scores beside nulls and baselines, a picture, how to
+serve.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from eeg2fmri.evaluation import p_number, p_text
-from eeg2fmri.scoring import CONDITIONS, LEAST_SUBJECTS, Significance, by_importance
+from eeg2fmri.scoring import LEAST_SUBJECTS, NULLS, Significance, by_importance, strongest_baseline
 from eeg2fmri.tracking import Argument, Evidence
 
 Overall = Mapping[str, Mapping[str, float]]
-SIGNED = ("r2_temporal", "skill", "temporal_correlation", "r2_temporal_raw")
+SIGNED = ("r2_temporal", "r2_temporal_no_global", "skill", "temporal_correlation", "r2_temporal_raw")
 
 
 def verdict(argument: Argument, evidence: Evidence) -> str:
@@ -44,7 +46,7 @@ def score_table(overall: Overall, significance: Significance, best_reachable: fl
     rows = []
     for name in by_importance(overall["model"]):
         form = "{:+.4f}" if name in SIGNED else "{:.4f}"
-        model, *nulls = (form.format(overall[condition][name]) for condition in CONDITIONS)
+        model, *nulls = (form.format(overall[condition][name]) for condition in ("model", *NULLS))
         row = [f"`{name}`", model, "", *nulls]
         if name == "r2_temporal":
             row[2] = bounds(significance)
@@ -52,6 +54,36 @@ def score_table(overall: Overall, significance: Significance, best_reachable: fl
             row += [f"{best_reachable:+.4f}"] if best_reachable is not None else []
         rows.append([*row, *[""] * (len(head) - len(row))])
     return table(head, rows)
+
+
+NAMES = {
+    "model": "the model",
+    "mean_volume": "mean volume of training",
+    "shuffled": "the model, EEG of the wrong time",
+    "swapped": "the model, EEG of other subjects",
+    "arousal": "arousal alone",
+    "motion_pulse": "motion and pulse alone",
+    "task": "task alone",
+    "linear": "the family linear",
+    "subject_mean": "the subject's own mean volume",
+}
+
+
+def baseline_table(overall: Overall) -> str:
+    """Markdown table: a row per condition, with `r2_temporal` and the same without the global signal."""
+    shown = ("r2_temporal", "r2_temporal_no_global")
+    rows = [[NAMES[name], *(f"{scores[score]:+.4f}" for score in shown)] for name, scores in overall.items()]
+    return table(["", "`r2_temporal`", "without the global signal"], rows)
+
+
+def beaten_by(overall: Overall) -> str:
+    """Say that a baseline explains more than the model, or at least as much; empty if none does."""
+    strongest, model = strongest_baseline(overall), overall["model"]["r2_temporal"]
+    if strongest is None or strongest[1] < model:
+        return ""
+    name, score = strongest
+    much = "more than" if score > model else "as much as"
+    return f"the {name} baseline explains {much} the model ({score:.4f} against {model:.4f})"
 
 
 def bounds(significance: Significance) -> str:
@@ -70,13 +102,15 @@ def scored_text(
     argument: Argument, evidence: Evidence, significance: Significance, run_id: str, best_reachable: float | None
 ) -> str:
     """Verdict, table and picture of a run of `evaluate`."""
-    effect = significance.effect_size
+    effect, beaten = significance.effect_size, beaten_by(evidence.overall)
     size = "" if effect is None else f" Effect size: {effect:+.1f} standard deviations of the null."
     return paragraphs(
         verdict(argument, evidence),
         f"`r2_temporal` counts no drifts: {interval_text(significance)}; "
         f"{p_text(significance.p_value, significance.smallest_p)}.{size}",
+        beaten[:1].upper() + beaten[1:] + "." if beaten else "",
         score_table(evidence.overall, significance, best_reachable),
+        baseline_table(evidence.overall),
         dynamics_picture(run_id),
         picture(run_id, "figures/scores.png", "scores of every subject beside their nulls"),
     )

@@ -21,10 +21,10 @@ from eeg2fmri.evaluation import has_ssim, p_text
 from eeg2fmri.pipeline.card import data_sheet
 from eeg2fmri.pipeline.code import SCORING_CODE, evaluation_code
 from eeg2fmri.pipeline.data import say_skipped
-from eeg2fmri.pipeline.describe import interval_text, paragraphs, scored_text, serving, table
+from eeg2fmri.pipeline.describe import beaten_by, interval_text, paragraphs, scored_text, serving, table
 from eeg2fmri.pipeline.figures import volume_figure
-from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score, training_windows
-from eeg2fmri.scoring import CONDITIONS, Significance, by_importance, score_windows, scored_figures
+from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score, seen_windows
+from eeg2fmri.scoring import NULLS, Significance, by_importance, score_windows, scored_figures
 from eeg2fmri.store import Store, Windows, check_digest, recordings_digest, split_subjects
 from eeg2fmri.tracking import (
     Evidence,
@@ -60,7 +60,7 @@ class Evaluation:
 def evaluate_step(
     config: Config, model_uri: str, store: Store, split_name: str, best: Mapping[str, float] | None = None
 ) -> Evaluation:
-    """Score a model on one part of a store, beside the mean volume and the same model on shuffled EEG.
+    """Score a model on one part of a store, beside its nulls and the baselines of ``evaluation.baselines``.
 
     Scores on the test split also go to the training run and to the tags of the registered version,
     where the gate reads them. `best`, which a simulator knows, is the ceiling of `r2_temporal` by subject.
@@ -80,8 +80,9 @@ def evaluate_step(
     check_fits(bundle, store)
     check_unseen(bundle, recordings, split_name)
     identity = f"{version.name}/{version.version}/{version.run_id}" if version else model_uri
-    settings = [LAYOUT, identity, split_name, subjects, config.evaluation.model_dump(mode="json")]
-    digest = recordings_digest(recordings)
+    digest, seen = recordings_digest(recordings), [seen_windows(bundle, store, p) for p in ("train", "validation")]
+    fitted_on = [recordings_digest(part.recordings) if part else "" for part in seen]
+    settings = [LAYOUT, identity, split_name, subjects, fitted_on, config.evaluation.model_dump(mode="json")]
     key = step_key("evaluate", evaluation_code(bundle.model.config), settings, digest)
 
     def evidence(
@@ -111,7 +112,9 @@ def evaluate_step(
         if not has_ssim(store.signal.grid):
             logger.info("evaluate %s: no ssim, its window is larger than the axial slices", variant)
         windows = Windows(recordings, store.context)
-        scored = score_windows(bundle.model, windows, config.evaluation, training_windows(bundle, store))
+        scored = score_windows(bundle.model, windows, config.evaluation, *seen)
+        for name, reason in scored.absent.items():
+            logger.info("evaluate %s: no baseline %s (%s)", variant, name, reason)
         overall, significance = scored.overall, scored.significance
         reachable = {subject: best[subject] for subject in subjects} if best else {}
         best_reachable = float(np.mean(list(reachable.values()))) if reachable else None
@@ -141,7 +144,7 @@ def evaluate_step(
 
 def scoring_key(config: Config) -> str:
     """Key of the way in which scores are computed: scores of two keys do not compare."""
-    return step_key("scores", SCORING_CODE, config.evaluation.model_dump(mode="json"))
+    return step_key("scores", SCORING_CODE, config.evaluation.model_dump(mode="json", exclude={"baselines"}))
 
 
 def space_key(store: Store) -> str:
@@ -155,14 +158,14 @@ def metric_names(
     significance: Significance,
     best_reachable: float | None = None,
 ) -> dict[str, float]:
-    """``test/r2_temporal``, its nulls, p-value, effect size, interval and ceiling in one group; then
+    """``test/r2_temporal``, its nulls and baselines, p-value, effect size, interval and ceiling in one group; then
     ``test_others/<score>``, by importance.
 
     MLflow sorts the charts of a group by name. The nulls of the other scores, which nobody compares, are in `OVERALL`.
     """
     deciding = f"{split}/{DECIDING}"
-    names = {deciding: overall["model"][DECIDING]}
-    names.update({f"{deciding}_{condition}": overall[condition][DECIDING] for condition in CONDITIONS[1:]})
+    beside = {f"{deciding}_{condition}": scores[DECIDING] for condition, scores in overall.items()}
+    names = {deciding: beside.pop(f"{deciding}_model"), **beside}
     names[f"{deciding}_p_value"] = significance.p_value
     names[f"{deciding}_smallest_p"] = significance.smallest_p
     if significance.effect_size is not None:
@@ -188,11 +191,12 @@ def _significance(metrics: Mapping[str, float], split: str) -> Significance:
 
 def sentence(overall: Mapping[str, Mapping[str, float]], significance: Significance) -> str:
     """The deciding score with its interval beside its nulls, in words."""
-    score = {condition: overall[condition]["r2_temporal"] for condition in CONDITIONS}
+    score = {condition: overall[condition]["r2_temporal"] for condition in ("model", *NULLS)}
+    beaten = "".join(f"; {line}" for line in [beaten_by(overall)] if line)
     return (
         f"r2_temporal {score['model']:+.4f} ({interval_text(significance)}; mean volume {score['mean_volume']:+.4f}, "
         f"shuffled EEG {score['shuffled']:+.4f}, {p_text(significance.p_value, significance.smallest_p)}), "
-        f"skill {overall['model']['skill']:+.4f}"
+        f"skill {overall['model']['skill']:+.4f}{beaten}"
     )
 
 

@@ -20,7 +20,7 @@ from eeg2fmri.pipeline.feasible import feasible, feasible_by_headers, say_left_o
 from eeg2fmri.pipeline.promote import promote_step
 from eeg2fmri.pipeline.train import check_training, train_step
 from eeg2fmri.scorable import recordings_to_score
-from eeg2fmri.scoring import CONDITIONS
+from eeg2fmri.scoring import NULLS, strongest_baseline
 from eeg2fmri.search import search_step
 from eeg2fmri.server import without_secrets
 from eeg2fmri.simulation import read_best_r2
@@ -170,7 +170,19 @@ def _story(config: Config, result: JobResult) -> str:
         " – ".join([headline, *new]) + ".",
         f"No new champion: {result.refusal}." if result.refusal else "",
         "`r2_temporal` on unseen subjects:",
-        table(("model", "version", "model's score", "95 % interval", "mean volume", "shuffled EEG", "p"), rows),
+        table(
+            (
+                "model",
+                "version",
+                "model's score",
+                "95 % interval",
+                "mean volume",
+                "shuffled EEG",
+                "strongest baseline",
+                "p",
+            ),
+            rows,
+        ),
         ceiling,
         *(f"Not trained: {variant}: {reason}" for variant, reason in result.not_trained.items()),
         dynamics_picture(best.run_id),
@@ -181,8 +193,8 @@ def _story(config: Config, result: JobResult) -> str:
 def summary(result: JobResult, config: Config) -> str:
     """Markdown: every model's scores beside its nulls, the champion, and where to look next."""
     name, alias = config.registry.name, config.registry.alias
-    columns = ("model", "version", "r2_temporal", "95 % interval", "mean volume", "shuffled EEG", "p",
-               "skill", "rmse", "ssim")  # fmt: skip
+    columns = ("model", "version", "r2_temporal", "95 % interval", "mean volume", "shuffled EEG",
+               "strongest baseline", "p", "skill", "rmse", "ssim")  # fmt: skip
     lines = [_row(columns), "|" + "---|" * len(columns)]
     for variant, (version, evaluation) in result.models.items():
         model = evaluation.overall["model"]
@@ -203,9 +215,11 @@ def summary(result: JobResult, config: Config) -> str:
 
 
 def _deciding(evaluation: Evaluation) -> list[str]:
-    """Cells of the deciding score: the model's own and its interval, the nulls, p."""
-    model, *nulls = (f"{evaluation.overall[condition]['r2_temporal']:+.4f}" for condition in CONDITIONS)
-    return [model, bounds(evaluation.significance), *nulls, p_number(evaluation.significance.p_value)]
+    """Cells of the deciding score: the model's own and its interval, the nulls, the strongest baseline, p."""
+    model, *nulls = (f"{evaluation.overall[condition]['r2_temporal']:+.4f}" for condition in ("model", *NULLS))
+    strongest = strongest_baseline(evaluation.overall)
+    beside = f"{strongest[0]} {strongest[1]:+.4f}" if strongest else "–"
+    return [model, bounds(evaluation.significance), *nulls, beside, p_number(evaluation.significance.p_value)]
 
 
 def _row(cells: Sequence[str]) -> str:

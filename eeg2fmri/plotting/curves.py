@@ -27,7 +27,13 @@ PANELS = {
 # Colours of Okabe & Ito (2008), told apart by colour-blind readers; markers tell them apart in grey.
 _LINES = {"train": ("#0072B2", "o", "training"), "val": ("#D55E00", "s", "validation")}
 _CONDITIONS = {"model": "#0072B2", "mean_volume": "#7F7F7F", "shuffled": "#CC79A7"}
-_NAMES = {"model": "model", "mean_volume": "mean\nvolume", "shuffled": "shuffled\nEEG"}
+_NAMES = {
+    "mean_volume": "mean volume",
+    "shuffled": "shuffled EEG",
+    "swapped": "swapped EEG",
+    "motion_pulse": "motion, pulse",
+    "subject_mean": "subject's mean",
+}
 _OTHER = "#009E73"
 _LOWER_IS_BETTER = {"rmse", "mae"}
 _ZERO = "0.55"
@@ -77,21 +83,21 @@ def learning_curves(
 
 
 def score_figure(scores: Scores, *, title: str = "") -> Figure:
-    """Draw every score of a model beside its nulls: one panel per score, one dot per subject.
+    """Draw every score of a model beside its nulls and baselines: a panel per score, a dot per subject.
 
-    A thin line joins the dots of a subject, a bar is the mean over subjects, and an arrow in the
-    panel's title says which direction is better.
+    Each condition has a row. A thin line joins the dots of a subject, a bar is the mean over subjects, a dotted
+    line the model's mean, and an arrow in the panel's title says which direction is better.
 
     Parameters
     ----------
     scores
-        Score -> condition (``model``, ``mean_volume``, ``shuffled``) -> subject -> value. A subject
-        missing from a condition, or NaN, has no dot there.
+        Score -> condition (``model``, ``mean_volume``, ``shuffled``, …), the same ones of every score -> subject
+        -> value. A subject missing from a condition, or NaN, has no dot there.
 
     Returns
     -------
     Figure
-        Up to 990 pixels wide, 370 per row of three panels.
+        Up to 1070 pixels wide; a row of three panels is 130 and 34 for each condition high.
 
     Raises
     ------
@@ -102,11 +108,12 @@ def score_figure(scores: Scores, *, title: str = "") -> Figure:
         raise FigureError("scores is empty: give at least one score.")
     columns = min(3, len(scores))
     rows = math.ceil(len(scores) / columns)
-    figure = new_figure(3.3 * columns, 3.7 * rows + 0.5, title)
+    height = 1.3 + 0.34 * max(len(conditions) for conditions in scores.values())
+    figure = new_figure(3.1 * columns + 1.4, height * rows + 0.5, title)
     figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.1)
     for i, (name, conditions) in enumerate(scores.items()):
         axes = figure.add_subplot(rows, columns, i + 1)
-        _draw_score(axes, conditions)
+        _draw_score(axes, conditions, named=i % columns == 0)
         arrow = "↓" if name in _LOWER_IS_BETTER else "↑"
         axes.set_title(f"{name} {arrow}", fontsize=LABEL)
     return figure
@@ -147,25 +154,32 @@ def _draw_legend(figure: Figure) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=LABEL)
 
 
-def _draw_score(axes: Axes, conditions: Mapping[str, Mapping[str, float]]) -> None:
+def _draw_score(axes: Axes, conditions: Mapping[str, Mapping[str, float]], *, named: bool) -> None:
+    """One panel; its rows are `named` where it stands at the left edge."""
     subjects = sorted({subject for values in conditions.values() for subject in values})
     table = np.array([[values.get(subject, np.nan) for values in conditions.values()] for subject in subjects]).reshape(
         len(subjects), len(conditions)
     )
     places = np.arange(len(conditions))
-    axes.plot(places, table.T, color="0.8", linewidth=1, zorder=1)
+    axes.plot(table.T, places, color="0.8", linewidth=1, zorder=1)
     for place, condition in enumerate(conditions):
         values = table[np.isfinite(table[:, place]), place]
         colour = _CONDITIONS.get(condition, _OTHER)
-        axes.scatter(np.full(len(values), place), values, s=42, color=colour, edgecolors="white", zorder=3)
+        axes.scatter(values, np.full(len(values), place), s=42, color=colour, edgecolors="white", zorder=3)
         if len(values):
-            axes.hlines(values.mean(), place - 0.28, place + 0.28, color=colour, linewidth=3, zorder=2)
-    low, high = axes.get_ylim()
+            axes.vlines(values.mean(), place - 0.3, place + 0.3, color=colour, linewidth=3, zorder=2)
+        if len(values) and condition == "model":
+            axes.axvline(values.mean(), color=colour, linewidth=1.2, linestyle=":", zorder=0)
+    low, high = axes.get_xlim()
     if low <= 0 <= high:
-        axes.axhline(0, color=_ZERO, linewidth=1.2, linestyle=":", zorder=0)
-    axes.set_xticks(places, [_NAMES.get(condition, condition) for condition in conditions])
-    axes.set_xlim(-0.5, len(conditions) - 0.5)
-    _tidy(axes)
+        axes.axvline(0, color=_ZERO, linewidth=1.2, linestyle=":", zorder=0)
+    axes.set_yticks(places, [_NAMES.get(condition, condition) if named else "" for condition in conditions])
+    axes.set_ylim(len(conditions) - 0.5, -0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=TICK)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
+    axes.grid(axis="x", color="0.92", linewidth=0.8)
+    axes.set_axisbelow(True)
 
 
 def _tidy(axes: Axes) -> None:

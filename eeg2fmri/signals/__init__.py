@@ -13,6 +13,7 @@ from eeg2fmri.signals.gradient import volume_locked_share
 from eeg2fmri.signals.montage import check_positions, current_source_density
 from eeg2fmri.signals.nuisance import noise_components
 from eeg2fmri.signals.principal import principal_components
+from eeg2fmri.signals.regressors import beat_amplitudes, event_response, pulse_courses
 from eeg2fmri.signals.scaling import EegStatistics, bold_scaling, eeg_scaling
 from eeg2fmri.signals.signal import DENSITY, POTENTIAL, Signal
 from eeg2fmri.signals.spectrogram import frequencies, spectrogram
@@ -26,6 +27,7 @@ __all__ = [
     "EegStatistics",
     "Marks",
     "Signal",
+    "beat_amplitudes",
     "bold_scaling",
     "brain_courses",
     "check_cleaning",
@@ -36,9 +38,11 @@ __all__ = [
     "current_source_density",
     "drift_waves",
     "eeg_scaling",
+    "event_response",
     "frequencies",
     "noise_components",
     "principal_components",
+    "pulse_courses",
     "recording_statistics",
     "regrid",
     "spectrogram",

@@ -80,6 +80,7 @@ def _row(recording: StoredRecording, context: int) -> dict[str, Any]:
         "channels": len(recording.own.channels),
         "sampling_rate": recording.own.sampling_rate,
         "alignment": attributes["alignment"]["source"],
+        "regressors": " ".join(attributes["regressors"]),
         "markers_missing": attributes["alignment"]["markers_missing"],
         "brain_voxels": int(statistics.mask.sum()),
         "mean_intensity": statistics.mean,

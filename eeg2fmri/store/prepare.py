@@ -12,12 +12,14 @@ from eeg2fmri.config import DataConfig
 from eeg2fmri.datasets import (
     Bold,
     Recording,
+    Regressors,
     align,
     framewise_displacement,
     load_bold,
     open_eeg,
     read_bold_header,
     read_clean_eeg,
+    read_regressors,
     usable_windows,
 )
 from eeg2fmri.errors import AlignmentError
@@ -45,6 +47,7 @@ class Signals:
     period: samples from volume to volume.  windows: (volumes - dropped - 1,) bool, those with EEG.
     source_rate: Hz at which it was recorded; the markers are whole samples of it.
     alignment: how that is known; JSON values.  interpolated: channels that were rebuilt.
+    regressors: what BOLD may follow beside the EEG, of all volumes of the BOLD file.
     quality: arrays kept for quality control: marker_intervals (s), spectrum_frequencies (F,) in Hz,
     spectrum_before and spectrum_after cleaning (channels, F) in µV²/Hz, and r_peaks (s) where they were needed.
     """
@@ -60,6 +63,7 @@ class Signals:
     alignment: Mapping[str, Any]
     interpolated: tuple[str, ...]
     source_rate: float
+    regressors: Regressors
     quality: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -107,6 +111,8 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
     if recording.confounds_path:
         displacement = framewise_displacement(recording.confounds_path, n_volumes)
         quality["framewise_displacement"] = displacement[config.dropped_volumes + 1 :]
+    courses = signals.regressors.courses
+    regressors = {kind: np.stack([*its.values()], axis=1)[config.dropped_volumes :] for kind, its in courses.items()}
     return Prepared(
         arrays={
             "spectrogram": magnitudes,
@@ -115,6 +121,7 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
             "voxel_mean": statistics.voxel_mean,
             "voxel_sd": statistics.voxel_sd,
             **quality,
+            **regressors,
         },
         attributes={
             "name": recording.name,
@@ -128,6 +135,8 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
             "alignment": dict(signals.alignment),
             "types": list(signals.types),
             "interpolated": list(signals.interpolated),
+            "regressors": {kind: list(its) for kind, its in courses.items()},
+            "no_regressors": dict(signals.regressors.absent),
         },
         signal=signal,
     )
@@ -174,10 +183,11 @@ def read_signals(recording: Recording, config: DataConfig) -> Signals:
     }
     if config.cleaning.pulse:
         quality["r_peaks"] = eeg.r_peaks / eeg.sampling_rate
+    regressors = read_regressors(raw, recording, found, header.tr, header.n_volumes, config.cleaning)
     onset, period = found.onset / eeg.factor, found.period / eeg.factor
     return Signals(
         eeg.data, eeg.sampling_rate, eeg.channels, eeg.types, onset, period, windows, bold, alignment,
-        eeg.interpolated, raw.sampling_rate, quality,
+        eeg.interpolated, raw.sampling_rate, regressors, quality,
     )  # fmt: skip
 
 

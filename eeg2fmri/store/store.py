@@ -8,6 +8,8 @@ A store is a Zarr v3 group with one child group per recording, on a local disk o
     global_signal  (volumes,) float32, mean intensity in the mask
     dvars, framewise_displacement  (volumes - 1,), intensity and mm, of the second volume on; the latter from
                  the confounds that came with the BOLD file, where there are any
+    motion, pulse, task  (volumes, names) float32, courses that BOLD may follow beside the EEG, where the recording has
+                 them; the attribute ``regressors`` names the columns, ``no_regressors`` says why a kind is absent
     marker_intervals, spectrum_*  for quality control, where the recording gives them
 Windows that the attribute ``gap_windows`` lists have no EEG and are 0.
 Window w and volume w start together, after the dropped first volumes; no context reads the window
@@ -34,7 +36,7 @@ from eeg2fmri.errors import StoreError
 from eeg2fmri.signals import BoldStatistics, Signal
 from eeg2fmri.store.location import Location
 
-FORMAT = 5
+FORMAT = 6
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,24 @@ class StoredRecording:
             return self.own
         return replace(self.own, channels=tuple(self.own.channels[i] for i in self.picks))
 
+    @cached_property
+    def eeg_rows(self) -> list[int]:
+        """Rows of `signal.channels` that are EEG; all where the types are not kept."""
+        types = self.attributes.get("types", ["eeg"] * len(self.own.channels))
+        picked = range(len(types)) if self.picks is None else self.picks
+        return [row for row, channel in enumerate(picked) if types[channel] == "eeg"]
+
     def read(self, name: str) -> np.ndarray:
         """A whole array of the recording, e.g. ``"global_signal"``."""
         return self._array(name)[:]
+
+    def regressors(self, kind: str) -> dict[str, np.ndarray]:
+        """Courses of a kind (``motion``, ``pulse``, ``task``) by name, each (volumes,); empty where there are none."""
+        names = self.attributes.get("regressors", {}).get(kind, [])
+        if not names:
+            return {}
+        first, count = self.part or (0, self.group["volumes"].shape[0])
+        return dict(zip(names, self.read(kind)[first : first + count].T, strict=True))
 
     @cached_property
     def spectrogram(self) -> np.ndarray:

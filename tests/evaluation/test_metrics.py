@@ -9,6 +9,7 @@ from eeg2fmri.evaluation import (
     mae,
     psnr,
     r2_temporal,
+    r2_temporal_no_global,
     rmse,
     score_recording,
     skill,
@@ -19,7 +20,8 @@ from eeg2fmri.signals import drift_waves, without_drift
 VOLUMES, GRID = 6, (12, 13, 5)
 CUTOFF = 8.0  # s, at one volume a second: the mean and one cosine
 WAVES = drift_waves(VOLUMES, 1.0, CUTOFF)
-NAMES = {"rmse", "mae", "psnr", "ssim", "temporal_correlation", "skill", "r2_temporal", "r2_temporal_raw"}
+NAMES = {"rmse", "mae", "psnr", "ssim", "temporal_correlation", "skill"}
+NAMES |= {"r2_temporal", "r2_temporal_no_global", "r2_temporal_raw"}
 
 
 @pytest.fixture
@@ -97,6 +99,28 @@ def test_the_deciding_score_does_not_count_drifts(recording):
     assert scores["r2_temporal"] == pytest.approx(0, abs=1e-6)
 
 
+def test_without_the_global_signal_it_is_the_score_of_the_residuals_of_a_regression(recording):
+    measured, synthesised, _, mask = recording
+    steady = [without_drift(series.astype(float), 1.0, CUTOFF)[:, mask] for series in (measured, synthesised)]
+    course = steady[0].mean(axis=1, keepdims=True)
+    left = [series - course @ np.linalg.lstsq(course, series)[0] for series in steady]
+    expected = 1 - np.square(left[0] - left[1]).sum() / np.square(left[0]).sum()
+    found = r2_temporal_no_global(measured, synthesised, mask, WAVES)
+    assert found == pytest.approx(expected)
+    assert score_recording(*recording, WAVES)["r2_temporal_no_global"] == found
+
+
+def test_a_synthesis_of_the_global_signal_alone_scores_nothing_without_it(recording):
+    measured, _, mean_volume, mask = recording
+    both = measured + 2 * np.array([1, -1, 1, 1, -1, -1])[:, None, None, None]
+    course = without_drift(both[:, mask].mean(axis=1, dtype=float), 1.0, CUTOFF)[:, None, None, None]
+    synthesised = mean_volume + course * np.ones(GRID)
+    assert r2_temporal(both, synthesised, mask, WAVES) > 0.5
+    assert r2_temporal_no_global(both, synthesised, mask, WAVES) == pytest.approx(0, abs=1e-9)
+    alike = course * np.ones(GRID)  # nothing else is measured
+    assert r2_temporal_no_global(alike, measured, mask, WAVES) == 0
+
+
 def test_there_is_no_ssim_where_its_window_does_not_fit(recording):
     measured, synthesised, mean_volume, mask = recording
     small = (measured[:, :10], synthesised[:, :10], mean_volume[:10], mask[:10])
@@ -108,7 +132,7 @@ def test_a_perfect_synthesis_scores_best_and_finite(recording):
     scores = score_recording(measured, measured, mean_volume, mask, WAVES)
     cap = 20 * np.log10(2**23)
     best = {"rmse": 0, "mae": 0, "psnr": cap, "ssim": 1, "temporal_correlation": 1, "skill": 1}
-    assert scores == pytest.approx({**best, "r2_temporal": 1, "r2_temporal_raw": 1})
+    assert scores == pytest.approx(best | dict.fromkeys(("r2_temporal", "r2_temporal_no_global", "r2_temporal_raw"), 1))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

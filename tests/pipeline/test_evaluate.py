@@ -15,7 +15,7 @@ from eeg2fmri.errors import ConfigError, DatasetError, GateRefusal, LeakageError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.pipeline import evaluate_step, promote_step, train_step
 from eeg2fmri.pipeline.evaluate import metric_names, space_key
-from eeg2fmri.scorable import recordings_to_score, training_windows
+from eeg2fmri.scorable import recordings_to_score, seen_windows
 from eeg2fmri.scoring import (
     CONDITIONS,
     Significance,
@@ -31,9 +31,11 @@ from eeg2fmri.tracking.registry import logged_model_id
 from tests.mlflow_store import LINEAR, SETTINGS, SIGNAL, memory_store, use_tracking
 
 URI = "models:/eeg2fmri/1"
-SCORES = {"rmse", "mae", "psnr", "temporal_correlation", "skill", "r2_temporal", "r2_temporal_raw"}
+SCORES = {"rmse", "mae", "psnr", "temporal_correlation", "skill", "r2_temporal"}
+SCORES |= {"r2_temporal_no_global", "r2_temporal_raw"}
+THERE = ("model", "mean_volume", "shuffled", "swapped", "arousal", "subject_mean")  # for a linear model
 TEST = ("sub-05", "sub-06")
-DECIDING_PARTS = ("", "_mean_volume", "_shuffled", "_p_value", "_smallest_p", "_effect_size")
+DECIDING_PARTS = ("", *(f"_{name}" for name in THERE[1:]), "_p_value", "_smallest_p", "_effect_size")
 
 
 def settings(**changes: object) -> Config:
@@ -89,7 +91,7 @@ def test_metric_names(run):
 def test_the_nulls_of_every_score_are_in_an_artifact(run, evaluated):
     overall = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/overall.json")
     assert overall == evaluated[1].overall
-    assert {condition: scores.keys() for condition, scores in overall.items()} == dict.fromkeys(CONDITIONS, SCORES)
+    assert {condition: scores.keys() for condition, scores in overall.items()} == dict.fromkeys(THERE, SCORES)
 
 
 def test_scores_belong_to_the_logged_model_and_the_data(run, store):
@@ -129,8 +131,8 @@ def test_scores_are_kept_per_subject(run, store):
     table = pd.DataFrame(**mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/scores.json"))
     assert set(table.columns) == {"subject", "recording", "condition"} | SCORES
     rows = {(r.subject, r.recording, r.condition) for r in table.itertuples()}
-    assert rows == {(r.subject, r.name, c) for r in store.of(TEST) for c in CONDITIONS}
-    assert len(table) == len(rows) == 9
+    assert rows == {(r.subject, r.name, c) for r in store.of(TEST) for c in THERE}
+    assert len(table) == len(rows) == 18
     assert (table[table.condition == "mean_volume"].r2_temporal == 0).all()
     assert not any("sub-" in name for name in run.data.metrics)
 
@@ -207,6 +209,31 @@ def renewed(store, letter):
 
 def digest_of_tested(store):
     return recordings_digest(store.of(("sub-05", "sub-06")))
+
+
+def test_the_description_has_the_baselines(run):
+    text = run.data.tags["mlflow.note.content"]
+    assert "| the model, EEG of other subjects | " in text
+    assert "| arousal alone | " in text
+    assert "task alone" not in text
+
+
+def test_why_a_baseline_is_absent_is_said_once(evaluated, store, caplog):
+    changed = settings(evaluation={"shuffles": 1, "permutations": 99, "baselines": ["task", "linear"]})
+    with caplog.at_level("INFO", logger="eeg2fmri"):
+        found = evaluate_step(changed, URI, store, "test")
+    assert set(found.overall) == {"model", "mean_volume", "shuffled"}
+    assert "no baseline linear (the model is of this family)" in caplog.text
+    assert "no baseline task (sub-01_task-rest_run-1: none in the store)" in caplog.text
+    others = [
+        dataclasses.replace(r, attributes={**r.attributes, "source_digest": f"of others {r.source_digest}"})
+        for r in store.recordings
+    ]
+    with caplog.at_level("INFO", logger="eeg2fmri"):
+        found = evaluate_step(settings(), URI, dataclasses.replace(store, recordings=tuple(others)), "test")
+    assert "arousal" not in found.overall
+    assert "the store does not hold the recordings that the model was fitted on" in caplog.text
+    evaluate_step(settings(), URI, store, "test")  # the tags of the version as they were
 
 
 @pytest.mark.parametrize("change", ["split", "evaluation", "digest"])
@@ -300,6 +327,12 @@ def test_metric_names_say_what_they_score():
         ("validation/r2_temporal", 10.0),
         ("validation/r2_temporal_mean_volume", 11.0),
         ("validation/r2_temporal_shuffled", 12.0),
+        ("validation/r2_temporal_swapped", 13.0),
+        ("validation/r2_temporal_arousal", 14.0),
+        ("validation/r2_temporal_motion_pulse", 15.0),
+        ("validation/r2_temporal_task", 16.0),
+        ("validation/r2_temporal_linear", 17.0),
+        ("validation/r2_temporal_subject_mean", 18.0),
         ("validation/r2_temporal_p_value", 0.25),
         ("validation/r2_temporal_smallest_p", 0.0005),
         ("validation/r2_temporal_effect_size", 1.5),
@@ -315,7 +348,7 @@ def test_metric_names_say_what_they_score():
 
 def test_the_region_is_chosen_by_training_subjects_alone(evaluated, store):
     bundle, _ = load_model(URI)
-    train = training_windows(bundle, store)
+    train = seen_windows(bundle, store, "train")
     assert [recording.subject for recording in train.recordings] == ["sub-01", "sub-02", "sub-03"]
     windows = Windows(store.of(TEST), store.context)
     scored = score_windows(bundle.model, windows, settings().evaluation, train)
@@ -337,7 +370,7 @@ def test_the_region_is_chosen_by_training_subjects_alone(evaluated, store):
 def test_without_training_recordings_there_is_no_region(evaluated, store):
     bundle, _ = load_model(URI)
     others = dataclasses.replace(store, recordings=store.of(TEST))
-    assert training_windows(bundle, others) is None
+    assert seen_windows(bundle, others, "train") is None
     scored = score_windows(bundle.model, Windows(store.of(TEST), store.context), settings().evaluation)
     assert scored.dynamics.courses is None
     figure = scored_figures(scored, title="linear", best_reachable={})["dynamics"]

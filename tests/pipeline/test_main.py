@@ -281,7 +281,7 @@ def test_the_description_says_what_there_is_and_no_more():
     models = {"linear": ("3", evaluation(0.0314)), "lp": ("4", evaluation(-0.2))}
     text = main._story(Config(), JobResult(models, "3", None, None))
     assert text.startswith("Champion: eeg2fmri version 3 – linear, r2_temporal +0.0314")
-    assert "| linear | 3 | +0.0314 | +0.0100 to +0.0500 | +0.0000 | -0.0200 | 0.0040 |" in text
+    assert "| linear | 3 | +0.0314 | +0.0100 to +0.0500 | +0.0000 | -0.0200 | – | 0.0040 |" in text
     assert "reachable" not in text
     refused = main._story(Config(), JobResult(models, None, "because", 0.0777))
     assert refused.startswith("No champion.\n\nNo new champion: because.")

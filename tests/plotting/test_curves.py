@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from eeg2fmri.config import BASELINES
 from eeg2fmri.errors import FigureError
 from eeg2fmri.plotting import figure_to_rgb, learning_curves, score_figure
 
@@ -92,22 +94,39 @@ def test_a_panel_per_score_says_which_direction_is_better():
 
 def test_dots_are_the_subjects_side_by_side_and_the_bar_their_mean():
     axes = score_figure(SCORES).axes[0]
-    ticks = [tick.get_text() for tick in axes.get_xticklabels()]
-    assert ticks == ["model", "mean\nvolume", "shuffled\nEEG"]
+    ticks = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert ticks == ["model", "mean volume", "shuffled EEG"]
+    assert axes.yaxis_inverted()  # the model on top
     dots, bar = axes.collections[:2]
-    np.testing.assert_allclose(dots.get_offsets(), [(0, 0.04), (0, 0.06)])
-    np.testing.assert_allclose(bar.get_segments()[0][:, 1], 0.05)
+    np.testing.assert_allclose(dots.get_offsets(), [(0.04, 0), (0.06, 0)])
+    np.testing.assert_allclose(bar.get_segments()[0][:, 0], 0.05)
+
+
+def test_all_baselines_fit_with_their_names():
+    conditions = ["model", "mean_volume", "shuffled", *BASELINES]
+    names = ("r2_temporal", "skill", "ssim", "rmse")
+    figure = score_figure({name: {c: {"01": 0.1 * i} for i, c in enumerate(conditions)} for name in names})
+    image = figure_to_rgb(figure)
+    assert image.shape[1] == 1070
+    first, second = figure.axes[:2]
+    assert len(first.get_yticks()) == len(second.get_yticks()) == 9
+    labels = first.get_yticklabels()
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(label.get_text() for label in labels)
+    assert all(box.x0 >= 0 for box in boxes)
+    assert not any(one.overlaps(other) for one, other in pairwise(boxes))
+    assert not any(label.get_text() for label in second.get_yticklabels())
 
 
 def test_a_subject_without_a_value_has_no_dot():
     shuffled = score_figure(SCORES).axes[1].collections[4]
-    np.testing.assert_allclose(shuffled.get_offsets(), [(2, 0.45)])
+    np.testing.assert_allclose(shuffled.get_offsets(), [(0.45, 2)])
 
 
 def test_a_condition_without_a_subject_leaves_a_gap():
     scores = {"ssim": {"model": {"01": 0.5, "02": 0.6}, "shuffled": {"02": 0.4}}}
     joined = score_figure(scores).axes[0].lines[:2]
-    np.testing.assert_array_equal([line.get_ydata() for line in joined], [(0.5, np.nan), (0.6, 0.4)])
+    np.testing.assert_array_equal([line.get_xdata() for line in joined], [(0.5, np.nan), (0.6, 0.4)])
 
 
 def test_no_scores_are_refused():
@@ -117,7 +136,7 @@ def test_no_scores_are_refused():
 
 def test_pixels_are_rgb_of_the_figures_size():
     image = figure_to_rgb(score_figure(SCORES))
-    assert image.shape == (420, 660, 3)
+    assert image.shape == (282, 760, 3)
     assert image.dtype == np.uint8
     assert (image[0, 0] == 255).all()
     assert image.min() < 50

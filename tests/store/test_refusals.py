@@ -72,7 +72,7 @@ def test_another_format_is_refused(build, tmp_path, refuses):
     attributes = json.loads(metadata.read_text())
     attributes["attributes"]["format"] = 1
     metadata.write_text(json.dumps(attributes))
-    with refuses(StoreError, "store format 1, this version reads 5; delete it or give another --store"):
+    with refuses(StoreError, "store format 1, this version reads 6; delete it or give another --store"):
         open_store(tmp_path / "store")
 
 

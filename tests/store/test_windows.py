@@ -53,6 +53,16 @@ def test_batches_equal_a_naive_construction(windows, store):
     np.testing.assert_array_equal(y, np.stack([pairs[i][1] for i in order]))
 
 
+@pytest.mark.parametrize("run", [2, 32])
+def test_volumes_that_are_read_together_are_those_read_alone(windows, run, monkeypatch):
+    monkeypatch.setattr("eeg2fmri.store.windows.RUN", run)
+    order = np.array([3, 4, 5, 15, 16, 17, 18, 2, 1, 0, 0, 50])  # over an end, backwards, and twice
+    alone = [windows.volumes(np.array([i]))[0] for i in order]
+    np.testing.assert_array_equal(windows.volumes(order), alone)
+    scaled = [windows.standardised(np.array([i]), "recording")[0] for i in order]
+    np.testing.assert_array_equal(windows.standardised(order, "recording"), scaled)
+
+
 def test_a_longer_context_gives_fewer_instances(store):
     windows = Windows(store.recordings[:1], 5)
     assert len(windows) == 15

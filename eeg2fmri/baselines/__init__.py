@@ -1,0 +1,6 @@
+"""What explains BOLD without a model's reading of the right EEG, and what can be reached by anatomy alone."""
+
+from eeg2fmri.baselines.beside import Baselines, baselines_of, synthesise
+from eeg2fmri.baselines.regression import Regression, arousal, fit_regressions
+
+__all__ = ["Baselines", "Regression", "arousal", "baselines_of", "fit_regressions", "synthesise"]
