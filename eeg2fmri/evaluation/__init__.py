@@ -19,19 +19,37 @@ from eeg2fmri.evaluation.quality import (
     relative_dvars,
     temporal_snr,
 )
+from eeg2fmri.evaluation.relevance import (
+    Profile,
+    Relevance,
+    bands_of,
+    half,
+    least_windows,
+    profile,
+    r2_by_shift,
+    regions_of,
+)
 from eeg2fmri.evaluation.similarity import has_ssim, ssim
 
 __all__ = [
+    "Profile",
+    "Relevance",
+    "bands_of",
     "bridged_channels",
     "broken_channels",
+    "half",
     "has_ssim",
+    "least_windows",
     "line_noise",
     "mae",
     "marker_deviation",
     "outlier_volumes",
+    "profile",
     "psnr",
+    "r2_by_shift",
     "r2_of_shifts",
     "r2_temporal",
+    "regions_of",
     "relative_dvars",
     "rmse",
     "score_recording",
