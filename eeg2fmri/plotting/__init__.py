@@ -7,6 +7,7 @@ from eeg2fmri.plotting.curves import learning_curves, score_figure
 from eeg2fmri.plotting.instance import instance_figure
 from eeg2fmri.plotting.overview import Measure, overview_figure
 from eeg2fmri.plotting.quality import quality_page
+from eeg2fmri.plotting.relevance import relevance_figure
 from eeg2fmri.plotting.slices import comparison_figure, slice_figure
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "learning_curves",
     "overview_figure",
     "quality_page",
+    "relevance_figure",
     "score_figure",
     "slice_figure",
 ]
