@@ -12,6 +12,7 @@ The whole way, from a BIDS dataset to a synthesised image:
 >>> store = eeg2fmri.preprocess("my-study", "work/store")  # doctest: +SKIP
 >>> model = eeg2fmri.fit(store, variant="linear")  # doctest: +SKIP
 >>> scores = eeg2fmri.evaluate(model, store)  # doctest: +SKIP
+>>> found = eeg2fmri.explain(model, store)  # doctest: +SKIP
 >>> eeg2fmri.save_model(model, "work/linear")  # doctest: +SKIP
 >>> image = eeg2fmri.synthesise(model, "sub-09_task-rest_eeg.vhdr", "sub-09_bold.nii.gz")  # doctest: +SKIP
 """
@@ -32,6 +33,8 @@ from eeg2fmri.config import Config, load_config
 from eeg2fmri.datasets import AUTO, Overview, find_recordings, survey
 from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import ConfigError, ModelError
+from eeg2fmri.evaluation import Relevance
+from eeg2fmri.explanation import relevance
 from eeg2fmri.families import FitSettings, OnEpoch, fitted_figures
 from eeg2fmri.families import fit as fit_family
 from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score
@@ -231,8 +234,63 @@ def evaluate(model: Bundle, store: Store, split: str = "test", config: Settings 
     return table
 
 
-def figures(model: Bundle, scores: pd.DataFrame | None = None) -> dict[str, Figure]:
-    """Draw what a model learned, and how it scores.
+def explain(
+    model: Bundle, store: Store, split: str = "test", config: Settings = None, *, mask: np.ndarray | None = None
+) -> Relevance:
+    """Find out which channels, frequencies and lags a model's score comes from.
+
+    One part of the EEG after the other is replaced by that of another time of the recording.
+
+    Parameters
+    ----------
+    model : Bundle
+        From `fit` or `load_model`.
+    store : Store
+        Made with the settings of the store that the model was fitted on.
+    split : {"test", "validation", "train"}, default="test"
+        Which part of the subjects.
+    config : Config or path, optional
+        Its sections ``split``, ``evaluation`` and ``explanation``: who is in which part, which drifts do not count,
+        and how many windows are looked at.
+    mask : array, optional
+        (x, y, z) bool, voxels whose score is explained; by default the brain.
+
+    Returns
+    -------
+    Relevance
+        What `r2_temporal` loses without each of the ``channels``, ``regions``, ``frequencies`` and ``lags``, beside
+        what it loses by chance. `figures` draws it.
+
+    Raises
+    ------
+    LeakageError
+        If the model has seen one of the recordings.
+    ModelError
+        If the model does not fit the store.
+    EvaluationError
+        If no recording is long enough, or the mask does not fit.
+
+    Examples
+    --------
+    >>> found = eeg2fmri.explain(model, store)  # doctest: +SKIP
+    >>> found.channels.ranked()[:3]  # doctest: +SKIP
+    ['O2', 'Oz', 'O1']
+    """
+    given = _config(config)
+    check_fits(model, store)
+    recordings = recordings_to_score(given, store, split)
+    check_unseen(model, recordings, split)
+    return relevance(
+        model.model,
+        Windows(recordings, store.context),
+        most=given.explanation.windows,
+        drift_cutoff=given.evaluation.drift_cutoff,
+        mask=mask,
+    )
+
+
+def figures(model: Bundle, scores: pd.DataFrame | None = None, found: Relevance | None = None) -> dict[str, Figure]:
+    """Draw what a model learned, how it scores, and from what.
 
     Parameters
     ----------
@@ -240,12 +298,14 @@ def figures(model: Bundle, scores: pd.DataFrame | None = None) -> dict[str, Figu
         From `fit` or `load_model`.
     scores : pandas.DataFrame, optional
         From `evaluate`.
+    found : Relevance, optional
+        From `explain`.
 
     Returns
     -------
     dict of matplotlib.figure.Figure
         ``learning_curves`` of several epochs, those of the model's family (``coefficients`` of a linear model), and
-        ``scores`` where they are given.
+        ``scores`` and ``relevance`` where they are given.
 
     Examples
     --------
@@ -256,6 +316,8 @@ def figures(model: Bundle, scores: pd.DataFrame | None = None) -> dict[str, Figu
     drawn = fitted_figures(model.model, model.provenance["history"], list(model.signal.channels))
     if scores is not None:
         drawn["scores"] = plotting.score_figure(scores_by_subject(scores), title=config.variant)
+    if found is not None:
+        drawn["relevance"] = plotting.relevance_figure(found, title=config.variant)
     return drawn
 
 

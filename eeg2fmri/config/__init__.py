@@ -35,6 +35,7 @@ from eeg2fmri.config.power import (
 from eeg2fmri.config.sections import (
     Config,
     EvaluationConfig,
+    ExplanationConfig,
     PolicyConfig,
     RegistryConfig,
     RunConfig,
@@ -59,6 +60,7 @@ __all__ = [
     "DatasetConfig",
     "EegScaling",
     "EvaluationConfig",
+    "ExplanationConfig",
     "FactorisedConfig",
     "FactorisedRanges",
     "LinearConfig",
