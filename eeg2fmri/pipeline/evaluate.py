@@ -18,7 +18,10 @@ from mlflow.entities.model_registry import ModelVersion
 from eeg2fmri import plotting
 from eeg2fmri.config import Config
 from eeg2fmri.devices import use_backend
+from eeg2fmri.errors import EvaluationError
 from eeg2fmri.evaluation import has_ssim
+from eeg2fmri.explanation import relevance
+from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.pipeline.card import data_sheet
 from eeg2fmri.pipeline.code import SCORING_CODE, evaluation_code
 from eeg2fmri.pipeline.data import say_skipped
@@ -81,7 +84,8 @@ def evaluate_step(
     check_fits(bundle, store)
     check_unseen(bundle, recordings, split_name)
     identity = f"{version.name}/{version.version}/{version.run_id}" if version else model_uri
-    settings = [LAYOUT, identity, split_name, subjects, config.evaluation.model_dump(mode="json")]
+    sections = [section.model_dump(mode="json") for section in (config.evaluation, config.explanation)]
+    settings = [LAYOUT, identity, split_name, subjects, *sections]
     digest = recordings_digest(recordings)
     key = step_key("evaluate", evaluation_code(bundle.model.config), settings, digest)
 
@@ -119,6 +123,8 @@ def evaluate_step(
         log.numbers(overall, OVERALL)
         _log_figures(log, each, example, variant)
         log.table(each, "scores.json")
+        if config.explanation.enabled:
+            _explain(log, bundle.model, windows, config)
         found = evidence(version, overall, p_value)
         scored = scored_text(argue(config.policy, found), found, log.run_id, best_reachable)
         log.describe(paragraphs(f"Scores of {model_uri} on the {split_name} subjects {', '.join(subjects)}.", scored))
@@ -179,6 +185,17 @@ def _log_figures(log: RunLog, table: pd.DataFrame, example: tuple[np.ndarray, np
     log.figure(
         plotting.score_figure(scores_by_subject(table), title=f"{variant}, unseen subjects"), "figures/scores.png"
     )
+
+
+def _explain(log: RunLog, model: FittedModel, windows: Windows, config: Config) -> None:
+    """Log where in the EEG the score comes from; short recordings do not tell it."""
+    try:
+        found = relevance(model, windows, most=config.explanation.windows, drift_cutoff=config.evaluation.drift_cutoff)
+    except EvaluationError as err:
+        logger.info("evaluate %s: no relevance, %s", model.config.variant, err)
+        return
+    log.numbers(found.to_json(), "relevance.json")
+    log.figure(plotting.relevance_figure(found, title=f"{model.config.variant}: relevance"), "figures/relevance.png")
 
 
 def _publish(version: Any, metrics: dict[str, float]) -> None:
