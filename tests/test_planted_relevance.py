@@ -1,7 +1,9 @@
 """What the simulator plants is what relevance finds: the occipital alpha network, by channel, frequency and lag.
 
-Six networks are coupled, and the sensorimotor one has its rhythm beside alpha; so the BOLD that is explained is that of
-the occipital network. Of the seeds 0 to 9, SEEDS_FOUND.
+Six networks are coupled, and the rhythm of the sensorimotor one lies beside alpha; so the BOLD that is explained is
+that of the occipital network. At this size, over the seeds 0 to 9, frequencies and lag rank first in all ten, channel
+and region in nine (one has P7 and the parietal region before O1 and the occipital one). The best single channel is
+above the threshold in seven, the region and the frequency in all. Seed 0 is the default.
 """
 
 from __future__ import annotations
