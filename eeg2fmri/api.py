@@ -305,7 +305,8 @@ def figures(model: Bundle, scores: pd.DataFrame | None = None, found: Relevance 
     -------
     dict of matplotlib.figure.Figure
         ``learning_curves`` of several epochs, those of the model's family (``coefficients`` of a linear model), and
-        ``scores`` and ``relevance`` where they are given.
+        ``scores`` and ``relevance`` where they are given; with the latter also ``shares`` of a network's channels and
+        frequencies in what it synthesises, and its ``attention``, if it has one.
 
     Examples
     --------
@@ -317,7 +318,7 @@ def figures(model: Bundle, scores: pd.DataFrame | None = None, found: Relevance 
     if scores is not None:
         drawn["scores"] = plotting.score_figure(scores_by_subject(scores), title=config.variant)
     if found is not None:
-        drawn["relevance"] = plotting.relevance_figure(found, title=config.variant)
+        drawn |= plotting.relevance_figures(found, title=config.variant)
     return drawn
 
 

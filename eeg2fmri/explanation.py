@@ -11,6 +11,7 @@ import numpy as np
 
 from eeg2fmri.errors import EvaluationError
 from eeg2fmri.evaluation import Relevance, bands_of, half, least_windows, profile, r2_by_shift, regions_of
+from eeg2fmri.families import family_of
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.signals import without_drift
 from eeg2fmri.store import Windows
@@ -50,10 +51,15 @@ def relevance(
     chosen = _chosen(windows, most)
     parts = _parts(windows)
     places = [place for named in parts.values() for place in named.values()]
-    scores, losses = [], []
+    family = family_of(model.config)
+    scores, losses, shares, attention = [], [], [], []
     for number, indices in chosen.items():
         inside = windows.recordings[number].mask if mask is None else mask
-        whole, without = _scores(model, windows, indices, inside, drift_cutoff, places)
+        eeg = windows.eeg(indices)
+        shares.append(family.shares(model, eeg))
+        attention.append(family.attention(model, eeg))
+        measured = windows.standardised(indices, "recording")[:, inside]
+        whole, without = _scores(model, eeg, measured, inside, windows.signal.tr, drift_cutoff, places)
         scores.append(float(whole[0]))
         losses.append(whole - without)
     rng = np.random.default_rng(SEED)
@@ -67,8 +73,16 @@ def relevance(
         windows=tuple(map(len, chosen.values())),
         bands=tuple(bands_of(np.asarray(windows.signal.frequencies))),
         seconds=tuple(_seconds(windows)),
+        bins=windows.signal.frequencies,
+        shares=_table([each for each in shares if each is not None]),
+        attention=_table([each.mean(axis=0) for each in attention if each is not None]),
         **profiles,
     )
+
+
+def _table(found: list[np.ndarray]) -> tuple[tuple[float, ...], ...] | None:
+    """Mean over subjects; none if there are none."""
+    return tuple(map(tuple, np.mean(found, axis=0).tolist())) if found else None
 
 
 def _chosen(windows: Windows, most: int) -> dict[int, np.ndarray]:
@@ -110,17 +124,21 @@ def _seconds(windows: Windows) -> list[float]:
 
 
 def _scores(
-    model: FittedModel, windows: Windows, indices: np.ndarray, mask: np.ndarray, cutoff: float, places: list[Place]
+    model: FittedModel,
+    eeg: np.ndarray,
+    measured: np.ndarray,
+    mask: np.ndarray,
+    tr: float,
+    cutoff: float,
+    places: list[Place],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`r2_by_shift` of all EEG, (n,), and without each part, (P, n)."""
-    tr = windows.signal.tr
-    measured = without_drift(windows.standardised(indices, "recording")[:, mask], tr, cutoff)
-    eeg = windows.eeg(indices)
+    """`r2_by_shift` of all EEG, (n,), and without each part, (P, n); `measured` is (n, V)."""
+    steady = without_drift(measured, tr, cutoff)
 
     def score() -> np.ndarray:
         batches = [eeg[first : first + BATCH] for first in range(0, len(eeg), BATCH)]
         volumes = [model.standard_units(model.synthesise(batch))[:, mask] for batch in batches]
-        return r2_by_shift(measured, without_drift(np.concatenate(volumes), tr, cutoff))
+        return r2_by_shift(steady, without_drift(np.concatenate(volumes), tr, cutoff))
 
     whole, without = score(), []
     for place in places:

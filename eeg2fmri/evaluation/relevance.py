@@ -65,6 +65,9 @@ class Relevance:
     score: `r2_temporal` of the windows, mean over subjects.  subjects: (S,).  windows: (S,), how many of each.
     bands: (B, 2) Hz, the lower edge included.  seconds: (T,), from the middle of the window of each lag to the volume.
     channels, regions, frequencies, lags: loss without each.
+    shares: (C, F), of the synthesised fluctuations that a channel and frequency makes; sum 1, negative where it
+    counters others; ``None`` if the family does not tell.  bins: (F,) Hz.
+    attention: (C, C), how much of each channel (column) goes into each one (row), rows of sum 1; ``None`` without.
     """
 
     score: float
@@ -76,6 +79,9 @@ class Relevance:
     regions: Profile
     frequencies: Profile
     lags: Profile
+    bins: tuple[float, ...]
+    shares: tuple[tuple[float, ...], ...] | None = None
+    attention: tuple[tuple[float, ...], ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain mappings, sequences and numbers."""

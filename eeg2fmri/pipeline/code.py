@@ -25,4 +25,4 @@ def training_code(model: ModelConfig) -> tuple[str, ...]:
 
 def evaluation_code(model: ModelConfig) -> tuple[str, ...]:
     """Of scoring a model and of explaining its score."""
-    return (*SCORING_CODE, "eeg2fmri.explanation", family_path(model.family), "eeg2fmri.serving:load_bundle")
+    return (*SCORING_CODE, "eeg2fmri.explanation:relevance", family_path(model.family), "eeg2fmri.serving:load_bundle")

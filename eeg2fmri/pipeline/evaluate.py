@@ -195,7 +195,8 @@ def _explain(log: RunLog, model: FittedModel, windows: Windows, config: Config) 
         logger.info("evaluate %s: no relevance, %s", model.config.variant, err)
         return
     log.numbers(found.to_json(), "relevance.json")
-    log.figure(plotting.relevance_figure(found, title=f"{model.config.variant}: relevance"), "figures/relevance.png")
+    for name, figure in plotting.relevance_figures(found, title=model.config.variant).items():
+        log.figure(figure, f"figures/{name}.png")
 
 
 def _publish(version: Any, metrics: dict[str, float]) -> None:

@@ -1,13 +1,14 @@
 """Figures from arrays and numbers; nothing here opens a window or writes a file."""
 
 from eeg2fmri.plotting._page import FD_MM, ROUNDING, QualityPage
+from eeg2fmri.plotting.attribution import attention_figure, shares_figure
 from eeg2fmri.plotting.canvas import figure_to_png, figure_to_rgb
 from eeg2fmri.plotting.coefficients import coefficient_figure
 from eeg2fmri.plotting.curves import learning_curves, score_figure
 from eeg2fmri.plotting.instance import instance_figure
 from eeg2fmri.plotting.overview import Measure, overview_figure
 from eeg2fmri.plotting.quality import quality_page
-from eeg2fmri.plotting.relevance import relevance_figure
+from eeg2fmri.plotting.relevance import relevance_figure, relevance_figures
 from eeg2fmri.plotting.slices import comparison_figure, slice_figure
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "ROUNDING",
     "Measure",
     "QualityPage",
+    "attention_figure",
     "coefficient_figure",
     "comparison_figure",
     "figure_to_png",
@@ -24,6 +26,8 @@ __all__ = [
     "overview_figure",
     "quality_page",
     "relevance_figure",
+    "relevance_figures",
     "score_figure",
+    "shares_figure",
     "slice_figure",
 ]

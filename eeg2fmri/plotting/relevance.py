@@ -15,11 +15,24 @@ from eeg2fmri.errors import FigureError
 from eeg2fmri.evaluation import Profile, Relevance
 from eeg2fmri.plotting._heads import FEWEST_ELECTRODES, electrodes
 from eeg2fmri.plotting._scale import DIVERGING
+from eeg2fmri.plotting.attribution import attention_figure, shares_figure
 from eeg2fmri.plotting.canvas import BAD, DATA, LABEL, TICK, new_figure
 
 _CHANCE, _BELOW = "0.86", "0.55"
 _MOST_ACROSS, _SMALL = 12, 10  # names that fit side by side, and the size of more of them, upright
 _LOSS = "loss of r2_temporal"
+
+
+def relevance_figures(relevance: Relevance, *, title: str = "") -> dict[str, Figure]:
+    """Draw all that is known: ``relevance``, and ``shares`` and ``attention`` of a model that has them."""
+    channels = relevance.channels.names
+    drawn = {"relevance": relevance_figure(relevance, title=f"{title}: relevance")}
+    if relevance.shares is not None:
+        shares = np.asarray(relevance.shares)
+        drawn["shares"] = shares_figure(shares, channels, relevance.bins, title=f"{title}: channels and frequencies")
+    if relevance.attention is not None:
+        drawn["attention"] = attention_figure(np.asarray(relevance.attention), channels, title=f"{title}: attention")
+    return drawn
 
 
 def relevance_figure(relevance: Relevance, *, title: str = "") -> Figure:

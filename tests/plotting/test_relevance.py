@@ -31,6 +31,7 @@ def relevance():
         regions=profile(("frontal", "occipital"), (0.1, 0.95)),
         frequencies=profile(("0-2 Hz", "8-10 Hz", "30-40 Hz"), (0.0, 0.8, 0.1)),
         lags=profile(("4.5 s", "2.7 s", "0.9 s"), (0.1, 0.7, 0.0)),
+        bins=(0.5, 9.0, 9.5, 35.0),
     )
 
 
