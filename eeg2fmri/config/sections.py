@@ -61,9 +61,9 @@ class ExplanationConfig(Section):
 
     enabled: bool = True
     """Explain every evaluation. Source: ours."""
-    windows: Positive = 200
+    windows: Positive = 150
     """Windows that are explained, which the subjects share; each costs a synthesis per part [windows]. Source:
-    measured, half a minute for 63 channels."""
+    measured, half a minute of one core for 63 channels and `linear` or `factorised`."""
 
 
 class RegistryConfig(Section):
