@@ -26,6 +26,7 @@ _HOMES = {
     "split_windows": "store",
     "fit": "api",
     "evaluate": "api",
+    "explain": "api",
     "figures": "api",
     "save_model": "api",
     "load_model": "api",

@@ -12,6 +12,7 @@ The whole way, from a BIDS dataset to a synthesised image:
 >>> store = eeg2fmri.preprocess("my-study", "work/store")  # doctest: +SKIP
 >>> model = eeg2fmri.fit(store, variant="linear")  # doctest: +SKIP
 >>> scores = eeg2fmri.evaluate(model, store)  # doctest: +SKIP
+>>> found = eeg2fmri.explain(model, store)  # doctest: +SKIP
 >>> eeg2fmri.save_model(model, "work/linear")  # doctest: +SKIP
 >>> image = eeg2fmri.synthesise(model, "sub-09_task-rest_eeg.vhdr", "sub-09_bold.nii.gz")  # doctest: +SKIP
 """
@@ -26,11 +27,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eeg2fmri import serving
+from eeg2fmri import plotting, serving
 from eeg2fmri.config import Config, load_config
 from eeg2fmri.datasets import AUTO, Overview, find_recordings, survey
 from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import ConfigError, ModelError
+from eeg2fmri.evaluation import Relevance
+from eeg2fmri.explanation import relevance
 from eeg2fmri.families import FitSettings, OnEpoch, fitted_figures
 from eeg2fmri.families import fit as fit_family
 from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score, seen_windows
@@ -231,8 +234,63 @@ def evaluate(model: Bundle, store: Store, split: str = "test", config: Settings 
     return score_windows(model.model, windows, given.evaluation, *(seen_windows(model, store, p) for p in parts))
 
 
-def figures(model: Bundle, scores: Scoring | None = None) -> dict[str, Figure]:
-    """Draw what a model learned, and how it scores.
+def explain(
+    model: Bundle, store: Store, split: str = "test", config: Settings = None, *, mask: np.ndarray | None = None
+) -> Relevance:
+    """Find out which channels, frequencies and lags a model's score comes from.
+
+    One part of the EEG after the other is replaced by that of another time of the recording.
+
+    Parameters
+    ----------
+    model : Bundle
+        From `fit` or `load_model`.
+    store : Store
+        Made with the settings of the store that the model was fitted on.
+    split : {"test", "validation", "train"}, default="test"
+        Which part of the subjects.
+    config : Config or path, optional
+        Its sections ``split``, ``evaluation`` and ``explanation``: who is in which part, which drifts do not count,
+        and how many windows are looked at.
+    mask : array, optional
+        (x, y, z) bool, voxels whose score is explained; by default the brain.
+
+    Returns
+    -------
+    Relevance
+        What `r2_temporal` loses without each of the ``channels``, ``regions``, ``frequencies`` and ``lags``, beside
+        what it loses by chance. `figures` draws it.
+
+    Raises
+    ------
+    LeakageError
+        If the model has seen one of the recordings.
+    ModelError
+        If the model does not fit the store.
+    EvaluationError
+        If no recording is long enough, or the mask does not fit.
+
+    Examples
+    --------
+    >>> found = eeg2fmri.explain(model, store)  # doctest: +SKIP
+    >>> found.channels.ranked()[:3]  # doctest: +SKIP
+    ['O2', 'Oz', 'O1']
+    """
+    given = _config(config)
+    check_fits(model, store)
+    recordings = recordings_to_score(given, store, split)
+    check_unseen(model, recordings, split)
+    return relevance(
+        model.model,
+        Windows(recordings, store.context),
+        most=given.explanation.windows,
+        drift_cutoff=given.evaluation.drift_cutoff,
+        mask=mask,
+    )
+
+
+def figures(model: Bundle, scores: Scoring | None = None, found: Relevance | None = None) -> dict[str, Figure]:
+    """Draw what a model learned, how it scores, and from what.
 
     Parameters
     ----------
@@ -240,13 +298,16 @@ def figures(model: Bundle, scores: Scoring | None = None) -> dict[str, Figure]:
         From `fit` or `load_model`.
     scores : Scoring, optional
         From `evaluate`.
+    found : Relevance, optional
+        From `explain`.
 
     Returns
     -------
     dict of matplotlib.figure.Figure
         Where scores are given ``dynamics``, where the model follows BOLD over time and whether that is chance, and
-        ``scores``; then ``learning_curves`` of several epochs, and those of the model's family (``coefficients`` of a
-        linear model).
+        ``scores``; where `found` is, ``relevance``, and ``shares`` of a network's channels and frequencies in what it
+        synthesises, and its ``attention``, if it has one; then ``learning_curves`` of several epochs, and those of the
+        model's family (``coefficients`` of a linear model).
 
     Examples
     --------
@@ -254,9 +315,12 @@ def figures(model: Bundle, scores: Scoring | None = None) -> dict[str, Figure]:
     ...     figure.savefig(f"{name}.png")
     """
     drawn = fitted_figures(model.model, model.provenance["history"], model.signal)
-    if scores is None:
-        return drawn
-    return {**scored_figures(scores, title=model.model.config.variant, best_reachable={}), **drawn}
+    name = model.model.config.variant
+    if found is not None:
+        drawn = plotting.relevance_figures(found, title=name) | drawn
+    if scores is not None:
+        drawn = scored_figures(scores, title=name, best_reachable={}) | drawn
+    return drawn
 
 
 def save_model(model: Bundle, folder: Path | str) -> Path:

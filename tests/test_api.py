@@ -149,6 +149,22 @@ def test_figures_show_coefficients_and_scores_and_no_curve_of_one_epoch(model, s
     assert first.get_title().startswith("r2_temporal")  # what decides comes first
 
 
+def test_explain_looks_at_the_test_subject_and_is_drawn(model, store, config):
+    found = eeg2fmri.explain(model, store, config=config)
+    assert found.subjects == ("sub-03",)
+    assert found.windows == (34,)
+    assert found.channels.names == tuple(model.signal.channels)
+    assert eeg2fmri.figures(model, found=found).keys() == {"coefficients", "relevance"}
+    brain = store.of(("sub-03",))[0].mask
+    assert eeg2fmri.explain(model, store, config=config, mask=brain) == found
+
+
+def test_explain_refuses_subjects_that_the_model_has_seen(model, store, refuses):
+    seen = load_config(None, {**SETTINGS, "split": {"validation": ["02"], "test": ["01"]}})
+    with refuses(LeakageError, "sub-01_task-rest: used to train"):
+        eeg2fmri.explain(model, store, config=seen)
+
+
 def test_an_array_gives_the_image_that_its_file_gives(model, dataset, tmp_path):
     raw = mne.io.read_raw_brainvision(eeg_file(dataset), preload=True, verbose="error")
     first = raw.annotations.onset[raw.annotations.description == "Response/R128"][0]

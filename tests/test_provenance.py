@@ -67,6 +67,7 @@ def edit(path: Path, old: str, new: str) -> None:
     [
         ("scoring.py", "float(np.mean([s[key]", "float(np.median([s[key]", {"evaluate linear", "evaluate deep"}),
         ("evaluation/nulls.py", "margin", "least", {"evaluate linear", "evaluate deep"}),
+        ("evaluation/relevance.py", "DRAWS = 999", "DRAWS = 998", {"evaluate linear", "evaluate deep"}),
         ("training/linear.py", "BLOCK = 32", "BLOCK = 33", {"train linear", *EVALUATE}),
         ("models/linear_fit.py", "return", "return not", {"train linear", *EVALUATE}),
         ("training/prefetch.py", "import", "import sys as new; import", set()),

@@ -71,6 +71,16 @@ class PolicyConfig(Section):
     """Least number of test subjects [subjects]. Source: ours; with one subject nothing is known of others."""
 
 
+class ExplanationConfig(Section):
+    """Where in the EEG a score comes from: what it loses without each channel, band of frequencies and lag."""
+
+    enabled: bool = True
+    """Explain every evaluation. Source: ours."""
+    windows: Positive = 150
+    """Windows that are explained, which the subjects share; each costs a synthesis per part [windows]. Source:
+    measured, half a minute of one core for 63 channels and `linear` or `factorised`."""
+
+
 class RegistryConfig(Section):
     """Where models are registered."""
 
@@ -123,6 +133,8 @@ class Config(Section):
     """The control beside every score."""
     policy: PolicyConfig = PolicyConfig()
     """When a version may become champion."""
+    explanation: ExplanationConfig = ExplanationConfig()
+    """Where in the EEG a score comes from."""
     registry: RegistryConfig = RegistryConfig()
     """Where models are registered."""
 

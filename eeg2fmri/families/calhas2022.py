@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from eeg2fmri.config import Calhas2022Config, Calhas2022Ranges, Triple
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.families.networks import KerasFamily
+from eeg2fmri.models.fitted import FittedModel, KerasNetwork
 from eeg2fmri.models.spec import check_shapes
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from eeg2fmri.families.calhas2022_space import Calhas2022Space
     from eeg2fmri.store import Windows
     from eeg2fmri.training import FitResult, FitSettings, OnEpoch
@@ -48,6 +51,19 @@ class Calhas2022(KerasFamily[Calhas2022Config]):
         from eeg2fmri.training.deep import fit_deep_model
 
         return fit_deep_model(config, train, validation, settings, on_epoch)
+
+    def attention(self, model: FittedModel, eeg: np.ndarray) -> np.ndarray | None:
+        """The scores of topographical attention, of the variants that have it."""
+        network, config = model.network, model.config
+        assert isinstance(network, KerasNetwork)
+        assert isinstance(config, Calhas2022Config)
+        if not config.attends:
+            return None
+        from keras import ops
+
+        layer = network.model.get_layer("eeg_encoder").get_layer("attention")
+        _, scores = layer(ops.convert_to_tensor(model.scaled(eeg)))
+        return ops.convert_to_numpy(scores)
 
     def space(self, base: Calhas2022Config, ranges: Calhas2022Ranges, train: Windows) -> Calhas2022Space:
         """See `Family`."""

@@ -15,6 +15,7 @@ from eeg2fmri.config import ModelConfig, Section, Triple, find_family
 from eeg2fmri.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
     from optuna.trial import BaseTrial
 
@@ -72,6 +73,17 @@ class Family(ABC, Generic[Settings]):
     def figures(self, model: FittedModel, signal: Signal) -> Mapping[str, Figure]:
         """Figures of what a model has learned from EEG and BOLD of this meaning, by name; none by default."""
         return {}
+
+    def attention(self, model: FittedModel, eeg: np.ndarray) -> np.ndarray | None:
+        """How much of each channel (the last axis) goes into each one, (n, C, C) by EEG window; none by default."""
+        return None
+
+    def shares(self, model: FittedModel, eeg: np.ndarray) -> np.ndarray | None:
+        """Share of the synthesised fluctuations that each channel and frequency makes, (C, F), sum 1; none by default.
+
+        eeg: (n, C, F, T) in µV, of one recording.
+        """
+        return None
 
     def space(self, base: Settings, ranges: Any, train: Windows) -> Space:
         """What a search around `base` draws from `ranges`; asked of families that have them.

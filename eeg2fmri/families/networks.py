@@ -14,7 +14,7 @@ import numpy as np
 from eeg2fmri.devices import device_of_environment, import_keras, use_device
 from eeg2fmri.errors import ModelError
 from eeg2fmri.families.family import Family, Settings
-from eeg2fmri.models.fitted import KerasNetwork, Network
+from eeg2fmri.models.fitted import FittedModel, KerasNetwork, Network
 
 
 class ArrayFamily(Family[Settings], ABC):
@@ -62,6 +62,22 @@ class KerasFamily(Family[Settings], ABC):
         for module in self.layers:
             import_module(module)
         return KerasNetwork(keras.saving.load_model(path, compile=False, safe_mode=True))
+
+    def shares(self, model: FittedModel, eeg: np.ndarray) -> np.ndarray | None:
+        """Gradient × input of the squared fluctuations, over windows and lags, by its sum; on TensorFlow only.
+
+        The input is what it differs from its mean by. Of a linear network the products add up to the squared
+        fluctuations of its volumes (Shrikumar et al. 2017, arXiv 1605.01713; Ancona et al. 2018, arXiv 1711.06104).
+        """
+        from eeg2fmri.training.backend import input_gradients
+
+        assert isinstance(model.network, KerasNetwork)
+        scaled = model.scaled(eeg)
+        gradients = input_gradients(model.network.model, scaled)
+        if gradients is None:
+            return None
+        products = ((scaled - scaled.mean(axis=0)) * gradients).sum(axis=(0, 3), dtype=np.float64)
+        return products / total if (total := products.sum()) > 0 else None
 
 
 def _existing(path: Path) -> Path:

@@ -59,11 +59,14 @@ class FittedModel:
         (n, x, y, z) float32, intensities on the training recordings' average scale.
         """
         volumes = np.empty((len(eeg), *self.mean_volume.shape), np.float32)
-        scaling = eeg_scaling(self.config.eeg_scaling)
         for start in range(0, len(eeg), batch):
-            part = scaling.standardise(eeg[start : start + batch], self.eeg_statistics)
+            part = self.scaled(eeg[start : start + batch])
             volumes[start : start + batch] = self.intensities(self.network.predict(part))
         return volumes
+
+    def scaled(self, eeg: np.ndarray) -> np.ndarray:
+        """Scale EEG windows (n, C, F, T) in µV as the network takes them."""
+        return eeg_scaling(self.config.eeg_scaling).standardise(eeg, self.eeg_statistics)
 
     def intensities(self, predicted: np.ndarray) -> np.ndarray:
         """Undo the BOLD standardisation of what the network predicts."""

@@ -15,9 +15,13 @@ import pandas as pd
 from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 
+from eeg2fmri import plotting
 from eeg2fmri.config import Config
 from eeg2fmri.devices import use_backend
+from eeg2fmri.errors import EvaluationError
 from eeg2fmri.evaluation import has_ssim, p_text
+from eeg2fmri.explanation import relevance
+from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.pipeline.card import data_sheet
 from eeg2fmri.pipeline.code import SCORING_CODE, evaluation_code
 from eeg2fmri.pipeline.data import say_skipped
@@ -28,6 +32,7 @@ from eeg2fmri.scoring import NULLS, Significance, by_importance, score_windows, 
 from eeg2fmri.store import Store, Windows, check_digest, recordings_digest, split_subjects
 from eeg2fmri.tracking import (
     Evidence,
+    RunLog,
     argue,
     describe_version,
     finished_run,
@@ -82,7 +87,8 @@ def evaluate_step(
     identity = f"{version.name}/{version.version}/{version.run_id}" if version else model_uri
     digest, seen = recordings_digest(recordings), [seen_windows(bundle, store, p) for p in ("train", "validation")]
     fitted_on = [recordings_digest(part.recordings) if part else "" for part in seen]
-    settings = [LAYOUT, identity, split_name, subjects, fitted_on, config.evaluation.model_dump(mode="json")]
+    sections = [section.model_dump(mode="json") for section in (config.evaluation, config.explanation)]
+    settings = [LAYOUT, identity, split_name, subjects, fitted_on, *sections]
     key = step_key("evaluate", evaluation_code(bundle.model.config), settings, digest)
 
     def evidence(
@@ -129,6 +135,8 @@ def evaluate_step(
         volume = volume_figure(windows, scored.example, int(store.settings["dropped_volumes"]), title=variant)
         log.figure(volume, "figures/volume.png")
         log.table(scored.table, "scores.json")
+        if config.explanation.enabled:
+            _explain(log, bundle.model, windows, config)
         found = evidence(version, overall, significance)
         text = scored_text(argue(config.policy, found), found, significance, log.run_id, best_reachable)
         log.describe(paragraphs(f"Scores of {model_uri} on the {split_name} subjects {', '.join(subjects)}.", text))
@@ -198,6 +206,18 @@ def sentence(overall: Mapping[str, Mapping[str, float]], significance: Significa
         f"shuffled EEG {score['shuffled']:+.4f}, {p_text(significance.p_value, significance.smallest_p)}), "
         f"skill {overall['model']['skill']:+.4f}{beaten}"
     )
+
+
+def _explain(log: RunLog, model: FittedModel, windows: Windows, config: Config) -> None:
+    """Log where in the EEG the score comes from; short recordings do not tell it."""
+    try:
+        found = relevance(model, windows, most=config.explanation.windows, drift_cutoff=config.evaluation.drift_cutoff)
+    except EvaluationError as err:
+        logger.info("evaluate %s: no relevance, %s", model.config.variant, err)
+        return
+    log.numbers(found.to_json(), "relevance.json")
+    for name, figure in plotting.relevance_figures(found, title=model.config.variant).items():
+        log.figure(figure, f"figures/{name}.png")
 
 
 def _publish(version: Any, metrics: dict[str, float]) -> None:

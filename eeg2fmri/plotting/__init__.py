@@ -2,6 +2,7 @@
 
 from eeg2fmri.plotting._page import FD_MM, ROUNDING, QualityPage
 from eeg2fmri.plotting._scale import Scale, make_scale
+from eeg2fmri.plotting.attribution import attention_figure, shares_figure
 from eeg2fmri.plotting.axial import Axial, Layer, draw_overlay, draw_slice, note_sides
 from eeg2fmri.plotting.canvas import figure_to_png, figure_to_rgb
 from eeg2fmri.plotting.coefficients import coefficient_figure
@@ -10,6 +11,7 @@ from eeg2fmri.plotting.dynamics import DynamicsPage, ScoreEvidence, dynamics_fig
 from eeg2fmri.plotting.instance import instance_figure
 from eeg2fmri.plotting.overview import Measure, overview_figure
 from eeg2fmri.plotting.quality import quality_page
+from eeg2fmri.plotting.relevance import relevance_figure, relevance_figures
 from eeg2fmri.plotting.slices import comparison_figure, slice_figure
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "QualityPage",
     "Scale",
     "ScoreEvidence",
+    "attention_figure",
     "coefficient_figure",
     "comparison_figure",
     "draw_overlay",
@@ -35,6 +38,9 @@ __all__ = [
     "note_sides",
     "overview_figure",
     "quality_page",
+    "relevance_figure",
+    "relevance_figures",
     "score_figure",
+    "shares_figure",
     "slice_figure",
 ]

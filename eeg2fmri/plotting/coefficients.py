@@ -16,12 +16,12 @@ from matplotlib.ticker import ScalarFormatter
 from numpy.typing import NDArray
 
 from eeg2fmri.errors import FigureError
+from eeg2fmri.plotting._heads import FEWEST_ELECTRODES, electrodes
 from eeg2fmri.plotting._scale import DIVERGING, SEQUENTIAL, Volume, check_volume, make_scale
 from eeg2fmri.plotting.axial import ANATOMY_COLOUR, Affine, Axial, Mask, draw_overlay, note_sides
 from eeg2fmri.plotting.canvas import LABEL, TICK, new_figure
 
 Weights = NDArray[np.floating]
-FEWEST_ELECTRODES = 4  # fewer make no map of the scalp
 _MOST_SLICES = 8
 _LEFT, _RIGHT, _BAR, _THICK = 0.075, 0.88, 0.895, 0.012  # shares of the figure's width
 _BLANK = 0.15  # of its peak: less shows the anatomy
@@ -84,7 +84,7 @@ def coefficient_figure(
     check_volume(anatomy, "anatomy")
     if anatomy.shape != component.shape:
         raise FigureError(f"anatomy has shape {anatomy.shape}, the component {component.shape}: draw equal ones.")
-    known, info = _electrodes(channels)
+    known, info = electrodes(channels)
     heads = len(known) >= FEWEST_ELECTRODES
     figure = new_figure(14, 10.4 if heads else 7.0, title)
     top = _draw_strength(figure, strength.T, channels, bands, 0.75)
@@ -165,16 +165,3 @@ def _bar(
     bar.ax.yaxis.set_major_formatter(digits)
     bar.ax.yaxis.offsetText.set_fontsize(TICK)
     bar.ax.yaxis.set_offset_position("left")
-
-
-def _electrodes(channels: Sequence[str]) -> tuple[list[int], Any]:
-    """Which channels have a place in the 10-05 system, and MNE's description of these."""
-    import mne
-
-    # The montage's name changes with MNE 1.13.
-    named = mne.channels.get_builtin_montages()
-    montage = mne.channels.make_standard_montage("colin27_1005" if "colin27_1005" in named else "standard_1005")
-    spelling = {name.lower(): name for name in montage.ch_names}
-    known = [index for index, name in enumerate(channels) if name.lower() in spelling]
-    info = mne.create_info([spelling[channels[index].lower()] for index in known], 1.0, "eeg")
-    return known, info.set_montage(montage)

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import keras
+import numpy as np
 
 from eeg2fmri.devices import DETERMINISTIC
 from eeg2fmri.errors import ConfigError
@@ -62,6 +63,34 @@ def compile_with_xla(device: str) -> bool:
     """
     backend = keras.backend.backend()
     return backend == "jax" or (backend == "tensorflow" and device == "gpu")
+
+
+def input_gradients(model: keras.Model, x: np.ndarray, batch: int = 32) -> np.ndarray | None:
+    """Gradient of half of the squared deviations of the outputs from their mean, by the inputs; on TensorFlow only.
+
+    Parameters
+    ----------
+    model : (B, ...) → (B, ...).
+    x : (n, ...), all inputs that the mean is taken over.
+    batch : inputs computed at once.
+
+    Returns
+    -------
+    As `x`; ``None`` on another backend.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    parts = [tf.convert_to_tensor(x[first : first + batch]) for first in range(0, len(x), batch)]
+    mean = sum(tf.reduce_sum(model(part, training=False), axis=0) for part in parts) / len(x)
+    gradients = []
+    for part in parts:
+        with tf.GradientTape() as tape:
+            tape.watch(part)
+            half = tf.reduce_sum(tf.square(model(part, training=False) - mean)) / 2
+        gradients.append(tape.gradient(half, part).numpy())
+    return np.concatenate(gradients)
 
 
 def check_precision(precision: str, device: str) -> None:

@@ -175,10 +175,28 @@ def test_the_control_averages_its_shuffles(evaluated, store, monkeypatch):
 def test_figures_and_parameters(run, store):
     artifacts = mlflow.MlflowClient().list_artifacts(run.info.run_id, "figures")
     names = {item.path.removeprefix("figures/") for item in artifacts}
-    assert names == {"dynamics.png", "volume.png", "scores.png"}
+    assert names == {"dynamics.png", "volume.png", "scores.png", "relevance.png"}
     assert run.data.params["data.digest"] == store.digest
     assert run.data.params["evaluation.subjects"] == '["sub-05", "sub-06"]'
     assert run.data.tags["variant"] == "linear"
+
+
+def test_an_evaluation_says_where_the_score_comes_from(run):
+    found = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/relevance.json")
+    assert found["subjects"] == list(TEST)
+    loss = dict(zip(found["channels"]["names"], found["channels"]["loss"], strict=True))
+    assert max(loss, key=loss.get) == "Oz"  # what `tests.fakes` plants
+    assert loss["Oz"] > found["channels"]["threshold"]
+
+
+@pytest.mark.parametrize("explanation", [{"enabled": False}, {"windows": 199}])
+def test_an_evaluation_may_have_no_explanation(evaluated, store, caplog, monkeypatch, explanation):
+    """It is switched off, or the recordings are too short."""
+    monkeypatch.setattr("eeg2fmri.explanation.least_windows", lambda _: 99)
+    with caplog.at_level("INFO", logger="eeg2fmri"):
+        run_id = evaluate_step(settings(explanation=explanation), URI, store, "validation").run_id
+    assert "relevance.json" not in {item.path for item in mlflow.MlflowClient().list_artifacts(run_id)}
+    assert ("no relevance, no recording has 99 windows" in caplog.text) == ("windows" in explanation)
 
 
 def test_scores_go_to_the_version_and_to_the_training_run(evaluated, run, store):

@@ -125,3 +125,18 @@ class TestDataParallel:
     def test_refusals(self, refuses, asked, batch, match):
         with refuses(ConfigError, match):
             backend.data_parallel(asked, "gpu", batch)
+
+
+def test_input_gradients_are_those_of_the_squared_deviations(rng):
+    """Of a linear map W: Wᵀ W (x - x̄), whatever the batch."""
+    linear = keras.Sequential([keras.Input((2, 3)), keras.layers.Flatten(), keras.layers.Dense(4)])
+    x = rng.standard_normal((7, 2, 3)).astype(np.float32)
+    weights = linear.get_weights()[0]
+    wanted = ((x - x.mean(axis=0)).reshape(7, 6) @ weights @ weights.T).reshape(7, 2, 3)
+    for batch in (3, 32):
+        np.testing.assert_allclose(backend.input_gradients(linear, x, batch), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_input_gradients_are_of_tensorflow_only(rng, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    assert backend.input_gradients(network(), rng.standard_normal((3, 5))) is None
