@@ -5,7 +5,7 @@ from __future__ import annotations
 from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
 from eeg2fmri.serving import Bundle
-from eeg2fmri.store import Store, StoredRecording, split_subjects
+from eeg2fmri.store import Store, StoredRecording, split_store
 
 
 def recordings_to_score(config: Config, store: Store, split_name: str) -> list[StoredRecording]:
@@ -18,7 +18,7 @@ def recordings_to_score(config: Config, store: Store, split_name: str) -> list[S
     DatasetError
         If one is too short to shuffle.
     """
-    recordings = store.of(split_subjects(store.subjects, config.split).part(split_name))
+    recordings = store.of(split_store(store, config.split).part(split_name))
     if not recordings:
         raise ConfigError(f"split.{split_name}: no subject in it; name some to evaluate on")
     needed = 3 * store.context + 1

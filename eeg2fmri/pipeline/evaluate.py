@@ -25,7 +25,7 @@ from eeg2fmri.pipeline.data import say_skipped
 from eeg2fmri.pipeline.describe import paragraphs, scored_text, serving, table
 from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score
 from eeg2fmri.scoring import CONDITIONS, by_importance, score_windows, scores_by_subject, summarise
-from eeg2fmri.store import Store, Windows, check_digest, recordings_digest, split_subjects
+from eeg2fmri.store import Store, Windows, check_digest, named, recordings_digest, split_store
 from eeg2fmri.tracking import (
     Evidence,
     RunLog,
@@ -59,10 +59,11 @@ class Evaluation:
 
 
 def evaluate_step(
-    config: Config, model_uri: str, store: Store, split_name: str, best_reachable: float | None = None
+    config: Config, model_uri: str | None, store: Store, split_name: str, best_reachable: float | None = None
 ) -> Evaluation:
     """Score a model on one part of a store, beside the mean volume and the same model on shuffled EEG.
 
+    Without `model_uri` it is the newest version of the registered model that is called as the store's data set.
     Scores on the test split also go to the training run and to the tags of the registered version,
     where the gate reads them. `best_reachable`, which a simulator knows, is the ceiling of `r2_temporal`.
 
@@ -73,11 +74,13 @@ def evaluate_step(
     ModelError
         If the model does not fit the store.
     """
+    config = named(config, store)
     check_digest(store, config.run.store_digest)
     recordings = recordings_to_score(config, store, split_name)
-    subjects = split_subjects(store.subjects, config.split).part(split_name)
+    subjects = split_store(store, config.split).part(split_name)
     use_backend(config.run.backend, deterministic=config.run.deterministic)
-    bundle, version = load_model(model_uri, config.run.device)
+    bundle, version = load_model(model_uri or f"models:/{config.registered_model}/latest", config.run.device)
+    model_uri = f"models:/{version.name}/{version.version}" if version else str(model_uri)
     check_fits(bundle, store)
     check_unseen(bundle, recordings, split_name)
     identity = f"{version.name}/{version.version}/{version.run_id}" if version else model_uri
@@ -105,15 +108,16 @@ def evaluate_step(
         "data.digest": store.digest,
         "evaluation.data_digest": digest,
     }
-    with tracked_run("evaluate", experiment=config.run.experiment, name=f"evaluate-{variant}", params=params,
-                     tags={"variant": variant, "dataset": store.path.name}) as log:  # fmt: skip
+    with tracked_run("evaluate", experiment=config.run.experiment, params=params,
+                     name=f"evaluate {variant} · {store.name} {split_name}",
+                     tags={"variant": variant, "dataset": store.name}) as log:  # fmt: skip
         if not has_ssim(store.signal.grid):
             logger.info("evaluate %s: no ssim, its window is larger than the axial slices", variant)
         windows = Windows(recordings, store.context)
         each, p_value, example = score_windows(bundle.model, windows, config.evaluation)
         overall = summarise(each)
         metrics = metric_names(overall, split_name, p_value, best_reachable)
-        data = log.dataset(digest, str(store.path), f"{store.path.name}-{split_name}", split_name,
+        data = log.dataset(digest, str(store.path), f"{store.name}-{split_name}", split_name,
                            windows.eeg(np.arange(1)))  # fmt: skip
         log.metrics(metrics, model_id=logged_model_id(model_uri), dataset=data)
         log.numbers(overall, OVERALL)
