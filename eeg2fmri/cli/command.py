@@ -325,7 +325,7 @@ def _parser() -> argparse.ArgumentParser:
 
     synthesize = add_verb(verbs, "synthesize", _synthesize, "an EEG file to a 4-D NIfTI file")
     synthesize.add_argument("--model-uri", type=optional(str), metavar="URI",
-                            help=f"model, e.g. {CHAMPION} (default: champion of the only registered model)")  # fmt: skip
+                            help=f"model, e.g. {CHAMPION} (default: that of the only registered model)")  # fmt: skip
     synthesize.add_argument("--eeg", required=True, help="EEG file, e.g. a BrainVision .vhdr")
     synthesize.add_argument("--out", required=True, help="NIfTI file to write, .nii or .nii.gz")
     add_setting(synthesize, "--volume-marker", "dataset.volume_marker")

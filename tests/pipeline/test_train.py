@@ -1,4 +1,4 @@
-"""What a training step says of its epochs."""
+"""How a training step counts its epochs, and what it says of them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,43 @@ import logging
 from unittest.mock import Mock
 
 import numpy as np
+import pytest
 
-from eeg2fmri.config import LinearConfig
-from eeg2fmri.pipeline.train import _epoch_logger
+from eeg2fmri.config import FactorisedConfig, LinearConfig
+from eeg2fmri.pipeline.train import _EpochLog
+
+SCORES = {"val/r2_temporal": 0.25}
+EXAMPLE = (np.arange(24.0).reshape(2, 3, 4),) * 2
 
 
-def test_a_restored_epoch_is_logged_but_not_told_as_trained(caplog):
-    log, scores = Mock(), {"val/r2_temporal": 0.25}
-    on_epoch = _epoch_logger(log, LinearConfig())
-    with caplog.at_level(logging.INFO, "eeg2fmri"):
-        on_epoch(0, scores, None)
-        on_epoch(1, scores, (np.full((2, 2, 2), np.nan),) * 2)
-    restored, trained = caplog.messages
-    assert "restored from a checkpoint" in restored
-    assert "0.25" not in restored
-    assert "0.25" in trained
-    assert [call.kwargs["step"] for call in log.metrics.call_args_list] == [0, 1]
+@pytest.fixture
+def said(caplog):
+    caplog.set_level(logging.INFO, "eeg2fmri")
+    return caplog
+
+
+@pytest.mark.parametrize(("config", "numbers"), [(LinearConfig(), [1, 2, 3]), (FactorisedConfig(), [0, 1, 2])])
+def test_restored_epochs_are_logged_and_said_in_one_line(said, config, numbers):
+    log = Mock()
+    on_epoch = _EpochLog(log, config)
+    on_epoch(0, SCORES, None)
+    on_epoch(1, SCORES, None)
+    on_epoch(2, SCORES, EXAMPLE)
+    on_epoch.say_restored()
+    first, second, third = numbers
+    restored, trained = said.messages
+    assert restored == f"{config.variant}: epochs {first} to {second} restored from a checkpoint"
+    assert trained == f"{config.variant}, epoch {third}: val/r2_temporal 0.25"
+    assert [call.kwargs["step"] for call in log.metrics.call_args_list] == numbers
+    ((figure, key, step),) = [call.args for call in log.image.call_args_list]
+    assert (key, step) == ("validation_volume", third)
+    assert f"epoch {third}" in figure.get_suptitle()
+
+
+def test_a_fit_whose_epochs_are_all_restored_says_so_when_it_ends(said):
+    on_epoch = _EpochLog(Mock(), LinearConfig())
+    on_epoch(0, SCORES, None)
+    assert said.messages == []
+    on_epoch.say_restored()
+    on_epoch.say_restored()
+    assert said.messages == ["linear: epoch 1 restored from a checkpoint"]
