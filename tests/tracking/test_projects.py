@@ -13,13 +13,13 @@ from eeg2fmri.tracking.runs import ENTRY_POINT
 from tests.served import environment
 
 ROOT = Path(__file__).parents[2]
-TINY = "simulation.grid=[4, 5, 6]; simulation.channels=4; simulation.sampling_rate=100"
+TINY = "simulation.grid=[12, 13, 8]; simulation.channels=4; simulation.sampling_rate=100"
 pytestmark = pytest.mark.slow
 
 
-def project(folder: Path, *options: str) -> None:
+def project(folder: Path) -> None:
     """Simulate a tiny dataset by the entry point."""
-    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "-e", "simulate", "--env-manager", "local", *options]
+    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "-e", "simulate", "--env-manager", "local"]
     for name, value in {"out": folder / "dataset", "subjects": 1, "volumes": 3, "set": TINY}.items():
         command += ["-P", f"{name}={value}"]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=300)
@@ -42,12 +42,3 @@ def test_the_work_is_in_the_study_s_experiment_and_the_project_s_run_leads_there
     assert (
         f"#/experiments/{inner.info.experiment_id}/runs/{inner.info.run_id}" in outer.data.tags["mlflow.note.content"]
     )
-
-
-@pytest.mark.usefixtures("tracking")
-def test_a_chosen_experiment_holds_the_work_itself(tmp_path):
-    project(tmp_path, "--experiment-name", "chosen")
-    (run,) = runs("chosen")
-    assert run.data.tags[ENTRY_POINT] == "simulate"
-    assert runs("Default") == []
-    assert mlflow.get_experiment_by_name("eeg2fmri") is None
