@@ -15,11 +15,11 @@ from eeg2fmri.errors import ModelError
 from eeg2fmri.pipeline import evaluate_step, main_job, preprocess_step, promote_step, train_step
 from eeg2fmri.pipeline.main import summary
 from eeg2fmri.store import open_store
-from eeg2fmri.tracking import Scores
-from eeg2fmri.tracking.registry import DATASET_TAG, champion, latest_version, logged_model_id, only_model, store_scores
+from eeg2fmri.tracking import store_evidence
+from eeg2fmri.tracking.registry import DATASET_TAG, champion, latest_version, logged_model_id, only_model
 from eeg2fmri.tracking.runs import ENTRY_POINT
 from tests.conftest import write_tiny_recording
-from tests.mlflow_store import use_tracking
+from tests.mlflow_store import evidence, use_tracking
 
 NAME = "my-study"
 SMALL = {
@@ -48,7 +48,7 @@ def study(tmp_path_factory):
             client.create_registered_model(name)
             made = client.create_model_version(name, "file:///nowhere")
             client.set_registered_model_alias(name, "champion", made.version)
-        store_scores(made, Scores("1", 0.9, -0.1, 0.001, "another data set", "s"))
+        store_evidence(made, evidence("1", 0.9))
         said: list[str] = []
         handler = logging.Handler()
         handler.emit = lambda record: said.append(record.getMessage())
@@ -154,7 +154,7 @@ def test_the_only_registered_model_is_taken_and_of_several_none(refuses):
     client = mlflow.MlflowClient()
     assert only_model("--name NAME") == NAME
     version = latest_version(NAME)
-    store_scores(version, Scores(str(version.version), 0.05, -0.01, 0.001, "d", "s"))
+    store_evidence(version, evidence(str(version.version), 0.05))
     before = set(runs())
     assert promote_step(Config(), None) == str(version.version)
     assert set(runs()) - before <= {f"promote · {NAME}"}
