@@ -39,7 +39,7 @@ from eeg2fmri.families import fit as fit_family
 from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score, seen_windows
 from eeg2fmri.scoring import Scoring, score_windows, scored_figures
 from eeg2fmri.serving import Bundle
-from eeg2fmri.store import Store, Windows, build_store, check_digest, prepare, say_left_out, split_subjects
+from eeg2fmri.store import Store, Windows, build_store, check_digest, dataset_name, prepare, say_left_out, split_store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,7 +102,8 @@ def preprocess(
     store : path or URL
         Folder of the store, or a place that fsspec knows (``s3://bucket/store``).
     config : Config or path, optional
-        Its sections ``dataset`` and ``data`` say which recordings are used and how.
+        Its sections ``dataset`` and ``data`` say which recordings are used and how. The store keeps its section
+        ``split`` for `fit` and `evaluate`.
     workers : int, default=1
         Processes that work on recordings at the same time.
     allow_failures : bool, default=False
@@ -133,7 +134,8 @@ def preprocess(
     recordings, skipped = find_recordings(Path(root).absolute(), given.dataset)
     for item in skipped:
         logger.warning("%s: %s; skipped", item.path, item.reason)
-    built = build_store(recordings, store, given.data, workers=workers)
+    name = dataset_name(Path(root))
+    built = build_store(recordings, store, given.data, name=name, split=given.split, workers=workers)
     say_left_out(built, allow_failures=allow_failures)
     return built.store
 
@@ -150,7 +152,8 @@ def fit(
     store : Store
         From `preprocess` or `open_store`.
     config : Config or path, optional
-        Its sections ``models``, ``split`` and ``run`` say what is fitted, on whom, and with which seed.
+        Its sections ``models``, ``split`` and ``run`` say what is fitted, on whom (by default as the store was
+        prepared), and with which seed.
     variant : str, optional
         Which of its models: ``"linear"``, ``"factorised"``, ``"tafp-style"``, …; by default the first.
     on_epoch : callable, optional
@@ -181,7 +184,7 @@ def fit(
     given = _config(config)
     chosen = given.model(variant)
     check_digest(store, given.run.store_digest)
-    split = split_subjects(store.subjects, given.split)
+    split = split_store(store, given.split)
     use_backend(given.run.backend, deterministic=given.run.deterministic)
     train, validation = (Windows(store.of(part), store.context) for part in (split.train, split.validation))
     result = fit_family(chosen, train, validation, FitSettings.of(given), on_epoch)
@@ -200,7 +203,8 @@ def evaluate(model: Bundle, store: Store, split: str = "test", config: Settings 
     split : {"test", "validation", "train"}, default="test"
         Which part of the subjects.
     config : Config or path, optional
-        Its sections ``split`` and ``evaluation``: who is in which part, and how many shuffles.
+        Its sections ``split`` and ``evaluation``: who is in which part (by default as the store was prepared), and
+        how many shuffles.
 
     Returns
     -------

@@ -46,9 +46,10 @@ def check_server() -> None:
         _answered.add(uri)
 
 
-def needs_server(verb: str, model_uri: str) -> bool:
-    """Whether a command needs the server: `synthesize` only where it takes the model from there."""
-    return verb in TRACKING_VERBS or (verb == "synthesize" and model_uri.partition(":")[0] in TRACKED_SCHEMES)
+def needs_server(verb: str, model_uri: str | None) -> bool:
+    """Whether a command needs the server: `synthesize` unless the model is given and lies elsewhere."""
+    scheme = model_uri.partition(":")[0] if model_uri else "models"
+    return verb in TRACKING_VERBS or (verb == "synthesize" and scheme in TRACKED_SCHEMES)
 
 
 def without_secrets(text: str) -> str:

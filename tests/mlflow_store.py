@@ -46,7 +46,7 @@ def memory_store(subjects: int = 6, *, coupling: float = 1.0, windows: int = 40,
     """A store that lies in memory; the last subject has a second, shorter recording."""
     recordings = [recording(f"sub-{n:02d}", n, windows=windows, coupling=coupling) for n in range(1, subjects + 1)]
     last = recording(f"sub-{subjects:02d}", 50, windows=windows - 9, coupling=coupling, run=2)
-    return Store(Path("memory"), digest, SETTINGS, SIGNAL, (*recordings, last))
+    return Store(Path("memory"), digest, SETTINGS, SIGNAL, (*recordings, last), name="memory")
 
 
 def linear_bundle(seed: int = 0) -> Bundle:

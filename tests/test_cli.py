@@ -75,10 +75,15 @@ def config(text: str) -> str:
         (["store", "info", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
         (["preprocess", "--root", ".", "--workers", "2", "--scheduler", "tcp://x"], ["--workers 2", "--scheduler"]),
         (["inspect", "--json", "--plot", "x.png"], ["--json and --plot x.png: give one of them"]),
-        (["promote"], ["'eeg2fmri'", "eeg2fmri train"]),
+        (["promote"], ["no registered model", "eeg2fmri train", "--name NAME"]),
         (["promote", "--name", "other", "--version", "2"], ["models:/other/2"]),
         (["promote", "--name", "a/b"], ["registry.name"]),
-        (["synthesize", "--eeg", "x.vhdr", "--out", "x.nii"], ["models:/eeg2fmri@champion", "mlflow ui"]),
+        (["promote", "--name", "other"], ["'other'", "eeg2fmri train --register-as other"]),
+        (
+            ["synthesize", "--eeg", "x.vhdr", "--out", "x.nii"],
+            ["no registered model", "--model-uri models:/NAME@champ"],
+        ),
+        (["synthesize", "--set", "registry.name=b", "--eeg", "x.vhdr", "--out", "x.nii"], ["models:/b@champion", "ui"]),
         (["synthesize", "--model-uri", "models:/eeg2fmri@winner", "--eeg", "x.vhdr", "--out", "x.nii"], ["@winner"]),
     ],
 )
@@ -211,7 +216,7 @@ def test_synthesize_knows_the_scanner_s_marker(run, monkeypatch, options, marker
     asked: list = []
     monkeypatch.setattr("eeg2fmri.tracking.load_model", lambda *_: ("bundle", None))
     monkeypatch.setattr("eeg2fmri.serving.synthesise_file", lambda *given: asked.append(given) or (1,))
-    assert run("synthesize", "--eeg", "x.vhdr", "--out", "x.nii", *options)[0] == 0
+    assert run("synthesize", "--model-uri", "models:/m/1", "--eeg", "x.vhdr", "--out", "x.nii", *options)[0] == 0
     assert asked == [("bundle", Path("x.vhdr"), Path("x.nii"), marker)]
 
 

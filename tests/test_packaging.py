@@ -38,10 +38,10 @@ CONTRACT = {
     "search": {"config": None, "store": None, "study": None, "storage": None, "trials": None, "timeout": None},
     "train": {"config": None, "store": None, "epochs": None, "batch_size": None, "learning_rate": None,
               "variant": None, "seed": None, "register_as": None},
-    "evaluate": {"model_uri": None, "store": None, "split": "test"},
+    "evaluate": {"model_uri": "", "store": None, "split": "test"},
     "promote": {"name": None, "version": "latest", "alias": "champion", "dry_run": ""},
     "rollback": {"name": None, "alias": "champion"},
-    "synthesize": {"model_uri": "models:/eeg2fmri@champion", "eeg": None, "out": None, "volume_marker": ""},
+    "synthesize": {"model_uri": "", "eeg": None, "out": None, "volume_marker": ""},
 }  # fmt: skip
 
 

@@ -32,12 +32,12 @@ from eeg2fmri.cli.arguments import (
     setting_changes,
     truth,
 )
-from eeg2fmri.config import Config, SimulationConfig, load_config, parse_overrides
+from eeg2fmri.config import Config, load_config, parse_overrides
 from eeg2fmri.errors import ConfigError, Eeg2FmriError, GateRefusal, one_line
 from eeg2fmri.server import check_server, needs_server, without_secrets
 
 DEFAULT_CONFIG = "demo"
-CHAMPION = "models:/eeg2fmri@champion"
+CHAMPION = "models:/NAME@champion"
 logger = logging.getLogger("eeg2fmri")
 
 
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A batch system ends a job with SIGTERM: stop as Ctrl-C does, so that runs are closed and can be taken up.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        if needs_server(args.verb, getattr(args, "model_uri", "")):
+        if needs_server(args.verb, getattr(args, "model_uri", None)):
             check_server()
         args.run(args)
     except Eeg2FmriError as err:
@@ -80,9 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _simulate(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import simulate_step
 
-    config = _config(args)
-    simulation, cutoff = config.simulation or SimulationConfig(), config.evaluation.drift_cutoff
-    simulate_step(simulation, Path(args.out), config.run.experiment, cutoff)
+    simulate_step(_config(args), Path(args.out))
 
 
 def _preprocess(args: argparse.Namespace) -> None:
@@ -162,10 +160,13 @@ def _synthesize(args: argparse.Namespace) -> None:
     from eeg2fmri.devices import use_backend
     from eeg2fmri.serving import synthesise_file
     from eeg2fmri.tracking import load_model
+    from eeg2fmri.tracking.registry import only_model
 
     config = _config(args)
     use_backend(config.run.backend)
-    bundle, _ = load_model(args.model_uri, config.run.device)
+    name = config.registry.name
+    uri = args.model_uri or f"models:/{name or only_model(f'--model-uri {CHAMPION}')}@{config.registry.alias}"
+    bundle, _ = load_model(uri, config.run.device)
     shape = synthesise_file(bundle, Path(args.eeg), Path(args.out), config.dataset.volume_marker)
     logger.info("synthesize: %s, %s", args.out, " × ".join(map(str, shape)))
 
@@ -304,7 +305,9 @@ def _parser() -> argparse.ArgumentParser:
     add_device(train)
 
     evaluate = add_verb(verbs, "evaluate", _evaluate, "score a model beside its nulls")
-    evaluate.add_argument("--model-uri", default="models:/eeg2fmri/latest", help="model (default: newest version)")
+    evaluate.add_argument(
+        "--model-uri", type=optional(str), metavar="URI", help="model (default: the newest of the store's data set)"
+    )
     add_store(evaluate)
     evaluate.add_argument("--split", default="test", choices=("train", "validation", "test"))
     add_device(evaluate, limit=False)
@@ -321,7 +324,8 @@ def _parser() -> argparse.ArgumentParser:
     add_setting(rollback, "--alias", "registry.alias")
 
     synthesize = add_verb(verbs, "synthesize", _synthesize, "an EEG file to a 4-D NIfTI file")
-    synthesize.add_argument("--model-uri", default=CHAMPION, help=f"model (default: {CHAMPION})")
+    synthesize.add_argument("--model-uri", type=optional(str), metavar="URI",
+                            help=f"model, e.g. {CHAMPION} (default: that of the only registered model)")  # fmt: skip
     synthesize.add_argument("--eeg", required=True, help="EEG file, e.g. a BrainVision .vhdr")
     synthesize.add_argument("--out", required=True, help="NIfTI file to write, .nii or .nii.gz")
     add_setting(synthesize, "--volume-marker", "dataset.volume_marker")

@@ -202,7 +202,8 @@ class SplitConfig(Section):
     before them validate.
     """
 
-    validation: Count | tuple[str, ...] = 1
-    """Validation subjects: a number [subjects], or labels. Source: the demo's six subjects."""
-    test: Count | tuple[str, ...] = 2
-    """Test subjects: a number [subjects], or labels. Source: the published code."""
+    validation: Count | tuple[str, ...] | None = None
+    """Validation subjects: a number [subjects], or labels. By default as the store was prepared, else 1.
+    Source: the demo's six subjects."""
+    test: Count | tuple[str, ...] | None = None
+    """Test subjects, likewise. By default as the store was prepared, else 2 [subjects]. Source: the published code."""

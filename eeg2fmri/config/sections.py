@@ -84,8 +84,8 @@ class ExplanationConfig(Section):
 class RegistryConfig(Section):
     """Where models are registered."""
 
-    name: Annotated[str, Field(min_length=1, pattern=r"^[^/:]+$")] = "eeg2fmri"
-    """Name of the registered model. Source: ours."""
+    name: Annotated[str, Field(min_length=1, pattern=r"^[^/:]+$")] | None = None
+    """Name of the registered model; by default that of the data set. Source: ours."""
     alias: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "champion"
     """Alias that `promote` moves and serving follows. Source: MLflow's documentation."""
 
@@ -108,8 +108,8 @@ class RunConfig(Section):
     """Where models are trained and predict; ``auto`` is a GPU if there is one."""
     gpu_memory_limit: Positive | None = None
     """Memory that TensorFlow takes on the GPU [MiB]; by default as much as it needs."""
-    experiment: Annotated[str, Field(min_length=1)] = "eeg2fmri"
-    """MLflow experiment of the runs. Source: ours."""
+    experiment: Annotated[str, Field(min_length=1)] | None = None
+    """MLflow experiment of the runs; by default it is called as the data set. Source: ours."""
 
 
 class Config(Section):
@@ -154,6 +154,12 @@ class Config(Section):
         if len(set(names)) != len(names):
             raise ValueError(f"models: every variant may appear once, found {names}")
         return self
+
+    @property
+    def registered_model(self) -> str:
+        """Name of the registered model; the steps settle it by the data set (`eeg2fmri.store.named`)."""
+        assert self.registry.name is not None
+        return self.registry.name
 
     def model(self, variant: str | None) -> ModelConfig:
         """The configured model called `variant`, or the first one; see `model_called` for one that is not listed."""

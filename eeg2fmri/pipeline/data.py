@@ -19,7 +19,18 @@ from eeg2fmri.pipeline.describe import paragraphs, picture
 from eeg2fmri.pipeline.quality import log_quality
 from eeg2fmri.progress import progress_display
 from eeg2fmri.simulation import is_simulated, read_best_r2, simulate
-from eeg2fmri.store import Built, Location, Outcome, Store, build_store, recordings_table, say_left_out
+from eeg2fmri.store import (
+    SIMULATED,
+    Built,
+    Location,
+    Outcome,
+    Store,
+    build_store,
+    dataset_name,
+    recordings_table,
+    say_left_out,
+    with_names,
+)
 from eeg2fmri.tracking import finished_run, tracked_run
 from eeg2fmri.tracking.runs import DATA_DIGEST, STEP_KEY, step_key
 
@@ -34,29 +45,32 @@ class StepResult:
     skipped: bool
 
 
-def simulate_step(config: SimulationConfig, out: Path, experiment: str, cutoff: float) -> StepResult:
+def simulate_step(config: Config, out: Path) -> StepResult:
     """Write the simulated dataset, unless the same one is there already.
 
-    `cutoff` (s) is that of `evaluation.drift_cutoff`: slower drifts do not count in the ceiling that is logged.
+    Drifts slower than `evaluation.drift_cutoff` do not count in the ceiling that is logged.
     """
-    key = step_key("simulate", SIMULATION_CODE, config.model_dump(mode="json"), str(out.resolve()), cutoff)
+    experiment = with_names(config, SIMULATED).run.experiment
+    settings, cutoff = config.simulation or SimulationConfig(), config.evaluation.drift_cutoff
+    key = step_key("simulate", SIMULATION_CODE, settings.model_dump(mode="json"), str(out.resolve()), cutoff)
     run = finished_run(key)
     if run and (out / "dataset_description.json").exists():
         say_skipped("simulate", run.info.run_id)
         return StepResult(run.info.run_id, skipped=True)
-    params = {**flatten(config, "simulation."), "simulation.out": str(out)}
-    with tracked_run("simulate", experiment=experiment, params=params) as log:
+    params = {**flatten(settings, "simulation."), "simulation.out": str(out)}
+    with tracked_run("simulate", experiment=experiment, name=f"simulate · {SIMULATED}", params=params,
+                     tags={"dataset": SIMULATED}) as log:  # fmt: skip
         with progress_display(visible=sys.stderr.isatty()) as display:
-            task = display.add_task("simulating", total=config.subjects, status="")
-            if not is_simulated(out, config):
-                simulate(config, out, on_progress=lambda done, total: display.update(task, completed=done))
+            task = display.add_task("simulating", total=settings.subjects, status="")
+            if not is_simulated(out, settings):
+                simulate(settings, out, on_progress=lambda done, total: display.update(task, completed=done))
         log.metrics({"truth/best_r2_temporal": float(np.mean(list(read_best_r2(out, cutoff).values())))})
         log.tags({STEP_KEY: key})
         log.describe(
-            f"Simulates EEG and fMRI of {config.subjects} subjects, {config.volumes} volumes each. The metric "
+            f"Simulates EEG and fMRI of {settings.subjects} subjects, {settings.volumes} volumes each. The metric "
             "`truth/best_r2_temporal` is the ceiling: what the best model could explain."
         )
-        logger.info("simulated %d subjects of %d volumes in %s", config.subjects, config.volumes, out)
+        logger.info("simulated %d subjects of %d volumes in %s", settings.subjects, settings.volumes, out)
         return StepResult(log.run_id, skipped=False)
 
 
@@ -73,7 +87,7 @@ def preprocess_step(
 
     Parameters
     ----------
-    config, root : settings; folder of the dataset.
+    config, root : settings; folder of the dataset, which the store is called by. The store keeps the split that is set.
     where : folder or fsspec URL of the store.
     workers, scheduler : local processes, or the address of a Dask scheduler.
     allow_failures : go on although some recordings cannot be used.
@@ -87,7 +101,8 @@ def preprocess_step(
     """
     if workers > 1 and scheduler:
         raise ConfigError(f"--workers {workers} and --scheduler {scheduler}: give one of them")
-    location = Location.of(where)
+    location, name = Location.of(where), dataset_name(root)
+    config = with_names(config, name)
     recordings, skipped = find_recordings(root.absolute(), config.dataset)  # workers may have another working directory
     for item in skipped:
         logger.warning("%s: %s; skipped", item.path, item.reason)
@@ -100,8 +115,8 @@ def preprocess_step(
             def show(outcome: Outcome) -> None:
                 display.update(task, advance=1, status=outcome.name)
 
-            return build_store(recordings, location, config.data, workers=workers, scheduler=scheduler,
-                               on_recording=show)  # fmt: skip
+            return build_store(recordings, location, config.data, name=name, split=config.split, workers=workers,
+                               scheduler=scheduler, on_recording=show)  # fmt: skip
 
     # Digests of the source files tell whether anything is to do; only then is a run opened.
     code = preprocessing_code(config.dataset.name)
@@ -112,7 +127,8 @@ def preprocess_step(
         say_skipped("preprocess", run.info.run_id)
         say_left_out(built, allow_failures=allow_failures)
         return built.store, StepResult(run.info.run_id, skipped=True)
-    with tracked_run("preprocess", experiment=config.run.experiment, params=params) as log:
+    with tracked_run("preprocess", experiment=config.run.experiment, name=f"preprocess · {name}", params=params,
+                     tags={"dataset": name}) as log:  # fmt: skip
         built = built or build()
         store = built.store
         log.tags({STEP_KEY: key, DATA_DIGEST: store.digest})
@@ -129,7 +145,7 @@ def preprocess_step(
             log_quality(log, store, on_page=lambda: display.update(task, advance=1))
         log.describe(
             paragraphs(
-                f"A store of {len(store.recordings)} recordings of {len(store.subjects)} subjects: "
+                f"A store of {name}: {len(store.recordings)} recordings of {len(store.subjects)} subjects: "
                 f"{len(store.signal.channels)} channels, volumes of {' × '.join(map(str, store.signal.grid))} voxels, "
                 f"TR {store.signal.tr:g} s. {len(built.failures)} recordings cannot be used (`failures.json`).",
                 picture(log.run_id, "quality/overview.png", "quality of every recording"),

@@ -29,7 +29,7 @@ from eeg2fmri.pipeline.describe import beaten_by, interval_text, paragraphs, sco
 from eeg2fmri.pipeline.figures import volume_figure
 from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score, seen_windows
 from eeg2fmri.scoring import NULLS, Significance, by_importance, score_windows, scored_figures
-from eeg2fmri.store import Store, Windows, check_digest, recordings_digest, split_subjects
+from eeg2fmri.store import Store, Windows, check_digest, named, recordings_digest, split_store
 from eeg2fmri.tracking import (
     Evidence,
     RunLog,
@@ -63,10 +63,11 @@ class Evaluation:
 
 
 def evaluate_step(
-    config: Config, model_uri: str, store: Store, split_name: str, best: Mapping[str, float] | None = None
+    config: Config, model_uri: str | None, store: Store, split_name: str, best: Mapping[str, float] | None = None
 ) -> Evaluation:
     """Score a model on one part of a store, beside its nulls and the baselines of ``evaluation.baselines``.
 
+    Without `model_uri` it is the newest version of the registered model that is called as the store's data set.
     Scores on the test split also go to the training run and to the tags of the registered version,
     where the gate reads them. `best`, which a simulator knows, is the ceiling of `r2_temporal` by subject.
 
@@ -77,11 +78,13 @@ def evaluate_step(
     ModelError
         If the model does not fit the store.
     """
+    config = named(config, store)
     check_digest(store, config.run.store_digest)
     recordings = recordings_to_score(config, store, split_name)
-    subjects = split_subjects(store.subjects, config.split).part(split_name)
+    subjects = split_store(store, config.split).part(split_name)
     use_backend(config.run.backend, deterministic=config.run.deterministic)
-    bundle, version = load_model(model_uri, config.run.device)
+    bundle, version = load_model(model_uri or f"models:/{config.registered_model}/latest", config.run.device)
+    model_uri = f"models:/{version.name}/{version.version}" if version else str(model_uri)
     check_fits(bundle, store)
     check_unseen(bundle, recordings, split_name)
     identity = f"{version.name}/{version.version}/{version.run_id}" if version else model_uri
@@ -113,8 +116,9 @@ def evaluate_step(
         "data.digest": store.digest,
         "evaluation.data_digest": digest,
     }
-    with tracked_run("evaluate", experiment=config.run.experiment, name=f"evaluate-{variant}", params=params,
-                     tags={"variant": variant, "dataset": store.path.name}) as log:  # fmt: skip
+    with tracked_run("evaluate", experiment=config.run.experiment, params=params,
+                     name=f"evaluate {variant} · {store.name} {split_name}",
+                     tags={"variant": variant, "dataset": store.name}) as log:  # fmt: skip
         if not has_ssim(store.signal.grid):
             logger.info("evaluate %s: no ssim, its window is larger than the axial slices", variant)
         windows = Windows(recordings, store.context)
@@ -125,7 +129,7 @@ def evaluate_step(
         reachable = {subject: best[subject] for subject in subjects} if best else {}
         best_reachable = float(np.mean(list(reachable.values()))) if reachable else None
         metrics = metric_names(overall, split_name, significance, best_reachable)
-        data = log.dataset(digest, str(store.path), f"{store.path.name}-{split_name}", split_name,
+        data = log.dataset(digest, str(store.path), f"{store.name}-{split_name}", split_name,
                            windows.eeg(np.arange(1)))  # fmt: skip
         log.metrics(metrics, model_id=logged_model_id(model_uri), dataset=data)
         log.numbers(overall, OVERALL)

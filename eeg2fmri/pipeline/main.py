@@ -24,7 +24,7 @@ from eeg2fmri.scoring import NULLS, strongest_baseline
 from eeg2fmri.search import search_step
 from eeg2fmri.server import without_secrets
 from eeg2fmri.simulation import read_best_r2
-from eeg2fmri.store import Store, recordings_digest, split_subjects
+from eeg2fmri.store import SIMULATED, Store, dataset_name, recordings_digest, split_store, with_names
 from eeg2fmri.tracking import describe_experiment, tracked_run, version_evidence
 from eeg2fmri.tracking.registry import champion
 
@@ -35,9 +35,10 @@ logger = logging.getLogger(__name__)
 class JobResult:
     """What the job ends with: scores per model and version, the champion, or why there is no new one.
 
-    not_trained: by variant, why a model of the list was left out.
+    name: of the registered model.  not_trained: by variant, why a model of the list was left out.
     """
 
+    name: str
     models: dict[str, tuple[str, Evaluation]]
     champion: str | None
     refusal: str | None
@@ -70,14 +71,15 @@ def main_job(
     """
     if root is None and config.simulation is None:
         raise ConfigError("no dataset: give --root DATASET, or a configuration with a section simulation")
-    with tracked_run("main", experiment=config.run.experiment, params={"main.workdir": str(workdir)}) as log:
+    name = dataset_name(root) if root else SIMULATED
+    config = with_names(config, name)
+    with tracked_run("main", experiment=config.run.experiment, name=f"main · {name}",
+                     params={"main.workdir": str(workdir)}, tags={"dataset": name}) as log:  # fmt: skip
         best: dict[str, float] = {}
-        if root is None and config.simulation is not None:
+        if root is None:
             root = workdir / "dataset"
-            cutoff = config.evaluation.drift_cutoff
-            simulate_step(config.simulation, root, config.run.experiment, cutoff)
-            best = read_best_r2(root, cutoff)
-        assert root is not None  # checked above
+            simulate_step(config, root)
+            best = read_best_r2(root, config.evaluation.drift_cutoff)
         able, not_trained = feasible_by_headers(config, root)
         store, _ = preprocess_step(config, root, workdir / "store", workers=workers, scheduler=scheduler,
                                    allow_failures=allow_failures)  # fmt: skip
@@ -92,7 +94,7 @@ def main_job(
             config = search_step(config, store, study=study, storage=storage, trials=trials, timeout=None,
                                  out=workdir / "best.yaml")  # fmt: skip
         _score_old_champion(config, store)
-        test = split_subjects(store.subjects, config.split).test
+        test = split_store(store, config.split).test
         reachable = float(np.mean([best[subject] for subject in test])) if best else None
         models, validation, diverged = _train_all(config, store, workdir, best)
         not_trained.update(diverged)
@@ -101,7 +103,7 @@ def main_job(
         result = replace(result, not_trained=not_trained)
         log.metrics({f"test/r2_temporal_{n}": e.overall["model"]["r2_temporal"] for n, (_, e) in models.items()})
         log.text(summary(result, config), "summary.md")
-        told = _story(config, result)
+        told = _story(result)
         log.describe(told)
         describe_experiment(log.experiment_id, told)
         return result
@@ -122,41 +124,42 @@ def _train_all(
                 raise
             diverged[model.variant] = say_left_out(model.variant, err)
             continue
-        uri = f"models:/{config.registry.name}/{trained.version}"
+        uri = f"models:/{config.registered_model}/{trained.version}"
         models[model.variant] = (trained.version, evaluate_step(config, uri, store, "test", best))
         validation[model.variant] = trained.validation
     return models, validation, diverged
 
 
 def _promote(config: Config, models: dict[str, tuple[str, Evaluation]], winner: str, best: float | None) -> JobResult:
+    name = config.registered_model
     try:
         promoted = promote_step(config, models[winner][0])
     except GateRefusal as refusal:
-        present = champion(config.registry.name, config.registry.alias)
-        return JobResult(models, str(present.version) if present else None, str(refusal), best)
-    return JobResult(models, promoted, None, best)
+        present = champion(name, config.registry.alias)
+        return JobResult(name, models, str(present.version) if present else None, str(refusal), best)
+    return JobResult(name, models, promoted, None, best)
 
 
 def _score_old_champion(config: Config, store: Store) -> None:
     """Score the present champion on this store in today's way, if it has not been: the gate compares like with like."""
-    present = champion(config.registry.name, config.registry.alias)
+    present = champion(config.registered_model, config.registry.alias)
     if present is None:
         return
     known = version_evidence(present)
-    digest = recordings_digest(store.of(split_subjects(store.subjects, config.split).test))
+    digest = recordings_digest(store.of(split_store(store, config.split).test))
     if known and (known.data_digest, known.scoring) == (digest, scoring_key(config)):
         return
     if known and known.space != space_key(store):
         return  # of other channels or another grid: it is not compared
     try:
-        evaluate_step(config, f"models:/{config.registry.name}/{present.version}", store, "test")
+        evaluate_step(config, f"models:/{present.name}/{present.version}", store, "test")
     except (LeakageError, ModelError) as err:
         logger.warning("the champion, version %s, cannot be compared on this data: %s", present.version, err)
 
 
-def _story(config: Config, result: JobResult) -> str:
+def _story(result: JobResult) -> str:
     """Markdown of the job: who is champion, every model's scores beside nulls and ceiling, a picture, how to serve."""
-    name, number = config.registry.name, result.champion
+    name, number = result.name, result.champion
     rows = [[variant, version, *_deciding(e)] for variant, (version, e) in result.models.items()]
     new = [
         f"{variant}, {sentence(e.overall, e.significance)}" for variant, (v, e) in result.models.items() if v == number
@@ -192,7 +195,7 @@ def _story(config: Config, result: JobResult) -> str:
 
 def summary(result: JobResult, config: Config) -> str:
     """Markdown: every model's scores beside its nulls, the champion, and where to look next."""
-    name, alias = config.registry.name, config.registry.alias
+    name, alias = result.name, config.registry.alias
     columns = ("model", "version", "r2_temporal", "95 % interval", "mean volume", "shuffled EEG",
                "strongest baseline", "p", "skill", "rmse", "ssim")  # fmt: skip
     lines = [_row(columns), "|" + "---|" * len(columns)]

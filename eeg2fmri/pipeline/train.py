@@ -24,7 +24,7 @@ from eeg2fmri.pipeline.data import say_skipped
 from eeg2fmri.pipeline.describe import paragraphs, picture, serving
 from eeg2fmri.pipeline.figures import volume_figure
 from eeg2fmri.serving import Bundle
-from eeg2fmri.store import Split, Store, Windows, check_digest, split_subjects
+from eeg2fmri.store import Split, Store, Windows, check_digest, named, split_store
 from eeg2fmri.tracking import RunLog, describe_version, finished_run, log_bundle, tracked_run
 from eeg2fmri.tracking.registry import version_exists
 from eeg2fmri.tracking.runs import DATA_DIGEST, PREPROCESS_RUN, STEP_KEY, step_key
@@ -50,7 +50,7 @@ class TrainResult:
 def check_training(config: Config, models: Sequence[ModelConfig], store: Store) -> None:
     """Refuse what training these models on this store could not finish, before any of it starts."""
     check_digest(store, config.run.store_digest)
-    split = split_subjects(store.subjects, config.split)
+    split = split_store(store, config.split)
     train, validation = (Windows(store.of(part), store.context) for part in (split.train, split.validation))
     use_backend(config.run.backend, deterministic=config.run.deterministic)
     settings = FitSettings.of(config)
@@ -64,9 +64,9 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
     A finished run with the same inputs, settings and code is used again. An interrupted one goes
     on from its last checkpoint under ``workdir/checkpoints``.
     """
-    model = config.model(variant)
+    config, model = named(config, store), config.model(variant)
     check_training(config, [model], store)
-    split = split_subjects(store.subjects, config.split)
+    split = split_store(store, config.split)
     settings = {
         "model": model.model_dump(mode="json"),
         "split": [split.train, split.validation],
@@ -76,17 +76,16 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
         "backend": use_backend(config.run.backend, deterministic=config.run.deterministic),
     }
     key = step_key("train", training_code(model), settings, store.digest)
-    run = finished_run(step_key("register", (), key, config.registry.name))
-    if run and version_exists(config.registry.name, run.data.tags[VERSION_TAG]):
+    registered = step_key("register", (), key, config.registered_model)
+    run = finished_run(registered)
+    if run and version_exists(config.registered_model, run.data.tags[VERSION_TAG]):
         say_skipped(f"train {model.variant}", run.info.run_id)
         return TrainResult(run.info.run_id, run.data.tags[VERSION_TAG], run.data.metrics[BEST], skipped=True)
-    name = f"train-{model.variant}"
-    tags = {"variant": model.variant, "family": model.family, "dataset": store.path.name}
+    name = f"train {model.variant} · {store.name}"
+    tags = {"variant": model.variant, "family": model.family, "dataset": store.name}
     with tracked_run("train", experiment=config.run.experiment, name=name, params=_params(config, model, store, split),
                      tags=tags, system_metrics=True) as log:  # fmt: skip
-        log.describe(
-            f"Trains {model.variant} (family {model.family}) on {len(split.train)} subjects of {store.path.name}."
-        )
+        log.describe(f"Trains {model.variant} (family {model.family}) on {len(split.train)} subjects of {store.name}.")
         train = Windows(store.of(split.train), store.context)
         validation = Windows(store.of(split.validation), store.context)
         _log_data(log, store, train, validation)
@@ -96,15 +95,16 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
             logger.info("%s: %d windows of %s", part, windows, ", ".join(subjects) or "nobody")
         checkpoints = workdir / "checkpoints" / key[:16]
         fit_settings = FitSettings.of(config, checkpoints=checkpoints, key=key, progress=sys.stderr.isatty())
-        on_epoch = _epoch_logger(log, model, validation, int(store.settings["dropped_volumes"]))
-        result = fit(model, train, validation, fit_settings, on_epoch=on_epoch)
+        on_epoch = _EpochLog(log, model, validation, int(store.settings["dropped_volumes"]))
+        result = fit(model, train, validation, fit_settings, on_epoch)
+        on_epoch.say_restored()
         best = result.history["val/r2_temporal"][result.best_epoch]
-        log.metrics({BEST: best}, step=result.best_epoch)
+        log.metrics({BEST: best}, step=result.best_epoch + family_of(model).first_epoch)
         version = _register(log, config, model, store, split, train, result)
-        log.tags({STEP_KEY: step_key("register", (), key, config.registry.name), VERSION_TAG: version})
+        log.tags({STEP_KEY: registered, VERSION_TAG: version})
         # Only now is the model safe in the registry, and the way there no longer needed.
         shutil.rmtree(checkpoints, ignore_errors=True)
-        logger.info("train %s: registered %s version %s", model.variant, config.registry.name, version)
+        logger.info("train %s: registered %s version %s", model.variant, config.registered_model, version)
         return TrainResult(log.run_id, version, best, skipped=False)
 
 
@@ -118,14 +118,14 @@ def _params(config: Config, model: ModelConfig, store: Store, split: Split) -> d
         "split.train": split.train,
         "split.validation": split.validation,
         "split.test": split.test,
-        "registry.name": config.registry.name,
+        "registry.name": config.registered_model,
     }
 
 
 def _log_data(log: RunLog, store: Store, train: Windows, validation: Windows) -> None:
     for context, windows in (("training", train), ("validation", validation)):
         # A name of its own: MLflow keeps one input of each name and digest.
-        name = f"{store.path.name}-{context}"
+        name = f"{store.name}-{context}"
         log.dataset(store.digest, str(store.path), name, context, windows.eeg(np.arange(1)))
     made_by = mlflow.search_runs(
         experiment_ids=[mlflow.get_run(log.run_id).info.experiment_id],
@@ -137,24 +137,38 @@ def _log_data(log: RunLog, store: Store, train: Windows, validation: Windows) ->
         log.tags({PREPROCESS_RUN: made_by[0].info.run_id})
 
 
-def _epoch_logger(log: RunLog, model: ModelConfig, validation: Windows, dropped_volumes: int) -> Any:
-    first = family_of(model).first_epoch
+class _EpochLog:
+    """Log epochs as they end, by the numbers that figures have; those of an interrupted fit are said in one line."""
 
-    def on_epoch(epoch: int, metrics: dict[str, float], example: Any) -> None:
-        log.metrics(metrics, step=epoch)
+    def __init__(self, log: RunLog, model: ModelConfig, validation: Windows, dropped_volumes: int) -> None:
+        self.log, self.variant, self.first = log, model.variant, family_of(model).first_epoch
+        self.validation, self.dropped_volumes = validation, dropped_volumes
+        self.restored = 0
+
+    def __call__(self, epoch: int, metrics: dict[str, float], example: Any) -> None:
+        number = epoch + self.first
+        self.log.metrics(metrics, step=number)
         if example is None:  # of an interrupted fit: this run shows it, but did not train it
-            logger.info("%s, epoch %d: restored from a checkpoint", model.variant, epoch + first)
+            self.restored += 1
             return
+        self.say_restored()
         shown = "  ".join(f"{key} {metrics[key]:.4g}" for key in sorted(metrics) if not key.endswith("rate"))
-        logger.info("%s, epoch %d: %s", model.variant, epoch + first, shown)
+        logger.info("%s, epoch %d: %s", self.variant, number, shown)
         if all(np.isfinite(volume).all() for volume in example[:2]):
-            title = f"{model.variant}, epoch {epoch + first}"
-            volume = volume_figure(validation, example[:2], dropped_volumes, title=title)
-            log.image(volume, "validation_volume", epoch)
-            dynamics = _dynamics_figure(example.dynamics, f"{title}, validation subject", validation.signal.tr)
-            log.image(dynamics, "validation_dynamics", epoch)
+            title = f"{self.variant}, epoch {number}"
+            volume = volume_figure(self.validation, example[:2], self.dropped_volumes, title=title)
+            self.log.image(volume, "validation_volume", number)
+            tr = self.validation.signal.tr
+            dynamics = _dynamics_figure(example.dynamics, f"{title}, validation subject", tr)
+            self.log.image(dynamics, "validation_dynamics", number)
 
-    return on_epoch
+    def say_restored(self) -> None:
+        """Say once which epochs come from a checkpoint: when the next one ends, or the fit without a next one."""
+        if self.restored:
+            last = self.first + self.restored - 1
+            which = f"epochs {self.first} to {last}" if self.restored > 1 else f"epoch {last}"
+            logger.info("%s: %s restored from a checkpoint", self.variant, which)
+        self.restored = 0
 
 
 def _dynamics_figure(dynamics: Dynamics, title: str, tr: float) -> Figure:
@@ -194,8 +208,9 @@ def _register(
     card = model_card(bundle, result)
     log.text(card, "model_card.md")
     facts = {"data_digest": store.digest, "variant": model.variant}
-    name = config.registry.name
-    version = log_bundle(bundle, name, example=train.eeg(np.arange(1))[0], metadata_=facts, step=result.best_epoch)
+    name = config.registered_model
+    version = log_bundle(bundle, name, dataset=store.name, example=train.eeg(np.arange(1))[0], metadata_=facts,
+                         step=result.best_epoch + family_of(model).first_epoch)  # fmt: skip
     shown = [picture(log.run_id, f"figures/{each}.png", each.replace("_", " ")) for each in figures][:1]
     describe_version(version, paragraphs(card, *shown, serving(name, str(version.version))))
     return str(version.version)

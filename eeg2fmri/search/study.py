@@ -21,7 +21,7 @@ from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError, SpecError, one_line
 from eeg2fmri.families import MONITOR, FitSettings, Space, family_of, fit
 from eeg2fmri.files import written_whole
-from eeg2fmri.store import Store, Windows, check_digest, split_subjects
+from eeg2fmri.store import Store, Windows, check_digest, named, settled, split_store
 from eeg2fmri.tracking import RunLog, tracked_run
 from eeg2fmri.tracking.runs import step_key
 
@@ -52,20 +52,23 @@ def search_step(
     -------
     `config` with the best model in the place of its base, for this store alone (`run.store_digest`).
     """
+    # What is found is good for the split that it was found on, whatever the store keeps later.
+    config = named(config, store).model_copy(update={"split": settled(config.split, store.split)})
     check_digest(store, config.run.store_digest)
-    split = split_subjects(store.subjects, config.split)
+    split = split_store(store, config.split)
     train, validation = (Windows(store.of(part), store.context) for part in (split.train, split.validation))
     base, ranges, space = _searched(config, train)
     use_backend(config.run.backend, deterministic=config.run.deterministic)
     _check_sampler(config.search)
     params = {**flatten(config.search, "search."), **flatten(ranges, f"search.ranges.{base.family}."),
               "search.study": study, "search.trials": trials, "data.digest": store.digest}  # fmt: skip
-    with tracked_run("search", experiment=config.run.experiment, params=params) as log:
+    with tracked_run("search", experiment=config.run.experiment, name=f"search {base.variant} · {store.name}",
+                     params=params, tags={"variant": base.variant, "dataset": store.name}) as log:  # fmt: skip
         found = open_study(config, base, space, store, study, storage)
         left = trials - _finished(found)
         logger.info("search: study %s has %d finished trials, %d to go", study, _finished(found), max(left, 0))
         if left > 0:
-            _optimize(found, _Objective(config, space, store.digest, train, validation), left, timeout)
+            _optimize(found, _Objective(config, space, store, train, validation), left, timeout)
         best = _best_model(found, base)
         tuned = _with_model(config, base, best, store.digest)
         _write(tuned, out)
@@ -124,8 +127,8 @@ def _optimize(study: optuna.Study, objective: _Objective, trials: int, timeout: 
 class _Objective:
     """One trial: draw a model, train it for the search's epochs, report every epoch."""
 
-    def __init__(self, config: Config, space: Space, digest: str, train: Windows, validation: Windows) -> None:
-        self.config, self.space, self.digest = config, space, digest
+    def __init__(self, config: Config, space: Space, store: Store, train: Windows, validation: Windows) -> None:
+        self.config, self.space, self.store = config, space, store
         self.train, self.validation = train, validation
 
     def __call__(self, trial: optuna.Trial) -> float:
@@ -134,9 +137,10 @@ class _Objective:
         drawn = self.space.draw(trial)
         trial.set_user_attr(MODEL_ATTRIBUTE, drawn.model_dump(mode="json"))
         model = _shortened(drawn, self.config.search.epochs)
-        params = {**flatten(model, "model."), "search.trial": trial.number, "data.digest": self.digest}
+        params = {**flatten(model, "model."), "search.trial": trial.number, "data.digest": self.store.digest}
         pruned, score = "", float("-inf")
-        with tracked_run("trial", experiment="", name=f"trial-{trial.number}", params=params) as log:
+        with tracked_run("trial", name=f"trial {trial.number} {model.variant} · {self.store.name}", params=params,
+                         tags={"variant": model.variant, "dataset": self.store.name}) as log:  # fmt: skip
             trial.set_user_attr(RUN_ATTRIBUTE, log.run_id)
             log.describe(f"Trial {trial.number} of study {trial.study.study_name}: one draw of the model's settings, "
                          f"judged by `{MONITOR}`.")  # fmt: skip
@@ -162,11 +166,13 @@ class _Objective:
             sys.modules["keras"].backend.clear_session()
         gc.collect()
 
+        first = family_of(model).first_epoch
+
         def on_epoch(epoch: int, metrics: dict[str, float], example: Any) -> None:
-            log.metrics(metrics, step=epoch)
+            log.metrics(metrics, step=epoch + first)
             trial.report(metrics[MONITOR], epoch)
             if trial.should_prune():
-                raise optuna.TrialPruned(f"below the median after epoch {epoch + 1}")
+                raise optuna.TrialPruned(f"below the median after epoch {epoch + first}")
 
         settings = FitSettings.of(self.config)
         return max(fit(model, self.train, self.validation, settings, on_epoch).history[MONITOR])

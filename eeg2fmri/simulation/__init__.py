@@ -1,6 +1,6 @@
 """Simulated simultaneous EEG-fMRI whose truth is known, written as a BIDS dataset."""
 
-from eeg2fmri.simulation.dataset import is_simulated, simulate
+from eeg2fmri.simulation.dataset import is_simulated, is_simulation, simulate
 from eeg2fmri.simulation.truth import (
     best_r2_temporal,
     power_of_waves,
@@ -14,6 +14,7 @@ from eeg2fmri.simulation.truth import (
 __all__ = [
     "best_r2_temporal",
     "is_simulated",
+    "is_simulation",
     "power_of_waves",
     "read_amplitudes",
     "read_best_r2",

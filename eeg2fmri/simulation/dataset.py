@@ -76,6 +76,13 @@ def is_simulated(out: Path, config: SimulationConfig) -> bool:
     return path.is_file() and _same(json.loads(path.read_text()), _record(config))
 
 
+def is_simulation(root: Path) -> bool:
+    """Whether the simulator wrote the dataset at `root`, whichever version and settings."""
+    from eeg2fmri.simulation import truth
+
+    return (root / truth.FOLDER / "truth.json").is_file()
+
+
 def _record(config: SimulationConfig) -> dict[str, Any]:
     from eeg2fmri.simulation import truth
 

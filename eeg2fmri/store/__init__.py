@@ -4,12 +4,14 @@ from eeg2fmri.store.build import Built, build_store, say_left_out
 from eeg2fmri.store.info import describe, recordings_table, summary
 from eeg2fmri.store.location import Location
 from eeg2fmri.store.prepare import Prepared, prepare
-from eeg2fmri.store.splits import Split, split_subjects
+from eeg2fmri.store.splits import Split, settled, split_store, split_subjects
 from eeg2fmri.store.store import Store, StoredRecording, check_digest, open_store, recordings_digest
+from eeg2fmri.store.study import SIMULATED, dataset_name, named, with_names
 from eeg2fmri.store.windows import Windows, split_windows
 from eeg2fmri.store.write import Outcome
 
 __all__ = [
+    "SIMULATED",
     "Built",
     "Location",
     "Outcome",
@@ -20,13 +22,18 @@ __all__ = [
     "Windows",
     "build_store",
     "check_digest",
+    "dataset_name",
     "describe",
+    "named",
     "open_store",
     "prepare",
     "recordings_digest",
     "recordings_table",
     "say_left_out",
+    "settled",
+    "split_store",
     "split_subjects",
     "split_windows",
     "summary",
+    "with_names",
 ]

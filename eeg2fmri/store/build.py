@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from eeg2fmri.config import DataConfig
+from eeg2fmri.config import DataConfig, SplitConfig
 from eeg2fmri.datasets import Recording, foreign_channels, voxel_sizes
 from eeg2fmri.errors import DatasetError, IncompleteError, StoreError, one_line
 from eeg2fmri.provenance import code_digest
 from eeg2fmri.signals import Signal
 from eeg2fmri.store.location import METADATA, Location
 from eeg2fmri.store.parallel import each
+from eeg2fmri.store.splits import laid_over, split_subjects
 from eeg2fmri.store.store import FORMAT, Store, StoredRecording, check_format, open_recording, open_store
 from eeg2fmri.store.write import CODE, Outcome, digest_of, store_recording
 
@@ -50,6 +51,8 @@ def build_store(
     where: str | Path | Location,
     config: DataConfig,
     *,
+    name: str = "",
+    split: SplitConfig = SplitConfig(),  # noqa: B008 - frozen
     workers: int = 1,
     scheduler: str | None = None,
     on_recording: Callable[[Outcome], None] | None = None,
@@ -63,6 +66,9 @@ def build_store(
     recordings : what to put in; what else is there is removed, but nothing of a recording that fails today.
     where : folder or fsspec URL of the store; workers must see the same place.
     config : settings; they are part of the digest.
+    name : of the data set, see `eeg2fmri.store.dataset_name`.
+    split : what the store keeps for the steps after it; where it sets nothing, a store of the same data set keeps what
+        it has. Neither name nor split is part of the digest.
     workers, scheduler : see `eeg2fmri.store.parallel.each`.
     on_recording : called with the outcome of each recording as it is done.
 
@@ -70,12 +76,18 @@ def build_store(
     ------
     StoreError
         If a store made with other settings, or something else, lies there.
+    ConfigError, LeakageError
+        If the subjects of `recordings` cannot be split so.
     DatasetError
         If no recording can be used; what lies there is then left as it was.
     """
     location = Location.of(where)
     settings = config.model_dump(mode="json")
-    _check_place(location, settings)
+    found = _check_place(location, settings)
+    if found.get("name", "") == name:
+        split = laid_over(split, SplitConfig.model_validate(found.get("split", {})))
+    if split != SplitConfig():
+        split_subjects(sorted({r.subject for r in recordings}), split)
     if location.one_process_only and (workers > 1 or scheduler):
         raise StoreError(f"{location}: lives in one process; use --workers 1, or a place that workers can see")
     task = partial(store_recording, location=location.absolute(), config=config, code=code_digest(*CODE))
@@ -87,7 +99,8 @@ def build_store(
             logger.warning("%s", line)
         if on_recording:
             on_recording(outcome)
-    return _finish(location, settings, {r.name: r for r in recordings}, outcomes)
+    about = {"name": name, "split": split.model_dump(mode="json"), "settings": settings}
+    return _finish(location, about, {r.name: r for r in recordings}, outcomes)
 
 
 def say_left_out(built: Built, *, allow_failures: bool) -> None:
@@ -120,16 +133,19 @@ def _died(recording: Recording, error: BaseException) -> Outcome:
 
 
 def _finish(
-    location: Location, settings: Mapping[str, Any], recordings: Mapping[str, Recording], outcomes: dict[str, Outcome]
+    location: Location, about: Mapping[str, Any], recordings: Mapping[str, Recording], outcomes: dict[str, Outcome]
 ) -> Built:
-    """Name the finished groups in the store's attributes; then remove the groups that nothing asked for."""
+    """Name the finished groups in the store's attributes; then remove the groups that nothing asked for.
+
+    about: attributes that say what the store is of: name, split and settings.
+    """
     failures = {name: outcome.error for name, outcome in sorted(outcomes.items()) if outcome.error}
     usable = {
         name: open_recording(location.child(outcome.group).open("r"))
         for name, outcome in sorted(outcomes.items())
         if not outcome.error
     }
-    for name, line in _of_other_kinds(usable, own_grids=settings["grid"] is None).items():
+    for name, line in _of_other_kinds(usable, own_grids=about["settings"]["grid"] is None).items():
         failures[name] = f"{recordings[name].bold_path}: {line}"
         del usable[name]
     for name, line in foreign_channels({name: _eeg_channels(its) for name, its in usable.items()}).items():
@@ -143,7 +159,7 @@ def _finish(
     attributes = {
         "format": FORMAT,
         "digest": digest_of(FORMAT, sorted((name, r.digest) for name, r in usable.items())),
-        "settings": settings,
+        **about,
         "recordings": [outcomes[name].group for name in usable],
         "signal": replace(next(iter(usable.values())).own, channels=_common_channels(usable)).to_json(),
     }
@@ -239,14 +255,15 @@ def _common_channels(usable: Mapping[str, StoredRecording]) -> tuple[str, ...]:
     return common
 
 
-def _check_place(location: Location, settings: Mapping[str, Any]) -> None:
+def _check_place(location: Location, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Attributes of the store that lies there; empty where there is none, and what else lies there is refused."""
     if location.is_file():
         raise StoreError(f"{location}: a file, not a folder; give another --store")
     found = location.metadata()
     if found is None:
         if not all(GROUP.fullmatch(name) or name.endswith(UNFINISHED_FILE) for name in location.entries()):
             raise StoreError(f"{location}: a folder that is not a store; give another --store")
-        return
+        return {}
     if "format" not in found:
         raise StoreError(f"{location}: a folder that is not a store; give another --store")
     check_format(location, found)
@@ -256,3 +273,4 @@ def _check_place(location: Location, settings: Mapping[str, Any]) -> None:
         raise StoreError(
             f"{location}: made with other settings ({'; '.join(changed)}); give another --store or delete it"
         )
+    return found

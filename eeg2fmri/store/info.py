@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from eeg2fmri.config import SplitConfig
+from eeg2fmri.store.splits import settled
 from eeg2fmri.store.store import Store, StoredRecording
 
 
@@ -19,6 +21,8 @@ def describe(store: Store) -> dict[str, Any]:
     """Everything that `eeg2fmri store info --json` prints; JSON values."""
     return {
         "store": str(store.path),
+        "dataset": store.name,
+        "split": store.split.model_dump(mode="json"),
         "digest": store.digest,
         "subjects": store.subjects,
         "instances": sum(_instances(r, store.context) for r in store.recordings),
@@ -38,11 +42,12 @@ def describe(store: Store) -> dict[str, Any]:
 
 def summary(store: Store) -> str:
     """What `eeg2fmri store info` prints."""
-    signal = store.signal
+    signal, split = store.signal, settled(SplitConfig(), store.split)
     grid = " × ".join(map(str, signal.grid))
     frequencies = signal.frequencies
     lines = [
         f"store      {store.path}",
+        f"data set   {store.name or 'not named'}",
         f"digest     {store.digest}",
         f"holds      {len(store.recordings)} recordings of {len(store.subjects)} subjects, "
         f"{describe(store)['instances']} instances of {store.context} windows",
@@ -50,10 +55,16 @@ def summary(store: Store) -> str:
         f"{frequencies[0]:.3g} to {frequencies[-1]:.3g} Hz",
         f"BOLD       {grid}, TR {signal.tr:g} s, space {signal.space}",
         f"settings   {', '.join(f'{key}={value}' for key, value in store.settings.items())}",
+        f"split      validation {_who(split.validation)}, test {_who(split.test)}",
     ]
     lines += [f"left out   channel {c}, absent from {', '.join(n)}" for c, n in store.missing_channels.items()]
     lines += [f"look at    {r.name}: {warning}" for r in store.recordings for warning in _warnings(r)]
     return "\n".join([*lines, "", recordings_table(store).to_string(index=False)]) + "\n"
+
+
+def _who(wanted: int | tuple[str, ...] | None) -> str:
+    """A number of subjects, or their labels."""
+    return " ".join(wanted) if isinstance(wanted, tuple) else str(wanted)
 
 
 def _instances(recording: StoredRecording, context: int) -> int:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from eeg2fmri.config import SplitConfig
 from eeg2fmri.errors import ConfigError, LeakageError
+
+if TYPE_CHECKING:
+    from eeg2fmri.store.store import Store
+
+DEFAULT = SplitConfig(validation=1, test=2)
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,29 @@ class Split:
         return parts[name]
 
 
+def laid_over(config: SplitConfig, below: SplitConfig) -> SplitConfig:
+    """Give a split as `config` sets it, and where it sets nothing as `below` does."""
+    return below.model_copy(update=config.model_dump(exclude_none=True))
+
+
+def settled(config: SplitConfig, kept: SplitConfig) -> SplitConfig:
+    """Settle a split: as `config` sets it, else as the store keeps it, else `DEFAULT`."""
+    return laid_over(config, laid_over(kept, DEFAULT))
+
+
+def split_store(store: Store, config: SplitConfig) -> Split:
+    """Assign the subjects of a store to train, validation and test, as `settled` says.
+
+    Raises
+    ------
+    ConfigError, LeakageError
+        As `split_subjects`.
+    """
+    return split_subjects(store.subjects, settled(config, store.split))
+
+
 def split_subjects(subjects: list[str], config: SplitConfig) -> Split:
-    """Assign subjects to train, validation and test.
+    """Assign subjects to train, validation and test; what `config` does not set is that of `DEFAULT`.
 
     Numbers count from the end of the sorted subjects: the last are test, those before validate.
 
@@ -44,7 +71,7 @@ def split_subjects(subjects: list[str], config: SplitConfig) -> Split:
     LeakageError
         If a subject is named in two parts.
     """
-    left = sorted(subjects)
+    config, left = laid_over(config, DEFAULT), sorted(subjects)
     test = _take(left, config.test, "test")
     left = [s for s in left if s not in test]
     validation = _take(
@@ -60,7 +87,8 @@ def split_subjects(subjects: list[str], config: SplitConfig) -> Split:
     return Split(train, validation, test)
 
 
-def _take(subjects: list[str], wanted: int | tuple[str, ...], name: str) -> tuple[str, ...]:
+def _take(subjects: list[str], wanted: int | tuple[str, ...] | None, name: str) -> tuple[str, ...]:
+    assert wanted is not None  # of a settled split
     if isinstance(wanted, int):
         if wanted > len(subjects):
             raise ConfigError(f"split.{name}: {wanted} subjects asked for, {len(subjects)} there")

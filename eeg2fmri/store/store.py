@@ -15,7 +15,8 @@ Windows that the attribute ``gap_windows`` lists have no EEG and are 0.
 Window w and volume w start together, after the dropped first volumes; no context reads the window
 of the last volume, so it is not kept.
 
-The root's attributes name the groups that belong to the finished store. A group's name ends with
+The root's attributes name the groups that belong to the finished store, its data set, and the split
+that it was prepared with. A group's name ends with
 the digest of what it was made from, so a group never changes and the root, written last, never
 names one that is not whole. The fill value, which the data never have, is what a lost chunk reads
 as; it is refused.
@@ -25,13 +26,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from eeg2fmri.config import SplitConfig
 from eeg2fmri.errors import StoreError
 from eeg2fmri.signals import BoldStatistics, Signal
 from eeg2fmri.store.location import Location
@@ -218,6 +220,7 @@ class Store:
 
     digest: sha256 of the settings, the code and every source file.  settings: those that made it.
     signal: what the windows and volumes of all recordings mean; sampling rate and affine are those of the first.
+    name: of the data set; empty if it was not given.  split: that it was prepared with, as far as one was set.
     """
 
     path: Location | Path
@@ -225,6 +228,8 @@ class Store:
     settings: Mapping[str, Any]
     signal: Signal
     recordings: tuple[StoredRecording, ...]
+    name: str = ""
+    split: SplitConfig = field(default_factory=SplitConfig)
 
     @property
     def subjects(self) -> list[str]:
@@ -295,7 +300,9 @@ def open_store(where: str | Path | Location) -> Store:
         signal = Signal.from_json(attributes["signal"])
         whole = [open_recording(root[key]) for key in attributes["recordings"]]
         recordings = tuple(replace(r, picks=tuple(map(r.own.channels.index, signal.channels))) for r in whole)
-        return Store(location, attributes["digest"], attributes["settings"], signal, recordings)
+        split = SplitConfig.model_validate(attributes.get("split", {}))
+        name = attributes.get("name", "")  # stores of earlier versions have neither
+        return Store(location, attributes["digest"], attributes["settings"], signal, recordings, name, split)
     except (ValueError, KeyError, OSError) as err:
         raise StoreError(
             f"{location}: damaged ({type(err).__name__}); preprocess the dataset again, it keeps what is whole"

@@ -26,10 +26,11 @@ from eeg2fmri.tracking.notes import describe_model
 
 # What every served model imports; a family adds its own.
 SERVING_PACKAGES = ("mlflow", "numpy", "scipy", "pandas", "pydantic", "pyyaml")
+DATASET_TAG = "eeg2fmri.dataset"  # of a registered model: by it this package's are known
 
 
 def log_bundle(
-    bundle: Bundle, register_as: str, *, example: np.ndarray, metadata_: dict[str, Any], step: int = 0
+    bundle: Bundle, register_as: str, *, dataset: str, example: np.ndarray, metadata_: dict[str, Any], step: int = 0
 ) -> ModelVersion:
     """Log a model in the active run and register it.
 
@@ -37,6 +38,7 @@ def log_bundle(
     ----------
     bundle : the model and its settings.
     register_as : name in the registry.
+    dataset : name of the data set.
     example : (C, F, T), an EEG window for the input example.
     metadata_ : facts stored with the model.
     step : the epoch that the model is of; MLflow shows the run's metrics of this step as the model's own.
@@ -54,6 +56,7 @@ def log_bundle(
             **pyfunc_model(bundle, Path(folder), example),
         )
     describe_model(register_as)
+    mlflow.MlflowClient().set_registered_model_tag(register_as, DATASET_TAG, dataset)
     return mlflow.MlflowClient().get_model_version(register_as, str(info.registered_model_version))
 
 
@@ -138,6 +141,37 @@ def resolve_version(model_uri: str) -> ModelVersion | None:
         return client.get_model_version(name, number)
     except MlflowException as err:
         raise ModelError(f"{model_uri}: {one_line(err)}; list what there is with: mlflow ui") from err
+
+
+def only_model(option: str) -> str:
+    """Name of the only registered model that this package made; models of others in the registry do not count.
+
+    Parameters
+    ----------
+    option : what to give where there are several, e.g. ``--name NAME``.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or there are several.
+    """
+    names = sorted(model.name for model in mlflow.search_registered_models() if DATASET_TAG in model.tags)
+    if not names:
+        raise ModelError(f"no registered model of eeg2fmri; train one with: eeg2fmri train, or give {option}")
+    if len(names) > 1:
+        raise ModelError(f"{len(names)} registered models ({', '.join(names)}); give {option}")
+    return names[0]
+
+
+def experiment_of(name: str, version: str | None) -> str:
+    """Name of the experiment in which a version was trained; ``None`` for the newest one."""
+    found = resolve_version(f"models:/{name}/{version or 'latest'}")
+    assert found is not None  # a NAME/VERSION address always names a registered version
+    try:
+        run = mlflow.get_run(found.run_id or "")
+    except MlflowException:  # it is deleted for good
+        return name
+    return str(mlflow.get_experiment(run.info.experiment_id).name)
 
 
 def latest_version(name: str) -> ModelVersion:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import mlflow
 import mlflow.data.numpy_dataset
+from mlflow.entities import Experiment
 
 import eeg2fmri
 from eeg2fmri.provenance import code_digest, package_versions
@@ -35,6 +36,7 @@ ENTRY_POINT = "eeg2fmri.entry_point"
 PACKAGES = ("eeg2fmri", "mlflow", "keras", "tensorflow", "numpy", "scipy", "optuna", "mne", "nibabel", "zarr")
 PARAMS_AT_ONCE = 100
 DIGEST_LENGTH = 36
+DEFAULT = Experiment.DEFAULT_EXPERIMENT_NAME
 
 
 class RunLog:
@@ -110,7 +112,7 @@ class RunLog:
 def tracked_run(
     entry_point: str,
     *,
-    experiment: str,
+    experiment: str | None = None,
     name: str | None = None,
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
@@ -118,7 +120,8 @@ def tracked_run(
 ) -> Iterator[RunLog]:
     """Open the run of a step; an error closes it as failed, an interruption as killed.
 
-    Within another run the new one is its child. A run that `mlflow run` has opened is adopted.
+    Within another run the new one is its child; only other runs need an `experiment`. A run that `mlflow run` has
+    opened in an experiment that somebody chose is adopted. One in MLflow's Default says where this one is.
     With `system_metrics` MLflow logs processor, memory, disk and network every 10 s.
 
     Raises
@@ -128,13 +131,17 @@ def tracked_run(
     """
     check_server()
     nested = mlflow.active_run() is not None
-    adopted = not nested and bool(os.environ.get("MLFLOW_RUN_ID"))
+    project = None if nested else os.environ.get("MLFLOW_RUN_ID")
+    adopted = project is not None and (experiment == DEFAULT or not _in_default(project))
     if not nested and not adopted:
+        os.environ.pop("MLFLOW_RUN_ID", None)  # MLflow would adopt that run
         describe_experiment(mlflow.set_experiment(experiment).experiment_id)
     with mlflow.start_run(run_name=None if adopted else name or entry_point, nested=nested,
                           log_system_metrics=system_metrics or None) as run:  # fmt: skip
         log = RunLog(run.info.run_id, run.info.experiment_id)
         log.tags({ENTRY_POINT: entry_point, **(tags or {})})
+        if project and not adopted:
+            _point_to(log, project, name or entry_point)
         if adopted:  # `mlflow run` has given it a name at random
             log.tags({"mlflow.runName": name or entry_point})
         try:
@@ -143,6 +150,21 @@ def tracked_run(
         except KeyboardInterrupt:
             mlflow.end_run("KILLED")  # MLflow itself would call it failed
             raise
+
+
+def _in_default(run_id: str) -> bool:
+    """Whether a run is in the experiment that MLflow takes where nobody chooses one."""
+    return bool(mlflow.get_experiment(mlflow.get_run(run_id).info.experiment_id).name == DEFAULT)
+
+
+def _point_to(log: RunLog, project: str, name: str) -> None:
+    """Name the run that `mlflow run` has opened after the step's own, and say in it where that is."""
+    client = mlflow.MlflowClient()
+    experiment = client.get_experiment(log.experiment_id).name
+    link = f"[{name}](#/experiments/{log.experiment_id}/runs/{log.run_id})"
+    client.set_tag(project, "mlflow.runName", name)
+    client.set_tag(project, NOTE_TAG, f"`mlflow run` has opened this run; the work is in {link}, "
+                                      f"experiment {experiment}.")  # fmt: skip
 
 
 def finished_run(step_key: str) -> Run | None:

@@ -85,7 +85,7 @@ def fit_deep_model(
         "device": device,
         "devices": devices,
         "backend": keras.backend.backend(),
-        "best_epoch": state.best_epoch,
+        "best_epoch": epochs.first + state.best_epoch,
         "eeg_encoder": str(config.eeg),
         **({"fmri_encoder": str(config.fmri)} if config.aligns else {}),
     }

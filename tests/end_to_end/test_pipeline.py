@@ -23,7 +23,7 @@ from nilearn.image import load_img, mean_img
 from eeg2fmri import cli
 from eeg2fmri.serving.requests import encode
 from eeg2fmri.tracking import load_model
-from eeg2fmri.tracking.registry import champion, latest_version
+from eeg2fmri.tracking.registry import champion, latest_version, logged_model_id
 from tests.mlflow_store import use_tracking
 from tests.served import ask, environment, served, served_model
 
@@ -101,9 +101,11 @@ def test_the_parent_is_the_project_run_and_has_a_child_per_step():
     assert parent.data.tags["mlflow.project.entryPoint"] == "main"
     assert parent.data.params["trials"] == "0"  # MLflow's own, beside ours
     assert "main.workdir" in parent.data.params
+    assert parent.info.run_name == "main · eeg2fmri"
     children = {run.info.run_name for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id}
-    wanted = {"simulate", "preprocess", "promote"}
-    wanted |= {f"{step}-{variant}" for step in ("train", "evaluate") for variant in ("linear", "tafp-style")}
+    wanted = {f"{step} · eeg2fmri" for step in ("simulate", "preprocess", "promote")}
+    for variant in ("linear", "tafp-style"):
+        wanted |= {f"train {variant} · eeg2fmri", f"evaluate {variant} · eeg2fmri test"}
     assert children == wanted
     assert {run.info.status for run in runs} == {"FINISHED"}
 
@@ -111,7 +113,9 @@ def test_the_parent_is_the_project_run_and_has_a_child_per_step():
 @pytest.mark.usefixtures("job")
 def test_the_deep_run_holds_what_the_design_says():
     runs = mlflow.search_runs(
-        experiment_names=["eeg2fmri"], filter_string="tags.mlflow.runName = 'train-tafp-style'", output_format="list"
+        experiment_names=["eeg2fmri"],
+        filter_string="tags.mlflow.runName = 'train tafp-style · eeg2fmri'",
+        output_format="list",
     )
     run = runs[0]
     per_epoch = {f"train/{n}" for n in ("loss", "mae", "cosine", "learning_rate", "samples_per_second")}
@@ -119,11 +123,16 @@ def test_the_deep_run_holds_what_the_design_says():
     assert per_epoch <= run.data.metrics.keys()
     client = mlflow.MlflowClient()
     for name in per_epoch:
-        assert len(client.get_metric_history(run.info.run_id, name)) == DEEP["training"]["epochs"]
+        assert [point.step for point in client.get_metric_history(run.info.run_id, name)] == [1, 2]
+    (best,) = client.get_metric_history(run.info.run_id, "val/best_r2_temporal")
+    (logged,) = {
+        m.step for m in mlflow.get_logged_model(logged_model_id("models:/eeg2fmri/2")).metrics if m.key in per_epoch
+    }
+    assert str(best.step) == run.data.params["result.best_epoch"] == str(logged)
     artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert {"images", "figures", "model_card.md"} <= artifacts
     used = {(tag.value, used.dataset.name) for used in run.inputs.dataset_inputs for tag in used.tags}
-    assert used == {("training", "store-training"), ("validation", "store-validation")}
+    assert used == {("training", "eeg2fmri-training"), ("validation", "eeg2fmri-validation")}
 
 
 @pytest.mark.usefixtures("job")

@@ -30,7 +30,7 @@ from eeg2fmri.tracking import load_model, resolve_version, tracked_run, version_
 from eeg2fmri.tracking.registry import logged_model_id
 from tests.mlflow_store import LINEAR, SETTINGS, SIGNAL, memory_store, use_tracking
 
-URI = "models:/eeg2fmri/1"
+URI = "models:/memory/1"
 SCORES = {"rmse", "mae", "psnr", "temporal_correlation", "skill", "r2_temporal"}
 SCORES |= {"r2_temporal_no_global", "r2_temporal_raw"}
 THERE = ("model", "mean_volume", "shuffled", "swapped", "arousal", "subject_mean")  # for a linear model

@@ -18,6 +18,7 @@ from eeg2fmri.pipeline.evaluate import Evaluation, scoring_key, space_key
 from eeg2fmri.pipeline.main import JobResult, summary
 from eeg2fmri.pipeline.train import TrainResult
 from eeg2fmri.scoring import Significance
+from eeg2fmri.store import with_names
 from eeg2fmri.tracking import store_evidence
 from eeg2fmri.tracking.registry import champion, latest_version, logged_model_id
 from eeg2fmri.tracking.runs import PREPROCESS_RUN
@@ -31,7 +32,6 @@ CONFIG = {
     "split": {"validation": 1, "test": 1},
     "models": [{"family": "linear", "components": 5}],
     "evaluation": {"shuffles": 2, "permutations": 39},
-    "run": {"experiment": "main-tests"},
 }
 STEPS = ("simulate", "preprocess", "train linear", "evaluate linear")
 
@@ -64,8 +64,7 @@ def job(tmp_path_factory):
 
 
 def all_runs() -> list:
-    experiment = mlflow.get_experiment_by_name("main-tests")
-    return mlflow.search_runs([experiment.experiment_id], output_format="list") if experiment else []
+    return mlflow.search_runs(search_all_experiments=True, output_format="list")
 
 
 @pytest.fixture(scope="module")
@@ -74,38 +73,47 @@ def first(job):
 
 
 def steps(runs) -> list[str]:
-    """Names of the runs, in order of their start."""
-    return [r.info.run_name for r in sorted(runs, key=lambda r: r.info.start_time)]
+    """Names of the runs without that of the data set, in order of their start."""
+    return [step(r) for r in sorted(runs, key=lambda r: r.info.start_time)]
+
+
+def step(run) -> str:
+    """What a run is called before the name of its data set; every simulated one is called eeg2fmri."""
+    name, _, rest = run.info.run_name.partition(" · ")
+    if name != "promote":  # it has the name of the registered model
+        assert rest == ("eeg2fmri test" if name.startswith("evaluate") else "eeg2fmri")
+        assert run.data.tags["dataset"] == "eeg2fmri"
+    return name
 
 
 def test_one_parent_with_a_child_per_step(first):
     _, runs, skipped = first
     assert skipped == []
-    assert steps(runs) == ["main", "simulate", "preprocess", "train-linear", "evaluate-linear", "promote"]
-    (parent,) = [r for r in runs if r.info.run_name == "main"]
+    assert steps(runs) == ["main", *STEPS, "promote"]
+    (parent,) = [r for r in runs if step(r) == "main"]
     assert parent.info.status == "FINISHED"
     for run in runs:
-        assert run.data.tags["eeg2fmri.entry_point"] == run.info.run_name.split("-")[0]
+        assert run.data.tags["eeg2fmri.entry_point"] == step(run).split()[0]
         if run is not parent:
             assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
 
 
 def test_the_runs_hold_what_the_design_says(first):
     result, runs, _ = first
-    run = {r.info.run_name: r.data for r in runs}
+    run = {step(r): r.data for r in runs}
     digest = run["preprocess"].params["data.digest"]
-    assert run["train-linear"].params["data.digest"] == run["evaluate-linear"].params["data.digest"] == digest
-    assert json.loads(run["train-linear"].params["split.train"]) == ["sub-01", "sub-02"]
-    assert json.loads(run["train-linear"].params["split.test"]) == ["sub-04"]
-    assert {"model.components", "data.context", "run.seed", "version.mlflow"} <= run["train-linear"].params.keys()
-    (trained,) = [r for r in runs if r.info.run_name == "train-linear"]
+    assert run["train linear"].params["data.digest"] == run["evaluate linear"].params["data.digest"] == digest
+    assert json.loads(run["train linear"].params["split.train"]) == ["sub-01", "sub-02"]
+    assert json.loads(run["train linear"].params["split.test"]) == ["sub-04"]
+    assert {"model.components", "data.context", "run.seed", "version.mlflow"} <= run["train linear"].params.keys()
+    (trained,) = [r for r in runs if step(r) == "train linear"]
     used = {(tag.value, used.dataset.digest) for used in trained.inputs.dataset_inputs for tag in used.tags}
     assert used == {("training", digest[:36]), ("validation", digest[:36])}
-    made_by = next(r for r in runs if r.info.run_name == "preprocess").info.run_id
-    assert run["train-linear"].tags[PREPROCESS_RUN] == made_by
+    made_by = next(r for r in runs if step(r) == "preprocess").info.run_id
+    assert run["train linear"].tags[PREPROCESS_RUN] == made_by
     score = result.models["linear"][1].overall["model"]["r2_temporal"]
     assert run["main"].metrics == {"test/r2_temporal_linear": score}
-    assert run["train-linear"].metrics["test/r2_temporal"] == score
+    assert run["train linear"].metrics["test/r2_temporal"] == score
     assert run["simulate"].metrics["truth/best_r2_temporal"] > 0
     assert 0 < result.best_reachable < 1
 
@@ -129,7 +137,7 @@ def test_a_model_that_cannot_be_trained_is_reported_and_the_others_go_on(job, mo
     assert skipped == list(STEPS)
     assert result.models.keys() == {"linear"}
     assert re.match(reason, result.not_trained["tafp-style"])
-    (parent,) = [r for r in runs if r.info.run_name == "main"]
+    (parent,) = [r for r in runs if step(r) == "main"]
     text = mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/summary.md")
     assert re.search(f"(?m)^Not trained: tafp-style: {reason}", text)
 
@@ -152,32 +160,32 @@ def test_a_fit_that_diverges_is_reported_and_the_others_go_on(monkeypatch, tmp_p
 
     monkeypatch.setattr(main, "train_step", train)
     monkeypatch.setattr(main, "evaluate_step", lambda *_: evaluation(0.1))
-    config = Config.model_validate({"models": [{"family": "calhas2022"}, {"family": "linear"}]})
+    config = settled(models=[{"family": "calhas2022"}, {"family": "linear"}])
     models, validation, diverged = main._train_all(config, memory_store(), tmp_path)
     assert asked == ["tafp-style", "linear"]
     assert (models["linear"][0], validation, diverged) == ("7", {"linear": 0.25}, {"tafp-style": "tafp-style gave NaN"})
     with pytest.raises(DivergenceError, match="tafp-style gave NaN"):
-        main._train_all(Config.model_validate({"models": [{"family": "calhas2022"}]}), memory_store(), tmp_path)
+        main._train_all(settled(models=[{"family": "calhas2022"}]), memory_store(), tmp_path)
 
 
 def test_the_parent_keeps_the_summary(first):
     result, runs, _ = first
-    (parent,) = [r for r in runs if r.info.run_name == "main"]
+    (parent,) = [r for r in runs if step(r) == "main"]
     text = mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/summary.md")
     assert text == summary(result, Config.model_validate(CONFIG))
 
 
 def test_mlflow_tells_the_story_without_code(first):
     result, runs, _ = first
-    note = {r.info.run_name: r.data.tags["mlflow.note.content"] for r in runs}
-    assert note.keys() == {"main", "simulate", "preprocess", "train-linear", "evaluate-linear", *steps(runs)}
+    note = {step(r): r.data.tags["mlflow.note.content"] for r in runs}
+    assert note.keys() == {"main", "simulate", "preprocess", "train linear", "evaluate linear", *steps(runs)}
     version, scored = result.models["linear"]
     score = f"{scored.overall['model']['r2_temporal']:+.4f}"
     described = mlflow.MlflowClient().get_model_version("eeg2fmri", version).description
-    experiment = mlflow.get_experiment_by_name("main-tests").tags["mlflow.note.content"]
+    experiment = mlflow.get_experiment_by_name("eeg2fmri").tags["mlflow.note.content"]
     logged = mlflow.get_logged_model(logged_model_id(f"models:/eeg2fmri/{version}"))
-    assert note["train-linear"] == logged.tags["mlflow.note.content"] == described
-    for text in (note["main"], note["evaluate-linear"], described, experiment):
+    assert note["train linear"] == logged.tags["mlflow.note.content"] == described
+    for text in (note["main"], note["evaluate linear"], described, experiment):
         assert score in text
         assert f"{result.best_reachable:+.4f}" in text
         assert f"run_uuid={scored.run_id}" in text
@@ -211,7 +219,7 @@ def test_nothing_is_done_twice(first, job):
 def test_a_changed_setting_redoes_what_depends_on_it(job, changes, redone):
     _, runs, skipped = job(**changes)
     assert set(STEPS) - set(skipped) == redone
-    assert {r.info.run_name.replace("-", " ") for r in runs} - {"main", "promote"} == redone
+    assert set(steps(runs)) - {"main", "promote"} == redone
 
 
 @pytest.mark.usefixtures("first")
@@ -246,6 +254,11 @@ def test_workers_and_scheduler_reach_the_preprocessing(bids_root, tmp_path, refu
     assert not (tmp_path / "work").exists()
 
 
+def settled(**changes) -> Config:
+    """A configuration whose names are settled, as `main_job` does."""
+    return with_names(Config.model_validate(changes), "eeg2fmri")
+
+
 def evaluation(score: float) -> Evaluation:
     scores = {"r2_temporal": score, "skill": 0.012345, "rmse": 0.5, "ssim": 0.9}
     zero = dict.fromkeys(scores, 0.0)
@@ -255,7 +268,9 @@ def evaluation(score: float) -> Evaluation:
 
 
 def test_the_summary_tells_what_there_is(tracking):
-    result = JobResult({"linear": ("3", evaluation(0.0314)), "lp": ("4", evaluation(-0.2))}, "3", None, 0.0777)
+    result = JobResult(
+        "my-study", {"linear": ("3", evaluation(0.0314)), "lp": ("4", evaluation(-0.2))}, "3", None, 0.0777
+    )
     lines = summary(result, Config()).splitlines()
     assert [line.split(" | ")[:6] for line in lines[2:4]] == [
         ["| linear", "3", "+0.0314", "+0.0100 to +0.0500", "+0.0000", "-0.0200"],
@@ -264,9 +279,9 @@ def test_the_summary_tells_what_there_is(tracking):
     text = "\n".join(lines)
     assert "0.0040 | +0.0123 | 0.5000 | 0.9000 |" in lines[2]
     assert "0.0777" in text
-    assert "eeg2fmri@champion is version 3" in text
+    assert "my-study@champion is version 3" in text
     assert f"mlflow ui --backend-store-uri {tracking}" in text
-    assert "mlflow models serve -m models:/eeg2fmri@champion" in text
+    assert "mlflow models serve -m models:/my-study@champion" in text
     assert "Gate:" not in text
 
 
@@ -274,16 +289,16 @@ def test_the_summary_tells_what_there_is(tracking):
 def test_the_summary_has_a_dash_where_slices_are_too_small_for_ssim():
     small = evaluation(0.0314)
     del small.overall["model"]["ssim"]
-    assert "| 0.5000 | – |" in summary(JobResult({"linear": ("3", small)}, "3", None, None), Config())
+    assert "| 0.5000 | – |" in summary(JobResult("my-study", {"linear": ("3", small)}, "3", None, None), Config())
 
 
 def test_the_description_says_what_there_is_and_no_more():
     models = {"linear": ("3", evaluation(0.0314)), "lp": ("4", evaluation(-0.2))}
-    text = main._story(Config(), JobResult(models, "3", None, None))
-    assert text.startswith("Champion: eeg2fmri version 3 – linear, r2_temporal +0.0314")
+    text = main._story(JobResult("my-study", models, "3", None, None))
+    assert text.startswith("Champion: my-study version 3 – linear, r2_temporal +0.0314")
     assert "| linear | 3 | +0.0314 | +0.0100 to +0.0500 | +0.0000 | -0.0200 | – | 0.0040 |" in text
     assert "reachable" not in text
-    refused = main._story(Config(), JobResult(models, None, "because", 0.0777))
+    refused = main._story(JobResult("my-study", models, None, "because", 0.0777))
     assert refused.startswith("No champion.\n\nNo new champion: because.")
     assert "+0.0777" in refused
     assert "models serve" not in refused
@@ -291,7 +306,9 @@ def test_the_description_says_what_there_is_and_no_more():
 
 @pytest.mark.usefixtures("tracking")
 def test_the_summary_tells_of_a_refusal():
-    result = JobResult({"linear": ("3", evaluation(-0.01))}, None, "version 3 stays unpromoted: because", None)
+    result = JobResult(
+        "my-study", {"linear": ("3", evaluation(-0.01))}, None, "version 3 stays unpromoted: because", None
+    )
     text = summary(result, Config())
     assert "No champion." in text
     assert "Gate: version 3 stays unpromoted: because" in text
@@ -320,26 +337,26 @@ def registered(tracking, monkeypatch):
 def test_the_chosen_model_is_promoted(registered):
     version, _ = registered
     models = {name: (version(score), evaluation(score)) for name, score in (("a", 0.1), ("b", 0.3), ("c", 0.2))}
-    result = main._promote(Config(), models, "b", 0.5)
+    result = main._promote(settled(), models, "b", 0.5)
     assert (result.champion, result.refusal, result.best_reachable) == ("2", None, 0.5)
     assert str(champion("eeg2fmri", "champion").version) == "2"
 
 
 def test_a_refusal_is_told_and_the_champion_stays(registered):
     version, _ = registered
-    main._promote(Config(), {"a": (version(0.3), evaluation(0.3))}, "a", None)
-    result = main._promote(Config(), {"b": (version(0.2), evaluation(0.2))}, "b", None)
+    main._promote(settled(), {"a": (version(0.3), evaluation(0.3))}, "a", None)
+    result = main._promote(settled(), {"b": (version(0.2), evaluation(0.2))}, "b", None)
     assert result.champion == "1"
     assert "0.2000 is below 0.3000" in result.refusal
     with pytest.raises(GateRefusal):
-        eeg2fmri.pipeline.promote_step(Config(), "2")
+        eeg2fmri.pipeline.promote_step(settled(), "2")
 
 
 @pytest.mark.parametrize(("digest", "shuffles", "scored_again"), [("d", 5, False), ("other", 5, True), ("d", 6, True)])
 def test_an_old_champion_is_scored_on_new_data_or_anew(registered, monkeypatch, digest, shuffles, scored_again):
     version, asked = registered
-    main._promote(Config(), {"a": (version(0.3), evaluation(0.3))}, "a", None)
+    main._promote(settled(), {"a": (version(0.3), evaluation(0.3))}, "a", None)
 
     monkeypatch.setattr(main, "recordings_digest", lambda recordings: digest)
-    main._score_old_champion(Config.model_validate({"evaluation": {"shuffles": shuffles}}), memory_store())
+    main._score_old_champion(settled(evaluation={"shuffles": shuffles}), memory_store())
     assert asked == (["models:/eeg2fmri/1"] if scored_again else [])

@@ -137,7 +137,7 @@ def test_every_trial_is_a_nested_run_with_its_state():
     for trial in trials():
         run = mlflow.get_run(trial.user_attrs[module.RUN_ATTRIBUTE])
         assert run.data.tags["mlflow.parentRunId"] == parents[0 if trial.number < 2 else 1]
-        assert run.info.run_name == f"trial-{trial.number}"
+        assert run.info.run_name == f"trial {trial.number} tafp-style · memory"
         assert run.data.params["search.trial"] == str(trial.number)
         assert run.data.params["model.filters"] == str(trial.params["filters"])
         assert run.data.params["model.training.epochs"] == "1"

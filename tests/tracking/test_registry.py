@@ -34,7 +34,7 @@ def registry(bundles, tmp_path_factory):
         for version, bundle in bundles.items():
             with tracked_run("train", experiment="tests"):
                 example = np.ones(EEG_SHAPE, np.float32)
-                logged = log_bundle(bundle, NAME, example=example, metadata_={"variant": "linear"})
+                logged = log_bundle(bundle, NAME, dataset="a-study", example=example, metadata_={"variant": "linear"})
                 assert str(logged.version) == version
         yield folder
 
@@ -145,7 +145,7 @@ def test_a_model_states_its_request():
 
 def test_a_model_is_logged_without_advice_of_mlflow(tracking, bundles, recwarn):
     with tracked_run("train", experiment="tests"):
-        log_bundle(bundles["1"], "quiet", example=np.ones(EEG_SHAPE, np.float32), metadata_={})
+        log_bundle(bundles["1"], "quiet", dataset="q", example=np.ones(EEG_SHAPE, np.float32), metadata_={})
     assert not [warning for warning in recwarn if "type hint" in str(warning.message)]
 
 

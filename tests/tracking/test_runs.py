@@ -75,6 +75,26 @@ def test_a_project_run_is_adopted_and_its_parameters_are_not_met(monkeypatch):
     assert mlflow.get_experiment_by_name("elsewhere") is None
 
 
+def test_a_project_run_in_mlflow_s_default_experiment_says_where_the_work_is(monkeypatch):
+    client = mlflow.MlflowClient()
+    project = client.create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", project)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")
+    with (
+        tracked_run("main", experiment=EXPERIMENT, name="main · a-study") as log,
+        tracked_run("train") as child,
+    ):
+        pass
+    assert log.run_id != project
+    assert mlflow.get_experiment_by_name(EXPERIMENT).experiment_id == log.experiment_id == child.experiment_id != "0"
+    assert mlflow.get_run(child.run_id).data.tags["mlflow.parentRunId"] == log.run_id
+    tags = mlflow.get_run(project).data.tags
+    assert tags["mlflow.runName"] == "main · a-study"
+    assert f"[main · a-study](#/experiments/{log.experiment_id}/runs/{log.run_id})" in tags["mlflow.note.content"]
+    assert f"experiment {EXPERIMENT}." in tags["mlflow.note.content"]
+    assert ENTRY_POINT not in tags
+
+
 def test_runs_nest():
     with tracked_run("main", experiment=EXPERIMENT) as parent:
         with tracked_run("train", experiment="not used") as child, tracked_run("trial", experiment="") as grandchild:

@@ -89,7 +89,7 @@ class TestDeep:
         result, _ = deep
         assert result.facts["device"] == "cpu"
         assert result.facts["backend"] == "tensorflow"
-        assert result.facts["best_epoch"] == result.best_epoch
+        assert result.facts["best_epoch"] == result.best_epoch + 1  # as figures and messages count
         assert result.facts["parameters"] > result.model.network.model.count_params()
 
     def test_scores_and_model_are_those_of_the_best_epoch_on_validation_subjects(self, deep, validation):
