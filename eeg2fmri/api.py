@@ -36,7 +36,7 @@ from eeg2fmri.families import fit as fit_family
 from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score, training_windows
 from eeg2fmri.scoring import Scoring, score_windows, scored_figures
 from eeg2fmri.serving import Bundle
-from eeg2fmri.store import Store, Windows, build_store, check_digest, prepare, say_left_out, split_subjects
+from eeg2fmri.store import Store, Windows, build_store, check_digest, prepare, say_left_out, split_store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -178,7 +178,7 @@ def fit(
     given = _config(config)
     chosen = given.model(variant)
     check_digest(store, given.run.store_digest)
-    split = split_subjects(store.subjects, given.split)
+    split = split_store(store, given.split)
     use_backend(given.run.backend, deterministic=given.run.deterministic)
     train, validation = (Windows(store.of(part), store.context) for part in (split.train, split.validation))
     result = fit_family(chosen, train, validation, FitSettings.of(given), on_epoch)

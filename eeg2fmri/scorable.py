@@ -6,7 +6,7 @@ from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
 from eeg2fmri.evaluation import smallest_p
 from eeg2fmri.serving import Bundle
-from eeg2fmri.store import Store, StoredRecording, Windows, split_subjects
+from eeg2fmri.store import Store, StoredRecording, Windows, split_store
 
 
 def recordings_to_score(config: Config, store: Store, split_name: str) -> list[StoredRecording]:
@@ -19,7 +19,7 @@ def recordings_to_score(config: Config, store: Store, split_name: str) -> list[S
     DatasetError
         If one is too short to shuffle, or the test set is too small for `policy.level`.
     """
-    recordings = store.of(split_subjects(store.subjects, config.split).part(split_name))
+    recordings = store.of(split_store(store, config.split).part(split_name))
     if not recordings:
         raise ConfigError(f"split.{split_name}: no subject in it; name some to evaluate on")
     needed = 3 * store.context + 1

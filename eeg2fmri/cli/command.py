@@ -138,6 +138,17 @@ def _evaluate(args: argparse.Namespace) -> None:
     evaluate_step(_config(args), args.model_uri, open_store(args.store), args.split)
 
 
+def _crossval(args: argparse.Namespace) -> None:
+    from eeg2fmri.pipeline import crossval_step
+    from eeg2fmri.pipeline.crossval import summary
+    from eeg2fmri.store import open_store
+
+    split_file = Path(args.split_file) if args.split_file else None
+    result = crossval_step(_config(args), open_store(args.store), Path(args.workdir), workers=args.workers,
+                           scheduler=args.scheduler, split_file=split_file)  # fmt: skip
+    print(summary(result))
+
+
 def _promote(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import promote_step
     from eeg2fmri.pipeline.promote import weigh
@@ -308,6 +319,16 @@ def _parser() -> argparse.ArgumentParser:
     add_store(evaluate)
     evaluate.add_argument("--split", default="test", choices=("train", "validation", "test"))
     add_device(evaluate, limit=False)
+
+    crossval = add_verb(verbs, "crossval", _crossval, "test every subject once and compare models by subject")
+    add_store(crossval)
+    crossval.add_argument("--workdir", default="work", help="folder of the checkpoints (default: work)")
+    add_setting(crossval, "--protocol", "crossval.protocol")
+    add_setting(crossval, "--folds", "crossval.folds", positive)
+    add_setting(crossval, "--models", "crossval.models", metavar="A,B,…")
+    crossval.add_argument("--split-file", type=optional(str), help="repeat the folds of this split.json")
+    add_workers(crossval)
+    add_device(crossval)
 
     promote = add_verb(verbs, "promote", _promote, "move the alias champion to a version that passes the gate")
     add_setting(promote, "--name", "registry.name")

@@ -1,6 +1,7 @@
 """Scores of synthesised recordings, the nulls they stand beside, and the quality of measured ones."""
 
 from eeg2fmri.evaluation.dynamics import Dynamics, best_voxels, correlation_map, dynamics_of, pearson
+from eeg2fmri.evaluation.compare import Comparison, compare, mean_interval
 from eeg2fmri.evaluation.metrics import (
     mae,
     psnr,
@@ -30,10 +31,15 @@ __all__ = [
     "broken_channels",
     "correlation_map",
     "dynamics_of",
+    "Comparison",
+    "bridged_channels",
+    "broken_channels",
+    "compare",
     "has_ssim",
     "line_noise",
     "mae",
     "marker_deviation",
+    "mean_interval",
     "outlier_volumes",
     "p_number",
     "p_text",

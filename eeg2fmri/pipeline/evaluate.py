@@ -25,7 +25,7 @@ from eeg2fmri.pipeline.data import say_skipped
 from eeg2fmri.pipeline.describe import interval_text, paragraphs, scored_text, serving, table
 from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score, training_windows
 from eeg2fmri.scoring import CONDITIONS, Scoring, Significance, by_importance, score_windows, scored_figures
-from eeg2fmri.store import Store, Windows, check_digest, recordings_digest, split_subjects
+from eeg2fmri.store import Store, Windows, check_digest, recordings_digest, split_store
 from eeg2fmri.tracking import (
     Evidence,
     RunLog,
@@ -72,7 +72,7 @@ def evaluate_step(
     """
     check_digest(store, config.run.store_digest)
     recordings = recordings_to_score(config, store, split_name)
-    subjects = split_subjects(store.subjects, config.split).part(split_name)
+    subjects = split_store(store, config.split).part(split_name)
     use_backend(config.run.backend, deterministic=config.run.deterministic)
     bundle, version = load_model(model_uri, config.run.device)
     check_fits(bundle, store)

@@ -24,7 +24,7 @@ from eeg2fmri.scoring import CONDITIONS
 from eeg2fmri.search import search_step
 from eeg2fmri.server import without_secrets
 from eeg2fmri.simulation import read_best_r2
-from eeg2fmri.store import Store, recordings_digest, split_subjects
+from eeg2fmri.store import Store, recordings_digest, split_store
 from eeg2fmri.tracking import describe_experiment, tracked_run, version_evidence
 from eeg2fmri.tracking.registry import champion
 
@@ -92,7 +92,7 @@ def main_job(
             config = search_step(config, store, study=study, storage=storage, trials=trials, timeout=None,
                                  out=workdir / "best.yaml")  # fmt: skip
         _score_old_champion(config, store)
-        test = split_subjects(store.subjects, config.split).test
+        test = split_store(store, config.split).test
         reachable = float(np.mean([best[subject] for subject in test])) if best else None
         models, validation, diverged = _train_all(config, store, workdir, best)
         not_trained.update(diverged)
@@ -122,8 +122,8 @@ def _train_all(
                 raise
             diverged[model.variant] = say_left_out(model.variant, err)
             continue
-        uri = f"models:/{config.registry.name}/{trained.version}"
-        models[model.variant] = (trained.version, evaluate_step(config, uri, store, "test", best))
+        scored = evaluate_step(config, trained.model_uri, store, "test", best)
+        models[model.variant] = (trained.version, scored)
         validation[model.variant] = trained.validation
     return models, validation, diverged
 
@@ -143,7 +143,7 @@ def _score_old_champion(config: Config, store: Store) -> None:
     if present is None:
         return
     known = version_evidence(present)
-    digest = recordings_digest(store.of(split_subjects(store.subjects, config.split).test))
+    digest = recordings_digest(store.of(split_store(store, config.split).test))
     if known and (known.data_digest, known.scoring) == (digest, scoring_key(config)):
         return
     if known and known.space != space_key(store):

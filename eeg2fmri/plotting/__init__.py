@@ -9,6 +9,7 @@ from eeg2fmri.plotting.instance import instance_figure
 from eeg2fmri.plotting.overview import Measure, overview_figure
 from eeg2fmri.plotting.quality import quality_page
 from eeg2fmri.plotting.slices import comparison_figure, slice_figure
+from eeg2fmri.plotting.subjects import models_figure, pairs_figure
 
 __all__ = [
     "FD_MM",
@@ -24,7 +25,9 @@ __all__ = [
     "figure_to_rgb",
     "instance_figure",
     "learning_curves",
+    "models_figure",
     "overview_figure",
+    "pairs_figure",
     "quality_page",
     "score_figure",
     "slice_figure",

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from eeg2fmri.errors import FigureError
-from eeg2fmri.plotting.canvas import LABEL, TICK, new_figure
+from eeg2fmri.plotting.canvas import LABEL, new_figure, tidy
 
 History = Mapping[str, Sequence[float]]
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -133,7 +133,7 @@ def _draw_panel(axes: Axes, name: str, history: History, first: int, best: int |
     axes.set_title(PANELS[name], fontsize=LABEL)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.margins(x=0.06, y=0.12)
-    _tidy(axes)
+    tidy(axes)
 
 
 def _draw_legend(figure: Figure) -> None:
@@ -165,12 +165,4 @@ def _draw_score(axes: Axes, conditions: Mapping[str, Mapping[str, float]]) -> No
         axes.axhline(0, color=_ZERO, linewidth=1.2, linestyle=":", zorder=0)
     axes.set_xticks(places, [_NAMES.get(condition, condition) for condition in conditions])
     axes.set_xlim(-0.5, len(conditions) - 0.5)
-    _tidy(axes)
-
-
-def _tidy(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=TICK)
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
-    axes.grid(axis="y", color="0.92", linewidth=0.8)
-    axes.set_axisbelow(True)
+    tidy(axes)

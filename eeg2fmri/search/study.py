@@ -6,10 +6,8 @@ share it, and every trial keeps its model there. MLflow mirrors each trial as a 
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 import logging
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +15,11 @@ import mlflow
 import yaml
 
 from eeg2fmri.config import Config, ModelConfig, SearchConfig, Section, flatten
-from eeg2fmri.devices import use_backend
+from eeg2fmri.devices import forget_networks, use_backend
 from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError, SpecError, one_line
 from eeg2fmri.families import MONITOR, FitSettings, Space, family_of, fit
 from eeg2fmri.files import written_whole
-from eeg2fmri.store import Store, Windows, check_digest, split_subjects
+from eeg2fmri.store import Store, Windows, check_digest, split_store
 from eeg2fmri.tracking import RunLog, tracked_run
 from eeg2fmri.tracking.runs import step_key
 
@@ -53,7 +51,7 @@ def search_step(
     `config` with the best model in the place of its base, for this store alone (`run.store_digest`).
     """
     check_digest(store, config.run.store_digest)
-    split = split_subjects(store.subjects, config.split)
+    split = split_store(store, config.split)
     train, validation = (Windows(store.of(part), store.context) for part in (split.train, split.validation))
     base, ranges, space = _searched(config, train)
     use_backend(config.run.backend, deterministic=config.run.deterministic)
@@ -158,9 +156,7 @@ class _Objective:
         for name, (cost, most) in costs.items():
             if cost > most:
                 raise optuna.TrialPruned(f"{cost:.2e} {name}, more than max_{name} of search.ranges")
-        if "keras" in sys.modules:
-            sys.modules["keras"].backend.clear_session()
-        gc.collect()
+        forget_networks()
 
         def on_epoch(epoch: int, metrics: dict[str, float], example: Any) -> None:
             log.metrics(metrics, step=epoch)

@@ -14,7 +14,7 @@ import numpy as np
 from eeg2fmri.config import SplitConfig
 from eeg2fmri.errors import StoreError
 from eeg2fmri.signals import BoldStatistics, EegStatistics, Signal, bold_scaling, contexts
-from eeg2fmri.store.splits import split_subjects
+from eeg2fmri.store.splits import split_store
 from eeg2fmri.store.store import Store, StoredRecording
 
 
@@ -106,11 +106,11 @@ def split_windows(store: Store, config: SplitConfig) -> tuple[Windows, Windows, 
     Raises
     ------
     ConfigError, LeakageError
-        As `split_subjects`.
+        As `split_store`.
     StoreError
         If a part has no subject.
     """
-    split = split_subjects(store.subjects, config)
+    split = split_store(store, config)
     train, validation, test = (
         Windows(store.of(part), store.context) for part in (split.train, split.validation, split.test)
     )

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ ENTRY_POINT = "eeg2fmri.entry_point"
 PACKAGES = ("eeg2fmri", "mlflow", "keras", "tensorflow", "numpy", "scipy", "optuna", "mne", "nibabel", "zarr")
 PARAMS_AT_ONCE = 100
 DIGEST_LENGTH = 36
+# The run whose children are opened here, though another process may hold it, and what their names end with.
+_outer: ContextVar[tuple[str, str] | None] = ContextVar("outer", default=None)
 
 
 class RunLog:
@@ -118,7 +121,7 @@ def tracked_run(
 ) -> Iterator[RunLog]:
     """Open the run of a step; an error closes it as failed, an interruption as killed.
 
-    Within another run the new one is its child. A run that `mlflow run` has opened is adopted.
+    Within another run, or `children_of` one, the new one is its child. A run that `mlflow run` has opened is adopted.
     With `system_metrics` MLflow logs processor, memory, disk and network every 10 s.
 
     Raises
@@ -127,22 +130,55 @@ def tracked_run(
         If the tracking server does not answer.
     """
     check_server()
-    nested = mlflow.active_run() is not None
+    outer, ending = _outer.get() or (None, "")
+    nested = bool(mlflow.active_run() or outer)
     adopted = not nested and bool(os.environ.get("MLFLOW_RUN_ID"))
     if not nested and not adopted:
         describe_experiment(mlflow.set_experiment(experiment).experiment_id)
-    with mlflow.start_run(run_name=None if adopted else name or entry_point, nested=nested,
+    name = (name or entry_point) + ending
+    with mlflow.start_run(run_name=None if adopted else name, nested=nested, parent_run_id=outer,
+                          experiment_id=mlflow.get_run(outer).info.experiment_id if outer else None,
                           log_system_metrics=system_metrics or None) as run:  # fmt: skip
         log = RunLog(run.info.run_id, run.info.experiment_id)
         log.tags({ENTRY_POINT: entry_point, **(tags or {})})
         if adopted:  # `mlflow run` has given it a name at random
-            log.tags({"mlflow.runName": name or entry_point})
+            log.tags({"mlflow.runName": name})
         try:
             log.params({**(params or {}), **versions()})
             yield log
         except KeyboardInterrupt:
             mlflow.end_run("KILLED")  # MLflow itself would call it failed
             raise
+
+
+@contextmanager
+def children_of(run_id: str, tracking_uri: str, registry_uri: str, ending: str = "") -> Iterator[None]:
+    """Open runs as children of one that another process, or this one, has open.
+
+    Parameters
+    ----------
+    run_id : the parent.
+    tracking_uri, registry_uri : where its process keeps runs and models.
+    ending : what the names of the children end with.
+    """
+    if mlflow.get_tracking_uri() != tracking_uri:
+        mlflow.set_tracking_uri(tracking_uri)
+    if mlflow.get_registry_uri() != registry_uri:
+        mlflow.set_registry_uri(registry_uri)
+    token = _outer.set((run_id, ending))
+    try:
+        yield
+    finally:
+        _outer.reset(token)
+
+
+def end_children(run_id: str) -> None:
+    """Close as killed the children of a run that are still open: those of processes that are no more."""
+    client = mlflow.MlflowClient()
+    experiment = client.get_run(run_id).info.experiment_id
+    mine = f"tags.`mlflow.parentRunId` = '{run_id}' and attributes.status = 'RUNNING'"
+    for run in client.search_runs([experiment], mine):
+        client.set_terminated(run.info.run_id, "KILLED")
 
 
 def finished_run(step_key: str) -> Run | None:
