@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import traceback
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -240,7 +239,6 @@ def _quiet_dependencies() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # at 2 a machine without a GPU gets an error of CUDA
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
-    warnings.filterwarnings("ignore", message=".*can be interpreted in multiple ways")
 
 
 def _parser() -> argparse.ArgumentParser:

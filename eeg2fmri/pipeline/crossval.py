@@ -8,7 +8,6 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -40,7 +39,7 @@ from eeg2fmri.store import (
     recordings_digest,
 )
 from eeg2fmri.store.parallel import each
-from eeg2fmri.tracking import RunLog, children_of, end_children, tracked_run
+from eeg2fmri.tracking import RunLog, children_ended, children_of, tracked_run
 
 logger = logging.getLogger(__name__)
 SPLIT_FILE = "split.json"
@@ -159,10 +158,7 @@ def crossval_step(
         log.describe(f"{protocol}, {len(folds)} folds of {store.path.name}. {SEEN.get(protocol, '')}")
         logger.info("crossval: %s, %d folds, %s", protocol, len(folds), ", ".join(model.variant for model in able))
         parts = [Part(n, fold, model.variant) for n, fold in enumerate(folds, 1) for model in able]
-        try:
-            done, diverged = _run(parts, config, store, workdir, log, workers, scheduler)
-        finally:
-            end_children(log.run_id)
+        done, diverged = _run(parts, config, store, workdir, log, workers, scheduler)
         scores = pd.concat([_scores(part, found) for part, found in done.items()], ignore_index=True)
         variants = [model.variant for model in able if model.variant not in diverged]
         own = {v: scores[scores.model == v].drop(columns=["model", "fold"]) for v in variants}
@@ -199,7 +195,8 @@ def _run(
     threads = max(1, (os.cpu_count() or 1) // workers)
     done: dict[Part, Evaluation] = {}
     diverged: dict[str, str] = {}
-    with closing(each(task, parts, workers=workers, scheduler=scheduler, threads=threads)) as results:
+    results = each(task, parts, workers=workers, scheduler=scheduler, threads=threads)
+    with children_ended(log.run_id, results.close):
         for number, (part, result) in enumerate(results, 1):
             if isinstance(result, Evaluation):
                 done[part] = result

@@ -8,7 +8,8 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
@@ -104,7 +105,11 @@ class RunLog:
 
     def dataset(self, digest: str, location: str, name: str, context: str, sample: Any) -> Dataset:
         """Log and return the data a step used, by the store's own digest (MLflow's own only samples the array)."""
-        data = mlflow.data.numpy_dataset.from_numpy(sample, source=location, name=name, digest=digest[:DIGEST_LENGTH])
+        with warnings.catch_warnings():  # a path is one kind of source to MLflow, registered twice
+            warnings.filterwarnings("ignore", message=".*can be interpreted in multiple ways")
+            data = mlflow.data.numpy_dataset.from_numpy(
+                sample, source=location, name=name, digest=digest[:DIGEST_LENGTH]
+            )
         mlflow.log_input(data, context=context)
         return data
 
@@ -172,13 +177,23 @@ def children_of(run_id: str, tracking_uri: str, registry_uri: str, ending: str =
         _outer.reset(token)
 
 
-def end_children(run_id: str) -> None:
-    """Close as killed the children of a run that are still open: those of processes that are no more."""
+@contextmanager
+def children_ended(run_id: str, stop: Callable[[], None]) -> Iterator[None]:
+    """At the end call `stop`, and close as killed the children of a run that other processes have left open.
+
+    What a process that is stopped makes of its run is left to chance, so it is said again after it.
+    """
     client = mlflow.MlflowClient()
     experiment = client.get_run(run_id).info.experiment_id
     mine = f"tags.`mlflow.parentRunId` = '{run_id}' and attributes.status = 'RUNNING'"
-    for run in client.search_runs([experiment], mine):
-        client.set_terminated(run.info.run_id, "KILLED")
+    try:
+        yield
+    finally:
+        left = client.search_runs([experiment], mine)
+        stop()
+        for run in left:
+            if STEP_KEY not in client.get_run(run.info.run_id).data.tags:  # it may just have finished
+                client.set_terminated(run.info.run_id, "KILLED")
 
 
 def finished_run(step_key: str) -> Run | None:
