@@ -148,6 +148,12 @@ def _crossval(args: argparse.Namespace) -> None:
     print(summary(result))
 
 
+def _compare(args: argparse.Namespace) -> None:
+    from eeg2fmri.pipeline import compare_step
+
+    print(compare_step(args.first, args.second)[0])
+
+
 def _promote(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import promote_step
     from eeg2fmri.pipeline.promote import weigh
@@ -327,6 +333,11 @@ def _parser() -> argparse.ArgumentParser:
     crossval.add_argument("--split-file", type=optional(str), help="repeat the folds of this split.json")
     add_workers(crossval)
     add_device(crossval)
+
+    compare = add_command(verbs, "compare", _compare, "compare two scored models subject by subject")
+    for name, which in (("first", "one"), ("second", "other")):
+        compare.add_argument(name, metavar=f"RUN_{which.upper()}", help="id of a run of evaluate or crossval; "
+                             "ID:VARIANT where a crossval has several models")  # fmt: skip
 
     promote = add_verb(verbs, "promote", _promote, "move the alias champion to a version that passes the gate")
     add_setting(promote, "--name", "registry.name")

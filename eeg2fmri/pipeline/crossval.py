@@ -22,7 +22,7 @@ from eeg2fmri.devices import forget_networks
 from eeg2fmri.errors import ConfigError, DivergenceError, Eeg2FmriError, IncompleteError, one_line
 from eeg2fmri.evaluation import Comparison, compare, mean_interval
 from eeg2fmri.pipeline.describe import paragraphs, picture, table
-from eeg2fmri.pipeline.evaluate import DECIDING, Evaluation, evaluate_step
+from eeg2fmri.pipeline.evaluate import DECIDING, Evaluation, evaluate_step, scoring_key
 from eeg2fmri.pipeline.feasible import feasible, say_left_out
 from eeg2fmri.pipeline.train import check_training, train_step
 from eeg2fmri.scorable import recordings_to_score
@@ -151,6 +151,7 @@ def crossval_step(
         "data.digest": store.digest,
         "data.store": str(store.path),
         "evaluation.data_digest": digest,
+        "evaluation.scoring": scoring_key(config),
     }
     with tracked_run("crossval", experiment=config.run.experiment, params=params,
                      tags={"dataset": store.path.name}) as log:  # fmt: skip

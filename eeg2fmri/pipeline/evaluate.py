@@ -103,6 +103,7 @@ def evaluate_step(
         "evaluation.shuffles": config.evaluation.shuffles,
         "data.digest": store.digest,
         "evaluation.data_digest": digest,
+        "evaluation.scoring": scoring,
     }
     with tracked_run("evaluate", experiment=config.run.experiment, name=f"evaluate-{variant}", params=params,
                      tags={"variant": variant, "dataset": store.path.name}) as log:  # fmt: skip

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from eeg2fmri.config import Config, SplitConfig
-from eeg2fmri.errors import ConfigError, DivergenceError, LeakageError
+from eeg2fmri.errors import ConfigError, DivergenceError, EvaluationError, LeakageError, ModelError
 from eeg2fmri.evaluation import compare, mean_interval, r2_temporal
 from eeg2fmri.families import FitSettings, fit
-from eeg2fmri.pipeline import crossval, crossval_step
+from eeg2fmri.pipeline import compare_step, crossval, crossval_step
 from eeg2fmri.pipeline.crossval import summary
 from eeg2fmri.store import make_folds, recordings_digest, split_windows
 from tests.mlflow_store import LINEAR, memory_store, use_tracking
@@ -223,3 +223,38 @@ def test_two_workers_give_the_numbers_of_one(bids_root, tmp_path, monkeypatch, t
         assert mlflow.search_runs(search_all_experiments=True).shape[0] == 7
     assert found[2].scores == found[1].scores
     assert found[2].folds == make_folds(store.sessions, config.crossval)
+
+
+@pytest.fixture(scope="module")
+def evaluated(crossed):
+    """The run that scored `linear` in the first fold."""
+    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    return next(run for run in runs if run.info.run_name == "evaluate-linear-fold-1")
+
+
+def test_two_models_of_a_run_are_compared(crossed):
+    text, found = compare_step(f"{crossed.run_id}:linear", f"{crossed.run_id}:mean")
+    assert found == crossed.pairs["linear", "mean"]
+    assert f"linear scores more than mean on {found.won} of 6 subjects" in text
+    (run,) = [r for r in mlflow.search_runs(output_format="list") if r.info.run_name == "compare-linear-mean"]
+    assert run.data.metrics["compare/p_value"] == found.p_value
+    assert text in run.data.tags["mlflow.note.content"]
+    assert mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/comparison.json")["won"] == found.won
+
+
+def test_a_model_does_not_differ_from_itself(evaluated):
+    text, found = compare_step(evaluated.info.run_id, evaluated.info.run_id)
+    assert (found.subjects, found.won, found.p_value) == (3, 0, 1.0)
+    assert f"linear ({evaluated.info.run_id[:8]})" in text
+
+
+def test_what_cannot_be_compared_is_refused(crossed, evaluated, refuses):
+    whole, part = f"{crossed.run_id}:linear", evaluated.info.run_id
+    with refuses(EvaluationError, "scored with other recordings"):
+        compare_step(whole, part)
+    with refuses(ModelError, f"scores of linear, mean; give one of them, {crossed.run_id}:linear"):
+        compare_step(crossed.run_id, whole)
+    with refuses(ModelError, "no scores of 'linaer'; did you mean 'linear'"):
+        compare_step(whole, f"{crossed.run_id}:linaer")
+    with refuses(ModelError, "no scores .*; give the id of a run of evaluate or crossval"):
+        compare_step("absent", whole)
