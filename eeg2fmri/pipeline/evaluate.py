@@ -80,13 +80,14 @@ def evaluate_step(
     identity = f"{version.name}/{version.version}/{version.run_id}" if version else model_uri
     settings = [LAYOUT, identity, split_name, subjects, config.evaluation.model_dump(mode="json")]
     digest = recordings_digest(recordings)
+    people = len({recording.subject for recording in recordings})  # `subjects` may be sessions
     key = step_key("evaluate", evaluation_code(bundle.model.config), settings, digest)
 
     def evidence(
         version: ModelVersion | None, overall: Mapping[str, Mapping[str, float]], sure: Significance
     ) -> Evidence:
         number, keys = str(version.version) if version else "", (digest, scoring_key(config), space_key(store))
-        return Evidence(number, overall, sure.p_value, sure.smallest_p, len(subjects), *keys)
+        return Evidence(number, overall, sure.p_value, sure.smallest_p, people, *keys)
 
     if run := finished_run(key):
         say_skipped(f"evaluate {bundle.model.config.variant}", run.info.run_id)
@@ -103,7 +104,7 @@ def evaluate_step(
         "evaluation.shuffles": config.evaluation.shuffles,
         "data.digest": store.digest,
         "evaluation.data_digest": digest,
-        "evaluation.scoring": scoring,
+        "evaluation.scoring": scoring_key(config),
     }
     with tracked_run("evaluate", experiment=config.run.experiment, name=f"evaluate-{variant}", params=params,
                      tags={"variant": variant, "dataset": store.path.name}) as log:  # fmt: skip
