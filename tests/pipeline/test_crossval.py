@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from eeg2fmri.evaluation import compare, mean_interval, r2_temporal
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.pipeline import compare_step, crossval, crossval_step
 from eeg2fmri.pipeline.crossval import summary
-from eeg2fmri.store import make_folds, recordings_digest, split_windows
+from eeg2fmri.store import Split, make_folds, recordings_digest, split_store, split_windows
 from tests.mlflow_store import LINEAR, memory_store, use_tracking
 
 SUBJECTS = [f"sub-0{n}" for n in range(1, 7)]
@@ -181,6 +182,27 @@ def test_a_model_that_diverges_in_one_fold_is_left_out(store, tmp_path, monkeypa
     assert "Left out: mean: mean gave NaN" in summary(found)
     with pytest.raises(DivergenceError, match="mean gave NaN"):
         crossval_step(settings(crossval={"protocol": "k-fold", "folds": 2, "models": ["mean"]}), store, tmp_path)
+
+
+@pytest.mark.usefixtures("tracking")
+def test_sessions_of_people_who_train_are_tested_where_the_protocol_says_so(store, tmp_path, monkeypatch):
+    splits = []
+
+    def train(config, variant, store, workdir, *, register):
+        splits.append((split_store(store, config.split), register))
+        raise DivergenceError("not today")
+
+    labels = ("sub-01_ses-1", "sub-01_ses-2", "sub-02_ses-1", "sub-02_ses-2")
+    named = [
+        dataclasses.replace(r, attributes={**r.attributes, "name": f"{label}_task-rest", "subject": label[:6]})
+        for r, label in zip(store.recordings[:4], labels, strict=True)
+    ]
+    monkeypatch.setattr(crossval, "train_step", train)
+    config = settings(models=[{"family": "mean"}], crossval={"protocol": "leave-one-session-out"})
+    with pytest.raises(DivergenceError):
+        crossval_step(config, dataclasses.replace(store, recordings=tuple(named)), tmp_path)
+    assert splits == [(Split(("sub-02_ses-2",), ("sub-01_ses-2",), ("sub-01_ses-1", "sub-02_ses-1")), False)]
+    assert "models that saw other sessions of the same people" in parents()[0].data.tags["mlflow.note.content"]
 
 
 @pytest.mark.slow
