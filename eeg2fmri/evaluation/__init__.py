@@ -39,7 +39,6 @@ __all__ = [
     "line_noise",
     "mae",
     "marker_deviation",
-    "mean_interval",
     "outlier_volumes",
     "p_number",
     "p_text",
@@ -55,6 +54,7 @@ __all__ = [
     "skill",
     "smallest_p",
     "ssim",
+    "subject_interval",
     "temporal_correlation",
     "temporal_snr",
 ]

@@ -14,6 +14,7 @@ from scipy import stats
 from eeg2fmri.errors import EvaluationError
 
 RESAMPLES = 9999
+LEAST_SUBJECTS = 3  # fewer have no interval
 SEED = 0  # no setting: an interval must not be drawn again until it is narrow
 
 
@@ -32,28 +33,27 @@ class Comparison:
     smallest_p: float
 
 
-def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """Bootstrap interval of the mean over subjects, by percentiles of 9999 resamples.
+def subject_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """95 % interval of the mean over subjects, by bootstrap of the subjects.
 
     With few subjects it is too narrow: of five, the mean of a resample can have 126 values.
 
     Parameters
     ----------
     values : (n_subjects,) one score each.
-    level : share of resamples within.
 
     Returns
     -------
-    Its ends; both NaN for a single subject.
+    The percentiles 2.5 and 97.5 of the means of 9999 resamples, or ``None`` with fewer than three subjects.
 
     References
     ----------
     Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
     """
-    if len(values) < 2:
-        return float("nan"), float("nan")
+    if len(values) < LEAST_SUBJECTS:
+        return None
     rng = np.random.default_rng(SEED)
-    found = stats.bootstrap((np.asarray(values, float),), np.mean, n_resamples=RESAMPLES, confidence_level=level,
+    found = stats.bootstrap((np.asarray(values, float),), np.mean, n_resamples=RESAMPLES,
                             method="percentile", rng=rng).confidence_interval  # fmt: skip
     return float(found.low), float(found.high)
 

@@ -20,7 +20,7 @@ from eeg2fmri import plotting
 from eeg2fmri.config import Config, ModelConfig, SplitConfig
 from eeg2fmri.devices import forget_networks
 from eeg2fmri.errors import ConfigError, DivergenceError, Eeg2FmriError, IncompleteError, one_line
-from eeg2fmri.evaluation import Comparison, compare, mean_interval
+from eeg2fmri.evaluation import Comparison, compare, subject_interval
 from eeg2fmri.pipeline.describe import paragraphs, picture, table
 from eeg2fmri.pipeline.evaluate import DECIDING, Evaluation, evaluate_step, scoring_key
 from eeg2fmri.pipeline.feasible import feasible, say_left_out
@@ -82,9 +82,9 @@ class Crossvalidation:
         return sum(own.values()) / len(own)
 
     @property
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        """95 % interval of each model's mean over subjects."""
-        return {variant: mean_interval([*own["model"].values()]) for variant, own in self.scores.items()}
+    def intervals(self) -> dict[str, tuple[float, float] | None]:
+        """95 % interval of each model's mean over subjects; ``None`` with too few of them."""
+        return {variant: subject_interval([*own["model"].values()]) for variant, own in self.scores.items()}
 
     @property
     def pairs(self) -> dict[tuple[str, str], Comparison]:
@@ -248,10 +248,10 @@ def _log(
 ) -> None:
     intervals = result.intervals
     metrics: dict[str, float] = {}
-    for variant, (low, high) in intervals.items():
+    for variant, interval in intervals.items():
         name = f"crossval/{DECIDING}_{variant}"
-        metrics |= {name: result.mean(variant), f"{name}_shuffled": result.mean(variant, "shuffled"),
-                    f"{name}_low": low, f"{name}_high": high}  # fmt: skip
+        metrics |= {name: result.mean(variant), f"{name}_shuffled": result.mean(variant, "shuffled")}
+        metrics |= dict(zip((f"{name}_low", f"{name}_high"), interval or (), strict=False))
     log.metrics(metrics)
     log.table(scores, "scores.json")
     content = {
@@ -276,13 +276,15 @@ def _log(
 def summary(result: Crossvalidation) -> str:
     """Markdown: each model's mean over subjects beside its nulls, and the models compared by subject."""
     rows = []
-    for variant, (low, high) in result.intervals.items():
+    for variant, interval in result.intervals.items():
         own, shuffled = (result.scores[variant][condition] for condition in ("model", "shuffled"))
         above = sum(own[subject] > shuffled[subject] for subject in own)
-        rows.append([variant, f"{result.mean(variant):+.4f}", f"{low:+.4f} to {high:+.4f}",
+        ends = f"{interval[0]:+.4f} to {interval[1]:+.4f}" if interval else "too few subjects"
+        p_values = result.p_values[variant]
+        rows.append([variant, f"{result.mean(variant):+.4f}", ends,
                      f"{result.mean(variant, 'mean_volume'):+.4f}", f"{result.mean(variant, 'shuffled'):+.4f}",
-                     f"{above} of {len(own)}"])  # fmt: skip
-    head = ("model", DECIDING, "95 % interval", "mean volume", "shuffled EEG", "subjects above it")
+                     f"{above} of {len(own)}", f"{min(p_values):.3f} to {max(p_values):.3f}"])  # fmt: skip
+    head = ("model", DECIDING, "95 % interval", "mean volume", "shuffled EEG", "subjects above it", "p of a fold")
     pairs = [[f"{one} − {other}", f"{c.median_difference:+.4f}", f"{c.won} of {c.subjects}", f"{c.p_value:.3g}",
               f"{c.smallest_p:.2g}"] for (one, other), c in result.pairs.items()]  # fmt: skip
     tested = len(next(iter(result.scores.values()))["model"])

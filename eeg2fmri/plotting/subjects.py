@@ -11,7 +11,7 @@ from eeg2fmri.errors import FigureError
 from eeg2fmri.plotting.canvas import LABEL, TICK, new_figure, tidy
 
 BySubject = Mapping[str, float]
-Intervals = Mapping[str, tuple[float, float]]
+Intervals = Mapping[str, tuple[float, float] | None]
 MODEL, SHUFFLED, ZERO = "#0072B2", "#CC79A7", "0.45"  # Okabe & Ito (2008), told apart by colour-blind readers
 APART = 0.22  # a model's dots and those of its null, from their common place
 MOST_NAMED = 12  # subjects; more are not named
@@ -30,7 +30,7 @@ def models_figure(scores: Mapping[str, BySubject], shuffled: Mapping[str, BySubj
     shuffled
         The same with shuffled EEG.
     intervals
-        Model -> ends of the interval of its mean; NaN where there is none.
+        Model -> ends of the interval of its mean; ``None`` where there is none.
 
     Returns
     -------
@@ -56,8 +56,8 @@ def models_figure(scores: Mapping[str, BySubject], shuffled: Mapping[str, BySubj
         for x, values, colour, label in zip(places, columns, (MODEL, SHUFFLED), ("model", "shuffled EEG"), strict=True):
             axes.scatter([x] * len(values), values, s=36, color=colour, edgecolors="white", zorder=3,
                          label=None if place else f"{label}, a subject")  # fmt: skip
-        mean, ends = float(np.mean(columns[0])), np.asarray(intervals[model])
-        error = np.abs(ends - mean)[:, None] if np.isfinite(ends).all() else None
+        mean, ends = float(np.mean(columns[0])), intervals[model]
+        error = np.abs(np.asarray(ends) - mean)[:, None] if ends else None
         axes.errorbar([place - APART - 0.12], [mean], error, fmt="s", color="black", markersize=6, capsize=4, zorder=4,
                       label=None if place else "mean, 95 % interval")  # fmt: skip
     axes.set_xticks(range(len(scores)), [*scores])

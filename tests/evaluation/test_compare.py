@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eeg2fmri.errors import EvaluationError
-from eeg2fmri.evaluation import compare, mean_interval
+from eeg2fmri.evaluation import compare, subject_interval
 
 
 def by_subject(values):
@@ -60,16 +60,14 @@ def test_other_subjects_are_refused(one, other, named, refuses):
 
 def test_an_interval_holds_the_mean_as_often_as_it_says(rng):
     draws = rng.normal(0.3, 1, (60, 25))
-    held = sum(low <= 0.3 <= high for low, high in map(mean_interval, draws))
+    held = sum(low <= 0.3 <= high for low, high in map(subject_interval, draws))
     assert 50 <= held < 60
-    low, high = mean_interval(draws[0])
+    low, high = subject_interval(draws[0])
     assert high - low == pytest.approx(2 * 1.96 * draws[0].std() / 5, rel=0.1)
 
 
-def test_a_wider_level_is_wider_and_one_subject_has_no_interval(rng):
+def test_an_interval_is_drawn_the_same_again_and_needs_three_subjects(rng):
     values = rng.normal(0, 1, 9)
-    low, high = mean_interval(values)
-    wide_low, wide_high = mean_interval(values, level=0.99)
-    assert wide_low < low < high < wide_high
-    assert mean_interval(values) == (low, high)
-    assert np.isnan(mean_interval([0.3])).all()
+    assert subject_interval(values) == subject_interval(values)
+    assert subject_interval(values[:3]) is not None
+    assert subject_interval(values[:2]) is None

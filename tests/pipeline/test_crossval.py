@@ -12,7 +12,7 @@ import pytest
 
 from eeg2fmri.config import Config, SplitConfig
 from eeg2fmri.errors import ConfigError, DivergenceError, EvaluationError, LeakageError, ModelError
-from eeg2fmri.evaluation import compare, mean_interval, r2_temporal
+from eeg2fmri.evaluation import compare, r2_temporal, subject_interval
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.pipeline import compare_step, crossval, crossval_step
 from eeg2fmri.pipeline.crossval import summary
@@ -98,7 +98,7 @@ def test_numbers_of_the_parent_run(crossed, store):
     mean = sum(own.values()) / 6
     assert run.data.metrics["crossval/r2_temporal_linear"] == pytest.approx(mean)
     low, high = (run.data.metrics[f"crossval/r2_temporal_linear_{end}"] for end in ("low", "high"))
-    assert (low, high) == pytest.approx(mean_interval([*own.values()]))
+    assert (low, high) == pytest.approx(subject_interval([*own.values()]))
     assert run.data.params["evaluation.data_digest"] == recordings_digest(store.recordings)
     content = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/crossval.json")
     assert content["r2_temporal"] == crossed.scores
