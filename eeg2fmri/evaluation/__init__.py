@@ -1,7 +1,7 @@
 """Scores of synthesised recordings, the nulls they stand beside, and the quality of measured ones."""
 
+from eeg2fmri.evaluation.compare import Comparison, compare
 from eeg2fmri.evaluation.dynamics import Dynamics, best_voxels, correlation_map, dynamics_of, pearson
-from eeg2fmri.evaluation.compare import Comparison, compare, mean_interval
 from eeg2fmri.evaluation.metrics import (
     mae,
     psnr,
@@ -11,7 +11,16 @@ from eeg2fmri.evaluation.metrics import (
     skill,
     temporal_correlation,
 )
-from eeg2fmri.evaluation.nulls import Null, p_number, p_text, r2_of_shifts, shuffled_null, shuffled_order, smallest_p
+from eeg2fmri.evaluation.nulls import (
+    Null,
+    p_number,
+    p_text,
+    pooled_null,
+    r2_of_shifts,
+    shuffled_null,
+    shuffled_order,
+    smallest_p,
+)
 from eeg2fmri.evaluation.quality import (
     bridged_channels,
     broken_channels,
@@ -24,17 +33,15 @@ from eeg2fmri.evaluation.quality import (
 from eeg2fmri.evaluation.similarity import has_ssim, ssim
 
 __all__ = [
+    "Comparison",
     "Dynamics",
     "Null",
     "best_voxels",
     "bridged_channels",
     "broken_channels",
+    "compare",
     "correlation_map",
     "dynamics_of",
-    "Comparison",
-    "bridged_channels",
-    "broken_channels",
-    "compare",
     "has_ssim",
     "line_noise",
     "mae",
@@ -43,6 +50,7 @@ __all__ = [
     "p_number",
     "p_text",
     "pearson",
+    "pooled_null",
     "psnr",
     "r2_of_shifts",
     "r2_temporal",
@@ -54,7 +62,6 @@ __all__ = [
     "skill",
     "smallest_p",
     "ssim",
-    "subject_interval",
     "temporal_correlation",
     "temporal_snr",
 ]

@@ -1,21 +1,17 @@
-"""Scores over subjects: the interval of their mean, and the paired comparison of two models.
+"""The paired comparison of two models over subjects.
 
 A subject is the unit: recordings and windows of one person say the same thing again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 from eeg2fmri.errors import EvaluationError
-
-RESAMPLES = 9999
-LEAST_SUBJECTS = 3  # fewer have no interval
-SEED = 0  # no setting: an interval must not be drawn again until it is narrow
 
 
 @dataclass(frozen=True)
@@ -31,31 +27,6 @@ class Comparison:
     median_difference: float
     p_value: float
     smallest_p: float
-
-
-def subject_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """95 % interval of the mean over subjects, by bootstrap of the subjects.
-
-    With few subjects it is too narrow: of five, the mean of a resample can have 126 values.
-
-    Parameters
-    ----------
-    values : (n_subjects,) one score each.
-
-    Returns
-    -------
-    The percentiles 2.5 and 97.5 of the means of 9999 resamples, or ``None`` with fewer than three subjects.
-
-    References
-    ----------
-    Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
-    """
-    if len(values) < LEAST_SUBJECTS:
-        return None
-    rng = np.random.default_rng(SEED)
-    found = stats.bootstrap((np.asarray(values, float),), np.mean, n_resamples=RESAMPLES,
-                            method="percentile", rng=rng).confidence_interval  # fmt: skip
-    return float(found.low), float(found.high)
 
 
 def compare(first: Mapping[str, float], second: Mapping[str, float]) -> Comparison:

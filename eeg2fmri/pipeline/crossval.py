@@ -14,19 +14,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 import mlflow
+import numpy as np
 import pandas as pd
 
 from eeg2fmri import plotting
 from eeg2fmri.config import Config, ModelConfig, SplitConfig
 from eeg2fmri.devices import forget_networks
 from eeg2fmri.errors import ConfigError, DivergenceError, Eeg2FmriError, IncompleteError, one_line
-from eeg2fmri.evaluation import Comparison, compare, subject_interval
+from eeg2fmri.evaluation import Comparison, Null, compare, p_number, pooled_null
 from eeg2fmri.pipeline.describe import paragraphs, picture, table
-from eeg2fmri.pipeline.evaluate import DECIDING, Evaluation, evaluate_step, scoring_key
+from eeg2fmri.pipeline.evaluate import DECIDING, NULL, Evaluation, evaluate_step, scoring_key
 from eeg2fmri.pipeline.feasible import feasible, say_left_out
 from eeg2fmri.pipeline.train import check_training, train_step
 from eeg2fmri.scorable import recordings_to_score
-from eeg2fmri.scoring import scores_by_subject
+from eeg2fmri.scoring import SEED, scores_by_subject, subject_interval
 from eeg2fmri.store import (
     Location,
     Split,
@@ -65,15 +66,15 @@ class Part(NamedTuple):
 class Crossvalidation:
     """Scores of each model on every tested subject.
 
-    scores: `r2_temporal` by model, condition and subject.  p_values: of each fold, by model.  left_out: by variant,
-    why a model of the list has no scores.
+    scores: `r2_temporal` by model, condition and subject.  nulls: of the mean over all folds' subjects, by model.
+    left_out: by variant, why a model of the list has no scores.
     """
 
     run_id: str
     protocol: str
     folds: tuple[Split, ...]
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
-    p_values: Mapping[str, Sequence[float]]
+    nulls: Mapping[str, Null]
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     def mean(self, variant: str, condition: str = "model") -> float:
@@ -168,7 +169,7 @@ def crossval_step(
             protocol,
             folds,
             {v: scores_by_subject(found)[DECIDING] for v, found in own.items()},
-            {v: [found.p_value for part, found in done.items() if part.variant == v] for v in variants},
+            {v: _null({part: found for part, found in done.items() if part.variant == v}, scores) for v in variants},
             {**left_out, **diverged},
         )
         _log(log, result, scores, done, digest)
@@ -243,6 +244,17 @@ def _scores(part: Part, evaluation: Evaluation) -> pd.DataFrame:
     return pd.concat([pd.DataFrame({"model": part.variant, "fold": part.fold}, index=found.index), found], axis=1)
 
 
+def _null(done: Mapping[Part, Evaluation], scores: pd.DataFrame) -> Null:
+    """The null of one model over all of its folds."""
+    nulls, subjects = [], []
+    for part, found in done.items():
+        content = mlflow.artifacts.load_dict(f"{mlflow.get_run(found.run_id).info.artifact_uri}/{NULL}")
+        least = found.significance.smallest_p
+        nulls.append(Null(content["observed"], np.asarray(content["draws"]), np.empty(0), least))
+        subjects.append(scores[scores.fold == part.fold].subject.nunique())
+    return pooled_null(nulls, subjects, np.random.default_rng(SEED))
+
+
 def _log(
     log: RunLog, result: Crossvalidation, scores: pd.DataFrame, done: Mapping[Part, Evaluation], digest: str
 ) -> None:
@@ -252,6 +264,7 @@ def _log(
         name = f"crossval/{DECIDING}_{variant}"
         metrics |= {name: result.mean(variant), f"{name}_shuffled": result.mean(variant, "shuffled")}
         metrics |= dict(zip((f"{name}_low", f"{name}_high"), interval or (), strict=False))
+        metrics[f"{name}_p_value"] = result.nulls[variant].p_value
     log.metrics(metrics)
     log.table(scores, "scores.json")
     content = {
@@ -259,7 +272,7 @@ def _log(
         "data_digest": digest,
         DECIDING: result.scores,
         "intervals": intervals,
-        "p_values_of_folds": result.p_values,
+        "p_values": {variant: null.p_value for variant, null in result.nulls.items()},
         "pairs": [{"first": one, "second": other, **asdict(c)} for (one, other), c in result.pairs.items()],
         "left_out": dict(result.left_out),
         "evaluations": [{"model": p.variant, "fold": p.fold, "run": found.run_id} for p, found in done.items()],
@@ -280,11 +293,11 @@ def summary(result: Crossvalidation) -> str:
         own, shuffled = (result.scores[variant][condition] for condition in ("model", "shuffled"))
         above = sum(own[subject] > shuffled[subject] for subject in own)
         ends = f"{interval[0]:+.4f} to {interval[1]:+.4f}" if interval else "too few subjects"
-        p_values = result.p_values[variant]
+        null = result.nulls[variant]
         rows.append([variant, f"{result.mean(variant):+.4f}", ends,
                      f"{result.mean(variant, 'mean_volume'):+.4f}", f"{result.mean(variant, 'shuffled'):+.4f}",
-                     f"{above} of {len(own)}", f"{min(p_values):.3f} to {max(p_values):.3f}"])  # fmt: skip
-    head = ("model", DECIDING, "95 % interval", "mean volume", "shuffled EEG", "subjects above it", "p of a fold")
+                     f"{above} of {len(own)}", p_number(null.p_value)])  # fmt: skip
+    head = ("model", DECIDING, "95 % interval", "mean volume", "shuffled EEG", "subjects above it", "p")
     pairs = [[f"{one} − {other}", f"{c.median_difference:+.4f}", f"{c.won} of {c.subjects}", f"{c.p_value:.3g}",
               f"{c.smallest_p:.2g}"] for (one, other), c in result.pairs.items()]  # fmt: skip
     tested = len(next(iter(result.scores.values()))["model"])

@@ -1,4 +1,4 @@
-"""Scores over subjects: the interval of a mean and the paired comparison, against independent formulas."""
+"""The paired comparison of two models, against independent formulas."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eeg2fmri.errors import EvaluationError
-from eeg2fmri.evaluation import compare, subject_interval
+from eeg2fmri.evaluation import compare
 
 
 def by_subject(values):
@@ -56,18 +56,3 @@ def test_subjects_are_paired_by_name():
 def test_other_subjects_are_refused(one, other, named, refuses):
     with refuses(EvaluationError, named):
         compare(one, other)
-
-
-def test_an_interval_holds_the_mean_as_often_as_it_says(rng):
-    draws = rng.normal(0.3, 1, (60, 25))
-    held = sum(low <= 0.3 <= high for low, high in map(subject_interval, draws))
-    assert 50 <= held < 60
-    low, high = subject_interval(draws[0])
-    assert high - low == pytest.approx(2 * 1.96 * draws[0].std() / 5, rel=0.1)
-
-
-def test_an_interval_is_drawn_the_same_again_and_needs_three_subjects(rng):
-    values = rng.normal(0, 1, 9)
-    assert subject_interval(values) == subject_interval(values)
-    assert subject_interval(values[:3]) is not None
-    assert subject_interval(values[:2]) is None

@@ -12,10 +12,11 @@ import pytest
 
 from eeg2fmri.config import Config, SplitConfig
 from eeg2fmri.errors import ConfigError, DivergenceError, EvaluationError, LeakageError, ModelError
-from eeg2fmri.evaluation import compare, r2_temporal, subject_interval
+from eeg2fmri.evaluation import compare, r2_temporal
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.pipeline import compare_step, crossval, crossval_step
 from eeg2fmri.pipeline.crossval import summary
+from eeg2fmri.scoring import subject_interval
 from eeg2fmri.store import Split, make_folds, recordings_digest, split_store, split_windows
 from tests.mlflow_store import LINEAR, memory_store, use_tracking
 
@@ -99,6 +100,9 @@ def test_numbers_of_the_parent_run(crossed, store):
     assert run.data.metrics["crossval/r2_temporal_linear"] == pytest.approx(mean)
     low, high = (run.data.metrics[f"crossval/r2_temporal_linear_{end}"] for end in ("low", "high"))
     assert (low, high) == pytest.approx(subject_interval([*own.values()]))
+    null = crossed.nulls["linear"]
+    assert null.observed == pytest.approx(mean)
+    assert run.data.metrics["crossval/r2_temporal_linear_p_value"] == null.p_value
     assert run.data.params["evaluation.data_digest"] == recordings_digest(store.recordings)
     content = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/crossval.json")
     assert content["r2_temporal"] == crossed.scores
@@ -233,7 +237,7 @@ def test_two_workers_give_the_numbers_of_one(bids_root, tmp_path, monkeypatch, t
     from eeg2fmri.store import build_store
 
     store = build_store(find_recordings(bids_root)[0], tmp_path / "store", tiny_config).store
-    config = settings(models=[LINEAR], crossval={})
+    config = settings(models=[LINEAR], crossval={}, policy={"level": 0.2})  # recordings of 17 windows
     found = {}
     for workers in (1, 2):
         folder = tmp_path / str(workers)
