@@ -17,6 +17,7 @@ from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.pipeline import compare_step, crossval, crossval_step
 from eeg2fmri.pipeline.crossval import summary
 from eeg2fmri.scoring import subject_interval
+from eeg2fmri.signals import drift_waves
 from eeg2fmri.store import Split, make_folds, recordings_digest, split_store, split_windows
 from tests.mlflow_store import LINEAR, memory_store, use_tracking
 
@@ -73,12 +74,13 @@ def test_a_fold_is_fitted_and_standardised_by_its_own_subjects(crossed, store):
     fold = crossed.folds[1]
     train, validation, test = split_windows(store, SplitConfig(validation=fold.validation, test=fold.test))
     assert {r.subject for r in train.recordings} == set(fold.train)
-    model = fit(settings().model("linear"), train, validation, FitSettings.of(settings().run)).model
+    model = fit(settings().model("linear"), train, validation, FitSettings.of(settings())).model
     indices = test.indices(0)
     found = r2_temporal(
         test.standardised(indices, "recording"),
         model.standard_units(model.synthesise(test.eeg(indices))),
         test.recordings[0].mask,
+        drift_waves(len(indices), test.signal.tr, settings().evaluation.drift_cutoff),
     )
     assert crossed.scores["linear"]["model"][test.recordings[0].subject] == pytest.approx(found)
 
