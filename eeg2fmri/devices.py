@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import os
@@ -83,6 +84,13 @@ def _without_notes() -> Iterator[None]:
             os.dup2(stderr.fileno(), 2)
             held.seek(0)
             stderr.writelines(line for line in held if not line.startswith(tuple(n.encode() for n in NO_FAULTS)))
+
+
+def forget_networks() -> None:
+    """Give back what Keras keeps of the networks of this process, before the next one of many."""
+    if "keras" in sys.modules:
+        sys.modules["keras"].backend.clear_session()
+    gc.collect()
 
 
 def use_device(device: str, gpu_memory_limit: int | None = None) -> str:

@@ -20,7 +20,7 @@ GRID = (9, 8, 7)
 CHANNELS = ("Fp1", "Fp2", "Cz", "Oz", "ECG")
 
 
-SLOW_FIXTURES = {"job", "s3", "cluster", "killed"}  # the whole job, a server, a Dask cluster, a killed fit
+SLOW_FIXTURES = {"job", "s3", "cluster", "killed", "crossed"}  # a whole job, a server, a Dask cluster, a killed fit
 SLOW_TESTS = {"test_it_is_served_by_a_fresh_process"}  # of the contract that the package ships
 
 

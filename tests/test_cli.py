@@ -72,6 +72,9 @@ def config(text: str) -> str:
         (["train", "--store", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
         (["evaluate", "--store", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
         (["search", "--store", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
+        (["crossval", "--store", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
+        (["crossval", "--protocol", "loso"], ["crossval.protocol", "'leave-one-session-out'", "loso"]),
+        (["compare", "a", "b"], ["a: no scores", "evaluate or crossval"]),
         (["store", "info", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
         (["preprocess", "--root", ".", "--workers", "2", "--scheduler", "tcp://x"], ["--workers 2", "--scheduler"]),
         (["inspect", "--json", "--plot", "x.png"], ["--json and --plot x.png: give one of them"]),
@@ -302,7 +305,7 @@ def test_as_a_process(tmp_path, options, status):
 @pytest.mark.parametrize("verb", [*server.TRACKING_VERBS, "synthesize"])
 def test_a_server_that_is_down_is_named_in_one_line(monkeypatch, run, verb):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:s3cret@127.0.0.1:1")
-    files = ("--eeg", "a.vhdr", "--out", "a.nii") if verb == "synthesize" else ()
+    files = {"synthesize": ("--eeg", "a.vhdr", "--out", "a.nii"), "compare": ("a", "b")}.get(verb, ())
     status, (line,) = run(verb, *files)
     assert status == 2
     assert line.startswith(f"eeg2fmri {verb}: MLFLOW_TRACKING_URI=http://127.0.0.1:1: nothing listens there")

@@ -41,6 +41,8 @@ CONTRACT = {
     "evaluate": {"model_uri": "", "store": None, "split": "test"},
     "promote": {"name": None, "version": "latest", "alias": "champion", "dry_run": ""},
     "rollback": {"name": None, "alias": "champion"},
+    "crossval": {"config": None, "store": None, "workdir": "work", "protocol": "", "folds": "", "models": "",
+                 "split_file": "", "workers": 1, "scheduler": ""},
     "synthesize": {"model_uri": "", "eeg": None, "out": None, "volume_marker": ""},
 }  # fmt: skip
 
@@ -194,6 +196,8 @@ def test_the_project_and_the_command_line_have_the_same_defaults(name):
         ("search", {"timeout": 1.5}, "timeout", 1.5),
         ("train", {"learning_rate": "1e-3", "batch_size": 8}, "learning_rate", 0.001),
         ("evaluate", {"split": "validation"}, "split", "validation"),
+        ("crossval", {"folds": 4}, "folds", 4),
+        ("crossval", {"split_file": "a split.json"}, "split_file", "a split.json"),
         ("inspect", {"json": "true"}, "json", True),
         ("inspect", {"json": "false"}, "json", False),
         ("inspect", {"plot": "a look.png", "volume": 7}, "plot", "a look.png"),

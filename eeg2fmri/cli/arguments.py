@@ -126,7 +126,7 @@ def add_allow_failures(parser: argparse.ArgumentParser) -> None:
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workers", type=positive, default=1, help="processes that preprocess (default: 1)")
+    parser.add_argument("--workers", type=positive, default=1, help="processes that share the work (default: 1)")
     parser.add_argument("--scheduler", type=optional(str), help="Dask scheduler instead, e.g. tcp://host:8786")
 
 

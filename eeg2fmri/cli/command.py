@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import traceback
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -136,6 +135,23 @@ def _evaluate(args: argparse.Namespace) -> None:
     evaluate_step(_config(args), args.model_uri, open_store(args.store), args.split)
 
 
+def _crossval(args: argparse.Namespace) -> None:
+    from eeg2fmri.pipeline import crossval_step
+    from eeg2fmri.pipeline.crossval import summary
+    from eeg2fmri.store import open_store
+
+    split_file = Path(args.split_file) if args.split_file else None
+    result = crossval_step(_config(args), open_store(args.store), Path(args.workdir), workers=args.workers,
+                           scheduler=args.scheduler, split_file=split_file)  # fmt: skip
+    print(summary(result))
+
+
+def _compare(args: argparse.Namespace) -> None:
+    from eeg2fmri.pipeline import compare_step
+
+    print(compare_step(args.first, args.second)[0])
+
+
 def _promote(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import promote_step
     from eeg2fmri.pipeline.promote import weigh
@@ -230,7 +246,6 @@ def _quiet_dependencies() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # at 2 a machine without a GPU gets an error of CUDA
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
-    warnings.filterwarnings("ignore", message=".*can be interpreted in multiple ways")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -311,6 +326,21 @@ def _parser() -> argparse.ArgumentParser:
     add_store(evaluate)
     evaluate.add_argument("--split", default="test", choices=("train", "validation", "test"))
     add_device(evaluate, limit=False)
+
+    crossval = add_verb(verbs, "crossval", _crossval, "test every subject once and compare models by subject")
+    add_store(crossval)
+    crossval.add_argument("--workdir", default="work", help="folder of the checkpoints (default: work)")
+    add_setting(crossval, "--protocol", "crossval.protocol")
+    add_setting(crossval, "--folds", "crossval.folds", positive)
+    add_setting(crossval, "--models", "crossval.models", metavar="A,B,…")
+    crossval.add_argument("--split-file", type=optional(str), help="repeat the folds of this split.json")
+    add_workers(crossval)
+    add_device(crossval)
+
+    compare = add_command(verbs, "compare", _compare, "compare two scored models subject by subject")
+    for name, which in (("first", "one"), ("second", "other")):
+        compare.add_argument(name, metavar=f"RUN_{which.upper()}", help="id of a run of evaluate or crossval; "
+                             "ID:VARIANT where a crossval has several models")  # fmt: skip
 
     promote = add_verb(verbs, "promote", _promote, "move the alias champion to a version that passes the gate")
     add_setting(promote, "--name", "registry.name")

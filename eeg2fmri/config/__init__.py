@@ -16,7 +16,14 @@ from eeg2fmri.config.calhas2022 import (
     EegScaling,
     TrainingConfig,
 )
-from eeg2fmri.config.data import CleaningConfig, DataConfig, DatasetConfig, SimulationConfig, SplitConfig
+from eeg2fmri.config.data import (
+    CleaningConfig,
+    CrossvalConfig,
+    DataConfig,
+    DatasetConfig,
+    SimulationConfig,
+    SplitConfig,
+)
 from eeg2fmri.config.explain import Setting, all_settings, settings_of
 from eeg2fmri.config.families import FAMILIES, family_path, find_family, variants
 from eeg2fmri.config.load import flatten, load_config, parse, parse_overrides
@@ -58,6 +65,7 @@ __all__ = [
     "Calhas2022Ranges",
     "CleaningConfig",
     "Config",
+    "CrossvalConfig",
     "DataConfig",
     "DatasetConfig",
     "EegScaling",

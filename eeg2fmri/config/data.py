@@ -199,7 +199,8 @@ class SplitConfig(Section):
     """Who validates and who tests; the others train.
 
     Numbers count from the end of the sorted subjects: the last ones are the test subjects, those
-    before them validate.
+    before them validate. Labels may be those of sessions, ``01_ses-02``: then the parts are sessions, and a
+    person may be tested whose other sessions train.
     """
 
     validation: Count | tuple[str, ...] | None = None
@@ -207,3 +208,17 @@ class SplitConfig(Section):
     Source: the demo's six subjects."""
     test: Count | tuple[str, ...] | None = None
     """Test subjects, likewise. By default as the store was prepared, else 2 [subjects]. Source: the published code."""
+
+
+class CrossvalConfig(Section):
+    """How `crossval` makes folds of the subjects, and which models it compares; it takes no notice of `split`."""
+
+    protocol: Literal["leave-one-subject-out", "k-fold", "leave-one-session-out"] = "leave-one-subject-out"
+    """Who is tested together: one subject, a group of subjects, or one session of every subject. With
+    ``leave-one-session-out`` people are tested whose other sessions train. Source: common practice."""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """Folds of ``k-fold`` [folds]. Source: common practice."""
+    validation: Positive = 1
+    """Subjects of a fold that validate, taken from those that would train [subjects]. Source: as `split.validation`."""
+    models: Labels = ()
+    """Variants of the models that are compared; all configured ones where there is none."""

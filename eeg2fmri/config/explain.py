@@ -16,8 +16,8 @@ from eeg2fmri.config.sections import Config
 
 # Of numbers; in brackets in the docstring of a setting.
 UNITS = (
-    "-", "Hz", "MiB", "TR", "bins", "blocks", "channels", "devices", "epochs", "s", "subjects", "trials", "volumes",
-    "voxels", "windows",
+    "-", "Hz", "MiB", "TR", "bins", "blocks", "channels", "devices", "epochs", "folds", "s", "subjects", "trials",
+    "volumes", "voxels", "windows",
 )  # fmt: skip
 WORDS = {int: "whole number", float: "number", bool: "true | false", str: "text", type(None): "null"}
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from eeg2fmri.config.base import Above, Count, Positive, Section
 from eeg2fmri.config.calhas2022 import Calhas2022Config
-from eeg2fmri.config.data import DataConfig, DatasetConfig, SimulationConfig, SplitConfig
+from eeg2fmri.config.data import CrossvalConfig, DataConfig, DatasetConfig, SimulationConfig, SplitConfig
 from eeg2fmri.config.families import AnyModel, AnyRanges, model_called
 from eeg2fmri.config.models import ModelConfig
 from eeg2fmri.config.power import LinearConfig
@@ -125,6 +125,8 @@ class Config(Section):
     """How they become spectrograms and volumes."""
     split: SplitConfig = SplitConfig()
     """Who validates and tests."""
+    crossval: CrossvalConfig = CrossvalConfig()
+    """How `crossval` makes folds."""
     models: Annotated[tuple[AnyModel, ...], Field(min_length=1)] = (Calhas2022Config(), LinearConfig())
     """What is trained."""
     search: SearchConfig = SearchConfig()

@@ -1,5 +1,6 @@
 """Scores of synthesised recordings, the nulls they stand beside, and the quality of measured ones."""
 
+from eeg2fmri.evaluation.compare import Comparison, compare
 from eeg2fmri.evaluation.dynamics import Dynamics, best_voxels, correlation_map, dynamics_of, pearson
 from eeg2fmri.evaluation.metrics import (
     mae,
@@ -12,7 +13,16 @@ from eeg2fmri.evaluation.metrics import (
     temporal_correlation,
 )
 from eeg2fmri.evaluation.middle import middle_change
-from eeg2fmri.evaluation.nulls import Null, p_number, p_text, r2_of_shifts, shuffled_null, shuffled_order, smallest_p
+from eeg2fmri.evaluation.nulls import (
+    Null,
+    p_number,
+    p_text,
+    pooled_null,
+    r2_of_shifts,
+    shuffled_null,
+    shuffled_order,
+    smallest_p,
+)
 from eeg2fmri.evaluation.quality import (
     bridged_channels,
     broken_channels,
@@ -35,6 +45,7 @@ from eeg2fmri.evaluation.relevance import (
 from eeg2fmri.evaluation.similarity import has_ssim, ssim
 
 __all__ = [
+    "Comparison",
     "Dynamics",
     "Null",
     "Profile",
@@ -43,6 +54,7 @@ __all__ = [
     "best_voxels",
     "bridged_channels",
     "broken_channels",
+    "compare",
     "correlation_map",
     "dynamics_of",
     "half",
@@ -56,6 +68,7 @@ __all__ = [
     "p_number",
     "p_text",
     "pearson",
+    "pooled_null",
     "profile",
     "psnr",
     "r2_by_shift",

@@ -122,6 +122,29 @@ def shuffled_null(
     return Null(observed, (weights[:, None] * drawn).sum(0), drawn.mean(1), least)
 
 
+def pooled_null(nulls: Sequence[Null], subjects: Sequence[int], rng: np.random.Generator) -> Null:
+    """The null of the mean over the subjects of several test sets, each scored by a model of its own.
+
+    Draws of a test set are put in a new order first: each was drawn from the same seed, so draws of one number have
+    the same shifts in all of them.
+
+    Parameters
+    ----------
+    nulls : of the test sets, with equally many draws.
+    subjects : of each test set.
+    rng : seeded by the caller.
+    """
+    weights = np.asarray(subjects, float) / sum(subjects)
+    draws = np.stack([rng.permutation(null.draws) for null in nulls])
+    distinct = math.prod(1 / null.smallest_p - 1 for null in nulls)
+    return Null(
+        observed=float(weights @ [null.observed for null in nulls]),
+        draws=weights @ draws,
+        by_recording=np.concatenate([null.by_recording for null in nulls]),
+        smallest_p=max(1 / (1 + distinct), 1 / (1 + draws.shape[1])),
+    )
+
+
 def smallest_p(windows: Sequence[int], margin: int, permutations: int) -> float:
     """The least p-value of a test set: that of a score above all others.
 

@@ -1,5 +1,7 @@
 """The steps of the job as tracked runs, and the whole job as one parent run."""
 
+from eeg2fmri.pipeline.compare import compare_step
+from eeg2fmri.pipeline.crossval import crossval_step
 from eeg2fmri.pipeline.data import preprocess_step, simulate_step
 from eeg2fmri.pipeline.evaluate import evaluate_step
 from eeg2fmri.pipeline.main import main_job
@@ -7,6 +9,8 @@ from eeg2fmri.pipeline.promote import promote_step, rollback_step
 from eeg2fmri.pipeline.train import train_step
 
 __all__ = [
+    "compare_step",
+    "crossval_step",
     "evaluate_step",
     "main_job",
     "preprocess_step",

@@ -92,13 +92,14 @@ def evaluate_step(
     fitted_on = [recordings_digest(part.recordings) if part else "" for part in seen]
     sections = [section.model_dump(mode="json") for section in (config.evaluation, config.explanation)]
     settings = [LAYOUT, identity, split_name, subjects, fitted_on, *sections]
+    people = len({recording.subject for recording in recordings})  # `subjects` may be sessions
     key = step_key("evaluate", evaluation_code(bundle.model.config), settings, digest)
 
     def evidence(
         version: ModelVersion | None, overall: Mapping[str, Mapping[str, float]], sure: Significance
     ) -> Evidence:
         number, keys = str(version.version) if version else "", (digest, scoring_key(config), space_key(store))
-        return Evidence(number, overall, sure.p_value, sure.smallest_p, len(subjects), *keys)
+        return Evidence(number, overall, sure.p_value, sure.smallest_p, people, *keys)
 
     if run := finished_run(key):
         say_skipped(f"evaluate {bundle.model.config.variant}", run.info.run_id)
@@ -115,6 +116,7 @@ def evaluate_step(
         "evaluation.shuffles": config.evaluation.shuffles,
         "data.digest": store.digest,
         "evaluation.data_digest": digest,
+        "evaluation.scoring": scoring_key(config),
     }
     with tracked_run("evaluate", experiment=config.run.experiment, params=params,
                      name=f"evaluate {variant} · {store.name} {split_name}",

@@ -124,8 +124,8 @@ def _train_all(
                 raise
             diverged[model.variant] = say_left_out(model.variant, err)
             continue
-        uri = f"models:/{config.registered_model}/{trained.version}"
-        models[model.variant] = (trained.version, evaluate_step(config, uri, store, "test", best))
+        scored = evaluate_step(config, trained.model_uri, store, "test", best)
+        models[model.variant] = (trained.version, scored)
         validation[model.variant] = trained.validation
     return models, validation, diverged
 

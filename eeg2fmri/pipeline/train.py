@@ -25,8 +25,8 @@ from eeg2fmri.pipeline.describe import paragraphs, picture, serving
 from eeg2fmri.pipeline.figures import volume_figure
 from eeg2fmri.serving import Bundle
 from eeg2fmri.store import Split, Store, Windows, check_digest, named, split_store
-from eeg2fmri.tracking import RunLog, describe_version, finished_run, log_bundle, tracked_run
-from eeg2fmri.tracking.registry import version_exists
+from eeg2fmri.tracking import RunLog, describe_version, finished_run, log_bundle, log_unregistered, tracked_run
+from eeg2fmri.tracking.registry import model_exists
 from eeg2fmri.tracking.runs import DATA_DIGEST, PREPROCESS_RUN, STEP_KEY, step_key
 
 if TYPE_CHECKING:
@@ -34,14 +34,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 VERSION_TAG = "eeg2fmri.model_version"
+MODEL_TAG = "mlflow.eeg2fmri.model_uri"
 BEST = "val/best_r2_temporal"
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """The registered version of a trained model, its score on validation subjects, and its run."""
+    """A trained model: its run, address and score on validation subjects.
+
+    version: its number in the registry; empty for a model that was not registered.
+    """
 
     run_id: str
+    model_uri: str
     version: str
     validation: float
     skipped: bool
@@ -58,8 +63,10 @@ def check_training(config: Config, models: Sequence[ModelConfig], store: Store) 
         check_feasible(model, train, validation, settings)
 
 
-def train_step(config: Config, variant: str | None, store: Store, workdir: Path) -> TrainResult:
-    """Train the configured model called `variant` and register it.
+def train_step(
+    config: Config, variant: str | None, store: Store, workdir: Path, *, register: bool = True
+) -> TrainResult:
+    """Train the configured model called `variant` and register it, or only log it.
 
     A finished run with the same inputs, settings and code is used again. An interrupted one goes
     on from its last checkpoint under ``workdir/checkpoints``.
@@ -76,15 +83,19 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
         "backend": use_backend(config.run.backend, deterministic=config.run.deterministic),
     }
     key = step_key("train", training_code(model), settings, store.digest)
-    registered = step_key("register", (), key, config.registered_model)
-    run = finished_run(registered)
-    if run and version_exists(config.registered_model, run.data.tags[VERSION_TAG]):
+    place = config.registered_model if register else None
+    step = step_key("log_model", (), key, place)
+    run = finished_run(step)
+    if run and model_exists(run.data.tags[MODEL_TAG]):
         say_skipped(f"train {model.variant}", run.info.run_id)
-        return TrainResult(run.info.run_id, run.data.tags[VERSION_TAG], run.data.metrics[BEST], skipped=True)
+        uri, version = run.data.tags[MODEL_TAG], run.data.tags[VERSION_TAG]
+        return TrainResult(run.info.run_id, uri, version, run.data.metrics[BEST], skipped=True)
     name = f"train {model.variant} · {store.name}"
     tags = {"variant": model.variant, "family": model.family, "dataset": store.name}
     with tracked_run("train", experiment=config.run.experiment, name=name, params=_params(config, model, store, split),
                      tags=tags, system_metrics=True) as log:  # fmt: skip
+        if place:
+            log.params({"registry.name": place})
         log.describe(f"Trains {model.variant} (family {model.family}) on {len(split.train)} subjects of {store.name}.")
         train = Windows(store.of(split.train), store.context)
         validation = Windows(store.of(split.validation), store.context)
@@ -100,12 +111,12 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
         on_epoch.say_restored()
         best = result.history["val/r2_temporal"][result.best_epoch]
         log.metrics({BEST: best}, step=result.best_epoch + family_of(model).first_epoch)
-        version = _register(log, config, model, store, split, train, result)
-        log.tags({STEP_KEY: registered, VERSION_TAG: version})
+        uri, version = _log_model(log, place, model, store, split, train, result)
+        log.tags({STEP_KEY: step, MODEL_TAG: uri, VERSION_TAG: version})
         # Only now is the model safe in the registry, and the way there no longer needed.
         shutil.rmtree(checkpoints, ignore_errors=True)
-        logger.info("train %s: registered %s version %s", model.variant, config.registered_model, version)
-        return TrainResult(log.run_id, version, best, skipped=False)
+        logger.info("train %s: %s", model.variant, f"registered {place} version {version}" if version else "done")
+        return TrainResult(log.run_id, uri, version, best, skipped=False)
 
 
 def _params(config: Config, model: ModelConfig, store: Store, split: Split) -> dict[str, Any]:
@@ -118,7 +129,6 @@ def _params(config: Config, model: ModelConfig, store: Store, split: Split) -> d
         "split.train": split.train,
         "split.validation": split.validation,
         "split.test": split.test,
-        "registry.name": config.registered_model,
     }
 
 
@@ -190,15 +200,16 @@ def _dynamics_figure(dynamics: Dynamics, title: str, tr: float) -> Figure:
     )
 
 
-def _register(
+def _log_model(
     log: RunLog,
-    config: Config,
+    place: str | None,
     model: ModelConfig,
     store: Store,
     split: Split,
     train: Windows,
     result: FitResult,
-) -> str:
+) -> tuple[str, str]:
+    """Address and version of the model, which is registered at `place`; without one it has no version."""
     bundle = Bundle.of(result, store, split)
     bundle = replace(bundle, provenance={**bundle.provenance, "run_id": log.run_id})
     log.params({f"result.{key}": value for key, value in result.facts.items()})
@@ -208,9 +219,11 @@ def _register(
     card = model_card(bundle, result)
     log.text(card, "model_card.md")
     facts = {"data_digest": store.digest, "variant": model.variant}
-    name = config.registered_model
-    version = log_bundle(bundle, name, dataset=store.name, example=train.eeg(np.arange(1))[0], metadata_=facts,
-                         step=result.best_epoch + family_of(model).first_epoch)  # fmt: skip
+    example, epoch = train.eeg(np.arange(1))[0], result.best_epoch + family_of(model).first_epoch
+    if place is None:
+        log.describe(card)
+        return log_unregistered(bundle, example=example, metadata_=facts, step=epoch), ""
+    version = log_bundle(bundle, place, dataset=store.name, example=example, metadata_=facts, step=epoch)
     shown = [picture(log.run_id, f"figures/{each}.png", each.replace("_", " ")) for each in figures][:1]
-    describe_version(version, paragraphs(card, *shown, serving(name, str(version.version))))
-    return str(version.version)
+    describe_version(version, paragraphs(card, *shown, serving(place, str(version.version))))
+    return f"models:/{place}/{version.version}", str(version.version)

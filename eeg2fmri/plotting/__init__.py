@@ -13,6 +13,7 @@ from eeg2fmri.plotting.overview import Measure, overview_figure
 from eeg2fmri.plotting.quality import quality_page
 from eeg2fmri.plotting.relevance import relevance_figure, relevance_figures
 from eeg2fmri.plotting.slices import comparison_figure, slice_figure
+from eeg2fmri.plotting.subjects import models_figure, pairs_figure
 
 __all__ = [
     "FD_MM",
@@ -35,8 +36,10 @@ __all__ = [
     "instance_figure",
     "learning_curves",
     "make_scale",
+    "models_figure",
     "note_sides",
     "overview_figure",
+    "pairs_figure",
     "quality_page",
     "relevance_figure",
     "relevance_figures",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 DPI = 100
@@ -21,6 +23,15 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     if title:
         figure.suptitle(title, fontsize=TITLE)
     return figure
+
+
+def tidy(axes: Axes) -> None:
+    """Draw axes without a frame, over a few pale lines."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=TICK)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+    axes.grid(axis="y", color="0.92", linewidth=0.8)
+    axes.set_axisbelow(True)
 
 
 def figure_to_rgb(figure: Figure) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from eeg2fmri.errors import FigureError
-from eeg2fmri.plotting.canvas import LABEL, TICK, new_figure
+from eeg2fmri.plotting.canvas import LABEL, TICK, new_figure, tidy
 
 History = Mapping[str, Sequence[float]]
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -140,7 +140,7 @@ def _draw_panel(axes: Axes, name: str, history: History, first: int, best: int |
     axes.set_title(PANELS[name], fontsize=LABEL)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.margins(x=0.06, y=0.12)
-    _tidy(axes)
+    tidy(axes)
 
 
 def _draw_legend(figure: Figure) -> None:
@@ -179,12 +179,4 @@ def _draw_score(axes: Axes, conditions: Mapping[str, Mapping[str, float]], *, na
     axes.tick_params(labelsize=TICK)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
     axes.grid(axis="x", color="0.92", linewidth=0.8)
-    axes.set_axisbelow(True)
-
-
-def _tidy(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=TICK)
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
-    axes.grid(axis="y", color="0.92", linewidth=0.8)
     axes.set_axisbelow(True)

@@ -6,10 +6,8 @@ share it, and every trial keeps its model there. MLflow mirrors each trial as a 
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 import logging
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +15,7 @@ import mlflow
 import yaml
 
 from eeg2fmri.config import Config, ModelConfig, SearchConfig, Section, flatten
-from eeg2fmri.devices import use_backend
+from eeg2fmri.devices import forget_networks, use_backend
 from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError, SpecError, one_line
 from eeg2fmri.families import MONITOR, FitSettings, Space, family_of, fit
 from eeg2fmri.files import written_whole
@@ -162,9 +160,7 @@ class _Objective:
         for name, (cost, most) in costs.items():
             if cost > most:
                 raise optuna.TrialPruned(f"{cost:.2e} {name}, more than max_{name} of search.ranges")
-        if "keras" in sys.modules:
-            sys.modules["keras"].backend.clear_session()
-        gc.collect()
+        forget_networks()
 
         first = family_of(model).first_epoch
 

@@ -1,6 +1,7 @@
 """The preprocessed store: spectrograms and volumes on disk, the windows on it, and splits by subject."""
 
 from eeg2fmri.store.build import Built, build_store, say_left_out
+from eeg2fmri.store.folds import folds_content, make_folds, read_folds
 from eeg2fmri.store.info import describe, recordings_table, summary
 from eeg2fmri.store.location import Location
 from eeg2fmri.store.prepare import Prepared, prepare
@@ -24,9 +25,12 @@ __all__ = [
     "check_digest",
     "dataset_name",
     "describe",
+    "folds_content",
+    "make_folds",
     "named",
     "open_store",
     "prepare",
+    "read_folds",
     "recordings_digest",
     "recordings_table",
     "say_left_out",

@@ -24,7 +24,7 @@ from eeg2fmri.provenance import code_digest
 from eeg2fmri.signals import Signal
 from eeg2fmri.store.location import METADATA, Location
 from eeg2fmri.store.parallel import each
-from eeg2fmri.store.splits import laid_over, split_subjects
+from eeg2fmri.store.splits import SESSION, laid_over, split_sessions
 from eeg2fmri.store.store import FORMAT, Store, StoredRecording, check_format, open_recording, open_store
 from eeg2fmri.store.write import CODE, Outcome, digest_of, store_recording
 
@@ -87,7 +87,10 @@ def build_store(
     if found.get("name", "") == name:
         split = laid_over(split, SplitConfig.model_validate(found.get("split", {})))
     if split != SplitConfig():
-        split_subjects(sorted({r.subject for r in recordings}), split)
+        sessions: dict[str, list[str]] = {}
+        for r in recordings:
+            sessions.setdefault(r.subject, []).append(f"{r.subject}{SESSION}{r.session}" if r.session else r.subject)
+        split_sessions({subject: sorted(set(labels)) for subject, labels in sorted(sessions.items())}, split)
     if location.one_process_only and (workers > 1 or scheduler):
         raise StoreError(f"{location}: lives in one process; use --workers 1, or a place that workers can see")
     task = partial(store_recording, location=location.absolute(), config=config, code=code_digest(*CODE))

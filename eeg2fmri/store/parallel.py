@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -16,11 +16,19 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 ANSWER_S = 10  # for a scheduler to answer
 WORKER_S = 60  # for its first worker to come
+# How many threads the libraries of a process use; TensorFlow has two pools.
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS",
+           "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")  # fmt: skip
 
 
 def each(
-    function: Callable[[Item], Result], items: Sequence[Item], *, workers: int = 1, scheduler: str | None = None
-) -> Iterator[tuple[Item, Result | BaseException]]:
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    threads: int = 1,
+) -> Generator[tuple[Item, Result | BaseException]]:
     """Yield each item with its result, as they are done.
 
     A task whose worker dies is run again elsewhere, so `function` must be one that may be repeated.
@@ -31,6 +39,7 @@ def each(
     items : what to call it on.
     workers : local processes; with 1 everything happens in this process.
     scheduler : address of a Dask scheduler whose workers are used instead, e.g. ``tcp://host:8786``.
+    threads : that the libraries of each local process may use.
 
     Yields
     ------
@@ -50,7 +59,7 @@ def each(
     from distributed import as_completed
     from distributed.client import FutureCancelledError
 
-    with _client(min(workers, len(items)), scheduler) as client:
+    with _client(min(workers, len(items)), scheduler, threads) as client:
         futures = client.map(function, items, pure=False)
         owner = {future.key: item for future, item in zip(futures, items, strict=True)}
         for future in as_completed(futures):
@@ -65,21 +74,21 @@ def each(
 
 
 @contextmanager
-def local_cluster(workers: int) -> Iterator[Any]:
-    """Dask cluster of so many processes of one thread each on this machine."""
+def local_cluster(workers: int, threads: int = 1) -> Iterator[Any]:
+    """Dask cluster of so many processes on this machine, each of one task at a time whose libraries use `threads`."""
     import dask
     from distributed import LocalCluster
 
     # Dask would have its workers hand freed memory back after every 64 KiB: faulting it in anew doubled
     # the time of a recording.
-    one_core = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "RAYON_NUM_THREADS": 1}
+    cores = dict.fromkeys(THREADS, threads)
     # Nobody looks at the profile for which workers are sampled every 10 ms; with that and the wake-ups every
     # 20 ms a cluster that did nothing took a tenth of a core from the work.
     quiet = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "500ms"}
     own = dict(os.environ)
     try:
         with (
-            dask.config.set({"distributed.nanny.pre-spawn-environ": one_core, **quiet}),
+            dask.config.set({"distributed.nanny.pre-spawn-environ": cores, **quiet}),
             _children_without_interrupt(),
         ):
             cluster = LocalCluster(
@@ -93,11 +102,11 @@ def local_cluster(workers: int) -> Iterator[Any]:
 
 
 @contextmanager
-def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
+def _client(workers: int, scheduler: str | None, threads: int) -> Iterator[Any]:
     from distributed import Client
 
     if scheduler is None:
-        with local_cluster(workers) as cluster, Client(cluster) as client:
+        with local_cluster(workers, threads) as cluster, Client(cluster) as client:
             yield client
         return
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what its tracebacks mean is said by `each`

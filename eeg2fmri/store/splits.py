@@ -1,7 +1,8 @@
-"""Splits by subject."""
+"""Splits by subject, or by session where a configuration names sessions."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,12 @@ if TYPE_CHECKING:
     from eeg2fmri.store.store import Store
 
 DEFAULT = SplitConfig(validation=1, test=2)
+SESSION = "_ses-"  # what a session's label has between its subject and its own name
 
 
 @dataclass(frozen=True)
 class Split:
-    """Subjects of each part; no subject is in two."""
+    """Labels of each part: subjects, or sessions such as ``sub-01_ses-02``; nothing is in two."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -27,11 +29,11 @@ class Split:
         names = list(parts)
         for i, first in enumerate(names):
             for second in names[i + 1 :]:
-                if both := sorted(set(parts[first]) & set(parts[second])):
+                if both := _shared(parts[first], parts[second]):
                     raise LeakageError(f"split: {', '.join(both)} in {first} and in {second}; split by subject")
 
     def part(self, name: str) -> tuple[str, ...]:
-        """Subjects of ``"train"``, ``"validation"`` or ``"test"``."""
+        """Labels of ``"train"``, ``"validation"`` or ``"test"``."""
         parts: dict[str, tuple[str, ...]] = asdict(self)
         if name not in parts:
             raise ConfigError(f"split {name!r} is not known; expected one of {', '.join(parts)}")
@@ -48,15 +50,38 @@ def settled(config: SplitConfig, kept: SplitConfig) -> SplitConfig:
     return laid_over(config, laid_over(kept, DEFAULT))
 
 
+def subject_of(label: str) -> str:
+    """The subject of a session's label; a subject's label itself."""
+    return label.partition(SESSION)[0]
+
+
 def split_store(store: Store, config: SplitConfig) -> Split:
-    """Assign the subjects of a store to train, validation and test, as `settled` says.
+    """Assign subjects of a store to train, validation and test, as `settled` says; or sessions, where it names one.
 
     Raises
     ------
-    ConfigError, LeakageError
-        As `split_subjects`.
+    ConfigError
+        As `split_subjects`; or if sessions are named in one part and another one is a number.
+    LeakageError
+        If a subject or session is named in two parts.
     """
-    return split_subjects(store.subjects, settled(config, store.split))
+    return split_sessions(store.sessions, settled(config, store.split))
+
+
+def split_sessions(sessions: Mapping[str, Sequence[str]], config: SplitConfig) -> Split:
+    """Do what `split_store` does, with the sessions by subject; what `config` does not set is that of `DEFAULT`."""
+    config = laid_over(config, DEFAULT)
+    parts = {"validation": config.validation, "test": config.test}
+    named = {name: _with_prefix(wanted) for name, wanted in parts.items() if isinstance(wanted, tuple)}
+    if not any(SESSION in label for labels in named.values() for label in labels):
+        return split_subjects(list(sessions), config)
+    if numbers := sorted(parts.keys() - named.keys()):
+        raise ConfigError(f"split.{numbers[0]}: a number beside labels of sessions; give labels here too")
+    wanted = {
+        name: tuple(session for label in labels for session in sessions.get(label, [label]))
+        for name, labels in named.items()
+    }
+    return split_subjects([label for labels in sessions.values() for label in labels], SplitConfig(**wanted))
 
 
 def split_subjects(subjects: list[str], config: SplitConfig) -> Split:
@@ -93,7 +118,17 @@ def _take(subjects: list[str], wanted: int | tuple[str, ...] | None, name: str) 
         if wanted > len(subjects):
             raise ConfigError(f"split.{name}: {wanted} subjects asked for, {len(subjects)} there")
         return tuple(subjects[len(subjects) - wanted :])
-    labels = tuple(s if s.startswith("sub-") else f"sub-{s}" for s in wanted)
+    labels = _with_prefix(wanted)
     if unknown := sorted(set(labels) - set(subjects)):
         raise ConfigError(f"split.{name}: {', '.join(unknown)} not in the store, which has {', '.join(subjects)}")
     return labels
+
+
+def _with_prefix(labels: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(label if label.startswith("sub-") else f"sub-{label}" for label in labels)
+
+
+def _shared(one: Collection[str], other: Collection[str]) -> list[str]:
+    """Labels of one part that the other holds too: the same label, or a subject and a session of it."""
+    mutual = ((one, other), (other, one))
+    return sorted({label for these, those in mutual for label in these if {label, subject_of(label)} & set(those)})

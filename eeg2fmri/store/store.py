@@ -130,6 +130,12 @@ class StoredRecording:
         return str(self.attributes["subject"])
 
     @property
+    def session(self) -> str:
+        """Label of the subject's session, e.g. ``sub-01_ses-02``; that of the subject where it has no sessions."""
+        entities = [part for part in self.name.split("_") if part.startswith("ses-")]
+        return "_".join([self.subject, *entities[:1]])
+
+    @property
     def digest(self) -> str:
         """Digest of the source files, the settings and the code."""
         return str(self.attributes["digest"])
@@ -237,6 +243,11 @@ class Store:
         return sorted({r.subject for r in self.recordings})
 
     @property
+    def sessions(self) -> dict[str, list[str]]:
+        """Labels of the sessions of every subject, both sorted."""
+        return {s: sorted({r.session for r in self.recordings if r.subject == s}) for s in self.subjects}
+
+    @property
     def context(self) -> int:
         """Windows before a volume that make its EEG context."""
         return int(self.settings["context"])
@@ -249,9 +260,9 @@ class Store:
         lacking = {channel: [name for name in own if channel not in own[name]] for channel in every}
         return {channel: names for channel, names in lacking.items() if names}
 
-    def of(self, subjects: tuple[str, ...]) -> list[StoredRecording]:
-        """The recordings of these subjects."""
-        return [r for r in self.recordings if r.subject in subjects]
+    def of(self, labels: tuple[str, ...]) -> list[StoredRecording]:
+        """The recordings of these subjects (``sub-01``) and sessions (``sub-01_ses-02``)."""
+        return [r for r in self.recordings if r.subject in labels or r.session in labels]
 
 
 def recordings_digest(recordings: Sequence[StoredRecording]) -> str:

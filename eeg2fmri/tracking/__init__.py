@@ -3,8 +3,8 @@
 from eeg2fmri.tracking.gate import Argument, Criterion, Evidence, argue
 from eeg2fmri.tracking.notes import describe_experiment, describe_model, describe_version
 from eeg2fmri.tracking.promotion import Decision, decide, promote, rollback, store_evidence, version_evidence
-from eeg2fmri.tracking.registry import load_model, log_bundle, resolve_version
-from eeg2fmri.tracking.runs import RunLog, finished_run, tracked_run
+from eeg2fmri.tracking.registry import load_model, log_bundle, log_unregistered, resolve_version
+from eeg2fmri.tracking.runs import RunLog, children_ended, children_of, finished_run, tracked_run
 
 __all__ = [
     "Argument",
@@ -13,6 +13,8 @@ __all__ = [
     "Evidence",
     "RunLog",
     "argue",
+    "children_ended",
+    "children_of",
     "decide",
     "describe_experiment",
     "describe_model",
@@ -20,6 +22,7 @@ __all__ = [
     "finished_run",
     "load_model",
     "log_bundle",
+    "log_unregistered",
     "promote",
     "resolve_version",
     "rollback",

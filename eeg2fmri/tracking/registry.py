@@ -47,17 +47,22 @@ def log_bundle(
     -------
     The new version.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        info = mlflow.pyfunc.log_model(
-            name=bundle.model.config.variant,
-            registered_model_name=register_as,
-            metadata=metadata_,
-            step=step,
-            **pyfunc_model(bundle, Path(folder), example),
-        )
+    info = _log(bundle, example, metadata=metadata_, step=step, registered_model_name=register_as)
     describe_model(register_as)
     mlflow.MlflowClient().set_registered_model_tag(register_as, DATASET_TAG, dataset)
     return mlflow.MlflowClient().get_model_version(register_as, str(info.registered_model_version))
+
+
+def log_unregistered(bundle: Bundle, *, example: np.ndarray, metadata_: dict[str, Any], step: int = 0) -> str:
+    """As `log_bundle`, but the registry learns nothing of the model; gives its address, ``models:/m-…``."""
+    return str(_log(bundle, example, metadata=metadata_, step=step).model_uri)
+
+
+def _log(bundle: Bundle, example: np.ndarray, **options: Any) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        return mlflow.pyfunc.log_model(
+            name=bundle.model.config.variant, **options, **pyfunc_model(bundle, Path(folder), example)
+        )
 
 
 def pyfunc_model(bundle: Bundle, folder: Path, example: np.ndarray) -> dict[str, Any]:
@@ -182,11 +187,11 @@ def latest_version(name: str) -> ModelVersion:
     return max(versions, key=lambda v: int(v.version))
 
 
-def version_exists(name: str, version: str) -> bool:
-    """Whether a registered version is still there."""
+def model_exists(model_uri: str) -> bool:
+    """Whether a registered version, or a logged model, is still there."""
     try:
-        mlflow.MlflowClient().get_model_version(name, version)
-    except MlflowException:
+        mlflow.models.get_model_info(model_uri)
+    except (MlflowException, OSError):
         return False
     return True
 

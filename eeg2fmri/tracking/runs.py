@@ -8,8 +8,10 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,8 @@ PACKAGES = ("eeg2fmri", "mlflow", "keras", "tensorflow", "numpy", "scipy", "optu
 PARAMS_AT_ONCE = 100
 DIGEST_LENGTH = 36
 DEFAULT = Experiment.DEFAULT_EXPERIMENT_NAME
+# The run whose children are opened here, though another process may hold it, and what their names end with.
+_outer: ContextVar[tuple[str, str] | None] = ContextVar("outer", default=None)
 
 
 class RunLog:
@@ -103,7 +107,11 @@ class RunLog:
 
     def dataset(self, digest: str, location: str, name: str, context: str, sample: Any) -> Dataset:
         """Log and return the data a step used, by the store's own digest (MLflow's own only samples the array)."""
-        data = mlflow.data.numpy_dataset.from_numpy(sample, source=location, name=name, digest=digest[:DIGEST_LENGTH])
+        with warnings.catch_warnings():  # a path is one kind of source to MLflow, registered twice
+            warnings.filterwarnings("ignore", message=".*can be interpreted in multiple ways")
+            data = mlflow.data.numpy_dataset.from_numpy(
+                sample, source=location, name=name, digest=digest[:DIGEST_LENGTH]
+            )
         mlflow.log_input(data, context=context)
         return data
 
@@ -120,8 +128,9 @@ def tracked_run(
 ) -> Iterator[RunLog]:
     """Open the run of a step; an error closes it as failed, an interruption as killed.
 
-    Within another run the new one is its child; only other runs need an `experiment`. A run that `mlflow run` has
-    opened in an experiment that somebody chose is adopted. One in MLflow's Default says where this one is.
+    Within another run, or `children_of` one, the new one is its child; only other runs need an `experiment`. A run
+    that `mlflow run` has opened in an experiment that somebody chose is adopted. One in MLflow's Default says where
+    this one is.
     With `system_metrics` MLflow logs processor, memory, disk and network every 10 s.
 
     Raises
@@ -130,20 +139,23 @@ def tracked_run(
         If the tracking server does not answer.
     """
     check_server()
-    nested = mlflow.active_run() is not None
+    outer, ending = _outer.get() or (None, "")
+    nested = bool(mlflow.active_run() or outer)
     project = None if nested else os.environ.get("MLFLOW_RUN_ID")
     adopted = project is not None and (experiment == DEFAULT or not _in_default(project))
     if not nested and not adopted:
         os.environ.pop("MLFLOW_RUN_ID", None)  # MLflow would adopt that run
         describe_experiment(mlflow.set_experiment(experiment).experiment_id)
-    with mlflow.start_run(run_name=None if adopted else name or entry_point, nested=nested,
+    name = (name or entry_point) + ending
+    with mlflow.start_run(run_name=None if adopted else name, nested=nested, parent_run_id=outer,
+                          experiment_id=mlflow.get_run(outer).info.experiment_id if outer else None,
                           log_system_metrics=system_metrics or None) as run:  # fmt: skip
         log = RunLog(run.info.run_id, run.info.experiment_id)
         log.tags({ENTRY_POINT: entry_point, **(tags or {})})
         if project and not adopted:
-            _point_to(log, project, name or entry_point)
+            _point_to(log, project, name)
         if adopted:  # `mlflow run` has given it a name at random
-            log.tags({"mlflow.runName": name or entry_point})
+            log.tags({"mlflow.runName": name})
         try:
             log.params({**(params or {}), **versions()})
             yield log
@@ -165,6 +177,46 @@ def _point_to(log: RunLog, project: str, name: str) -> None:
     client.set_tag(project, "mlflow.runName", name)
     client.set_tag(project, NOTE_TAG, f"`mlflow run` has opened this run; the work is in {link}, "
                                       f"experiment {experiment}.")  # fmt: skip
+
+
+@contextmanager
+def children_of(run_id: str, tracking_uri: str, registry_uri: str, ending: str = "") -> Iterator[None]:
+    """Open runs as children of one that another process, or this one, has open.
+
+    Parameters
+    ----------
+    run_id : the parent.
+    tracking_uri, registry_uri : where its process keeps runs and models.
+    ending : what the names of the children end with.
+    """
+    if mlflow.get_tracking_uri() != tracking_uri:
+        mlflow.set_tracking_uri(tracking_uri)
+    if mlflow.get_registry_uri() != registry_uri:
+        mlflow.set_registry_uri(registry_uri)
+    token = _outer.set((run_id, ending))
+    try:
+        yield
+    finally:
+        _outer.reset(token)
+
+
+@contextmanager
+def children_ended(run_id: str, stop: Callable[[], None]) -> Iterator[None]:
+    """At the end call `stop`, and close as killed the children of a run that other processes have left open.
+
+    What a process that is stopped makes of its run is left to chance, so it is said again after it.
+    """
+    client = mlflow.MlflowClient()
+    experiment = client.get_run(run_id).info.experiment_id
+    mine = f"tags.`mlflow.parentRunId` = '{run_id}' and attributes.status = 'RUNNING'"
+    try:
+        yield
+    finally:
+        left = client.search_runs([experiment], mine)
+        stop()
+        for run in left:
+            if STEP_KEY not in client.get_run(run.info.run_id).data.tags:  # it may just have finished
+                client.set_terminated(run.info.run_id, "KILLED")
 
 
 def finished_run(step_key: str) -> Run | None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eeg2fmri.errors import EvaluationError
-from eeg2fmri.evaluation import r2_of_shifts, r2_temporal, shuffled_null, shuffled_order, smallest_p
+from eeg2fmri.evaluation import Null, pooled_null, r2_of_shifts, r2_temporal, shuffled_null, shuffled_order, smallest_p
 from eeg2fmri.signals import drift_waves, without_drift
 
 
@@ -114,3 +114,20 @@ def test_effect_size_is_the_distance_from_the_null_in_its_deviations(rng):
 )
 def test_the_smallest_p_counts_shuffles_and_draws(windows, permutations, least):
     assert smallest_p(windows, 10, permutations) == pytest.approx(least)
+
+
+def test_nulls_of_several_test_sets_are_pooled_by_their_subjects(rng):
+    draws = [rng.normal(0, 1, 999), rng.normal(0, 2, 999)]
+    nulls = [Null(observed, drawn, np.empty(0), 0.25) for observed, drawn in zip((1.0, 4.0), draws, strict=True)]
+    found = pooled_null(nulls, (1, 2), rng)
+    assert found.observed == pytest.approx(3.0)
+    assert found.draws.mean() == pytest.approx((draws[0].mean() + 2 * draws[1].mean()) / 3)
+    # Independent draws: variances add up.
+    assert found.draws.var() == pytest.approx((draws[0].var() + 4 * draws[1].var()) / 9, rel=0.2)
+    assert found.smallest_p == pytest.approx(0.1)  # three shuffles of each make nine
+
+
+def test_draws_of_one_seed_are_not_pooled_in_step(rng):
+    drawn = rng.normal(0, 1, 4999)
+    nulls = [Null(0.5, drawn, np.empty(0), 0.01)] * 4
+    assert pooled_null(nulls, (1, 1, 1, 1), rng).draws.std() == pytest.approx(0.5, rel=0.1)

@@ -156,7 +156,7 @@ def test_a_fit_that_diverges_is_reported_and_the_others_go_on(monkeypatch, tmp_p
         asked.append(variant)
         if variant != "linear":
             raise DivergenceError(f"{variant} gave NaN")
-        return TrainResult("run", "7", 0.25, skipped=False)
+        return TrainResult("run", "models:/eeg2fmri/7", "7", 0.25, skipped=False)
 
     monkeypatch.setattr(main, "train_step", train)
     monkeypatch.setattr(main, "evaluate_step", lambda *_: evaluation(0.1))

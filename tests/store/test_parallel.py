@@ -16,7 +16,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from eeg2fmri.errors import ConfigError, IncompleteError, StoreError
-from eeg2fmri.store.parallel import each, local_cluster
+from eeg2fmri.store.parallel import THREADS, each, local_cluster
 from tests.store.files import NAMES, content
 
 
@@ -91,11 +91,13 @@ def test_a_task_that_kills_every_worker_ends_as_an_error(cluster, monkeypatch):
 
 
 def test_what_workers_inherit_does_not_stay_in_this_process(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for variable in THREADS:  # what the environment says goes before
+        monkeypatch.delenv(variable, raising=False)
     before = dict(os.environ)
-    with local_cluster(1) as running, Client(running) as client:
-        (threads,) = client.run(os.environ.get, "OMP_NUM_THREADS").values()
-    assert threads == "1"
+    with local_cluster(1, threads=3) as running, Client(running) as client:
+        found = [*client.run(os.environ.get, "OMP_NUM_THREADS").values()]
+        found += client.run(os.environ.get, "TF_NUM_INTRAOP_THREADS").values()
+    assert found == ["3", "3"]
     assert dict(os.environ) == before
 
 

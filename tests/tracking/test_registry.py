@@ -12,7 +12,7 @@ import pytest
 from eeg2fmri.errors import ModelError
 from eeg2fmri.serving.requests import Record
 from eeg2fmri.tracking import load_model, log_bundle, tracked_run
-from eeg2fmri.tracking.registry import SERVING_PACKAGES, champion, version_exists
+from eeg2fmri.tracking.registry import SERVING_PACKAGES, champion, model_exists
 from tests.fakes import EEG_SHAPE
 from tests.mlflow_store import linear_bundle, use_tracking
 
@@ -103,10 +103,11 @@ def test_a_model_of_another_kind_is_refused(refuses, tmp_path):
 
 
 @pytest.mark.usefixtures("client")
-def test_version_exists():
-    assert version_exists(NAME, "2")
-    assert not version_exists(NAME, "3")
-    assert not version_exists("absent", "1")
+def test_model_exists():
+    assert model_exists(f"models:/{NAME}/2")
+    assert not model_exists(f"models:/{NAME}/3")
+    assert not model_exists("models:/absent/1")
+    assert not model_exists("models:/m-absent")
 
 
 @pytest.mark.usefixtures("client")

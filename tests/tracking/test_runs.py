@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 
 import mlflow
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 from eeg2fmri.provenance import code_digest
-from eeg2fmri.tracking import RunLog, finished_run, runs, tracked_run
+from eeg2fmri.tracking import RunLog, children_ended, children_of, finished_run, runs, tracked_run
 from eeg2fmri.tracking.runs import DIGEST_LENGTH, ENTRY_POINT, STEP_KEY, git_commit, step_key
 
 EXPERIMENT = "tests"
@@ -238,3 +239,47 @@ def test_a_run_shows_the_load_of_the_machine_where_that_is_asked_for(monkeypatch
                 time.sleep(0.05)
         found.append("system/cpu_utilization_percentage" in mlflow.get_run(log.run_id).data.metrics)
     assert found == [True, False]
+
+
+def test_a_run_of_another_thread_is_a_child_with_a_name_of_its_own():
+    children = []
+
+    def work(parent: str) -> None:
+        with children_of(parent, mlflow.get_tracking_uri(), mlflow.get_registry_uri(), ending="-fold-3"):
+            children.append(step("own", experiment="another"))
+        children.append(step("after"))
+
+    with tracked_run("crossval", experiment=EXPERIMENT) as log:
+        thread = threading.Thread(target=work, args=(log.run_id,))
+        thread.start()
+        thread.join()
+    child, after = (mlflow.get_run(run_id) for run_id in children)
+    assert child.data.tags["mlflow.parentRunId"] == log.run_id
+    assert child.info.run_name == "train-fold-3"
+    assert child.info.experiment_id == mlflow.get_run(log.run_id).info.experiment_id
+    assert "mlflow.parentRunId" not in after.data.tags
+    assert after.info.run_name == "train"
+
+
+def test_children_of_processes_that_are_stopped_are_killed():
+    client = mlflow.MlflowClient()
+
+    def stop(dying: str, finishing: str) -> None:
+        client.set_terminated(dying, "FAILED")  # as an interpreter that ends makes of it
+        client.set_tag(finishing, STEP_KEY, "done in time")
+        client.set_terminated(finishing, "FINISHED")
+
+    opened = []
+
+    def interrupted() -> None:
+        with tracked_run("crossval", experiment=EXPERIMENT) as log:
+            tags = {"mlflow.parentRunId": log.run_id}
+            opened.extend(client.create_run(log.experiment_id, tags=tags).info.run_id for _ in range(3))
+            client.set_terminated(opened[0], "FAILED")
+            opened.append(log.run_id)
+            with children_ended(log.run_id, lambda: stop(*opened[1:3])):
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [status(run_id) for run_id in opened] == ["FAILED", "KILLED", "FINISHED", "KILLED"]

@@ -1,0 +1,320 @@
+"""Cross-validation: every subject tested once by models that never saw it, each fold an own training and evaluation."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import mlflow
+import numpy as np
+import pandas as pd
+
+from eeg2fmri import plotting
+from eeg2fmri.config import Config, ModelConfig, SplitConfig
+from eeg2fmri.devices import forget_networks
+from eeg2fmri.errors import ConfigError, DivergenceError, Eeg2FmriError, IncompleteError, one_line
+from eeg2fmri.evaluation import Comparison, Null, compare, p_number, pooled_null
+from eeg2fmri.pipeline.describe import paragraphs, picture, table
+from eeg2fmri.pipeline.evaluate import DECIDING, NULL, Evaluation, evaluate_step, scoring_key
+from eeg2fmri.pipeline.feasible import feasible, say_left_out
+from eeg2fmri.pipeline.train import check_training, train_step
+from eeg2fmri.scorable import recordings_to_score
+from eeg2fmri.scoring import SEED, scores_by_subject, subject_interval
+from eeg2fmri.store import (
+    Location,
+    Split,
+    Store,
+    check_digest,
+    folds_content,
+    make_folds,
+    named,
+    open_store,
+    read_folds,
+    recordings_digest,
+)
+from eeg2fmri.store.parallel import each
+from eeg2fmri.tracking import RunLog, children_ended, children_of, tracked_run
+
+logger = logging.getLogger(__name__)
+SPLIT_FILE = "split.json"
+SEEN = {  # what the models of a protocol have seen of those whom they are tested on
+    "leave-one-subject-out": "Each subject is tested by models that never saw it.",
+    "k-fold": "Each subject is tested by models that never saw it.",
+    "leave-one-session-out": "Each session is tested by models that saw other sessions of the same people.",
+}
+
+
+class Part(NamedTuple):
+    """One model in one fold, counted from 1."""
+
+    fold: int
+    split: Split
+    variant: str
+
+    def __str__(self) -> str:
+        return f"{self.variant}, fold {self.fold}"
+
+
+@dataclass(frozen=True)
+class Crossvalidation:
+    """Scores of each model on every tested subject.
+
+    scores: `r2_temporal` by model, condition and subject.  nulls: of the mean over all folds' subjects, by model.
+    left_out: by variant, why a model of the list has no scores.
+    """
+
+    run_id: str
+    protocol: str
+    folds: tuple[Split, ...]
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]]
+    nulls: Mapping[str, Null]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def mean(self, variant: str, condition: str = "model") -> float:
+        """Mean over subjects."""
+        own = self.scores[variant][condition]
+        return sum(own.values()) / len(own)
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float] | None]:
+        """95 % interval of each model's mean over subjects; ``None`` with too few of them."""
+        return {variant: subject_interval([*own["model"].values()]) for variant, own in self.scores.items()}
+
+    @property
+    def pairs(self) -> dict[tuple[str, str], Comparison]:
+        """Every two models, compared by subject."""
+        return {
+            (one, other): compare(self.scores[one]["model"], self.scores[other]["model"])
+            for one, other in itertools.combinations(self.scores, 2)
+        }
+
+
+def crossval_step(
+    config: Config,
+    store: Store,
+    workdir: Path,
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    split_file: Path | None = None,
+) -> Crossvalidation:
+    """Train and score each model in each fold, and compare the models by subject.
+
+    A fold's training and evaluation are steps as any other: those that are finished are used again, and an
+    interrupted training goes on from its checkpoint. Their models are logged, but not registered.
+
+    Parameters
+    ----------
+    config : section `crossval` says how folds are made and which models are compared.
+    store : whose subjects are turned.
+    workdir : where checkpoints go; workers must see the same folder.
+    workers : local processes, which share the processor's cores.
+    scheduler : address of a Dask scheduler whose workers are used instead.
+    split_file : a published split to repeat, instead of making folds.
+
+    Raises
+    ------
+    ConfigError, LeakageError, DatasetError, SpecError
+        If there are too few subjects or sessions, or a fold could not be trained or scored; before any training.
+    IncompleteError
+        If a worker dies again and again; what is finished is kept.
+    """
+    if workers > 1 and scheduler:
+        raise ConfigError(f"--workers {workers} and --scheduler {scheduler}: give one of them")
+    check_digest(store, config.run.store_digest)
+    config = named(config, store)
+    if split_file:
+        protocol, folds = read_folds(split_file, store)
+    else:
+        protocol, folds = config.crossval.protocol, make_folds(store.sessions, config.crossval)
+    configs = [_of_fold(config, fold) for fold in folds]
+    digest = recordings_digest([r for its in configs for r in recordings_to_score(its, store, "test")])
+    chosen = tuple(map(config.model, dict.fromkeys(config.crossval.models))) or config.models
+
+    def check(model: ModelConfig) -> None:
+        for its in configs:
+            check_training(its, [model], store)
+
+    able, left_out = feasible(chosen, check)
+    split = folds_content(folds, protocol, config.run.seed, store)
+    params = {
+        "crossval.protocol": protocol,
+        "crossval.folds": len(folds),
+        "crossval.models": [model.variant for model in able],
+        "crossval.split_digest": hashlib.sha256(json.dumps(split, sort_keys=True).encode()).hexdigest(),
+        "run.seed": config.run.seed,
+        "data.digest": store.digest,
+        "data.store": str(store.path),
+        "evaluation.data_digest": digest,
+        "evaluation.scoring": scoring_key(config),
+    }
+    with tracked_run("crossval", experiment=config.run.experiment, name=f"crossval · {store.name}", params=params,
+                     tags={"dataset": store.name}) as log:  # fmt: skip
+        log.numbers(split, SPLIT_FILE)
+        log.describe(f"{protocol}, {len(folds)} folds of {store.name}. {SEEN.get(protocol, '')}")
+        logger.info("crossval: %s, %d folds, %s", protocol, len(folds), ", ".join(model.variant for model in able))
+        parts = [Part(n, fold, model.variant) for n, fold in enumerate(folds, 1) for model in able]
+        done, diverged = _run(parts, config, store, workdir, log, workers, scheduler)
+        scores = pd.concat([_scores(part, found) for part, found in done.items()], ignore_index=True)
+        variants = [model.variant for model in able if model.variant not in diverged]
+        own = {v: scores[scores.model == v].drop(columns=["model", "fold"]) for v in variants}
+        result = Crossvalidation(
+            log.run_id,
+            protocol,
+            folds,
+            {v: scores_by_subject(found)[DECIDING] for v, found in own.items()},
+            {v: _null({part: found for part, found in done.items() if part.variant == v}, scores) for v in variants},
+            {**left_out, **diverged},
+        )
+        _log(log, result, scores, done, digest)
+        return result
+
+
+def _run(
+    parts: Sequence[Part],
+    config: Config,
+    store: Store,
+    workdir: Path,
+    log: RunLog,
+    workers: int,
+    scheduler: str | None,
+) -> tuple[dict[Part, Evaluation], dict[str, str]]:
+    """Evaluations by part, in order, without those of models of which a fit diverged; and why it did."""
+    here = workers == 1 and scheduler is None
+    task = partial(
+        _fold_model,
+        config=config,
+        source=store if here else Location.of(store.path).absolute(),
+        workdir=workdir.absolute(),
+        parent=(log.run_id, mlflow.get_tracking_uri(), mlflow.get_registry_uri()),
+    )
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    done: dict[Part, Evaluation] = {}
+    diverged: dict[str, str] = {}
+    results = each(task, parts, workers=workers, scheduler=scheduler, threads=threads)
+    with children_ended(log.run_id, results.close):
+        for number, (part, result) in enumerate(results, 1):
+            if isinstance(result, Evaluation):
+                done[part] = result
+                score = result.overall["model"][DECIDING]
+                logger.info("crossval: %d of %d: %s: %s %+.4f", number, len(parts), part, DECIDING, score)
+            elif isinstance(result, DivergenceError):
+                diverged.setdefault(part.variant, say_left_out(str(part), result))
+                if len(diverged) == len({p.variant for p in parts}):
+                    raise result
+            elif isinstance(result, Eeg2FmriError):
+                raise result
+            else:
+                raise IncompleteError(
+                    f"{part}: failed ({one_line(result)}); give workers more memory, or --workers 1 --debug to see "
+                    f"where; what is done is kept"
+                ) from result
+    return {part: done[part] for part in parts if part in done and part.variant not in diverged}, diverged
+
+
+def _fold_model(
+    part: Part, config: Config, source: Store | Location, workdir: Path, parent: tuple[str, str, str]
+) -> Evaluation | DivergenceError:
+    """Train and score one model in one fold, in whichever process."""
+    store = source if isinstance(source, Store) else open_store(source)
+    config = _of_fold(config, part.split)
+    forget_networks()
+    with children_of(*parent, ending=f" · fold {part.fold}"):
+        try:
+            trained = train_step(config, part.variant, store, workdir, register=False)
+        except DivergenceError as err:
+            return err
+        return evaluate_step(config, trained.model_uri, store, "test")
+
+
+def _of_fold(config: Config, fold: Split) -> Config:
+    return config.model_copy(update={"split": SplitConfig(validation=fold.validation, test=fold.test)})
+
+
+def _scores(part: Part, evaluation: Evaluation) -> pd.DataFrame:
+    """The table of an evaluation, a row per recording and condition, with the columns model and fold before it."""
+    uri = mlflow.get_run(evaluation.run_id).info.artifact_uri
+    found = pd.DataFrame(**mlflow.artifacts.load_dict(f"{uri}/scores.json"))
+    return pd.concat([pd.DataFrame({"model": part.variant, "fold": part.fold}, index=found.index), found], axis=1)
+
+
+def _null(done: Mapping[Part, Evaluation], scores: pd.DataFrame) -> Null:
+    """The null of one model over all of its folds."""
+    nulls, subjects = [], []
+    for part, found in done.items():
+        content = mlflow.artifacts.load_dict(f"{mlflow.get_run(found.run_id).info.artifact_uri}/{NULL}")
+        least = found.significance.smallest_p
+        nulls.append(Null(content["observed"], np.asarray(content["draws"]), np.empty(0), least))
+        subjects.append(scores[scores.fold == part.fold].subject.nunique())
+    return pooled_null(nulls, subjects, np.random.default_rng(SEED))
+
+
+def _log(
+    log: RunLog, result: Crossvalidation, scores: pd.DataFrame, done: Mapping[Part, Evaluation], digest: str
+) -> None:
+    intervals = result.intervals
+    metrics: dict[str, float] = {}
+    for variant, interval in intervals.items():
+        name = f"crossval/{DECIDING}_{variant}"
+        metrics |= {name: result.mean(variant), f"{name}_shuffled": result.mean(variant, "shuffled")}
+        metrics |= dict(zip((f"{name}_low", f"{name}_high"), interval or (), strict=False))
+        metrics[f"{name}_p_value"] = result.nulls[variant].p_value
+    log.metrics(metrics)
+    log.table(scores, "scores.json")
+    content = {
+        "protocol": result.protocol,
+        "data_digest": digest,
+        DECIDING: result.scores,
+        "intervals": intervals,
+        "p_values": {variant: null.p_value for variant, null in result.nulls.items()},
+        "pairs": [{"first": one, "second": other, **asdict(c)} for (one, other), c in result.pairs.items()],
+        "left_out": dict(result.left_out),
+        "evaluations": [{"model": p.variant, "fold": p.fold, "run": found.run_id} for p, found in done.items()],
+    }
+    log.numbers(content, "crossval.json")
+    own, shuffled = ({v: of[condition] for v, of in result.scores.items()} for condition in ("model", "shuffled"))
+    log.figure(plotting.models_figure(own, shuffled, intervals, title=result.protocol), "figures/subjects.png")
+    text = summary(result)
+    log.text(text, "summary.md")
+    shown = picture(log.run_id, "figures/subjects.png", "scores of every subject beside shuffled EEG")
+    log.describe(paragraphs(text, shown, _by_subject(result)))
+
+
+def summary(result: Crossvalidation) -> str:
+    """Markdown: each model's mean over subjects beside its nulls, and the models compared by subject."""
+    rows = []
+    for variant, interval in result.intervals.items():
+        own, shuffled = (result.scores[variant][condition] for condition in ("model", "shuffled"))
+        above = sum(own[subject] > shuffled[subject] for subject in own)
+        ends = f"{interval[0]:+.4f} to {interval[1]:+.4f}" if interval else "too few subjects"
+        null = result.nulls[variant]
+        rows.append([variant, f"{result.mean(variant):+.4f}", ends,
+                     f"{result.mean(variant, 'mean_volume'):+.4f}", f"{result.mean(variant, 'shuffled'):+.4f}",
+                     f"{above} of {len(own)}", p_number(null.p_value)])  # fmt: skip
+    head = ("model", DECIDING, "95 % interval", "mean volume", "shuffled EEG", "subjects above it", "p")
+    pairs = [[f"{one} − {other}", f"{c.median_difference:+.4f}", f"{c.won} of {c.subjects}", f"{c.p_value:.3g}",
+              f"{c.smallest_p:.2g}"] for (one, other), c in result.pairs.items()]  # fmt: skip
+    tested = len(next(iter(result.scores.values()))["model"])
+    return paragraphs(
+        f"{result.protocol}, {len(result.folds)} folds, {tested} subjects tested. {SEEN.get(result.protocol, '')}",
+        table(head, rows),
+        "Models compared by subject (Wilcoxon's signed ranks, two-sided):" if pairs else "",
+        table(("pair", "median difference", "subjects won", "p", "least p"), pairs) if pairs else "",
+        *(f"Left out: {variant}: {reason}" for variant, reason in result.left_out.items()),
+    )
+
+
+def _by_subject(result: Crossvalidation) -> str:
+    """Markdown table: a row per subject; each model's score, and the same with shuffled EEG."""
+    head = ["subject", *(name for variant in result.scores for name in (variant, f"{variant}, shuffled EEG"))]
+    columns = [of[condition] for of in result.scores.values() for condition in ("model", "shuffled")]
+    rows = [[subject, *(f"{column[subject]:+.4f}" for column in columns)] for subject in sorted(columns[0])]
+    return table(head, rows)
