@@ -13,11 +13,11 @@ COLUMN = "framewise_displacement"
 
 
 def framewise_displacement(path: Path, n_volumes: int) -> np.ndarray:
-    """How far the head moved since the volume before (Power et al. 2012, NeuroImage 59:2142).
+    """Return how far the head moved since the volume before (Power et al. 2012, NeuroImage 59:2142).
 
     Parameters
     ----------
-    path : table with a column ``framewise_displacement``, one row a volume.
+    path : table with a column ``framewise_displacement``, one row per volume.
     n_volumes : volumes of the BOLD file.
 
     Returns
@@ -27,11 +27,11 @@ def framewise_displacement(path: Path, n_volumes: int) -> np.ndarray:
     Raises
     ------
     DatasetError
-        If the column is missing, there is not one row a volume, or a value is no length.
+        If the column is missing, there is not one row per volume, or a value is no length.
     """
     rows = read_table(path)
     if not rows or COLUMN not in rows[0]:
-        raise DatasetError(f"{path}: a column {COLUMN} is expected, there is none; remove the file or make it anew")
+        raise DatasetError(f"{path}: a column {COLUMN} is expected, there is none; remove the file or create it again")
     texts = [row[COLUMN] for row in rows]
     if len(texts) != n_volumes:
         raise DatasetError(

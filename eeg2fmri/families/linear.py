@@ -28,13 +28,13 @@ class Linear(ArrayFamily[LinearConfig]):
     def fit(
         self, config: LinearConfig, train: Windows, validation: Windows, settings: FitSettings, on_epoch: OnEpoch | None
     ) -> FitResult:
-        """See `Family`."""
+        """Fit the model, see `Family`."""
         from eeg2fmri.training.linear import fit_linear_model
 
         return fit_linear_model(config, train, validation, on_epoch)
 
     def figures(self, model: FittedModel, channels: Sequence[str]) -> Mapping[str, Figure]:
-        """The coefficients; none if no component is predicted."""
+        """Draw the coefficients; nothing if no component is predicted."""
         from eeg2fmri import plotting
 
         network, config = model.network, model.config
@@ -49,7 +49,7 @@ class Linear(ArrayFamily[LinearConfig]):
         return {"coefficients": figure}
 
     def space(self, base: LinearConfig, ranges: LinearRanges, train: Windows) -> Choices:
-        """Bands, components and drifts; the penalties are chosen within each fit."""
+        """Return a space of bands, components and drifts; each fit chooses its own penalties."""
         return Choices(
             base,
             {

@@ -25,7 +25,7 @@ class Split:
                     raise LeakageError(f"split: {', '.join(both)} in {first} and in {second}; split by subject")
 
     def part(self, name: str) -> tuple[str, ...]:
-        """Subjects of ``"train"``, ``"validation"`` or ``"test"``."""
+        """Return the subjects of ``"train"``, ``"validation"`` or ``"test"``."""
         parts: dict[str, tuple[str, ...]] = asdict(self)
         if name not in parts:
             raise ConfigError(f"split {name!r} is not known; expected one of {', '.join(parts)}")
@@ -35,7 +35,7 @@ class Split:
 def split_subjects(subjects: list[str], config: SplitConfig) -> Split:
     """Assign subjects to train, validation and test.
 
-    Numbers count from the end of the sorted subjects: the last are test, those before validate.
+    Numbers count from the end of the sorted subjects: the last are test, those before are validation.
 
     Raises
     ------
@@ -63,9 +63,13 @@ def split_subjects(subjects: list[str], config: SplitConfig) -> Split:
 def _take(subjects: list[str], wanted: int | tuple[str, ...], name: str) -> tuple[str, ...]:
     if isinstance(wanted, int):
         if wanted > len(subjects):
-            raise ConfigError(f"split.{name}: {wanted} subjects asked for, {len(subjects)} there")
+            raise ConfigError(
+                f"split.{name}: {wanted} subjects asked for, {len(subjects)} are in the store; ask for fewer"
+            )
         return tuple(subjects[len(subjects) - wanted :])
     labels = tuple(s if s.startswith("sub-") else f"sub-{s}" for s in wanted)
     if unknown := sorted(set(labels) - set(subjects)):
-        raise ConfigError(f"split.{name}: {', '.join(unknown)} not in the store, which has {', '.join(subjects)}")
+        raise ConfigError(
+            f"split.{name}: {', '.join(unknown)} not in the store, which has {', '.join(subjects)}; name one of these"
+        )
     return labels

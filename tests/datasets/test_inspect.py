@@ -103,7 +103,7 @@ def test_what_only_the_whole_file_shows_is_found_where_it_is_asked_for(tmp_path,
     assert cli.main(["inspect", str(tmp_path / "bids"), "--full", *settings]) == 1
     out = capsys.readouterr().out
     assert "1 of 2 recordings usable" in out
-    assert "sub-02_task-rest_bold.nii.gz: 1 of 22 volumes hold nothing but 0, the first is number 7" in out
+    assert "sub-02_task-rest_bold.nii.gz: 1 of 22 volumes hold only 0, the first is number 7" in out
 
 
 @pytest.mark.usefixtures("run")
