@@ -23,21 +23,21 @@ def closed_form_result(
 
 
 def validation_scores(model: FittedModel, windows: Windows) -> tuple[dict[str, float], Example]:
-    """`scores_of` the volumes that a fitted model gives for all instances."""
+    """Compute `scores_of` the volumes that a fitted model gives for all instances."""
     return scores_of(windows, np.arange(len(windows)), lambda rows: model.synthesise(windows.eeg(rows)), model)
 
 
 def scores_of(
     windows: Windows, rows: np.ndarray, synthesise: Callable[[np.ndarray], np.ndarray], model: FittedModel
 ) -> tuple[dict[str, float], Example]:
-    """MAE and `r2_temporal` in standard units, the mean over recordings, and one example.
+    """Compute MAE and `r2_temporal` in standard units, the mean over recordings, and return one example.
 
     Parameters
     ----------
     windows : of validation subjects.
     rows : the instances that are scored.
-    synthesise : called with those of one recording after the other; intensities (n, X, Y, Z).
-    model : whose standard units they are brought to.
+    synthesise : called with the instances of each recording; intensities (n, X, Y, Z).
+    model : defines the standard units.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a fit is given besides its data, and what it gives back."""
+"""Settings of a fit besides its data, and its result."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import numpy as np
 from eeg2fmri.config import ModelConfig, RunConfig
 from eeg2fmri.models.fitted import FittedModel, Network
 
-if TYPE_CHECKING:  # a served model reads no store
+if TYPE_CHECKING:  # a served model does not read a store
     from eeg2fmri.store import Windows
 
 History = dict[str, list[float]]
 Example = tuple[np.ndarray, np.ndarray]
-MONITOR = "val/r2_temporal"  # what chooses the epoch, and the model of a search
+MONITOR = "val/r2_temporal"  # the score that chooses the epoch, and the model of a search
 OnEpoch = Callable[[int, dict[str, float], Example | None], None]
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Where and how a fit runs; nothing here changes what is fitted but the seed.
+    """Place and mode of a fit; of these settings only the seed changes the model.
 
     devices: how many GPUs share a batch (``None``: all that the backend can use).  deterministic: repeat
     to the last bit.  checkpoints: folder for the state after each epoch, from which an interrupted fit of the same
-    `key` goes on.  progress: show a bar.
+    `key` continues.  progress: show a bar.
     """
 
     seed: int = 0
@@ -43,7 +43,7 @@ class FitSettings:
     def of(
         cls, run: RunConfig, *, checkpoints: Path | None = None, key: str = "", progress: bool = False
     ) -> FitSettings:
-        """Those of a configuration's section ``run``."""
+        """Make them from a configuration's section ``run``."""
         return cls(
             seed=run.seed,
             device=run.device,
@@ -60,7 +60,7 @@ class FitSettings:
 class FitResult:
     """A fitted model, its scores per epoch (a closed form has one) and the epoch that was kept.
 
-    refitted: the model was fitted once more, on training and validation subjects; the scores are those of before.
+    refitted: the model was fitted once more, on training and validation subjects; the scores are older.
     """
 
     model: FittedModel

@@ -18,7 +18,7 @@ VALIDATION_BATCH = 16
 
 
 def validate(model: PairModel, fitted: FittedModel, windows: Windows) -> tuple[dict[str, float], Example]:
-    """Losses beside `scores_of` the volumes; ``val/mae`` is that of the loss, in the unit that is trained on."""
+    """Compute losses, and `scores_of` the volumes; ``val/mae`` is that of the loss, in the unit of training."""
     config, statistics = fitted.config, fitted.eeg_statistics
     data = PairData(windows, 1, config.eeg_scaling, config.bold_scaling, statistics, seed=0, model=model)
     sums: dict[str, float] = {}
@@ -38,7 +38,7 @@ def validate(model: PairModel, fitted: FittedModel, windows: Windows) -> tuple[d
 
 
 def _judge(model: PairModel, data: PairData, rows: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
-    """Synthesised volumes (n, X, Y, Z) in the model's units, and the loss with its terms."""
+    """Return synthesised volumes (n, X, Y, Z) in the model's units, and the loss with its terms."""
     inputs, targets = (_tensors(part) for part in (*data.batch(rows), {})[:2])
     outputs = model(inputs, training=False)
     terms = model.loss_terms(inputs, targets, outputs)
@@ -47,7 +47,7 @@ def _judge(model: PairModel, data: PairData, rows: np.ndarray) -> tuple[np.ndarr
     if not np.isfinite(volumes).all():
         raise DivergenceError("the model synthesises NaN or infinities; lower training.learning_rate")
     values = {name: float(ops.convert_to_numpy(value)) for name, value in terms.items()}
-    if "mae" not in values:  # trained on something else, but volumes are compared by it
+    if "mae" not in values:  # not the loss of training, but volumes are compared by it
         values["mae"] = float(np.abs(data.volumes(rows) - volumes).mean())
     return volumes, values
 
