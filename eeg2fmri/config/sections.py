@@ -15,7 +15,7 @@ from eeg2fmri.config.power import LinearConfig
 
 
 class SearchConfig(Section):
-    """The search around a model, whatever its family; each family has ranges of its own."""
+    """Search around a model of any family; each family has ranges of its own."""
 
     variant: str | None = None
     """The model to search around; by default the first one that can be searched."""
@@ -24,21 +24,21 @@ class SearchConfig(Section):
     epochs: Positive = 2
     """Epochs of a trial [epochs]. Source: ours."""
     startup_trials: Count = 5
-    """Trials that are drawn at random before the sampler and the pruner begin [trials]. Source: Optuna's pruner."""
+    """Random trials before the sampler and the pruner begin [trials]. Source: Optuna's pruner."""
     ranges: AnyRanges = Field(default_factory=dict)
-    """What is drawn, by family: ``{linear: {components: [16, 32]}}``; by default each family's own ranges."""
+    """Ranges by family: ``{linear: {components: [16, 32]}}``; by default each family's own ranges."""
 
 
 class EvaluationConfig(Section):
     """The shuffled-EEG control."""
 
     shuffles: Positive = 5
-    """Shuffles that every score of the control averages [-]. Source: ours."""
+    """Shuffles in the average of every score of the control [-]. Source: ours."""
     permutations: Annotated[int, Field(ge=19)] = 999
-    """Shuffles behind the p-value, which can be no less than 1/(n + 1) [-]. Source: common practice."""
+    """Shuffles for the p-value, which is at least 1/(n + 1) [-]. Source: common practice."""
     drift_cutoff: Above = 128.0
-    """Period; slower changes are taken out before the p-value [s]: a shift cuts a drift in two, so a chance agreement
-    of drifts would look like more than chance. Source: SPM; measured, 3.4 % of p < 0.05 on real BOLD."""
+    """Longest period [s]; slower changes are removed before the p-value. A shift cuts a drift in two, so a chance
+    agreement of drifts would look significant. Source: SPM; measured, 3.4 % of p < 0.05 on real BOLD."""
 
 
 class PolicyConfig(Section):
@@ -57,7 +57,7 @@ class PolicyConfig(Section):
 
 
 class RegistryConfig(Section):
-    """Where models are registered."""
+    """Registry of models."""
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[^/:]+$")] = "eeg2fmri"
     """Name of the registered model. Source: ours."""
@@ -71,18 +71,18 @@ class RunConfig(Section):
     seed: Count = 2
     """Seed of weights, dropout, order of windows and the search [-]. Source: the published code."""
     deterministic: bool = False
-    """Repeat every operation to the last bit on the same machine and versions, so that an interrupted training ends
-    exactly as one that was not. Source: measured, it costs time."""
+    """Repeat every operation to the last bit on the same machine and versions. An interrupted training then ends
+    exactly like one without interruption. Source: measured, it costs time."""
     store_digest: Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")] | None = None
-    """Start of the digest of the only store this configuration is for; any by default. A search writes it."""
+    """Start of the digest of the one store of this configuration; any by default. A search writes it."""
     backend: Literal["tensorflow", "jax", "torch"] | None = None
-    """What Keras computes with; by default what ``KERAS_BACKEND`` says, or TensorFlow."""
+    """Backend of Keras; by default the value of ``KERAS_BACKEND``, or TensorFlow."""
     devices: Positive | None = None
     """GPUs that share a batch [devices]; by default all (JAX). Experimental: checked on CPUs only."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    """Where models are trained and predict; ``auto`` is a GPU if there is one."""
+    """Device of training and prediction; ``auto`` is a GPU if there is one."""
     gpu_memory_limit: Positive | None = None
-    """Memory that TensorFlow takes on the GPU [MiB]; by default as much as it needs."""
+    """Memory of TensorFlow on the GPU [MiB]; by default as much as it needs."""
     experiment: Annotated[str, Field(min_length=1)] = "eeg2fmri"
     """MLflow experiment of the runs. Source: ours."""
 
@@ -93,31 +93,31 @@ class Config(Section):
     run: RunConfig = RunConfig()
     """Reproducibility and hardware."""
     simulation: SimulationConfig | None = None
-    """What is simulated; by default the demo's dataset where one is asked for."""
+    """Simulated dataset; by default that of the demo, if one is asked for."""
     dataset: DatasetConfig = DatasetConfig()
-    """Which recordings are used."""
+    """Recordings to use."""
     data: DataConfig = DataConfig()
-    """How they become spectrograms and volumes."""
+    """Preparation of spectrograms and volumes."""
     split: SplitConfig = SplitConfig()
-    """Who validates and tests."""
+    """Subjects of validation and test."""
     models: Annotated[tuple[AnyModel, ...], Field(min_length=1)] = (Calhas2022Config(), LinearConfig())
-    """What is trained."""
+    """Models to train."""
     search: SearchConfig = SearchConfig()
-    """The search before it."""
+    """Search before the training."""
     evaluation: EvaluationConfig = EvaluationConfig()
-    """The control beside every score."""
+    """Control for every score."""
     policy: PolicyConfig = PolicyConfig()
-    """When a version may become champion."""
+    """Conditions for a version to become champion."""
     registry: RegistryConfig = RegistryConfig()
-    """Where models are registered."""
+    """Registry of models."""
 
     @model_validator(mode="after")
     def _distinct_models(self) -> Self:
         names = [m.variant for m in self.models]
         if len(set(names)) != len(names):
-            raise ValueError(f"models: every variant may appear once, found {names}")
+            raise ValueError(f"models: every variant may appear once, found {names}; remove the others")
         return self
 
     def model(self, variant: str | None) -> ModelConfig:
-        """The configured model called `variant`, or the first one; see `model_called` for one that is not listed."""
+        """Return the configured model called `variant`, or the first one; see `model_called` for others."""
         return self.models[0] if variant is None else model_called(variant, self.models)
