@@ -300,7 +300,7 @@ def test_a_server_that_is_down_is_named_in_one_line(monkeypatch, run, verb):
     files = ("--eeg", "a.vhdr", "--out", "a.nii") if verb == "synthesize" else ()
     status, (line,) = run(verb, *files)
     assert status == 2
-    assert line.startswith(f"eeg2fmri {verb}: MLFLOW_TRACKING_URI=http://127.0.0.1:1: nothing listens there")
+    assert line.startswith(f"eeg2fmri {verb}: MLFLOW_TRACKING_URI=http://127.0.0.1:1: no server listens there")
 
 
 def test_errors_of_others_show_no_password(monkeypatch, run):

@@ -125,7 +125,7 @@ def _no_clock(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> s
     listed = ", ".join(f"{text} ({number})" for text, number in counts.most_common(NAMED)) or "none at all"
     return (
         f"EEG and BOLD share no clock: no marker has the rhythm of the volumes ({tr:g} s; the markers are {listed}), "
-        f"there is no StartTime, and EEG and BOLD list no common event{why}; export the scanner's markers, or name "
+        f"no StartTime, and no event in both{why}; export the scanner's markers, or name "
         f"them (dataset.volume_marker), or say that both start together (dataset.alignment=file-start)"
     )
 

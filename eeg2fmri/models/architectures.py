@@ -94,9 +94,9 @@ class AxisSpace:
                 after = conv_length(conv_length(length, kernel, stride), self.pool, self.pool_stride)
             if after not in self.lengths(length, depth):
                 raise SpecError(
-                    f"block {number}: kernel {kernel}, stride {stride} on length {length} is no step from "
-                    f"{self.length} to {self.target} in {self.depth} blocks with pool {self.pool}, stride "
-                    f"{self.pool_stride}; expected 1 <= stride <= kernel <= length and a reachable target"
+                    f"block {number}: no path from {self.length} to {self.target} ({self.depth} blocks, pool "
+                    f"{self.pool}, stride {self.pool_stride}) has kernel {kernel}, stride {stride} on length "
+                    f"{length}; expected 1 <= stride <= kernel <= length and a reachable target"
                 )
             yield length, after, depth
             length = after
