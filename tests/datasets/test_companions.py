@@ -64,7 +64,7 @@ def test_a_set_with_its_data_file(tmp_path):
 def test_a_set_that_names_the_data_of_another_is_refused(hdf5, own, tmp_path, refuses):
     write_set(tmp_path / "a.set", named="a.fdt", beside="a.fdt")
     path = write_set(tmp_path / "b.set", signal(3), named="a.fdt", beside=own, hdf5=hdf5)
-    lies = "b.fdt is beside it" if own else "no file of its own is there"
+    lies = "b.fdt is beside it" if own else "it has no file of its own"
     with refuses(DatasetError, rf"b\.set: its EEG\.data names a\.fdt, which belongs to another header, while {lies}"):
         open_eeg(recording(path))
 
