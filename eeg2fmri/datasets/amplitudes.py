@@ -34,8 +34,8 @@ class Amplitudes:
     called low, above 200 µV in slow sleep and 1000 µV in seizures; below 2 µV it is electrocerebral inactivity
     (Niedermeyer & Lopes da Silva, Electroencephalography, 5th ed. 2005, ch. 9 and 22). Artefacts of the
     scanner are ±10 mV (Allen et al. 2000, NeuroImage 12:230); the simulator's leave 75 µV. ECG, EOG and EMG have wider
-    bounds; channels of other types are not judged. One channel is refused where it lies outside the bounds and is 300
-    times as large or small as the others of its type.
+    bounds; channels of other types are not judged. One channel is refused if it is outside the bounds and is 300 times
+    as large or small as the others of its type.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Amplitudes:
         Raises
         ------
         DatasetError
-            If an amplitude lies outside the bounds of its type, or every EEG channel is constant.
+            If an amplitude is outside the bounds of its type, or every EEG channel is constant.
         """
         rows = [row for row, pick in enumerate(picks) if pick in self._waiting]
         if rows:

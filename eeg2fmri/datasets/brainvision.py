@@ -139,8 +139,7 @@ def owned(header: Path, given: str, suffixes: tuple[str, ...], where: str) -> tu
     if named != beside and (other_header := find(named.with_suffix(header.suffix))) and other_header != header:
         lies = f"{beside.name} is beside it" if beside else "it has no file of its own"
         raise DatasetError(
-            f"{header}: its {where} names {named.name}, which belongs to another header, while {lies}; "
-            f"correct the header"
+            f"{header}: its {where} names {named.name}, which belongs to another header, but {lies}; correct the header"
         )
     return named, ""
 

@@ -65,7 +65,7 @@ def _group(run: Run, alias: Mapping[str, str]) -> tuple[str, ...]:
     A BOLD task that is an alias of another EEG task does not pair with an EEG task of its own name.
     """
     subject, session, task = (run.keys.get(key, "") for key in ("sub", "ses", "task"))
-    taken = f"{task} of the EEG alone" if task in alias.values() else task
+    taken = f"{task} of the EEG only" if task in alias.values() else task
     return subject, session, alias.get(task, taken)
 
 

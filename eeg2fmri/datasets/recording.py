@@ -38,10 +38,9 @@ class Recording:
     sidecars, eeg_sidecars: JSON files of BOLD and EEG, from the least to the most specific.
     eeg_events_path, bold_events_path: event tables on the EEG's and on the BOLD's clock.
     space: of the volumes, the BIDS entity; ``native`` if subjects are not registered to each other, ``unstated`` for a
-    preprocessed image whose name does not say. mask_path: brain mask in that space, or ``None``.
-    confounds_path: table of fMRIPrep with the framewise displacement, or ``None``.
-    alignment: rule that puts EEG and BOLD on one clock (`eeg2fmri.datasets.align`).
-    missing_markers: the end of the run at which markers are missing, if that is known.
+    preprocessed image without it in its name. mask_path: brain mask in that space, or ``None``. confounds_path: table
+    of fMRIPrep with the framewise displacement, or ``None``. alignment: rule that puts EEG and BOLD on one clock
+    (`eeg2fmri.datasets.align`). missing_markers: the end of the run at which markers are missing, if that is known.
     surplus_markers: the end of the run that has markers without volumes, if that is known.
     volume_marker: description of the marker that the scanner writes at each volume; ``auto`` looks for it.
     clock_path, clock_events_path: another EEG file of the run, and its event table, which give the clock.

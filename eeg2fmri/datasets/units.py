@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MICROVOLTS = {"V": 1e6, "mV": 1e3, "µV": 1.0, "nV": 1e-3}
 ELECTRIC = ("eeg", "ecg", "eog", "emg")
-# What stands before the V in characters that are not ASCII, or in ``?``, is a micro sign whose code page was lost: no
+# Characters that are not ASCII, or ``?``, before the V are a micro sign with a lost code page: no
 # other prefix of a unit is written so.
 _VOLTAGES = {
     "µV": r"(?i:u|µ|μ|micro)[ -]?(?i:v|volts?)|[^\x00-\x7f]{1,4}[vV]|\?V",

@@ -18,7 +18,7 @@ from eeg2fmri.signals.montage import FEWEST, known, montage
 def interpolate_bads(eeg: np.ndarray, names: Sequence[str], bads: Sequence[str]) -> np.ndarray:
     """Replace bad EEG channels by spherical splines through the good ones (MNE).
 
-    Positions are those of the 10-05 system by name; good channels that it does not know take no part.
+    Positions are those of the 10-05 system by name; good channels without one are not used.
 
     Parameters
     ----------

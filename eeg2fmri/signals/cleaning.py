@@ -177,7 +177,7 @@ def _clean_scalp(
     r_peaks: np.ndarray,
     config: CleaningConfig,
 ) -> tuple[str, ...]:
-    """Apply the steps for EEG channels alone to `data`, in place; return the names of the interpolated ones."""
+    """Apply the steps for EEG channels only to `data`, in place; return the names of the interpolated ones."""
     rows = [row for row, kind in enumerate(types) if kind == "eeg"]
     names = [channels[row] for row in rows]
     marked = tuple(name for name in names if name in bads)

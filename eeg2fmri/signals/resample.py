@@ -43,7 +43,7 @@ def resampling_ratio(sampling_rate: float, target: float | None) -> Fraction:
 
 
 def resample(eeg: np.ndarray, ratio: Fraction) -> np.ndarray:
-    """Bring channels to `ratio` times their rate by a linear-phase filter whose delay is taken out.
+    """Bring channels to `ratio` times their rate by a linear-phase filter without delay.
 
     Parameters
     ----------

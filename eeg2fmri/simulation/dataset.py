@@ -18,7 +18,7 @@ SLOWEST_RATE_HZ = 100.0  # the highest rhythm of the networks ends at 45 Hz
 def simulate(
     config: SimulationConfig, out: Path | str, *, on_progress: Callable[[int, int], None] | None = None
 ) -> Path:
-    """Write a BIDS dataset of simultaneous EEG-fMRI whose truth is known.
+    """Write a BIDS dataset of simultaneous EEG-fMRI with known truth.
 
     The dataset grows in a folder beside `out` called ``<out>.part`` and is renamed when complete. A later call with the
     same configuration continues from the content of such a folder.

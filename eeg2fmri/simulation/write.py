@@ -31,7 +31,7 @@ The EEG starts some seconds before the scanner; each volume is marked by `R128` 
 slices show the networks at the onset of the volume, as after slice-timing correction. Head motion is
 not simulated.
 
-The truth (network maps, amplitudes, noise-free BOLD, and the best score any model can reach) lies in
+The truth (network maps, amplitudes, noise-free BOLD, and the best score any model can reach) is in
 `derivatives/simulation`.
 
 Networks, with the reports their regions, rhythm and sign follow:

@@ -1,8 +1,8 @@
 """Build of a store from recordings, here or on many workers.
 
-Each recording is a group of its own. The store's attributes name the groups that belong to it. They are written in
-one step when all recordings are done. A stopped build continues after the recordings that are finished. A reader sees
-the old store until the new one is whole.
+Each recording is a group of its own. The store's attributes name the groups that belong to it. They are written in one
+step after all recordings. A stopped build continues after the recordings that are finished. A reader sees the old store
+until the new one is whole.
 """
 
 from __future__ import annotations

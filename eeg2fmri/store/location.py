@@ -134,7 +134,7 @@ class Location:
 def _fast_zarr() -> Any:
     """Return Zarr; from now on `zarrs` moves its chunks on local disks, in a third of the time.
 
-    Places that `zarrs` does not know stay with Zarr's own pipeline.
+    Other places stay with Zarr's own pipeline.
     """
     import zarr
 

@@ -159,7 +159,11 @@ def eeglab(folder, numbers):
             {"units": "V"},
             r"eeg\.vhdr: Fp1, Cz, Oz: the file gives the unit µV and sub-01_.*tsv gives V, a factor of 1e6",
         ),
-        ({"unit": b"mV", "scale": 1e-3}, {}, "the file gives the unit mV and .* gives µV, a factor of 1e3; correct the"),
+        (
+            {"unit": b"mV", "scale": 1e-3},
+            {},
+            "the file gives the unit mV and .* gives µV, a factor of 1e3; correct the",
+        ),
         ({"unit": b"abc"}, {"units": "n/a"}, r"the unit 'abc' is not known; write it \(uV, mV, V or nV\) into"),
         ({"unit": b"C", "only": "Cz"}, {}, "Cz: the unit in the file is C, which is no voltage; give another type"),
         ({}, {"units": "S"}, r"the unit in sub-01_task-rest_channels\.tsv is S, which is no voltage"),
