@@ -18,7 +18,7 @@ DEVICE_VARIABLE = "EEG2FMRI_DEVICE"
 # Libraries read these once, when they start.
 DETERMINISTIC = {"jax": ("XLA_FLAGS", "--xla_gpu_deterministic_ops=true"),
                  "torch": ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")}  # fmt: skip
-# TensorFlow writes these at import, whatever its log level is: they look like faults, and are none.
+# TensorFlow writes these at import at every log level. They look like faults, but are harmless.
 NO_FAULTS = ("I0000 ", "WARNING: All log messages before absl::InitializeLog()")
 
 
@@ -68,7 +68,7 @@ def use_backend(name: str | None = None, *, deterministic: bool = False) -> str:
 
 @contextmanager
 def _without_notes() -> Iterator[None]:
-    """Hold back what is written to the process's standard error, and pass on all but `NO_FAULTS`."""
+    """Hold back the process's standard error, and then pass on all of it but `NO_FAULTS`."""
     sys.stderr.flush()
     with os.fdopen(os.dup(2), "wb") as stderr, tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)

@@ -1,4 +1,4 @@
-"""Scores of a model on windows, beside those of the mean volume and of the same model on shuffled EEG."""
+"""Scores of a model on windows, of the mean volume, and of the same model on shuffled EEG."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.signals import without_drift
 from eeg2fmri.store import Windows
 
-SEED = 0  # no setting: a p-value must not be drawn again until it is small
+SEED = 0  # no setting: nobody may repeat the draw until the p-value is small
 CONDITIONS = ("model", "mean_volume", "shuffled")
 # By importance; a score that is not named follows.
 ORDER = ("r2_temporal", "skill", "temporal_correlation", "ssim", "rmse", "mae", "psnr")
@@ -25,7 +25,7 @@ def score_windows(
     windows: Windows,
     config: EvaluationConfig = EvaluationConfig(),  # noqa: B008 - frozen
 ) -> tuple[pd.DataFrame, float, tuple[np.ndarray, np.ndarray]]:
-    """Scores of every recording under the three conditions.
+    """Compute the scores of every recording under the three conditions.
 
     Returns
     -------
@@ -64,14 +64,14 @@ def by_importance(scores: Collection[str]) -> list[str]:
 
 
 def scores_by_subject(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
-    """Score -> condition -> subject -> mean over the subject's recordings, as `plotting.score_figure` takes it."""
+    """Group scores: score -> condition -> subject -> mean over its recordings, for `plotting.score_figure`."""
     scores = by_importance([name for name in table.columns if name not in ("subject", "recording", "condition")])
     means = table.groupby(["condition", "subject"])[scores].mean()
     return {s: {c: {str(k): float(v) for k, v in means.loc[c][s].items()} for c in CONDITIONS} for s in scores}
 
 
 def summarise(table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Overall scores per condition: the mean over subjects of the mean over their recordings."""
+    """Summarise scores per condition: the mean over subjects of the mean over their recordings."""
     scores = [name for name in table.columns if name not in ("subject", "recording", "condition")]
     means = table.groupby(["condition", "subject"])[scores].mean().groupby(level="condition").mean()
     values = means.loc[list(CONDITIONS)].to_numpy(dtype=float)

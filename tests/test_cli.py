@@ -227,7 +227,7 @@ def fails(monkeypatch, error):
     [
         (GateRefusal("version 2: 0.01 is below 0.02"), 1, "eeg2fmri promote: version 2: 0.01 is below 0.02"),
         (ConfigError("two\n  lines"), 2, "eeg2fmri promote: two lines"),
-        (KeyboardInterrupt(), 130, "eeg2fmri promote: stopped; the same command goes on from here"),
+        (KeyboardInterrupt(), 130, "eeg2fmri promote: stopped; the same command continues from here"),
         (OSError(28, "No space\nleft"), 1,
          "eeg2fmri promote: failed: OSError: [Errno 28] No space left (--debug shows where)"),
     ],
@@ -244,7 +244,7 @@ def test_sigterm_stops_as_ctrl_c_does(run, monkeypatch):
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # without the handler the test goes on, and fails
     try:
         monkeypatch.setattr(eeg2fmri.pipeline, "promote_step", step)
-        assert run("promote") == (130, ["eeg2fmri promote: stopped; the same command goes on from here"])
+        assert run("promote") == (130, ["eeg2fmri promote: stopped; the same command continues from here"])
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -42,18 +42,18 @@ class EvaluationConfig(Section):
 
 
 class PolicyConfig(Section):
-    """The promotion gate: what a version must show before it may become champion."""
+    """The promotion gate: conditions for a version to become champion."""
 
     metric: Annotated[str, Field(min_length=1)] = "r2_temporal"
-    """Score that is compared with its nulls and with the champion's. Source: ours; anatomy earns nothing there."""
+    """Score that is compared with its nulls and with the champion's. Source: ours; anatomy does not raise it."""
     nulls: tuple[str, ...] | None = None
-    """Conditions that the score must beat, e.g. ``[mean_volume, shuffled]``; by default every null that was scored."""
+    """Conditions that the score must exceed, e.g. ``[mean_volume, shuffled]``; by default every null with a score."""
     margin: Annotated[float, Field(ge=0)] = 0.0
-    """Amount by which the score must beat each null [-]. Source: ours."""
+    """Least amount by which the score exceeds each null [-]. Source: ours."""
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """The p-value must be below it [-]. Source: common practice; a lab that tries many models sets it lower."""
     subjects: Positive = 1
-    """Least number of test subjects [subjects]. Source: ours; with one subject nothing is known of others."""
+    """Least number of test subjects [subjects]. Source: ours; one subject gives no information on others."""
 
 
 class RegistryConfig(Section):

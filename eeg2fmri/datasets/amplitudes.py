@@ -96,7 +96,7 @@ class Amplitudes:
                 guess = likely_mistake(float(np.sqrt(lowest * highest)) / found)
                 raise DatasetError(
                     f"{path}: {kind.upper()} channels of {found:.2g} µV, {lowest:g} to {highest:g} µV are expected; "
-                    f"looks like {guess}; correct the unit in its header or in the column units of channels.tsv"
+                    f"it looks like {guess}; correct the unit in its header or in the column units of channels.tsv"
                 )
             for pick, value in alive.items():
                 if not lowest <= value <= highest and not found / APART < value < found * APART:

@@ -1,4 +1,4 @@
-"""Scores of synthesised recordings, the nulls they stand beside, and the quality of measured ones."""
+"""Scores of synthesised recordings and their nulls, and the quality of measured recordings."""
 
 from eeg2fmri.evaluation.metrics import (
     mae,

@@ -1,4 +1,4 @@
-"""Two recordings side by side: what is refused, and passes over them in float64 without a full copy.
+"""Pairs of recordings: their checks, and passes over them in float64 without a full copy.
 
 measured, synthesised  (n_volumes, x, y, z)
 mask                   (x, y, z) bool
@@ -31,7 +31,7 @@ def check_pair(measured: Floats, synthesised: Floats) -> None:
 
 
 def check_temporal(measured: Floats, synthesised: Floats, mask: Mask) -> None:
-    """Refuse what `check_pair` does, a single volume, and a mask that does not fit."""
+    """Refuse what `check_pair` refuses, a single volume, and a mask that does not fit."""
     check_pair(measured, synthesised)
     if len(measured) < 2:
         raise EvaluationError("a single volume has no temporal variance: score two or more.")
@@ -50,7 +50,7 @@ def differences(measured: Floats, synthesised: Floats) -> Iterator[NDArray[np.fl
 
 
 def mean_squared_error(measured: Floats, synthesised: Floats) -> float:
-    """Mean of the squared differences over everything."""
+    """Compute the mean of the squared differences over everything."""
     total = sum(float(np.square(difference).sum()) for difference in differences(measured, synthesised))
     return total / measured.size
 
@@ -65,6 +65,6 @@ def centred_planes(
 
 
 def _centred(series: Floats) -> NDArray[np.float64]:
-    """Series minus their mean over time; a constant one becomes exactly 0, whatever its value."""
+    """Subtract their mean over time from series; a constant series becomes exactly 0."""
     from_first = np.subtract(series, series[:1], dtype=np.float64)
     return from_first - from_first.mean(0)

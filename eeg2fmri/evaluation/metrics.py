@@ -1,7 +1,7 @@
 """Scores of a synthesised recording against the measured one: arrays in, numbers out.
 
 measured     (n_volumes, x, y, z)  BOLD of one recording, in the reference's standard units
-synthesised  (n_volumes, x, y, z)  what the model made of the EEG, in the same units
+synthesised  (n_volumes, x, y, z)  volumes of the model from the EEG, in the same units
 mean_volume  (x, y, z)             mean of the *training* volumes, in the same units
 mask         (x, y, z) bool        voxels inside the brain
 
@@ -27,7 +27,7 @@ from eeg2fmri.evaluation.similarity import has_ssim, ssim
 
 
 def rmse(measured: Floats, synthesised: Floats) -> float:
-    """Root mean squared error over all volumes and voxels: ``sqrt(mean((m - s)²))``.
+    """Compute the root mean squared error over all volumes and voxels: ``sqrt(mean((m - s)²))``.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def rmse(measured: Floats, synthesised: Floats) -> float:
 
 
 def mae(measured: Floats, synthesised: Floats) -> float:
-    """Mean absolute error over all volumes and voxels: ``mean(|m - s|)``.
+    """Compute the mean absolute error over all volumes and voxels: ``mean(|m - s|)``.
 
     Parameters
     ----------
@@ -52,10 +52,10 @@ def mae(measured: Floats, synthesised: Floats) -> float:
 
 
 def psnr(measured: Floats, synthesised: Floats) -> float:
-    """Peak signal-to-noise ratio: ``10 log10(range² / MSE)``, range = max - min of `measured`.
+    """Compute the peak signal-to-noise ratio: ``10 log10(range² / MSE)``, range = max - min of `measured`.
 
-    The range is that of the whole recording. An error below single precision's resolution of that
-    range cannot be told from none, so MSE is at least ``(2⁻²³ range)²``: the score is finite, and a
+    The range is that of the whole recording. An error below the resolution of single precision in that
+    range is not different from 0, so MSE is at least ``(2⁻²³ range)²``: the score is finite, and a
     perfect synthesis has 138.5 dB.
 
     Parameters
@@ -83,10 +83,10 @@ def psnr(measured: Floats, synthesised: Floats) -> float:
 
 
 def temporal_correlation(measured: Floats, synthesised: Floats, mask: Mask) -> float:
-    """Mean over the mask of Pearson's r between the two time series of each voxel.
+    """Compute the mean over the mask of Pearson's r between the two time series of each voxel.
 
-    ``r = Σ m̃ s̃ / sqrt(Σ m̃² Σ s̃²)``, m̃ and s̃ without their mean over time. A voxel whose series is
-    constant in either recording counts as 0, so the mean volume scores exactly 0.
+    ``r = Σ m̃ s̃ / sqrt(Σ m̃² Σ s̃²)``, m̃ and s̃ without their mean over time. A voxel with a constant series in
+    either recording counts as 0, so the mean volume scores exactly 0.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def temporal_correlation(measured: Floats, synthesised: Floats, mask: Mask) -> f
 
 
 def skill(measured: Floats, synthesised: Floats, mean_volume: Floats) -> float:
-    """Skill over the mean training volume: ``1 - MSE(synthesised) / MSE(mean_volume)``.
+    """Compute the skill over the mean training volume: ``1 - MSE(synthesised) / MSE(mean_volume)``.
 
     Parameters
     ----------
@@ -142,11 +142,11 @@ def skill(measured: Floats, synthesised: Floats, mean_volume: Floats) -> float:
 
 
 def r2_temporal(measured: Floats, synthesised: Floats, mask: Mask) -> float:
-    """Share of BOLD's temporal variance explained inside the mask; the deciding score.
+    """Compute the share of BOLD's temporal variance explained inside the mask; the deciding score.
 
     ``1 - Σ (m̃ - s̃)² / Σ m̃²`` over the volumes and the voxels of the mask, where m̃ and s̃ are the
-    series without each voxel's mean over time. Anatomy earns nothing: what is constant in time
-    scores exactly 0, and adding any volume to the whole synthesised series changes nothing.
+    series without each voxel's mean over time. Anatomy does not raise it: a series that is constant in
+    time scores exactly 0, and adding any volume to the whole synthesised series changes nothing.
 
     Parameters
     ----------
@@ -176,9 +176,9 @@ def r2_temporal(measured: Floats, synthesised: Floats, mask: Mask) -> float:
 
 
 def score_recording(measured: Floats, synthesised: Floats, mean_volume: Floats, mask: Mask) -> dict[str, float]:
-    """Every score of one recording by its name, the deciding `r2_temporal` among them.
+    """Compute every score of one recording by its name, the deciding `r2_temporal` among them.
 
-    Shapes as in the single scores; `measured` needs at least two volumes. There is no ``ssim`` where
+    Shapes as in the single scores; `measured` needs at least two volumes. There is no ``ssim`` if
     its window does not fit the slices (`has_ssim`).
     """
     similarity = {"ssim": ssim(measured, synthesised)} if has_ssim(measured.shape[1:]) else {}

@@ -1,11 +1,11 @@
-"""The shuffled-EEG control: what a model scores when its EEG is real but of the wrong time.
+"""The shuffled-EEG control: scores of a model with real EEG of the wrong time.
 
 measured, synthesised: (n, x, y, z).  mask: (x, y, z) bool.  n windows of one recording, in time order.
 
-The windows of a recording are permuted by a circular shift. Rhythms and BOLD both change slowly, so a
-free permutation, which turns a slow prediction into a fast one, is too easy a null: at no coupling a
-slow prediction beats it half of the time. A shift keeps how slow the prediction is and takes only its
-timing away (Theiler et al. 1992, Physica D 58:77, on surrogates that keep the autocorrelation).
+The windows of a recording are permuted by a circular shift. Rhythms and BOLD both change slowly. A
+free permutation turns a slow prediction into a fast one, so it is too easy a null: at no coupling a
+slow prediction scores better half of the time. A shift keeps the slowness of the prediction and
+removes only its timing (Theiler et al. 1992, Physica D 58:77, on surrogates that keep the autocorrelation).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def shuffled_order(n: int, margin: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def r2_of_shifts(measured: Floats, synthesised: Floats, mask: Mask) -> np.ndarray:
-    """`r2_temporal` of the synthesised series under every circular shift, (n,).
+    """Compute `r2_temporal` of the synthesised series under every circular shift, (n,).
 
     Element s is the score after ``np.roll(synthesised, s, axis=0)``; element 0 the model's own. All
     come from one (n, n) matrix of inner products between volumes.
@@ -64,7 +64,7 @@ def r2_of_shifts(measured: Floats, synthesised: Floats, mask: Mask) -> np.ndarra
 def shuffled_p_value(
     shifts: Sequence[np.ndarray], groups: Sequence[str], margin: int, permutations: int, rng: np.random.Generator
 ) -> float:
-    """Chance that shuffled EEG scores at least what the model scores.
+    """Compute the chance that shuffled EEG scores at least as much as the model.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def shuffled_p_value(
     Returns
     -------
     (1 + draws that score at least as much) / (1 + draws), Phipson & Smyth 2010, Stat. Appl. Genet.
-    Mol. Biol. 9:39; never below 1 / (1 + distinct shuffles), which short recordings have few of.
+    Mol. Biol. 9:39; never below 1 / (1 + distinct shuffles); short recordings have few of them.
     """
     distinct = 1.0
     weights = np.array([1 / (groups.count(g) * len(set(groups))) for g in groups])

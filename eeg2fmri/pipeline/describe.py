@@ -1,4 +1,4 @@
-"""What the descriptions of runs and versions say: a verdict, scores beside their nulls, a picture, how to serve."""
+"""Descriptions of runs and versions: a verdict, scores with their nulls, a picture, a way to serve."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def verdict(argument: Argument, evidence: Evidence) -> str:
 
 
 def argument_table(argument: Argument) -> str:
-    """Markdown table: a row per criterion of the gate."""
+    """Write a Markdown table: a row per criterion of the gate."""
     rows = [[c.name, c.found, c.needed, "yes" if c.holds else "**no**"] for c in (*argument.nulls, *argument.champion)]
     return table(("criterion", "found", "needed", "holds"), rows)
 
 
 def score_table(overall: Overall, p_value: float, best_reachable: float | None = None) -> str:
-    """Markdown table: a row per score, by importance, beside its nulls; the deciding one with p and ceiling.
+    """Write a Markdown table: a row per score, by importance, with its nulls; the deciding one with p and ceiling.
 
     Parameters
     ----------
@@ -50,16 +50,16 @@ def score_table(overall: Overall, p_value: float, best_reachable: float | None =
 
 
 def scored_text(argument: Argument, evidence: Evidence, run_id: str, best_reachable: float | None) -> str:
-    """Verdict, table and picture of a run of `evaluate`."""
+    """Write verdict, table and picture of a run of `evaluate`."""
     return paragraphs(
         verdict(argument, evidence),
         score_table(evidence.overall, evidence.p_value, best_reachable),
-        picture(run_id, "figures/scores.png", "scores of every subject beside their nulls"),
+        picture(run_id, "figures/scores.png", "scores of every subject, and their nulls"),
     )
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown table."""
+    """Write a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -70,10 +70,10 @@ def picture(run_id: str, path: str, alt: str) -> str:
 
 
 def serving(name: str, version: str) -> str:
-    """Say how to serve a version."""
+    """Explain how to serve a version."""
     return f"**Serve it**\n\n```\nmlflow models serve -m models:/{name}/{version} --env-manager local -p 5001\n```"
 
 
 def paragraphs(*parts: str) -> str:
-    """Join Markdown; empty parts are left out."""
+    """Join Markdown; leave out empty parts."""
     return "\n\n".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""The evaluation step: scores of a model on unseen subjects, each beside its nulls, and figures."""
+"""The evaluation step: scores of a model on unseen subjects, their nulls, and figures."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from eeg2fmri.tracking.runs import STEP_KEY, step_key
 logger = logging.getLogger(__name__)
 DECIDING = "r2_temporal"
 OVERALL = "overall.json"
-LAYOUT = 3  # of metrics and artifacts: a run of another one is not taken up again
+LAYOUT = 3  # of metrics and artifacts: a run of another one does not continue
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Evaluation:
 def evaluate_step(
     config: Config, model_uri: str, store: Store, split_name: str, best_reachable: float | None = None
 ) -> Evaluation:
-    """Score a model on one part of a store, beside the mean volume and the same model on shuffled EEG.
+    """Score a model on one part of a store, and the mean volume and the same model on shuffled EEG.
 
     Scores on the test split also go to the training run and to the tags of the registered version,
     where the gate reads them. `best_reachable`, which a simulator knows, is the ceiling of `r2_temporal`.
@@ -93,7 +93,7 @@ def evaluate_step(
         say_skipped(f"evaluate {bundle.model.config.variant}", run.info.run_id)
         overall = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/{OVERALL}")
         p_value = run.data.metrics[f"{split_name}/{DECIDING}_p_value"]
-        if split_name == "test" and version:  # another store may have been scored since
+        if split_name == "test" and version:  # another store may be the last one scored
             store_evidence(version, evidence(version, overall, p_value))
         return Evaluation(run.info.run_id, overall, p_value, skipped=True)
     variant = bundle.model.config.variant
@@ -133,21 +133,21 @@ def evaluate_step(
 
 
 def scoring_key(config: Config) -> str:
-    """Key of the way in which scores are computed: scores of two keys do not compare."""
+    """Return the key of the way to compute scores: scores of two keys do not compare."""
     return step_key("scores", SCORING_CODE, config.evaluation.model_dump(mode="json"))
 
 
 def space_key(store: Store) -> str:
-    """Key of a data space: models of two spaces do not compare."""
+    """Return the key of a data space: models of two spaces do not compare."""
     return hashlib.sha256(json.dumps(store.signal.to_json(), sort_keys=True).encode()).hexdigest()
 
 
 def metric_names(
     overall: Mapping[str, Mapping[str, float]], split: str, p_value: float, best_reachable: float | None = None
 ) -> dict[str, float]:
-    """``test/r2_temporal``, its nulls, p-value and ceiling in one group; then ``test_others/<score>``, by importance.
+    """Name metrics: ``test/r2_temporal`` with nulls, p and ceiling; then ``test_others/<score>``, by importance.
 
-    MLflow sorts the charts of a group by name. The nulls of the other scores, which nobody compares, are in `OVERALL`.
+    MLflow sorts the charts of a group by name. The nulls of the other scores are only in `OVERALL`.
     """
     deciding = f"{split}/{DECIDING}"
     names = {deciding: overall["model"][DECIDING]}
@@ -159,7 +159,7 @@ def metric_names(
 
 
 def sentence(overall: Mapping[str, Mapping[str, float]], p_value: float) -> str:
-    """The deciding score beside its nulls, in words."""
+    """Write the deciding score and its nulls, in words."""
     score = {condition: overall[condition]["r2_temporal"] for condition in CONDITIONS}
     return (
         f"r2_temporal {score['model']:+.4f} (mean volume {score['mean_volume']:+.4f}, "
@@ -182,7 +182,7 @@ def _log_figures(log: RunLog, table: pd.DataFrame, example: tuple[np.ndarray, np
 
 
 def _publish(version: Any, metrics: dict[str, float]) -> None:
-    """Put the scores where people look for them: on the training run."""
+    """Write the scores to the training run, where people look for them."""
     client = mlflow.MlflowClient()
     now = int(pd.Timestamp.now().timestamp() * 1000)
     client.log_batch(version.run_id, metrics=[Metric(k, v, now, 0) for k, v in metrics.items()])

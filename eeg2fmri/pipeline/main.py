@@ -32,9 +32,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class JobResult:
-    """What the job ends with: scores per model and version, the champion, or why there is no new one.
+    """Result of the job: scores per model and version, and the champion or the reason why there is no new one.
 
-    not_trained: by variant, why a model of the list was left out.
+    not_trained: by variant, the reason why a model of the list was left out.
     """
 
     models: dict[str, tuple[str, Evaluation]]
@@ -62,7 +62,7 @@ def main_job(
     Parameters
     ----------
     config : the configuration; without a section `simulation`, `root` is needed.
-    workdir : where dataset, store, studies and checkpoints go.
+    workdir : folder of dataset, store, studies and checkpoints.
     root : a dataset to use instead of a simulated one.
     trials : search trials before training; 0 for none.
     workers, scheduler, allow_failures : see `preprocess_step`.
@@ -79,7 +79,7 @@ def main_job(
         able, not_trained = feasible_by_headers(config, root)
         store, _ = preprocess_step(config, root, workdir / "store", workers=workers, scheduler=scheduler,
                                    allow_failures=allow_failures)  # fmt: skip
-        # Better refused now than after hours of training.
+        # Refuse now, not after hours of training.
         recordings_to_score(config, store, "test")
         able, unable = feasible(able, lambda model: check_training(config, [model], store))
         not_trained.update(unable)
@@ -94,7 +94,7 @@ def main_job(
         reachable = float(np.mean([best[subject] for subject in test])) if best else None
         models, validation, diverged = _train_all(config, store, workdir, reachable)
         not_trained.update(diverged)
-        # Test subjects judge the winner; they do not choose it.
+        # Test subjects score the winner; they do not choose it.
         result = _promote(config, models, max(validation, key=validation.__getitem__), reachable)
         result = replace(result, not_trained=not_trained)
         log.metrics({f"test/r2_temporal_{n}": e.overall["model"]["r2_temporal"] for n, (_, e) in models.items()})
@@ -108,7 +108,7 @@ def main_job(
 def _train_all(
     config: Config, store: Store, workdir: Path, best_reachable: float | None = None
 ) -> tuple[dict[str, tuple[str, Evaluation]], dict[str, float], dict[str, str]]:
-    """By variant: version and test scores, the validation score, and why a fit gave no model."""
+    """Return by variant: version and test scores, the validation score, and the reason if a fit gave no model."""
     models: dict[str, tuple[str, Evaluation]] = {}
     validation: dict[str, float] = {}
     diverged: dict[str, str] = {}
@@ -136,7 +136,7 @@ def _promote(config: Config, models: dict[str, tuple[str, Evaluation]], winner: 
 
 
 def _score_old_champion(config: Config, store: Store) -> None:
-    """Score the present champion on this store in today's way, if it has not been: the gate compares like with like."""
+    """Score the present champion on this store with today's code, if it has no such score, for the gate."""
     present = champion(config.registry.name, config.registry.alias)
     if present is None:
         return
@@ -153,7 +153,7 @@ def _score_old_champion(config: Config, store: Store) -> None:
 
 
 def _story(config: Config, result: JobResult) -> str:
-    """Markdown of the job: who is champion, every model's scores beside nulls and ceiling, a picture, how to serve."""
+    """Describe the job in Markdown: the champion, every model's scores, a picture, a way to serve."""
     name, number = config.registry.name, result.champion
     rows = [
         [variant, version, *(f"{e.overall[c]['r2_temporal']:+.4f}" for c in CONDITIONS), f"{e.p_value:.3f}"]
@@ -172,13 +172,13 @@ def _story(config: Config, result: JobResult) -> str:
         table(("model", "version", "model's score", "mean volume", "shuffled EEG", "p"), rows),
         ceiling,
         *(f"Not trained: {variant}: {reason}" for variant, reason in result.not_trained.items()),
-        picture(best.run_id, "figures/scores.png", "scores of every subject beside their nulls"),
+        picture(best.run_id, "figures/scores.png", "scores of every subject, and their nulls"),
         serving(name, number) if number else "",
     )
 
 
 def summary(result: JobResult, config: Config) -> str:
-    """Markdown: every model's scores beside its nulls, the champion, and where to look next."""
+    """Write a Markdown summary: every model's scores with its nulls, the champion, and the next commands."""
     name, alias = config.registry.name, config.registry.alias
     columns = ("model", "version", "r2_temporal", "mean volume", "shuffled EEG", "p", "skill", "rmse", "ssim")
     lines = [_row(columns), "|" + "---|" * len(columns)]

@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def promote_step(config: Config, version: str | None) -> str:
-    """Promote a version, or refuse with the numbers; returns the promoted version.
+    """Promote a version, or refuse with the numbers; return the promoted version.
 
     A refusal is a result: its run is finished, with the argument in its description.
 
@@ -61,7 +61,7 @@ def promote_step(config: Config, version: str | None) -> str:
 
 
 def weigh(config: Config, version: str | None) -> tuple[Decision, str]:
-    """Weigh a version as `promote_step` does and change nothing; gives the decision and its argument in Markdown."""
+    """Weigh a version as `promote_step` does and change nothing; return the decision and its argument in Markdown."""
     name = config.registry.name
     decision = decide(name, version, config.registry.alias, config.policy)
     number, argument = decision.version.version, decision.argument
@@ -70,7 +70,7 @@ def weigh(config: Config, version: str | None) -> tuple[Decision, str]:
 
 
 def rollback_step(config: Config) -> str:
-    """Make the champion before the present one champion again; returns its version.
+    """Make the champion before the present one champion again; return its version.
 
     Raises
     ------

@@ -43,7 +43,7 @@ class TrainResult:
 
 
 def check_training(config: Config, models: Sequence[ModelConfig], store: Store) -> None:
-    """Refuse what training these models on this store could not finish, before any of it starts."""
+    """Refuse models that this store cannot train, before any training starts."""
     check_digest(store, config.run.store_digest)
     split = split_subjects(store.subjects, config.split)
     train, validation = (Windows(store.of(part), store.context) for part in (split.train, split.validation))
@@ -56,8 +56,8 @@ def check_training(config: Config, models: Sequence[ModelConfig], store: Store) 
 def train_step(config: Config, variant: str | None, store: Store, workdir: Path) -> TrainResult:
     """Train the configured model called `variant` and register it.
 
-    A finished run with the same inputs, settings and code is used again. An interrupted one goes
-    on from its last checkpoint under ``workdir/checkpoints``.
+    A finished run with the same inputs, settings and code is used again. An interrupted one
+    continues from its last checkpoint under ``workdir/checkpoints``.
     """
     model = config.model(variant)
     check_training(config, [model], store)
@@ -79,13 +79,13 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
     with tracked_run("train", experiment=config.run.experiment, name=name, params=_params(config, model, store, split),
                      tags=tags, system_metrics=True) as log:  # fmt: skip
         log.describe(
-            f"Trains {model.variant} (family {model.family}) on {len(split.train)} subjects of {store.path.name}."
+            f"Training of {model.variant} (family {model.family}) on {len(split.train)} subjects of {store.path.name}."
         )
         train = Windows(store.of(split.train), store.context)
         validation = Windows(store.of(split.validation), store.context)
         _log_data(log, store, train, validation)
         for part, subjects in (("training", split.train), ("validation", split.validation), ("test", split.test)):
-            # A split may leave nobody to the test.
+            # A split may have no test subjects.
             windows = len(Windows(store.of(subjects), store.context)) if subjects else 0
             logger.info("%s: %d windows of %s", part, windows, ", ".join(subjects) or "nobody")
         checkpoints = workdir / "checkpoints" / key[:16]
@@ -95,7 +95,7 @@ def train_step(config: Config, variant: str | None, store: Store, workdir: Path)
         log.metrics({BEST: best}, step=result.best_epoch)
         version = _register(log, config, model, store, split, train, result)
         log.tags({STEP_KEY: step_key("register", (), key, config.registry.name), VERSION_TAG: version})
-        # Only now is the model safe in the registry, and the way there no longer needed.
+        # Only now the model is safe in the registry, and its checkpoints are no longer needed.
         shutil.rmtree(checkpoints, ignore_errors=True)
         logger.info("train %s: registered %s version %s", model.variant, config.registry.name, version)
         return TrainResult(log.run_id, version, best, skipped=False)

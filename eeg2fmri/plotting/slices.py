@@ -57,7 +57,7 @@ def slice_figure(
     cmap
         A matplotlib colour map; by default ``viridis``, or ``RdBu_r`` if `signed`.
     unit_label
-        What the colour bar shows, and its unit.
+        Quantity on the colour bar, and its unit.
 
     Returns
     -------
@@ -99,11 +99,11 @@ def comparison_figure(
         As in `slice_figure`, for the first two rows.
     limits
         Range that measured and synthesised share. By default the measured volume's own, so that the
-        figures of successive epochs can be compared; what lies beyond takes the outermost colour.
+        figures of successive epochs can be compared; values beyond it get the outermost colour.
     residual_limit
-        Where the residual's symmetric colours end. By default the 99.5th percentile of its size.
+        End of the residual's symmetric colours. By default the 99.5th percentile of its size.
     unit_label
-        What the colour bars show, and its unit.
+        Quantity on the colour bars, and its unit.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def draw_volume(figure: FigureBase, volume: Volume, scale: Scale, unit_label: st
     slices = range(0, volume.shape[2], SLICE_STEP)
     stack = figure.add_axes((-0.035, -0.055, 0.41, 1.02), projection="3d")
     assert isinstance(stack, Axes3D)
-    stack.patch.set_visible(False)  # it reaches beyond its part of the figure
+    stack.patch.set_visible(False)  # it extends beyond its part of the figure
     _draw_stack(stack, drawn, slices, scale)
     columns = _columns(len(slices), 7.0 / 5.9)
     rows = math.ceil(len(slices) / columns)
@@ -174,12 +174,12 @@ def _draw_rows(
 
 
 def slice_label(z: int) -> str:
-    """Name of a slice as the field writes it, e.g. Z₁₂."""
+    """Return the name of a slice as the field writes it, e.g. Z₁₂."""
     return "Z" + str(z).translate(_SUBSCRIPTS)
 
 
 def _columns(cells: int, aspect: float) -> int:
-    """Columns of the grid with the largest square cells in an area `aspect` times as wide as high."""
+    """Return the columns of the grid with the largest square cells in an area `aspect` times as wide as high."""
     return max(range(1, cells + 1), key=lambda n: (min(aspect / n, 1 / math.ceil(cells / n)), -n))
 
 
@@ -224,7 +224,7 @@ def _draw_stack(axes: Axes3D, drawn: np.ma.MaskedArray, slices: range, scale: Sc
 
 
 def _voxels(plane: np.ma.MaskedArray, scale: Scale) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Corners, (n, 4, 2), and colours, (n, 4), of the voxels of a slice that are not left blank."""
+    """Return corners, (n, 4, 2), and colours, (n, 4), of the voxels of a slice that are not blank."""
     step = math.ceil(max(plane.shape) / _FINEST_STACK)
     coarse = plane[::step, ::step]
     x, y = (~np.ma.getmaskarray(coarse)).nonzero()

@@ -217,7 +217,7 @@ def test_an_ecg_is_known_by_its_name(name):
 @pytest.mark.parametrize(
     ("scale", "words"),
     [
-        (1e-6, "EEG channels of 2e-05 µV, 0.7 to 700 µV are expected; looks like volts read as µV: 1e6 too small"),
+        (1e-6, "EEG channels of 2e-05 µV, 0.7 to 700 µV are expected; it looks like volts read as µV: 1e6 too small"),
         (1e-3, "looks like mV read as µV: 1e3 too small"),
         (1e3, "looks like µV read as mV or nV as µV: 1e3 too large"),
         (1e6, "looks like µV read as volts: 1e6 too large"),

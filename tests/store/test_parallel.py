@@ -150,7 +150,7 @@ def test_a_cluster_without_workers_is_refused(build, monkeypatch, refuses):
 
 
 def test_memory_is_not_shared_between_processes(build, refuses):
-    with refuses(StoreError, "memory://here: only this process sees it; use --workers 1"):
+    with refuses(StoreError, "memory://here: only this process can see it; use --workers 1"):
         build("memory://here", workers=2)
 
 
