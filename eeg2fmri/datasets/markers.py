@@ -181,7 +181,7 @@ def rank(train: Train, expected: Collection[int]) -> tuple[int, bool, int, int]:
     ----------
     train : markers of one label.
     expected : numbers of volumes that they may span, the BOLD file's and with discarded ones; empty if there is no BOLD
-    file. A known label with fewer than half of them (10) comes after the other known ones.
+        file. A known label with fewer than half of them (10) comes after the other known ones.
     """
     weak = len(train.slots) * train.step < (SHARE * min(expected) if expected else ALONE)
     place = _known_place(train.label) + len(KNOWN) * weak if is_known(train.label) else 2 * len(KNOWN)

@@ -83,7 +83,7 @@ def broken_channels(frequencies: np.ndarray, spectrum: np.ndarray) -> np.ndarray
     - ``loud`` if that level is more than 5 robust standard deviations above theirs;
     - ``noisy`` if the same is true of its level in 30-45 Hz, relative to that in 1-30 Hz;
     - ``mains`` if the same is true of the peak at 50 or 60 Hz, relative to the power beside it, and the peak
-    holds more power than the whole band.
+      holds more power than the whole band.
 
     Differences below 6 dB, twice the amplitude, never count.
 

@@ -7,9 +7,9 @@ Three blocks have 421,935 sequences along the published frequency axis. A sample
 [0, 1] instead:
 
 - ``length``: the place of `after`, geometrically, between the shortest length from which the target can
-still be reached and the longest that the pool leaves (the last block has none: it ends at the target);
+  still be reached and the longest that the pool leaves (the last block has none: it ends at the target);
 - ``kernel``: the place of (kernel, stride) among those that give this length, sorted: small kernels, and so large
-strides, first.
+  strides, first.
 
 The meaning of each does not depend on earlier choices, and every value is valid. The scale is geometric because
 shrinking is multiplicative: the median cost of a draw (`block_macs`, both encoders) is near that of

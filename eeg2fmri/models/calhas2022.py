@@ -75,7 +75,7 @@ def build(
     seed : of the fixed random Fourier features.
     mean_volume : (X, Y, Z), the start of the decoder's bias if ``config.start_at_mean``.
     basis : (K, X·Y·Z), the change of the mean volume by one unit of each coefficient of ``decoder: pca``;
-    zeros by default.
+        zeros by default.
 
     Raises
     ------

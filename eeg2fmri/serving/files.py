@@ -63,7 +63,7 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path, volume_marker: st
     ----------
     bundle : the model.
     eeg_path : EEG file that `open_eeg_file` reads. Its BIDS tables are read from the same folder:
-    ``_channels.tsv``, and ``_events.tsv`` if the file itself has no volume marker.
+        ``_channels.tsv``, and ``_events.tsv`` if the file itself has no volume marker.
     out : ``.nii`` or ``.nii.gz``.
     volume_marker : description of the scanner's marker, or ``auto``, as ``dataset.volume_marker``.
 

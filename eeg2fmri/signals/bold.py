@@ -37,7 +37,7 @@ def regrid(volumes: np.ndarray, grid: tuple[int, int, int], method: Literal["lin
     volumes : (volumes, x, y, z).
     grid : target shape.
     method : ``"linear"``, interpolation between voxel centres, which stays in the range of the values (cubic splines do
-    not at an edge); ``"dct"``, the reference's truncation or zero-padding of the
+        not at an edge); ``"dct"``, the reference's truncation or zero-padding of the
         orthonormal 3-D DCT-II coefficients, the amplitude rescaled by ``sqrt(prod(grid) / prod(shape))``.
 
     Returns

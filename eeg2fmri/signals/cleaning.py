@@ -87,7 +87,7 @@ def clean_eeg(
     channels, types : name and type in lower case (``"eeg"``, ``"ecg"``, …) of each channel.
     bads : names of bad channels; others than EEG channels are left as they are.
     marks : volumes, heart beats and gaps. Volumes that the scanner took without markers, before the first and
-    after the last, are found by their artefact.
+        after the last, are found by their artefact.
     config : the cleaning steps and their settings.
 
     Raises

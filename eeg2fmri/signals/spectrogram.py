@@ -60,7 +60,7 @@ def spectrogram(
     period : samples from window to window; by default one TR. It gives the TR of the scanner if the clocks differ.
     windows : (n_windows,) bool, those with EEG, all by default; the others stay 0.
     first : number w of the first window to compute. A shift of the onset by as many periods is not the same: if
-    windows start halfway between two samples, the last bit of the onset decides between them.
+        windows start halfway between two samples, the last bit of the onset decides between them.
 
     Returns
     -------

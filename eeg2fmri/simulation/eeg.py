@@ -78,7 +78,7 @@ def draw_eeg(
     placements : of each network in this head.
     amplitudes : (networks, n), of mean 1, at the samples of `clock`.
     residues : whether the residues of corrected gradient and pulse artefacts are in it; everything else is equal with
-    and without them.
+        and without them.
     """
     gains, sources = draw_rhythms(placements, amplitudes, clock.rate, rng)
     eeg = gains @ sources
