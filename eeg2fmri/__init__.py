@@ -10,7 +10,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# TensorFlow reads this when it starts. It leaves oneDNN off on a CPU without AVX-512, and then gradients of
+# TensorFlow reads this when it starts. By default oneDNN is off on a CPU without AVX-512, and then gradients of
 # 3-D convolutions take twenty times as long.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 

@@ -1,11 +1,11 @@
 """The Python interface: the steps of the command line as functions, without MLflow.
 
-`import eeg2fmri` gives these names. Wherever a function takes `config`, that is a `Config`, the path of a YAML file,
-or nothing for the defaults; the same file works with the command line.
+`import eeg2fmri` gives these names. The argument `config` is a `Config`, the path of a YAML file, or nothing for the
+defaults; the same file works with the command line.
 
 Examples
 --------
-The whole way, from a BIDS dataset to a synthesised image:
+All steps, from a BIDS dataset to a synthesised image:
 
 >>> import eeg2fmri
 >>> print(eeg2fmri.inspect("my-study").to_frame())  # doctest: +SKIP
@@ -50,7 +50,7 @@ Settings = Config | Path | str | None
 
 
 def inspect(root: Path | str, config: Settings = None, *, full: bool = False) -> Overview:
-    """Look at a dataset: which recordings are usable, and why the others are not.
+    """List the recordings of a dataset: the usable ones, and the reason why others are not usable.
 
     Headers and a few seconds of EEG are read, unless `full`.
 
@@ -59,16 +59,16 @@ def inspect(root: Path | str, config: Settings = None, *, full: bool = False) ->
     root : path
         Folder of the dataset.
     config : Config or path, optional
-        Its sections ``dataset`` and ``data`` say where to look and how recordings would be prepared. Where it is
-        given, a recording that is too short for it is not usable.
+        Its sections ``dataset`` and ``data`` choose recordings and their preparation. If it is given, a recording
+        that is too short for it is not usable.
     full : bool, default=False
-        Prepare every recording as `preprocess` does. That takes as long, and no fault in a file stays hidden.
+        Prepare every recording as `preprocess` does. That takes as long, but finds every fault in a file.
 
     Returns
     -------
     Overview
         `to_frame` gives a table with one row per recording: TR (s), sampling rate (Hz), grid, clock.
-        `problems` are pairs of a path and what is wrong with it.
+        `problems` are pairs of a path and its fault.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def preprocess(
 ) -> Store:
     """Turn a dataset into a store of EEG spectrograms and BOLD volumes on one clock.
 
-    Recordings that are in the store already are kept, so a call that was stopped goes on where it was.
+    Recordings that are in the store already are kept, so a repeated call continues where it stopped.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def preprocess(
     workers : int, default=1
         Processes that work on recordings at the same time.
     allow_failures : bool, default=False
-        Go on although some recordings cannot be used; each is logged.
+        Continue although some recordings cannot be used; each is logged.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def preprocess(
     IncompleteError
         If some cannot, and that is not allowed; the others are in the store.
     StoreError
-        If something else, or a store made with other settings, lies there.
+        If there is something else, or a store with other settings.
 
     Examples
     --------
@@ -155,7 +155,7 @@ def fit(
         Its sections ``models``, ``split`` and ``run`` say what is fitted, on whom (by default as the store was
         prepared), and with which seed.
     variant : str, optional
-        Which of its models: ``"linear"``, ``"factorised"``, ``"tafp-style"``, …; by default the first.
+        One of its models: ``"linear"``, ``"factorised"``, ``"tafp-style"``, …; by default the first.
     on_epoch : callable, optional
         Called after each epoch with its place from 0, a dictionary of metrics, and an example of a validation subject:
         ``measured`` and ``synthesised`` change from the mean over the recording, each (x, y, z), and ``dynamics``.
@@ -201,7 +201,7 @@ def evaluate(model: Bundle, store: Store, split: str = "test", config: Settings 
     store : Store
         Made with the settings of the store that the model was fitted on.
     split : {"test", "validation", "train"}, default="test"
-        Which part of the subjects.
+        Part of the subjects.
     config : Config or path, optional
         Its sections ``split`` and ``evaluation``: who is in which part (by default as the store was prepared), and
         how many shuffles.
@@ -345,7 +345,7 @@ def save_model(model: Bundle, folder: Path | str) -> Path:
     Raises
     ------
     ModelError
-        If something lies there.
+        If the folder is not empty.
 
     Examples
     --------
@@ -353,7 +353,7 @@ def save_model(model: Bundle, folder: Path | str) -> Path:
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ModelError(f"{folder}: something lies there, a new or an empty folder is expected; give another one")
+        raise ModelError(f"{folder}: it is not empty, a new or an empty folder is expected; give another one")
     folder.mkdir(parents=True, exist_ok=True)
     serving.save_bundle(folder, model)
     return folder
@@ -365,7 +365,7 @@ def load_model(folder: Path | str) -> Bundle:
     Parameters
     ----------
     folder : path
-        What was given to `save_model`.
+        The folder of `save_model`.
 
     Returns
     -------
@@ -400,7 +400,7 @@ def synthesise(
     model : Bundle
         From `fit` or `load_model`.
     eeg : path or array
-        An EEG file (BrainVision, EDF, BDF, EEGLAB, FIF), which is cleaned as the model's training data were; or
+        An EEG file (BrainVision, EDF, BDF, EEGLAB, FIF), which is cleaned as the training data; or
         clean EEG (channels, samples) in µV, as ``raw.get_data(units="uV")`` gives it.
     out : path, optional
         ``.nii`` or ``.nii.gz`` to write, with a BIDS sidecar (``.json``) beside it.
@@ -420,7 +420,7 @@ def synthesise(
     Raises
     ------
     ConfigError
-        If `out` is not a NIfTI file's name, or the sampling rate is missing or not wanted.
+        If `out` is not a NIfTI file's name, or the sampling rate is missing or not needed.
     DatasetError
         If the file is missing, damaged, too short, or lacks channels.
     RequestError
@@ -436,7 +436,7 @@ def synthesise(
         serving.check_image_name(Path(out))
     if isinstance(eeg, np.ndarray):
         if sampling_rate is None:
-            raise ConfigError("sampling_rate is missing: an array does not say it; give it in Hz")
+            raise ConfigError("sampling_rate is missing, and an array does not contain it; give it in Hz")
         synthesis = serving.synthesise_samples(model, eeg, sampling_rate, channels)
     elif sampling_rate is None and channels is None:
         synthesis = serving.synthesise_recording(model, Path(eeg), volume_marker)

@@ -1,4 +1,4 @@
-"""Which library computes and where: chosen before Keras is imported, the same for training and serving."""
+"""Library and device of the computation: chosen before Keras is imported, the same for training and serving."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from types import ModuleType
 from eeg2fmri.errors import ConfigError, MissingExtraError
 
 BACKENDS = ("tensorflow", "jax", "torch")
-# Serving has no configuration file: what its environment asks for.
+# Serving has no configuration file, so its environment sets the device.
 DEVICE_VARIABLE = "EEG2FMRI_DEVICE"
 # Libraries read these once, when they start.
 DETERMINISTIC = {"jax": ("XLA_FLAGS", "--xla_gpu_deterministic_ops=true"),
                  "torch": ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")}  # fmt: skip
-# TensorFlow writes these at import, whatever its log level is: they look like faults, and are none.
+# TensorFlow writes these at import at every log level. They look like faults, but are harmless.
 NO_FAULTS = ("I0000 ", "WARNING: All log messages before absl::InitializeLog()")
 
 
@@ -30,7 +30,7 @@ def use_backend(name: str | None = None, *, deterministic: bool = False) -> str:
     Parameters
     ----------
     name : one of `BACKENDS`; ``None`` takes ``KERAS_BACKEND``, or TensorFlow.
-    deterministic : ask the library for operations that repeat exactly on a GPU.
+    deterministic : request operations that repeat exactly on a GPU.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def use_backend(name: str | None = None, *, deterministic: bool = False) -> str:
 
         running = keras.backend.backend()
         if name not in (None, running):
-            raise ConfigError(f"run.backend={name}: this process runs Keras on {running} already; start a new process")
+            raise ConfigError(f"run.backend={name}: this process already runs Keras on {running}; start a new process")
         return running
     chosen = name or os.environ.get("KERAS_BACKEND") or "tensorflow"
     if chosen not in BACKENDS:
@@ -74,7 +74,7 @@ def import_keras() -> ModuleType:
 
 @contextmanager
 def _without_notes() -> Iterator[None]:
-    """Hold back what is written to the process's standard error, and pass on all but `NO_FAULTS`."""
+    """Hold back the process's standard error, and then pass on all of it but `NO_FAULTS`."""
     sys.stderr.flush()
     with os.fdopen(os.dup(2), "wb") as stderr, tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
@@ -94,12 +94,12 @@ def forget_networks() -> None:
 
 
 def use_device(device: str, gpu_memory_limit: int | None = None) -> str:
-    """Choose where to compute, before anything else is computed.
+    """Choose the device, before anything else is computed.
 
     Parameters
     ----------
     device : ``"auto"`` (a GPU when there is one), ``"cpu"`` or ``"gpu"``.
-    gpu_memory_limit : MiB that TensorFlow may take on the GPU; ``None`` for what it needs.
+    gpu_memory_limit : MiB for TensorFlow on the GPU; ``None`` for as much as it needs.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def use_device(device: str, gpu_memory_limit: int | None = None) -> str:
     Raises
     ------
     ConfigError
-        If a GPU is asked for and there is none, the backend cannot do what is asked, or it has been
+        If a GPU is asked for and there is none, the backend does not support the setting, or it has been
         used with another setting.
     """
     backend = import_keras().backend.backend()
@@ -119,7 +119,7 @@ def use_device(device: str, gpu_memory_limit: int | None = None) -> str:
 
 
 def device_of_environment() -> str:
-    """What ``EEG2FMRI_DEVICE`` asks for, or ``"auto"``."""
+    """Return the device in ``EEG2FMRI_DEVICE``, or ``"auto"``."""
     return os.environ.get(DEVICE_VARIABLE) or "auto"
 
 
@@ -136,13 +136,15 @@ def _on_tensorflow(device: str, gpu_memory_limit: int | None) -> str:
             tf.config.set_logical_device_configuration(gpus[0], [limit])
         else:
             tf.config.experimental.set_memory_growth(gpus[0], True)
-    except RuntimeError as err:  # TensorFlow computes already, for a model that was loaded before
+    except RuntimeError as err:  # TensorFlow already computes, for a model that was loaded before
         other = (chosen == "cpu") != (not tf.config.get_visible_devices("GPU"))
         if gpu_memory_limit and chosen == "gpu" and not other:
             limits = [each.memory_limit for each in tf.config.get_logical_device_configuration(gpus[0]) or ()]
             other = limits != [gpu_memory_limit]
         if other:
-            raise ConfigError(f"run.device={device}: TensorFlow runs already with another setting ({err})") from err
+            raise ConfigError(
+                f"run.device={device}: TensorFlow already runs with another setting ({err}); start a new process"
+            ) from err
     return chosen
 
 

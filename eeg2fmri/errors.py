@@ -1,4 +1,4 @@
-"""Errors that a user can act on, and the exit status each one ends a command with.
+"""Errors that a user can correct, and the exit status of a command that ends with each.
 
 Every message is one line: what was found (with its file or key), what was expected, what to do.
 """
@@ -68,7 +68,7 @@ class RequestError(Eeg2FmriError, ValueError):
 
 
 class TrackingError(Eeg2FmriError, ConnectionError):
-    """The tracking server does not answer, or not as it should."""
+    """The tracking server does not answer, or answers wrongly."""
 
 
 class MissingExtraError(Eeg2FmriError, ImportError):
@@ -82,13 +82,13 @@ class GateRefusal(Eeg2FmriError):
 
 
 def one_line(err: BaseException) -> str:
-    """An error as one line: the message of one of these, kind and message of any other, not too long."""
+    """Return an error as one line: its message, and the kind of an error from elsewhere; not too long."""
     if isinstance(err, Eeg2FmriError):
         return " ".join(str(err).split())
     return " ".join(f"{type(err).__name__}: {err}".split())[:300]
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """A hint naming the choice closest to `word`, or an empty string."""
+    """Return a hint that names the choice closest to `word`, or an empty string."""
     match = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""

@@ -1,4 +1,4 @@
-"""Files that are whole or absent."""
+"""Files that are complete or absent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Give another path to write to, which becomes `path` when the block is done; nothing is left of it if it fails.
+    """Give another path to write to; rename it to `path` after the block, or remove it if the block fails.
 
     Folders above are made. The other path has the ending of `path`, by which some libraries choose a format.
     """

@@ -6,7 +6,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def progress_display(*, visible: bool) -> Progress:
-    """A rich progress display; off without a terminal."""
+    """Return a rich progress display; it is off without a terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

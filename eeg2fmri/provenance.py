@@ -1,11 +1,11 @@
-"""The code that a result was made with, found from where it starts.
+"""Code that a result was made with, found from its entry points.
 
-From a function or a module, the names that it uses are followed to what defines them, through imports and
-re-exports, within this package and within that of every entry. What is found is compared by its meaning:
-comments, docstrings, formatting and the way an import is spelt do not count.
+From a function or a module, the names that it uses are followed to their definitions, through imports and re-exports,
+within this package and within that of every entry. The meaning of the code counts: comments, docstrings, formatting
+and the spelling of an import do not.
 
-Two things are not followed: what is imported for type checkers only, and names in strings. So the families in
-a registry of dotted names do not depend on each other; who looks one up gives it as an entry of its own.
+Two things are not followed: imports for type checkers only, and names in strings. So the families in a registry
+of dotted names do not depend on each other; code that looks one up gives it as an entry of its own.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ import eeg2fmri
 from eeg2fmri.errors import ConfigError
 
 Place = tuple[str, str]  # a module and a name in it
-Imports = dict[str, set[tuple[str, ...]]]  # name that is bound: module, and names in it, that it stands for
+Imports = dict[str, set[tuple[str, ...]]]  # a bound name: the module, and the names in it, that it stands for
 WHOLE = "*"  # all of a module
-ON_IMPORT = ""  # what a module does when it is imported, besides defining names
+ON_IMPORT = ""  # effects of importing a module, besides defining names
 
 
 @cache
 def code_digest(*entries: str) -> str:
-    """Digest (sha256) of the code that `entries` reach.
+    """Compute a digest (sha256) of the code that `entries` reach.
 
     Parameters
     ----------
-    entries : where code starts, ``package.module:name`` or ``package.module``.
+    entries : entry points of the code, ``package.module:name`` or ``package.module``.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def code_digest(*entries: str) -> str:
 
 
 def code_of(*entries: str) -> dict[Place, str]:
-    """Every definition that `entries` reach, as text without comments; see `code_digest`."""
+    """Return every definition that `entries` reach, as text without comments; see `code_digest`."""
     search = _Search(entries)
     left = [place for entry in entries for place in search.start(entry)]
     found: dict[Place, str] = {}
@@ -62,7 +62,7 @@ def code_of(*entries: str) -> dict[Place, str]:
 
 @cache
 def package_versions(packages: tuple[str, ...]) -> dict[str, str]:
-    """Versions of those of the packages that are installed; this one's also from a checkout."""
+    """Return the versions of the installed packages among these; this package's also from a checkout."""
     found = {}
     for package in packages:
         try:
@@ -86,7 +86,7 @@ class _Statement:
         self.text = " ".join(self._read(node))
 
     def _read(self, node: ast.AST, *, within: bool = False) -> Iterator[str]:
-        """The text of a node; `within` a dotted name, its parts are not noted on their own."""
+        """Yield the text of a node; `within` a dotted name, its parts are not noted separately."""
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             _bind(node, self._package, self.imports)
             return
@@ -117,7 +117,7 @@ class _Module:
     imports: Imports = field(default_factory=dict)
 
     def add(self, nodes: Sequence[ast.stmt]) -> None:
-        """Take in statements of the top level."""
+        """Add statements of the top level."""
         for node in nodes:
             if isinstance(node, ast.If) and (_dotted(node.test) or ("",))[-1] == "TYPE_CHECKING":
                 self.add(node.orelse)
@@ -132,21 +132,24 @@ class _Module:
 
 
 class _Search:
-    """Finds what names stand for, within the packages of `entries` and this one."""
+    """Finds the meaning of names, within the packages of `entries` and this one."""
 
     def __init__(self, entries: Sequence[str]) -> None:
         self.packages = {"eeg2fmri", *(entry.partition(":")[0].partition(".")[0] for entry in entries)}
         self.modules: dict[str, _Module | None] = {}
 
     def start(self, entry: str) -> list[Place]:
-        """The places that an entry names."""
+        """Return the places that an entry names."""
         module, _, name = entry.partition(":")
         if self.module(module) is None:
-            raise ConfigError(f"{entry}: no Python source of it is found; results are kept by it, so give it as a file")
+            raise ConfigError(
+                f"{entry}: its Python source is not found, but results are stored by its code; give a name with a "
+                f"source file"
+            )
         return list(self.resolve(module, (name,) if name else ()))
 
     def read(self, place: Place) -> tuple[str, set[Place]]:
-        """The text of a definition, and the places of what it uses."""
+        """Return the text of a definition, and the places of the names that it uses."""
         name, wanted = place
         module = self.module(name)
         if module is None:
@@ -181,7 +184,7 @@ class _Search:
         return places
 
     def resolve(self, name: str, names: tuple[str, ...]) -> Iterator[Place]:
-        """Where ``names`` of a module are defined, through re-exports; of another package's, the names themselves."""
+        """Find the definition of ``names`` of a module, through re-exports; outside the packages, return the names."""
         module = self.module(name)
         if module is None:
             yield ".".join((name, *names)), WHOLE
@@ -201,14 +204,17 @@ class _Search:
                 yield from self._on_use(name, first)
 
     def _on_use(self, name: str, wanted: str) -> Iterator[Place]:
-        """Where a name comes from that a module gives on first use only."""
+        """Find the source of a name that a module gives only on first use."""
         found = getattr(import_module(name), wanted, None)
         if found is None:
-            raise ConfigError(f"{name}:{wanted}: no such name in the source of {name}; results are kept by its code")
+            raise ConfigError(
+                f"{name}:{wanted}: no such name in the source of {name}, but results are stored by its code; correct "
+                f"the name"
+            )
         yield found.__module__, found.__qualname__.partition(".")[0]
 
     def module(self, name: str) -> _Module | None:
-        """A module of the packages that are searched, or ``None``."""
+        """Return a module of the packages that are searched, or ``None``."""
         if name not in self.modules:
             path = _source(name) if name.partition(".")[0] in self.packages else None
             self.modules[name] = None
@@ -219,7 +225,7 @@ class _Search:
 
 
 def _source(name: str) -> Path | None:
-    """The file of a module, or ``None``; no more than its top package is looked up by Python."""
+    """Return the file of a module, or ``None``; Python looks up only its top package."""
     top, *rest = name.split(".")
     if top == "eeg2fmri":
         folders = [Path(eeg2fmri.__file__).parent]
@@ -259,7 +265,7 @@ def _bind(node: ast.Import | ast.ImportFrom, package: str, imports: Imports) -> 
 
 
 def _dotted(node: ast.AST) -> tuple[str, ...]:
-    """``a.b.c`` as its parts; empty for anything else."""
+    """Return the parts of ``a.b.c``; empty for anything else."""
     names: list[str] = []
     while isinstance(node, ast.Attribute):
         names.insert(0, node.attr)
@@ -268,7 +274,7 @@ def _dotted(node: ast.AST) -> tuple[str, ...]:
 
 
 def _defines(node: ast.stmt) -> set[str]:
-    """Names that a statement defines; none if it does anything else when the module is imported."""
+    """Return the names that a statement defines; none if it does anything else when the module is imported."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return {node.name}
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
@@ -278,7 +284,7 @@ def _defines(node: ast.stmt) -> set[str]:
 
 
 def _bound(node: ast.stmt) -> set[str]:
-    """All names that a statement binds."""
+    """Return all names that a statement binds."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     named = {part.name for part in ast.walk(node) if isinstance(part, kinds)}
     return named | {p.id for p in ast.walk(node) if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Store)}

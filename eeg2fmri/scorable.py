@@ -1,4 +1,4 @@
-"""Which recordings a model may be scored on."""
+"""Recordings that a model may be scored on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eeg2fmri.store import Store, StoredRecording, Windows, split_store
 
 
 def recordings_to_score(config: Config, store: Store, split_name: str) -> list[StoredRecording]:
-    """Recordings of a part of the split, or their stretches without a gap.
+    """Return the recordings of a part of the split, or their stretches without a gap.
 
     Raises
     ------
@@ -21,7 +21,7 @@ def recordings_to_score(config: Config, store: Store, split_name: str) -> list[S
     """
     recordings = store.of(split_store(store, config.split).part(split_name))
     if not recordings:
-        raise ConfigError(f"split.{split_name}: no subject in it; name some to evaluate on")
+        raise ConfigError(f"split.{split_name}: no subject in it; name some for the evaluation")
     needed = 3 * store.context + 1
     scored = []
     for recording in recordings:
@@ -64,12 +64,12 @@ def seen_windows(bundle: Bundle, store: Store, part: str) -> Windows | None:
 
 
 def check_fits(bundle: Bundle, store: Store) -> None:
-    """Refuse a store that was not made as the one that the model was fitted on.
+    """Refuse a store that differs in kind from the store of the fit.
 
     Raises
     ------
     ModelError
-        If its signal or its settings are others.
+        If its signal or its settings differ.
     """
     for key in ("channels", "frequencies", "grid", "tr"):
         found, expected = getattr(store.signal, key), getattr(bundle.signal, key)
@@ -82,7 +82,7 @@ def check_fits(bundle: Bundle, store: Store) -> None:
 
 
 def check_unseen(bundle: Bundle, recordings: list[StoredRecording], split_name: str) -> None:
-    """Refuse recordings that the model has seen: a validation recording may have chosen it, not shaped it.
+    """Refuse recordings that the model has seen; a validation recording may have chosen it, but not fitted it.
 
     Raises
     ------

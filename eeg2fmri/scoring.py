@@ -267,7 +267,7 @@ def by_importance(scores: Collection[str]) -> list[str]:
 
 
 def scores_by_subject(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
-    """Score -> condition -> subject -> mean over the subject's recordings, as `plotting.score_figure` takes it."""
+    """Group scores: score -> condition -> subject -> mean over its recordings, for `plotting.score_figure`."""
     scores = by_importance([name for name in table.columns if name not in ("subject", "recording", "condition")])
     means = table.groupby(["condition", "subject"])[scores].mean()
     there = _conditions(table)
@@ -275,7 +275,7 @@ def scores_by_subject(table: pd.DataFrame) -> dict[str, dict[str, dict[str, floa
 
 
 def summarise(table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Overall scores per condition: the mean over subjects of the mean over their recordings."""
+    """Summarise scores per condition: the mean over subjects of the mean over their recordings."""
     scores = [name for name in table.columns if name not in ("subject", "recording", "condition")]
     means = table.groupby(["condition", "subject"])[scores].mean().groupby(level="condition").mean()
     there = _conditions(table)

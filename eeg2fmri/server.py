@@ -1,6 +1,6 @@
-"""Whether the tracking server answers, asked once before its first use.
+"""Check of the tracking server, once before its first use.
 
-MLflow asks a server that is down again and again for minutes. Its retries are left for later hiccups.
+MLflow repeats requests to a server that is down for minutes. Its retries remain for later failures.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _answered: set[str] = set()
 
 
 def check_server() -> None:
-    """Refuse to go on if the tracking server or the registry does not answer within 5 s.
+    """Refuse to continue if the tracking server or the registry does not answer within 5 s.
 
     Their addresses are those of ``MLFLOW_TRACKING_URI`` and ``MLFLOW_REGISTRY_URI``, which
     `mlflow.set_tracking_uri` sets too. Files and databases without a host are not asked.
@@ -36,7 +36,7 @@ def check_server() -> None:
     Raises
     ------
     TrackingError
-        With the address (without its password), the reason, and what to do.
+        If one does not answer; the message has the address (without its password), the reason, and what to do.
     """
     for variable in VARIABLES:
         uri = os.environ.get(variable, "")
@@ -54,12 +54,12 @@ def needs_server(verb: str, model_uri: str | None) -> bool:
 
 
 def without_secrets(text: str) -> str:
-    """The text with user names, passwords and tokens taken out of the addresses in it."""
+    """Return the text without user names, passwords and tokens in its addresses."""
     return _SECRET.sub("", text)
 
 
 def _reason(uri: str) -> str:
-    """Why an address cannot be used; empty if it answers."""
+    """Return why an address is not usable; empty if it answers."""
     scheme = uri.partition("://")[0].partition("+")[0].lower()
     try:
         if scheme in ("http", "https"):
@@ -72,7 +72,7 @@ def _reason(uri: str) -> str:
 
 
 def _in_time(ask: Callable[[str], Any], uri: str) -> Any:
-    """Ask in a thread of its own: nothing else ends the look-up of a name that no one answers."""
+    """Ask in a separate thread: nothing else ends the look-up of a name that no one answers."""
     found: list[Any] = []
 
     def run() -> None:
@@ -100,10 +100,10 @@ def _http_reason(uri: str) -> str:
         hosts = ", or let the server take this host name (mlflow server --allowed-hosts)" if status == 403 else ""
         return (
             f"the server refuses the login (HTTP {status}); set MLFLOW_TRACKING_USERNAME and "
-            f"MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, of a user who may use it{hosts}"
+            f"MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, of a user with access{hosts}"
         )
     if status >= 500:
-        return f"the server answers with an error (HTTP {status}); look into its log or try again later"
+        return f"the server answers with an error (HTTP {status}); read its log or try again later"
     try:
         response.json()
     except ValueError:
@@ -114,7 +114,7 @@ def _http_reason(uri: str) -> str:
 
 
 def _get(uri: str) -> Any:
-    """Ask with what the environment says of user and certificates."""
+    """Send a request with user and certificates from the environment."""
     import requests
 
     env = os.environ.get
@@ -131,7 +131,7 @@ def _get(uri: str) -> Any:
 
 
 def _get_as_mlflow(uri: str) -> Any:
-    """Ask as MLflow does, with its credentials file and login plugins; it takes seconds to import."""
+    """Send a request as MLflow does, with its credentials file and login plugins; the import takes seconds."""
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
@@ -148,7 +148,7 @@ def _connect(uri: str) -> None:
 
 
 def _why(err: Exception) -> str:
-    """Reason and way out of an error of the connection; its text may hold the address, so it is not shown."""
+    """Return reason and way out of a connection error; its text may hold the address, so it is not shown."""
     chain = list(_causes(err))
     kinds = {type(cause).__name__ for cause in chain}
     if kinds & {"SSLError", "SSLCertVerificationError", "SSLEOFError"}:
@@ -157,11 +157,11 @@ def _why(err: Exception) -> str:
             "MLFLOW_TRACKING_SERVER_CERT_PATH to the server's certificate"
         )
     if "ProxyError" in kinds:
-        return "the proxy does not lead there; correct HTTP_PROXY and HTTPS_PROXY, or name the host in NO_PROXY"
+        return "the proxy does not reach it; correct HTTP_PROXY and HTTPS_PROXY, or name the host in NO_PROXY"
     if kinds & {"gaierror", "NameResolutionError"}:
-        return "the host is not known; correct its name or connect to its network"
+        return "the host is unknown; correct its name or connect to its network"
     if "ConnectionRefusedError" in kinds:
-        return "nothing listens there (connection refused); start the server or correct the address"
+        return "no server listens there (connection refused); start the server or correct the address"
     if any(isinstance(cause, TimeoutError) for cause in chain) or kinds & {"Timeout", "ReadTimeout", "ConnectTimeout"}:
         return _silent()
     if isinstance(err, ValueError):  # requests' InvalidURL is one too
@@ -170,7 +170,7 @@ def _why(err: Exception) -> str:
 
 
 def _causes(err: BaseException | None) -> Any:
-    """An error and what it wraps, in whichever way."""
+    """Yield an error and the errors that it wraps, in any way."""
     seen: list[BaseException] = []
     waiting: list[Any] = [err]
     while waiting:

@@ -118,7 +118,7 @@ def test_a_model_that_is_loaded_synthesises_the_same(model, store, tmp_path):
 
 def test_a_model_is_not_saved_over_something(model, tmp_path, refuses):
     (tmp_path / "notes.txt").write_text("mine")
-    with refuses(ModelError, "something lies there"):
+    with refuses(ModelError, "it is not empty"):
         eeg2fmri.save_model(model, tmp_path)
 
 

@@ -235,7 +235,7 @@ def fails(monkeypatch, error):
     [
         (GateRefusal("version 2: 0.01 is below 0.02"), 1, "eeg2fmri promote: version 2: 0.01 is below 0.02"),
         (ConfigError("two\n  lines"), 2, "eeg2fmri promote: two lines"),
-        (KeyboardInterrupt(), 130, "eeg2fmri promote: stopped; the same command goes on from here"),
+        (KeyboardInterrupt(), 130, "eeg2fmri promote: stopped; the same command continues from here"),
         (OSError(28, "No space\nleft"), 1,
          "eeg2fmri promote: failed: OSError: [Errno 28] No space left (--debug shows where)"),
     ],
@@ -252,7 +252,7 @@ def test_sigterm_stops_as_ctrl_c_does(run, monkeypatch):
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # without the handler the test goes on, and fails
     try:
         monkeypatch.setattr(eeg2fmri.pipeline, "promote_step", step)
-        assert run("promote") == (130, ["eeg2fmri promote: stopped; the same command goes on from here"])
+        assert run("promote") == (130, ["eeg2fmri promote: stopped; the same command continues from here"])
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -308,7 +308,7 @@ def test_a_server_that_is_down_is_named_in_one_line(monkeypatch, run, verb):
     files = {"synthesize": ("--eeg", "a.vhdr", "--out", "a.nii"), "compare": ("a", "b")}.get(verb, ())
     status, (line,) = run(verb, *files)
     assert status == 2
-    assert line.startswith(f"eeg2fmri {verb}: MLFLOW_TRACKING_URI=http://127.0.0.1:1: nothing listens there")
+    assert line.startswith(f"eeg2fmri {verb}: MLFLOW_TRACKING_URI=http://127.0.0.1:1: no server listens there")
 
 
 def test_errors_of_others_show_no_password(monkeypatch, run):

@@ -107,7 +107,7 @@ def test_a_former_name_is_read_with_a_warning(caplog):
 
 
 def test_a_former_name_beside_the_name_is_refused(write, refuses):
-    with refuses(ConfigError, "bold_shift is a former name of dropped_volumes, and both are given; remove bold_shift"):
+    with refuses(ConfigError, "bold_shift is a former name of dropped_volumes, and both are set; remove bold_shift"):
         load_config(write({"data": {"dropped_volumes": 3}}), {"data.bold_shift": 0})
 
 
@@ -176,7 +176,7 @@ def test_a_whole_model_of_the_list_can_be_replaced(write):
         ("models.2.filters", "'2' must be a number from 0 to 0"),
         ("models.first.filters", "'first' must be a number"),
         ("data.context.more", "'context' is a value, not a section"),
-        ("data.context.more.still", "'more' lies inside a value"),
+        ("data.context.more.still", "'more' is inside a value"),
     ],
 )
 def test_an_override_that_leads_nowhere_is_refused(key, reason, write, refuses):

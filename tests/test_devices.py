@@ -124,7 +124,7 @@ class TestBackends:
         import keras  # noqa: F401
 
         assert devices.use_backend() == devices.use_backend("tensorflow") == "tensorflow"
-        with refuses(ConfigError, r"run\.backend=torch: this process runs Keras on tensorflow already"):
+        with refuses(ConfigError, r"run\.backend=torch: this process already runs Keras on tensorflow"):
             devices.use_backend("torch")
 
     def test_determinism_is_asked_for_before_the_library_starts(self, before_keras):

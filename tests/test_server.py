@@ -83,7 +83,7 @@ SCHEMES = ("http://me:s3cret@", "postgresql://me:s3cret@", "mysql+pymysql://me:s
 def test_a_port_without_a_server_is_refused_by_name(monkeypatch, closed, refuses, scheme, variable):
     monkeypatch.setenv(variable, f"{scheme}127.0.0.1:{closed}/x")
     plain = f"{variable}={scheme.partition('://')[0]}://127.0.0.1:{closed}/x"
-    with refuses(TrackingError, rf"^{plain.replace('+', '.')}: nothing listens there .*start the server"):
+    with refuses(TrackingError, rf"^{plain.replace('+', '.')}: no server listens there .*start the server"):
         check_server()
 
 
@@ -107,8 +107,8 @@ def test_a_name_that_is_looked_up_for_too_long_counts_as_silent(monkeypatch, ref
 @pytest.mark.parametrize(
     ("uri", "reason"),
     [
-        ("http://me:s3cret@nowhere.invalid:5000", "the host is not known"),
-        ("postgresql://me:s3cret@nowhere.invalid/db", "the host is not known"),
+        ("http://me:s3cret@nowhere.invalid:5000", "the host is unknown"),
+        ("postgresql://me:s3cret@nowhere.invalid/db", "the host is unknown"),
         ("http://me:s3cret@host:port", "not a valid address"),
         ("postgresql://me:s3cret@host:port/db", "not a valid address"),
     ],

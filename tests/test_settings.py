@@ -71,7 +71,7 @@ def test_a_setting_in_words():
     found = {setting.key: setting for setting in settings_of(Config)}
     assert found["simulation.channels"] == Setting(
         "simulation.channels", "channels", "whole number at least 4 and at most 63", "63", "NODDI",
-        "EEG channels, 10-05 names; an ECG comes beside them.",
+        "EEG channels, 10-05 names; an ECG is added.",
     )  # fmt: skip
     assert found["data.grid"].range == "3 × whole number | null"
     assert found["dataset.echo"].range == "whole number at least 1 | refuse | combine"

@@ -1,4 +1,4 @@
-"""Arguments that verbs share, and values that refuse with the rule they keep."""
+"""Arguments that verbs share, and values that refuse with their rule."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SETTINGS = {setting.key: setting for setting in settings_of(Config)}
 
 
 def optional(kind: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A value that may be left empty, as `mlflow run` passes parameters that were not given."""
+    """Read a value that may be empty, because `mlflow run` passes parameters that were not given as empty text."""
 
     def convert(text: str) -> Any:
         return kind(text) if text.strip("'\"") else None
@@ -23,7 +23,7 @@ def optional(kind: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def truth(text: str) -> bool:
-    """A flag that may be given as a value, as `mlflow run` passes it; empty is false."""
+    """Read a flag that may have a value, as `mlflow run` passes it; empty is false."""
     value = text.strip("'\"").lower()
     if value not in ("", "true", "false"):
         raise argparse.ArgumentTypeError(f"{text!r} must be true or false")
@@ -31,7 +31,7 @@ def truth(text: str) -> bool:
 
 
 def number(kind: type, rule: str, allowed: Callable[[Any], bool]) -> Callable[[str], Any]:
-    """A number that keeps a rule; the refusal says which."""
+    """Read numbers that keep a rule; a refusal names the rule."""
 
     def convert(text: str) -> Any:
         try:
@@ -48,15 +48,15 @@ def number(kind: type, rule: str, allowed: Callable[[Any], bool]) -> Callable[[s
 def add_setting(
     parser: argparse.ArgumentParser, option: str, key: str, kind: Callable[[str], Any] = str, metavar: str | None = None
 ) -> None:
-    """Add an option that changes one setting, whose key names it in the namespace.
+    """Add an option that changes one setting; the setting's key is its name in the namespace.
 
     Parameters
     ----------
     parser : of a verb.
     option : e.g. ``--device``.
     key : of the setting, dotted; its description and default are those of the help.
-    kind : what the value must be; empty leaves it to the configuration.
-    metavar : how the help shows the value.
+    kind : check of the value; empty leaves it to the configuration.
+    metavar : name of the value in the help.
     """
     about = SETTINGS[key]
     text = f"{about.text.replace('``', '').replace('`', '')} (default: {about.default})"
@@ -65,7 +65,7 @@ def add_setting(
 
 
 def setting_changes(args: argparse.Namespace) -> dict[str, Any]:
-    """Settings that options of `add_setting` change."""
+    """Collect settings that options of `add_setting` change."""
     return {key: value for key, value in vars(args).items() if "." in key and value is not None}
 
 
@@ -76,13 +76,13 @@ fraction = number(float, "a number between 0 and 1", lambda x: 0 <= x <= 1)
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose refusals are one line, like every other error."""
+    """A parser with one-line refusals, like every other error."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Refuse an unknown argument where its verb is known, with the nearest option."""
+        """Refuse an unknown argument if its verb is known, with the nearest option."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             options = [option for action in self._actions for option in action.option_strings]
@@ -90,7 +90,7 @@ class Parser(argparse.ArgumentParser):
         return found, unknown
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Refuse what is no choice, with the nearest one."""
+        """Refuse a value that is not among the choices, with the nearest one."""
         choices = list(map(str, action.choices or ()))
         if choices and value not in choices:
             known = f"; expected {', '.join(choices)}"
@@ -106,7 +106,7 @@ def add_verb(verbs: Any, name: str, run: Run, text: str, config: str | None = No
 
 
 def add_command(verbs: Any, name: str, run: Run, text: str) -> Any:
-    """A command without a configuration."""
+    """Add a command without a configuration."""
     parser = verbs.add_parser(name, help=text, description=text)
     parser.set_defaults(run=run)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -122,7 +122,7 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 def add_allow_failures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-failures", type=truth, nargs="?", const=True, default=False,
-                        help="go on without recordings that cannot be used, with exit status 0")  # fmt: skip
+                        help="continue without recordings that cannot be used, with exit status 0")  # fmt: skip
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
@@ -137,7 +137,7 @@ def add_device(parser: argparse.ArgumentParser, *, limit: bool = True) -> None:
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
-    """Which recordings of a dataset, and which of their derivatives."""
+    """Add the options for the choice of recordings of a dataset, and of their derivatives."""
     add_setting(parser, "--dataset", "dataset.name")
     for labels in ("subjects", "sessions", "tasks", "runs"):
         add_setting(parser, f"--{labels}", f"dataset.{labels}", metavar="A,B,…")

@@ -41,9 +41,9 @@ logger = logging.getLogger("eeg2fmri")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; 0 when done, 1 for a failure or a refused `promote`, 2 for bad input.
+    """Run one verb; return 0 when done, 1 for a failure or a refused `promote`, 2 for bad input.
 
-    `main` ends with 0 when the gate refuses: the job is done, and its summary says so.
+    `main` returns 0 if the gate refuses: the job is done, and its summary says so.
     """
     given = sys.argv[1:] if arguments is None else arguments
     if not given:
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     args = _parser().parse_args(given)
     _set_up_logging(args)
-    # A batch system ends a job with SIGTERM: stop as Ctrl-C does, so that runs are closed and can be taken up.
+    # A batch system ends a job with SIGTERM: stop as Ctrl-C does, so that runs are closed and can continue.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if needs_server(args.verb, getattr(args, "model_uri", None)):
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"eeg2fmri {args.verb}: {without_secrets(one_line(err))}", file=sys.stderr)
         return err.exit_code
     except KeyboardInterrupt:
-        print(f"eeg2fmri {args.verb}: stopped; the same command goes on from here", file=sys.stderr)
+        print(f"eeg2fmri {args.verb}: stopped; the same command continues from here", file=sys.stderr)
         return 130
     except Exception as err:
         if args.debug:
@@ -101,7 +101,7 @@ def _inspect(args: argparse.Namespace) -> None:
 
     config = _config(args)
     if args.json and args.plot is not None:
-        raise ConfigError(f"--json and --plot {args.plot}: give one of them")
+        raise ConfigError(f"--json and --plot {args.plot}: give only one of them")
     if args.plot is not None:
         plot_instance(Path(args.root), config, Path(args.plot), args.channel, args.volume)
     elif args.channel is not None or args.volume is not None:
@@ -242,7 +242,7 @@ def _set_up_logging(args: argparse.Namespace) -> None:
 
 
 def _quiet_dependencies() -> None:
-    """Keep what TensorFlow and MLflow say about themselves off the terminal."""
+    """Keep notices of TensorFlow and MLflow off the terminal."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # at 2 a machine without a GPU gets an error of CUDA
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
@@ -279,11 +279,13 @@ def _parser() -> argparse.ArgumentParser:
     config.add_argument("--explain", action="store_true", help="every setting with unit, range, default and source")
 
     store = verbs.add_parser("store", help="look into a store", description="look into a store")
-    info = add_command(store.add_subparsers(required=True, metavar="WHAT"), "info", _store_info, "what a store holds")
+    info = add_command(
+        store.add_subparsers(required=True, metavar="WHAT"), "info", _store_info, "show the contents of a store"
+    )
     info.add_argument("store", metavar="STORE", help="folder or URL of the store")
     info.add_argument("--json", action="store_true", help="for machines")
 
-    inspect = add_verb(verbs, "inspect", _inspect, "what a dataset holds and what is wrong with which file")
+    inspect = add_verb(verbs, "inspect", _inspect, "list the recordings of a dataset and the faults of its files")
     inspect.add_argument(
         "root", nargs="?", default="work/dataset", help="folder of the dataset (default: work/dataset)"
     )
@@ -296,11 +298,11 @@ def _parser() -> argparse.ArgumentParser:
     add_allow_failures(inspect)
     inspect.add_argument("--channel", type=optional(str), help="EEG channel that --plot draws (default: the first)")
     inspect.add_argument("--volume", type=optional(count),
-                         help="volume that --plot draws, from 0 (default: the first it can)")  # fmt: skip
+                         help="volume that --plot draws, from 0 (default: the first possible one)")  # fmt: skip
 
     search = add_verb(verbs, "search", _search, "Bayesian search over hyper-parameters and architectures")
     add_store(search)
-    search.add_argument("--study", default="search", help="name of the study; an existing one goes on")
+    search.add_argument("--study", default="search", help="name of the study; an existing one continues")
     search.add_argument("--storage", default="sqlite:///work/optuna.db", help="Optuna storage URL")
     search.add_argument("--trials", type=positive, default=20, help="finished trials wanted (default: 20)")
     search.add_argument("--timeout", type=optional(rate), help="seconds after which no new trial starts")
@@ -310,7 +312,7 @@ def _parser() -> argparse.ArgumentParser:
     add_store(train)
     train.add_argument("--workdir", default="work", help="folder of the checkpoints (default: work)")
     train.add_argument(
-        "--variant", type=optional(str), help="which model: linear, factorised, tafp-style, tafp, … (default: first)"
+        "--variant", type=optional(str), help="model to train: linear, factorised, tafp-style, tafp, … (default: first)"
     )
     train.add_argument("--epochs", type=optional(positive))
     train.add_argument("--batch-size", type=optional(positive))

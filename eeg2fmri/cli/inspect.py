@@ -24,14 +24,14 @@ COLUMNS = (
 
 
 def inspect(root: Path, config: Config, *, as_json: bool, allow_failures: bool, strict: bool, full: bool) -> None:
-    """Print what a dataset holds; `strict` judges it by the settings too, see `survey`.
+    """Print the recordings of a dataset; `strict` checks them by the settings too, see `survey`.
 
-    `full` prepares every recording as preprocessing does, so that nothing in its files stays hidden.
+    `full` prepares every recording as preprocessing does, so that no fault of its files stays hidden.
 
     Raises
     ------
     DatasetError
-        If nothing of it is usable (after printing), or `survey` refuses it.
+        If no recording is usable (after printing), or `survey` refuses it.
     IncompleteError
         If some recordings are not usable (after printing), unless `allow_failures`.
     """
@@ -56,19 +56,22 @@ def inspect(root: Path, config: Config, *, as_json: bool, allow_failures: bool, 
         for path, problem in overview.problems:
             print(f"{path}: {problem}")
     if not overview.usable:
-        raise DatasetError(f"{root}: nothing usable; the lines above say why for each file")
+        raise DatasetError(f"{root}: no usable recording; the lines above give the reason for each file")
     if overview.failed and not allow_failures:
-        raise IncompleteError(f"{root}: {overview.failed} of {len(overview.rows)} recordings cannot be used, see above")
+        raise IncompleteError(
+            f"{root}: {overview.failed} of {len(overview.rows)} recordings cannot be used; the lines above give the "
+            f"reasons"
+        )
 
 
 def plot_instance(root: Path, config: Config, out: Path, channel: str | None, volume: int | None) -> None:
-    """Write a picture of one instance of the first usable recording: what the store would hold of it.
+    """Write a picture of one instance of the first usable recording, as the store would hold it.
 
     Parameters
     ----------
-    root, config : folder of the dataset; which recordings, and how they are prepared.
+    root, config : folder of the dataset; choice and preparation of recordings.
     out : PNG file.
-    channel : whose context is drawn; the first one by default.
+    channel : of the context; the first one by default.
     volume : counted from 0 in the BOLD file; the first that has a context by default.
 
     Raises
@@ -120,7 +123,7 @@ def plot_instance(root: Path, config: Config, out: Path, channel: str | None, vo
 
 
 def _first_usable(root: Path, config: Config) -> tuple[Recording, Prepared]:
-    """The first recording that can be prepared, and what a store would hold of it; those before it are told."""
+    """Return the first recording that can be prepared, with its arrays for a store; log those before it."""
     from eeg2fmri.datasets import find_recordings
     from eeg2fmri.store import prepare
 
@@ -130,11 +133,11 @@ def _first_usable(root: Path, config: Config) -> tuple[Recording, Prepared]:
             return recording, prepare(recording, config.data)
         except DatasetError as err:
             logger.warning("%s", err)
-    raise DatasetError(f"{root}: none of {len(recordings)} recordings can be used; the lines above say why")
+    raise DatasetError(f"{root}: none of {len(recordings)} recordings can be used; the lines above give the reasons")
 
 
 def _row_of(channel: str | None, channels: Sequence[str], recording: str) -> tuple[int, str]:
-    """Row and name of a channel; case does not count."""
+    """Return row and name of a channel; case does not count."""
     found = channels[0] if channel is None else channel
     for row, name in enumerate(channels):
         if name.lower() == found.lower():
@@ -156,7 +159,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def _clock(row: dict[str, Any]) -> str:
-    """The common clock: a marker with its count, how it was found, and what came next."""
+    """Describe the common clock: a marker with its count, the way to it, and the second best."""
     text = row["alignment"] or ""
     if row["markers_found"]:
         text += f" ×{row['markers_found']} ({row['found_by']})"

@@ -1,4 +1,4 @@
-"""The verb `config`: the configuration as it is resolved, and what every setting means."""
+"""The verb `config`: the resolved configuration, and the explanation of every setting."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from eeg2fmri.config import FAMILIES, Config, all_settings, flatten
 
 
 def resolved(config: Config) -> str:
-    """The whole configuration as YAML, which `load_config` reads as the same one."""
+    """Return the whole configuration as YAML, which `load_config` reads as the same one."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def explained(config: Config) -> str:
-    """Every setting: key and value, then what it is, its unit, range, default and source.
+    """Explain every setting: key and value, then meaning, unit, range, default and source.
 
     Settings of models and of ranges of a search are listed by family, those of this package and of `config`.
     """

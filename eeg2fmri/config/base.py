@@ -1,8 +1,7 @@
-"""What every section of the configuration is made of.
+"""Base of the sections of the configuration.
 
-A setting is documented by the docstring below it: what it is, the unit of its numbers in brackets (``[-]``
-for none), and where its default comes from, ``Source: …``. Its range is in its type. `eeg2fmri.config.explain`
-reads all of them.
+The docstring below a setting documents it: meaning, unit of numbers in brackets (``[-]`` for none), and origin of the
+default, ``Source: …``. Its type gives the range. `eeg2fmri.config.explain` reads all of them.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class UnknownKey(ValueError):
-    """A section has no such key; `keys` are those that it has."""
+    """The error of an unknown key in a section; `keys` are the valid ones."""
 
     def __init__(self, key: str, keys: list[str]) -> None:
         super().__init__(f"unknown key {key!r}")
@@ -44,7 +43,7 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _known(cls, given: Any) -> Any:
-        """Refuse an unknown key before anything else, with the known ones."""
+        """Refuse an unknown key before any other check, and name the known ones."""
         if not isinstance(given, Mapping):
             return given
         keys, named = list(cls.model_fields), dict(given)
@@ -52,7 +51,7 @@ class Section(BaseModel):
             if former not in named:
                 continue
             if name in named:
-                raise ValueError(f"{former} is a former name of {name}, and both are given; remove {former}")
+                raise ValueError(f"{former} is a former name of {name}, and both are set; remove {former}")
             logger.warning("%s is a former name of the setting %s; write %s", former, name, name)
             named[name] = named.pop(former)
         for key in named:
@@ -65,7 +64,7 @@ _Ranges = TypeVar("_Ranges", bound=Section)
 
 
 def ordered(ranges: _Ranges, *names: str) -> _Ranges:
-    """The section itself; refused unless each of these settings is (low, high)."""
+    """Return the section itself; refuse it unless each of these settings is (low, high)."""
     for name in names:
         low, high = getattr(ranges, name)
         if low > high:

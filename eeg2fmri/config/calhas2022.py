@@ -1,6 +1,6 @@
 """Settings of the published family, and the ranges of a search around it.
 
-Defaults are those of Calhas & Henriques (2022), arXiv 2203.03481, or of its code, where there are any.
+Defaults are those of Calhas & Henriques (2022), arXiv 2203.03481, or of its code, if there are any.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class BlockSpec(Section):
     @model_validator(mode="after")
     def _same_depth(self) -> Self:
         if len(self.kernels) != len(self.strides):
-            raise ValueError(f"{len(self.kernels)} kernels but {len(self.strides)} strides: give one of each per block")
+            raise ValueError(f"{len(self.kernels)} kernels but {len(self.strides)} strides: set one of each per block")
         if any(n < 1 for t in (*self.kernels, *self.strides, self.pool, self.pool_stride) for n in t):
             raise ValueError("kernels, strides and pools must be at least 1 on every axis")
         return self
@@ -49,8 +49,8 @@ PUBLISHED_FMRI = BlockSpec(
 class TrainingConfig(Section):
     """Optimisation of a deep model.
 
-    Schedule, warm-up, clipping and precision are experimental: published rivals train with them, and nobody has
-    measured them here.
+    Schedule, warm-up, clipping and precision are experimental: other published models train with them, but they are
+    not measured here.
     """
 
     epochs: Positive = 10
@@ -58,12 +58,12 @@ class TrainingConfig(Section):
     batch_size: Positive = 4
     """Windows of one step [windows]. Source: published."""
     shuffle: bool = True
-    """Draw windows in random order each epoch; the published code takes them as they were recorded, subject by
-    subject. Source: common practice."""
+    """Draw windows in random order each epoch; false: in the order of recording, subject by subject, as the published
+    code. Source: common practice."""
     learning_rate: Above = 0.002980911194116198
     """Step size of Adam [-]. Source: published."""
     schedule: Literal["constant", "cosine"] = "constant"
-    """How the learning rate falls, step by step. Source: published."""
+    """Decrease of the learning rate, step by step. Source: published."""
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
     """Straight rise of the learning rate at the start [epochs]. Source: published."""
     final_share: Annotated[float, Field(gt=0, le=1)] = 0.01
@@ -74,12 +74,12 @@ class TrainingConfig(Section):
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Arithmetic in training; weights and the served model are float32. Source: published."""
     patience: Positive = 3
-    """Epochs without a better one after which training stops [epochs]. Source: ours; the published code never
+    """Epochs without improvement after which training stops [epochs]. Source: ours; the published code never
     stops."""
 
 
 class Calhas2022Config(ModelConfig):
-    """The published model, which of its variants, and how it is trained."""
+    """The published model: its variant, architecture and training."""
 
     family: Literal["calhas2022"] = "calhas2022"
     """Calhas & Henriques 2022."""
@@ -91,10 +91,10 @@ class Calhas2022Config(ModelConfig):
     filters: Positive = 4
     """Filters of each convolution [-]. Source: published."""
     eeg: BlockSpec | None = None
-    """Blocks of the EEG encoder; by default the published ones on the published shapes, and on others those that
-    are nearest to them."""
+    """Blocks of the EEG encoder; by default the published ones on the published shapes, and the nearest ones to them
+    on other shapes."""
     fmri: BlockSpec | None = None
-    """Blocks of the fMRI encoder, likewise."""
+    """Blocks of the fMRI encoder; same default."""
     max_pool: bool = True
     """Max-pool after each convolution. Source: published."""
     batch_norm: bool = True
@@ -104,59 +104,59 @@ class Calhas2022Config(ModelConfig):
     dropout: Share = 0.5
     """Share of the fMRI encoder's latent that is dropped in training [-]. Source: published."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """L2 penalty of kernels and biases of the residual blocks, and of nothing else [-]. Source: published; its
-    search found 0.00044."""
+    """L2 penalty of kernels and biases of the residual blocks only [-]. Source: published; its search found
+    0.00044."""
     fourier: Literal["random", "fixed"] = "random"
     """Random Fourier features, or the fixed ones of the published code. Source: published."""
     output_filter: Literal["auto", "none", "conv", "local"] = "auto"
-    """After the dense decoder: ``conv`` (1×1×1), ``local`` (a weight and a bias per voxel) or ``none``; ``auto`` is
-    ``conv`` with the dense decoder and ``none`` with ``pca``."""
+    """Layer after the dense decoder: ``conv`` (1×1×1), ``local`` (a weight and a bias per voxel) or ``none``; ``auto``
+    is ``conv`` with the dense decoder and ``none`` with ``pca``."""
     decoder: Literal["dense", "pca"] = "dense"
     """``dense``, or ``pca``: the mean volume plus a learned combination of spatial principal components of the
     training set, without fMRI encoder and cosine term. Source: published."""
     components: Positive = 64
     """Principal components of ``pca`` [-]. Source: as `linear`."""
     start_at_mean: bool = True
-    """Start the last layer at the mean training volume; false: at random, as published. Source: ours, it starts as
-    good as the null."""
+    """Start the last layer at the mean training volume; false: at random, as published. Source: ours, the start then
+    equals the null."""
     eeg_scaling: EegScaling = "channels"
-    """How windows are standardised: over ``channels`` in each bin, by statistics of ``training`` windows, or not.
+    """Standardisation of windows: over ``channels`` in each bin, by statistics of ``training`` windows, or none.
     Source: published."""
     bold_scaling: BoldScaling = "recording"
-    """How volumes are standardised: by one mean and deviation of the ``recording``, of each ``volume``, of each
+    """Standardisation of volumes: by one mean and deviation of the ``recording``, of each ``volume``, of each
     ``voxel``, or as percent signal change. Source: published."""
     training: TrainingConfig = TrainingConfig()
-    """How it is trained."""
+    """Training of the model."""
 
     @property
     def attends(self) -> bool:
-        """Whether the variant has topographical attention."""
+        """Return whether the variant has topographical attention."""
         return self.variant.startswith("ta")
 
     @property
     def projects(self) -> bool:
-        """Whether the variant has Fourier features."""
+        """Return whether the variant has Fourier features."""
         return "fp" in self.variant
 
     @property
     def filter(self) -> str:
-        """The output filter, `auto` resolved."""
+        """Return the output filter, with `auto` resolved."""
         automatic = "conv" if self.decoder == "dense" else "none"
         return automatic if self.output_filter == "auto" else self.output_filter
 
     @property
     def aligns(self) -> bool:
-        """Whether there is an fMRI encoder, whose latents and the EEG's are drawn together."""
+        """Return whether there is an fMRI encoder, so that its latents and the EEG's are aligned."""
         return self.decoder == "dense"
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         dense = self.decoder == "dense"
         refused = {
-            f"fourier: the variant {self.variant} has no Fourier features to fix; choose fp, tafp, tafp-style or "
-            "tafp-style-prior, or leave it at random": self.fourier == "fixed" and not self.projects,
-            f"output_filter: {self.output_filter} would take volumes out of the span of decoder: pca; set it to none "
-            "or auto": not dense and self.filter != "none",
+            f"fourier: the variant {self.variant} has no Fourier features; choose fp, tafp, tafp-style or "
+            f"tafp-style-prior, or set fourier: random": self.fourier == "fixed" and not self.projects,
+            f"output_filter: {self.output_filter} moves volumes out of the span of decoder: pca; set it to none or "
+            f"auto": not dense and self.filter != "none",
             "start_at_mean: false, but decoder: pca is the mean volume plus components; set decoder: dense or "
             "start_at_mean: true": not dense and not self.start_at_mean,
         }
@@ -167,7 +167,7 @@ class Calhas2022Config(ModelConfig):
 
 
 class Calhas2022Ranges(Section):
-    """What a search around a published model draws: its hyper-parameters, and the architectures of its encoders."""
+    """Ranges of a search around a published model: hyper-parameters, and architectures of the encoders."""
 
     learning_rate: Range = (1e-10, 1e-2)
     """`training.learning_rate`, on a logarithmic scale [-]. Source: published."""
@@ -198,10 +198,10 @@ class Calhas2022Ranges(Section):
     fmri_blocks: tuple[Positive, Positive] = (2, 3)
     """Fewest and most blocks of the fMRI encoder [blocks]. Source: published."""
     max_multiply_adds: Positive = 1_200_000_000
-    """Most multiply-adds of both encoders for one window; dearer models are pruned untrained [-]. Source: three times
-    the published pair's 3.8e8."""
+    """Most multiply-adds of both encoders for one window; larger models are pruned before training [-]. Source: three
+    times the published pair's 3.8e8."""
     max_weights: Positive = 150_000_000
-    """Most weights of the decoder, of which training holds 16 bytes each [-]. Source: three times the published
+    """Most weights of the decoder; training holds 16 bytes for each [-]. Source: three times the published
     43.8 million."""
 
     @model_validator(mode="after")

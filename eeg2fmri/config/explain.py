@@ -1,4 +1,4 @@
-"""What every setting is: unit, range, default and source, read from the classes that declare it."""
+"""Explanation of every setting: unit, range, default and source, read from the classes that declare it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 class Setting:
     """One setting, in words.
 
-    key: dotted.  unit: of its numbers, empty where it is no number.  range: what it may be.  default: as JSON, empty
-    if it must be given.  source: where the default comes from.  text: what it is.
+    key: dotted.  unit: of its numbers, empty if it is no number.  range: of its values.  default: as JSON, empty
+    if it must be set.  source: origin of the default.  text: its meaning.
     """
 
     key: str
@@ -40,7 +40,7 @@ class Setting:
 
 
 def all_settings(families: Iterable[str]) -> Iterator[Setting]:
-    """Every setting of the configuration, of models of these families and of searches around them."""
+    """List every setting of the configuration, of models of these families and of searches around them."""
     yield from settings_of(Config)
     for name in families:
         family = find_family(name)
@@ -50,7 +50,7 @@ def all_settings(families: Iterable[str]) -> Iterator[Setting]:
 
 
 def settings_of(section: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
-    """Every setting of a section and of the sections in it, in order; lists of sections are left out."""
+    """List every setting of a section and of the sections in it, in order; leave out lists of sections."""
     for name, field in section.model_fields.items():
         inner = list(_sections(field.annotation))
         if not inner:
@@ -73,7 +73,7 @@ def _setting(key: str, field: FieldInfo) -> Setting:
 
 
 def _in_words(kind: Any) -> str:
-    """What values of a type are."""
+    """Describe the values of a type."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Literal:
         return " | ".join(map(str, inner))
@@ -95,7 +95,7 @@ def _bounds(metadata: Iterable[Any]) -> str:
 
 
 def _sections(kind: Any) -> Iterator[type[BaseModel]]:
-    """The sections in a type."""
+    """List the sections in a type."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         yield kind
     for part in get_args(kind):

@@ -1,7 +1,7 @@
-"""From the name of a model family to the family, and from a section of `models` to its settings.
+"""Model families by name, and the settings of a section of `models`.
 
-This package's families have short names; another one's is the path of an object, ``package.module:OBJECT``.
-Neither is imported before a configuration asks for it.
+This package's families have short names; another one's is the path of an object, ``package.module:OBJECT``. Neither
+is imported before a configuration asks for it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ PROMISED = ("variant", "eeg_scaling", "bold_scaling")  # of every class of setti
 
 
 def family_path(name: str) -> str:
-    """Where the family called `name` is, ``package.module:OBJECT``."""
+    """Return the path of the family called `name`, ``package.module:OBJECT``."""
     return FAMILIES.get(name, name)
 
 
 def find_family(name: Any) -> Any:
-    """The family called `name`: an `eeg2fmri.families.Family`, which is above this floor.
+    """Import the family called `name`: an `eeg2fmri.families.Family`, which is above this floor.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def find_family(name: Any) -> Any:
         found = getattr(import_module(module), attribute)
     except Exception as err:  # importing runs code that is not ours
         what = " ".join(f"{type(err).__name__}: {err}".split())[:200]
-        raise ConfigError(f"family {name!r} cannot be imported ({what}); is its folder on PYTHONPATH?") from err
+        raise ConfigError(f"family {name!r} cannot be imported ({what}); put its folder on PYTHONPATH") from err
     settings = getattr(found, "config", None)
     if not (isinstance(settings, type) and issubclass(settings, ModelConfig)):
         raise ConfigError(
@@ -62,13 +62,13 @@ def find_family(name: Any) -> Any:
 
 
 def variants(settings: type[ModelConfig]) -> tuple[str, ...]:
-    """The variants that a family's settings may name."""
+    """List the variants that a family's settings may name."""
     field = settings.model_fields.get("variant")
     return get_args(field.annotation) if field else (str(settings.variant),)
 
 
 def model_called(variant: str, listed: Iterable[ModelConfig]) -> ModelConfig:
-    """The listed model of that variant, else one that differs from it in the variant only, else a family's default.
+    """Return the listed model of that variant, else a listed one with this variant, else a family's default.
 
     Raises
     ------
@@ -101,14 +101,14 @@ AnyModel = Annotated[SerializeAsAny[ModelConfig], PlainValidator(_model)]
 
 
 def _ranges(sections: Any) -> dict[str, Section]:
-    """What a search draws, by family; a fault is told of its family."""
+    """Read the ranges of a search by family; a fault names its family."""
     if not isinstance(sections, Mapping):
         raise ValueError("must give ranges by family, e.g. {linear: {components: [16, 32]}}")
     found = {}
     for name, given in sections.items():
         kind: type[Section] | None = find_family(name).ranges
         if kind is None:
-            raise ValueError(f"family {name!r} has no search")
+            raise ValueError(f"family {name!r} has no search; remove its ranges")
         try:
             found[str(name)] = kind.model_validate(given)
         except ValidationError as err:

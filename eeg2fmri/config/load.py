@@ -1,8 +1,8 @@
-"""Reading a configuration: YAML in, dotted overrides, one-line errors, flat parameters out.
+"""Reader of a configuration: YAML in, dotted overrides, one-line errors, flat parameters out.
 
-A file may inherit from another one by the key ``base``, a path relative to the file itself. Its
-sections are laid over those of the base key by key, its lists replace the base's, and a dotted key
-such as ``models.0.variant`` reaches into a list as an override does.
+A file may inherit from another one by the key ``base``, a path relative to the file itself. Its sections replace those
+of the base key by key, and its lists replace the base's. A dotted key such as ``models.0.variant`` changes an item of a
+list, as an override does.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _Tree = dict[str, Any]
 
 
 def load_config(path: Path | str | None, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Read a configuration file with what it inherits, and apply dotted overrides, e.g. ``{"run.seed": 3}``.
+    """Read a configuration file and the files it inherits from, and apply overrides, e.g. ``{"run.seed": 3}``.
 
     Parameters
     ----------
-    path : path to a YAML file, or the name of a shipped one, e.g. ``demo``; ``None`` gives the defaults.
+    path : path of a YAML file, or the name of a shipped one, e.g. ``demo``; ``None`` gives the defaults.
     overrides : dotted key to value; a part of a key that indexes a list is a number.
 
     Raises
@@ -57,7 +57,7 @@ def load_config(path: Path | str | None, overrides: Mapping[str, Any] | None = N
 
 
 def parse_overrides(text: str | None) -> dict[str, Any]:
-    """Overrides from ``"run.seed=3; data.iqr=true"``; values are YAML."""
+    """Parse overrides from ``"run.seed=3; data.iqr=true"``; values are YAML."""
     pairs: dict[str, Any] = {}
     for part in (text or "").split(";"):
         if not part.strip():
@@ -68,7 +68,7 @@ def parse_overrides(text: str | None) -> dict[str, Any]:
         try:
             pairs[key.strip()] = yaml.safe_load(value)
         except yaml.YAMLError as err:
-            raise ConfigError(f"override {part.strip()!r}: the value is not YAML") from err
+            raise ConfigError(f"override {part.strip()!r}: the value is not YAML; quote it") from err
     return pairs
 
 
@@ -81,7 +81,7 @@ def parse(cls: type[_Model], tree: Any, source: str) -> _Model:
 
 
 def flatten(tree: Mapping[str, Any] | BaseModel, prefix: str = "") -> dict[str, Any]:
-    """Dotted keys of a nested mapping; lists stay values."""
+    """Flatten a nested mapping to dotted keys; lists stay values."""
     items = tree.model_dump(mode="json") if isinstance(tree, BaseModel) else tree
     flat: dict[str, Any] = {}
     for key, value in items.items():
@@ -91,13 +91,13 @@ def flatten(tree: Mapping[str, Any] | BaseModel, prefix: str = "") -> dict[str, 
 
 
 def _shipped(path: Path) -> Path:
-    """The file of this package that a bare name stands for, where there is no file of that name."""
+    """Return the file of this package with a bare name, if there is no local file of that name."""
     found = SHIPPED / f"{path}.yaml"
     return found if not path.suffix and not path.exists() and found.is_file() else path
 
 
 def _read_layers(path: Path) -> list[tuple[str, _Tree]]:
-    """The file and those that it inherits from, the most basic one first; `base` itself is taken out."""
+    """Read the file and those that it inherits from, the most basic one first; remove `base` itself."""
     layers: list[tuple[str, _Tree]] = []
     chain: list[Path] = []
     named = f"configuration {path}"
@@ -116,7 +116,7 @@ def _read_layers(path: Path) -> list[tuple[str, _Tree]]:
         path = path.parent / base
         if any(path.resolve() == seen.resolve() for seen in chain):
             circle = " → ".join(str(p) for p in (*chain, path))
-            raise ConfigError(f"{named} closes a circle ({circle}); take one of these `base` keys out")
+            raise ConfigError(f"{named} closes a circle ({circle}); remove one of these `base` keys")
 
 
 def _read_yaml(path: Path, named: str) -> _Tree:
@@ -125,14 +125,14 @@ def _read_yaml(path: Path, named: str) -> _Tree:
     except OSError as err:
         raise ConfigError(f"{named} cannot be read ({err.strerror}); give a YAML file") from err
     except (yaml.YAMLError, UnicodeDecodeError) as err:
-        raise ConfigError(f"{named} is not YAML: {one_line(err)}") from err
+        raise ConfigError(f"{named} is not YAML ({one_line(err)}); correct it") from err
     if not isinstance(tree, dict):
         raise ConfigError(f"{named} must be a mapping of sections, found {type(tree).__name__}")
     return {str(key): value for key, value in tree.items()}
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> _Tree:
-    """Lay one tree over another, section by section; anything but a section replaces what it covers."""
+    """Merge one tree into another, section by section; anything but a section replaces the older value."""
     merged = dict(below)
     for key, value in above.items():
         covered = merged.get(key)
@@ -142,7 +142,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> _Tree:
 
 
 def _paths(tree: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every key that a tree sets, as a path; dotted keys are taken apart and items of a list have numbers."""
+    """List every key that a tree sets, as a path; split dotted keys and number the items of a list."""
     items = tree.items() if isinstance(tree, Mapping) else enumerate(tree) if isinstance(tree, list) else ()
     for key, value in items:
         path = (*prefix, *str(key).split("."))
@@ -151,7 +151,7 @@ def _paths(tree: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]
 
 
 def _holder(where: Sequence[str], holders: Sequence[tuple[str, list[tuple[str, ...]]]]) -> str:
-    """The last of the sources that sets the key, or else the section that lacks it."""
+    """Return the last source that sets the key, or the section that lacks it."""
     for length in range(len(where), 0, -1):
         for source, paths in reversed(holders):
             if tuple(where[:length]) in paths:
@@ -160,7 +160,7 @@ def _holder(where: Sequence[str], holders: Sequence[tuple[str, list[tuple[str, .
 
 
 def _first_fault(cls: type[BaseModel], err: ValidationError) -> tuple[list[str], str]:
-    """Path of the first fault, and what is wrong there."""
+    """Return the path of the first fault, and its description."""
     fault = err.errors(include_url=False)[0]
     where = [str(part) for part in fault["loc"]]
     reason = fault.get("ctx", {}).get("error")
@@ -189,14 +189,14 @@ def _set(tree: Any, dotted: str, value: Any) -> None:
     elif isinstance(node, dict):
         node[last] = value
     else:
-        raise ConfigError(f"override {dotted!r}: {parents[-1]!r} is a value, not a section")
+        raise ConfigError(f"override {dotted!r}: {parents[-1]!r} is a value, not a section; correct the key")
 
 
 def _child(node: Any, part: str, dotted: str) -> Any:
     if isinstance(node, list):
         return node[_index(node, part, dotted)]
     if not isinstance(node, dict):
-        raise ConfigError(f"override {dotted!r}: {part!r} lies inside a value, not a section")
+        raise ConfigError(f"override {dotted!r}: {part!r} is inside a value, not a section; correct the key")
     if node.get(part) is None:
         node[part] = {}
     return node[part]

@@ -1,4 +1,4 @@
-"""What the settings of every family have."""
+"""Settings that every family has."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from eeg2fmri.config.base import Section
 class ModelConfig(Section):
     """Base of the settings of every family.
 
-    A family also gives, each as a setting or as a class attribute: `variant`, what the model is called in runs
-    and summaries (a `Literal` if a setting), and `eeg_scaling` and `bold_scaling`, how windows and volumes are
-    scaled around its network (`eeg2fmri.signals.scaling`).
+    A family has three more, each as a setting or as a class attribute. `variant` is the name of the model in runs
+    and summaries (a `Literal` if it is a setting). `eeg_scaling` and `bold_scaling` are the scalings of windows and
+    volumes around its network (`eeg2fmri.signals.scaling`).
     """
 
     family: str
@@ -29,7 +29,7 @@ class ModelConfig(Section):
 
 
 class Magnitudes(ModelConfig):
-    """Base of families that take the EEG's magnitudes as they are."""
+    """Base of families that use the EEG's magnitudes without scaling."""
 
     eeg_scaling: ClassVar[str] = "none"
     bold_scaling: ClassVar[str] = "recording"

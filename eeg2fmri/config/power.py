@@ -1,4 +1,4 @@
-"""Settings of the families that read log band power, and of the null; and the ranges of searches around them."""
+"""Settings of the families that read log band power, and of the null; ranges of searches around them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CLINICAL_BANDS: dict[str, Range] = {
     "beta": (13.0, 30.0),
     "gamma": (30.0, 80.0),
 }
-# Alpha, beta and gamma in parts: networks differ in which part of a band they follow.
+# Alpha, beta and gamma in parts: each network follows another part of a band.
 FINE_BANDS: dict[str, Range] = {
     "delta": (1.0, 4.0),
     "theta": (4.0, 8.0),
@@ -60,17 +60,17 @@ class LinearConfig(Magnitudes):
     """Edges of each band, the lower one included [Hz]; a band without a bin is left out. Source: IFCN; Babiloni et
     al. 2020."""
     drift_cutoff: Above = 128.0
-    """Period; slower changes are left out of the fit [s]. Source: SPM; measured, 64 and 256 do no better."""
+    """Longest period in the fit [s]; slower changes are left out. Source: SPM; measured, 64 and 256 do no better."""
     penalties: Penalties = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
     """Ridge penalties, of features of equal variance [-]; held-out subjects choose one for each component.
     Source: measured, more do no better."""
     refit: bool = False
-    """Fit once more, on training and validation subjects together, when all is chosen; validation scores stay those
-    of the fit without them. Source: ours."""
+    """Fit once more, on training and validation subjects together, after all choices. Validation scores are those of
+    the fit without them. Source: ours."""
 
 
 class LinearRanges(Section):
-    """What a search around `linear` draws; the penalties are chosen within each fit."""
+    """Ranges of a search around `linear`; each fit chooses its own penalties."""
 
     bands: BandSets = ("clinical", "fine")
     """`bands`: the clinical five, or nine. Source: those that were measured."""
@@ -85,22 +85,22 @@ class LinearRanges(Section):
 
 
 class RecordingTraining(Section):
-    """Optimisation of a network that is trained on whole recordings, one a step."""
+    """Optimisation of a network that trains on whole recordings, one per step."""
 
     epochs: Positive = 20
     """Most passes over the training recordings [epochs]. Source: ours."""
     learning_rate: Above = 3e-4
     """Step size of Adam [-]. Source: ours."""
     patience: Positive = 5
-    """Epochs without a better one after which training stops [epochs]. Source: ours."""
+    """Epochs without improvement after which training stops [epochs]. Source: ours."""
 
 
 class FactorisedConfig(Magnitudes):
     """A network of few sources, ours: band power → sources over channels and bands → response → components.
 
-    The sources start at a reduced-rank regression on standardised log power, each feature let through by a gate,
-    its strength in a ridge regression, and are trained on from there. Defaults without another source are those
-    of ``docs/attempts.md``.
+    The sources start as a reduced-rank regression on standardised log power. Each feature has a gate, its strength
+    in a ridge regression. Training continues from there. Defaults without another source are those of
+    ``docs/attempts.md``.
     """
 
     variant: ClassVar[str] = "factorised"
@@ -108,17 +108,17 @@ class FactorisedConfig(Magnitudes):
     family: Literal["factorised"] = "factorised"
     """A network of few sources."""
     linear_share: Share = 0.5
-    """Share of the prediction that is the regression of `linear` (its defaults, these bands), fitted in closed form
-    and not trained on [-]. Source: measured, it loses fewest subjects."""
+    """Share of the regression of `linear` (its defaults, these bands) in the prediction, fitted in closed form and not
+    trained [-]. Source: measured, the fewest subjects get worse."""
     sources: Positive = 8
     """Sources [-]. Source: measured, of 5 to 20."""
     members: Positive = 3
-    """Networks that are averaged, each without some of the training subjects [-]. Source: measured; 7 are better,
-    where there are so many subjects."""
+    """Networks that are averaged, each without some of the training subjects [-]. Source: measured; 7 are better with
+    enough subjects."""
     gate_rounds: Count = 3
     """Rounds of the gates' regression, 0: no gates [-]. Source: measured."""
     hidden: Count = 32
-    """Units that correct each window's sources, 0: none [-]. Source: measured; they add next to nothing."""
+    """Units that correct each window's sources, 0: none [-]. Source: measured; they add almost nothing."""
     dropout: Share = 0.2
     """Share of the hidden units that is dropped in training [-]. Source: ours."""
     components: Positive = 64
@@ -126,20 +126,20 @@ class FactorisedConfig(Magnitudes):
     bands: Bands = FINE_BANDS
     """Edges of each band, the lower one included [Hz]. Source: measured, finer than the clinical ones is better."""
     nuisance: Count = 6
-    """Components of noise that are taken out of the targets of the start [-]. Source: measured."""
+    """Components of noise that are removed from the targets of the start [-]. Source: measured."""
     penalties: Penalties = (0.3, 1, 3, 10, 30)
     """Ridge penalties of the sources, of the mean variance of a feature [-]; held-out training subjects choose.
     Source: ours."""
     refit: bool = False
-    """As `linear`; with the epochs that were best for validation subjects. Source: as `linear`."""
+    """Fit once more, as `linear`, with the best number of epochs for validation subjects. Source: as `linear`."""
     drift_cutoff: Above = 128.0
-    """As `linear` [s]. Source: SPM."""
+    """Longest period in the fit [s], as `linear`. Source: SPM."""
     training: RecordingTraining = RecordingTraining()
-    """How it is trained on."""
+    """Training after the start."""
 
 
 class FactorisedRanges(Section):
-    """What a search around `factorised` draws; the penalties are chosen within each fit. Sources: around defaults."""
+    """Ranges of a search around `factorised`; each fit chooses its own penalties. Sources: around defaults."""
 
     bands: BandSets = ("clinical", "fine")
     """`bands`: the clinical five, or nine. Source: those that were measured."""
@@ -166,7 +166,7 @@ class FactorisedRanges(Section):
 
 
 class MeanConfig(Magnitudes):
-    """The null as a model: the mean training volume, whatever the EEG."""
+    """The null as a model: the mean training volume for any EEG."""
 
     variant: ClassVar[str] = "mean"
 

@@ -15,7 +15,7 @@ from eeg2fmri.config.power import LinearConfig
 
 
 class SearchConfig(Section):
-    """The search around a model, whatever its family; each family has ranges of its own."""
+    """Search around a model of any family; each family has ranges of its own."""
 
     variant: str | None = None
     """The model to search around; by default the first one that can be searched."""
@@ -24,9 +24,9 @@ class SearchConfig(Section):
     epochs: Positive = 2
     """Epochs of a trial [epochs]. Source: ours."""
     startup_trials: Count = 5
-    """Trials that are drawn at random before the sampler and the pruner begin [trials]. Source: Optuna's pruner."""
+    """Random trials before the sampler and the pruner begin [trials]. Source: Optuna's pruner."""
     ranges: AnyRanges = Field(default_factory=dict)
-    """What is drawn, by family: ``{linear: {components: [16, 32]}}``; by default each family's own ranges."""
+    """Ranges by family: ``{linear: {components: [16, 32]}}``; by default each family's own ranges."""
 
 
 Baseline = Literal["swapped", "arousal", "motion_pulse", "task", "linear", "subject_mean"]
@@ -57,18 +57,18 @@ class EvaluationConfig(Section):
 
 
 class PolicyConfig(Section):
-    """The promotion gate: what a version must show before it may become champion."""
+    """The promotion gate: conditions for a version to become champion."""
 
     metric: Annotated[str, Field(min_length=1)] = "r2_temporal"
-    """Score that is compared with its nulls and with the champion's. Source: ours; anatomy earns nothing there."""
+    """Score that is compared with its nulls and with the champion's. Source: ours; anatomy does not raise it."""
     nulls: tuple[str, ...] | None = None
-    """Conditions that the score must beat, e.g. ``[mean_volume, shuffled]``; by default every null that was scored."""
+    """Conditions that the score must exceed, e.g. ``[mean_volume, shuffled]``; by default every null with a score."""
     margin: Annotated[float, Field(ge=0)] = 0.0
-    """Amount by which the score must beat each null [-]. Source: ours."""
+    """Least amount by which the score exceeds each null [-]. Source: ours."""
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """The p-value must be below it [-]. Source: common practice; a lab that tries many models sets it lower."""
     subjects: Positive = 1
-    """Least number of test subjects [subjects]. Source: ours; with one subject nothing is known of others."""
+    """Least number of test subjects [subjects]. Source: ours; one subject gives no information on others."""
 
 
 class ExplanationConfig(Section):
@@ -82,7 +82,7 @@ class ExplanationConfig(Section):
 
 
 class RegistryConfig(Section):
-    """Where models are registered."""
+    """Registry of models."""
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[^/:]+$")] | None = None
     """Name of the registered model; by default that of the data set. Source: ours."""
@@ -96,16 +96,16 @@ class RunConfig(Section):
     seed: Count = 2
     """Seed of weights, dropout, order of windows and the search [-]. Source: the published code."""
     deterministic: bool = False
-    """Repeat every operation to the last bit on the same machine and versions, so that an interrupted training ends
-    exactly as one that was not. Source: measured, it costs time."""
+    """Repeat every operation to the last bit on the same machine and versions. An interrupted training then ends
+    exactly like one without interruption. Source: measured, it costs time."""
     store_digest: Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")] | None = None
-    """Start of the digest of the only store this configuration is for; any by default. A search writes it."""
+    """Start of the digest of the one store of this configuration; any by default. A search writes it."""
     backend: Literal["tensorflow", "jax", "torch"] | None = None
-    """What Keras computes with; by default what ``KERAS_BACKEND`` says, or TensorFlow."""
+    """Backend of Keras; by default the value of ``KERAS_BACKEND``, or TensorFlow."""
     devices: Positive | None = None
     """GPUs that share a batch [devices]; by default all (JAX). Experimental: checked on CPUs only."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    """Where models are trained and predict; ``auto`` is a GPU if there is one."""
+    """Device of training and prediction; ``auto`` is a GPU if there is one."""
     gpu_memory_limit: Positive | None = None
     """Memory that TensorFlow takes on the GPU [MiB]; by default as much as it needs."""
     experiment: Annotated[str, Field(min_length=1)] | None = None
@@ -118,27 +118,27 @@ class Config(Section):
     run: RunConfig = RunConfig()
     """Reproducibility and hardware."""
     simulation: SimulationConfig | None = None
-    """What is simulated; by default the demo's dataset where one is asked for."""
+    """Simulated dataset; by default that of the demo, if one is asked for."""
     dataset: DatasetConfig = DatasetConfig()
-    """Which recordings are used."""
+    """Recordings to use."""
     data: DataConfig = DataConfig()
-    """How they become spectrograms and volumes."""
+    """Preparation of spectrograms and volumes."""
     split: SplitConfig = SplitConfig()
     """Who validates and tests."""
     crossval: CrossvalConfig = CrossvalConfig()
     """How `crossval` makes folds."""
     models: Annotated[tuple[AnyModel, ...], Field(min_length=1)] = (Calhas2022Config(), LinearConfig())
-    """What is trained."""
+    """Models to train."""
     search: SearchConfig = SearchConfig()
-    """The search before it."""
+    """Search before the training."""
     evaluation: EvaluationConfig = EvaluationConfig()
-    """The control beside every score."""
+    """Control for every score."""
     policy: PolicyConfig = PolicyConfig()
     """When a version may become champion."""
     explanation: ExplanationConfig = ExplanationConfig()
     """Where in the EEG a score comes from."""
     registry: RegistryConfig = RegistryConfig()
-    """Where models are registered."""
+    """Registry of models."""
 
     @model_validator(mode="after")
     def _level_can_be_reached(self) -> Self:
@@ -154,7 +154,7 @@ class Config(Section):
     def _distinct_models(self) -> Self:
         names = [m.variant for m in self.models]
         if len(set(names)) != len(names):
-            raise ValueError(f"models: every variant may appear once, found {names}")
+            raise ValueError(f"models: every variant may appear once, found {names}; remove the others")
         return self
 
     @property
@@ -164,5 +164,5 @@ class Config(Section):
         return self.registry.name
 
     def model(self, variant: str | None) -> ModelConfig:
-        """The configured model called `variant`, or the first one; see `model_called` for one that is not listed."""
+        """Return the configured model called `variant`, or the first one; see `model_called` for others."""
         return self.models[0] if variant is None else model_called(variant, self.models)

@@ -1,4 +1,4 @@
-"""Datasets on disk: recordings of simultaneous EEG and BOLD, how they are read, and their common clock."""
+"""Datasets on disk: recordings of simultaneous EEG and BOLD, their files and their common clock."""
 
 from eeg2fmri.datasets.adapter import Adapter, Source
 from eeg2fmri.datasets.alignment import align, check_breaks, covered

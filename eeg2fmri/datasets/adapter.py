@@ -1,7 +1,7 @@
-"""Layouts of datasets, and how their files become recordings.
+"""Layouts of datasets, and the step from their files to recordings.
 
-A dataset that is not BIDS takes one class: it lists EEG and BOLD files with their labels, and pairing,
-filters and reports are the same as for every other dataset.
+A dataset that is not BIDS needs one class. It lists EEG and BOLD files with their labels. Pairing, filters and
+reports are the same as for every other dataset.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class Adapter:
                     yield Source(path, subject=path.parent.name, details={"tr": 2.0})
 
     and name it in the configuration, ``dataset.name: my_package.my_module:MyLab``. `eeg2fmri.testing.LayoutTests`
-    says whether it finds, pairs and times files as it must.
+    checks that it finds, pairs and times files correctly.
 
-    eeg, bold: what ``auto`` stands for in `DatasetConfig.eeg` and `DatasetConfig.bold`.
-    expected: what the layout looks like, for the message that nothing of it was found.
+    eeg, bold: the meaning of ``auto`` in `DatasetConfig.eeg` and `DatasetConfig.bold`.
+    expected: the layout in words, for the message that nothing was found.
 
-    Files that a layout sees and leaves out on purpose are added to `skipped` with the reason.
+    A layout adds files that it leaves out on purpose to `skipped`, with the reason.
     """
 
     eeg = "raw"
@@ -55,14 +55,14 @@ class Adapter:
         self.skipped: list[Skipped] = []
 
     def eeg_files(self) -> Iterable[Source]:
-        """EEG files of `root` (headers, where there are several files).
+        """List the EEG files of `root`; of an EEG of several files, list its header.
 
-        Of one name in several formats the first is read; other files of one run are refused.
+        If one name exists in several formats, the first is read. Other files of one run are refused.
         """
         raise NotImplementedError
 
     def bold_files(self) -> Iterable[Source]:
-        """BOLD files of `root`; several of one run are refused, unless they are echoes (`Source.entities`)."""
+        """List the BOLD files of `root`; several of one run are refused unless they are echoes (`Source.entities`)."""
         raise NotImplementedError
 
 

@@ -1,7 +1,7 @@
 """The common clock of a recording: the sample of the EEG at which its BOLD run starts.
 
-Times of acquisition (``scans.tsv``, ``AcquisitionTime``) are no clock: EEG and scanner keep time apart, and
-in published datasets the two disagree by minutes for one and the same BOLD run.
+Times of acquisition (``scans.tsv``, ``AcquisitionTime``) are no clock: EEG and scanner have separate clocks, and in
+published datasets the two disagree by minutes for the same BOLD run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from eeg2fmri.datasets.scanner import by_markers, unsure
 from eeg2fmri.errors import AlignmentError, DatasetError
 
 RATE_TOLERANCE = 1e-3  # relative; of rates that are rounded
-NAMED = 4  # markers that the message without a clock lists
+NAMED = 4  # markers listed in the message that there is no clock
 
 
 def align(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignment:
@@ -41,8 +41,8 @@ def align(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Align
     Raises
     ------
     AlignmentError
-        If there is no clock, markers or events contradict the BOLD file, or the EEG is broken off within
-        the run for a time that nobody knows.
+        If there is no clock, markers or events contradict the BOLD file, or the EEG is interrupted within
+        the run for an unknown time.
     """
     if recording.alignment != "auto":
         found = RULES[recording.alignment](raw, recording, tr, n_volumes)
@@ -65,7 +65,7 @@ def align(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Align
 
 
 def covered(raw: RawEeg, found: Alignment, n_volumes: int) -> np.ndarray:
-    """Whether each window of one TR lies wholly in the EEG and touches no gap, (n_volumes,) bool."""
+    """Return whether each window of one TR has EEG from start to end and touches no gap, (n_volumes,) bool."""
     starts = np.rint(found.onset + np.arange(n_volumes) * found.period).astype(int)
     stops = starts + int(np.ceil(found.period))
     good = (starts >= 0) & (stops - 1 <= raw.n_samples)
@@ -75,7 +75,7 @@ def covered(raw: RawEeg, found: Alignment, n_volumes: int) -> np.ndarray:
 
 
 def _start_time(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignment | None:
-    """BIDS ``StartTime`` of the EEG: its first sample, in seconds after the start of the BOLD run."""
+    """Use BIDS ``StartTime`` of the EEG: the time of its first sample, in seconds after the start of the BOLD run."""
     sidecar = read_merged(recording.eeg_sidecars)
     start, rate = sidecar.get("StartTime"), sidecar.get("SamplingFrequency")
     if start is None:
@@ -84,60 +84,60 @@ def _start_time(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) ->
         raise AlignmentError(f"{raw.path}: StartTime is {start!r} in its sidecar, seconds are expected; correct it")
     if isinstance(rate, (int, float)) and abs(rate - raw.sampling_rate) > RATE_TOLERANCE * raw.sampling_rate:
         raise AlignmentError(
-            f"{raw.path}: sampled at {raw.sampling_rate:g} Hz by the file and at {rate:g} Hz by its sidecar, and no "
-            f"volume marker tells which; correct the wrong one"
+            f"{raw.path}: the file says {raw.sampling_rate:g} Hz and its sidecar {rate:g} Hz, and no "
+            f"volume marker shows which is right; correct the wrong one"
         )
     return Alignment(-start * raw.sampling_rate, tr * raw.sampling_rate, "StartTime")
 
 
 def _scanner(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignment:
-    """The scanner starts the EEG: both begin together."""
+    """Let both begin together, because the scanner starts the EEG."""
     return Alignment(0.0, tr * raw.sampling_rate, "scanner start")
 
 
 def _file_start(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignment:
-    """Both begin together because the user says so."""
+    """Let both begin together, because the user says so."""
     return Alignment(0.0, tr * raw.sampling_rate, "file start")
 
 
 def _check_events(raw: RawEeg, recording: Recording, found: Alignment, tr: float, n_volumes: int) -> None:
-    """Refuse where ``StartTime`` and events that both modalities list contradict each other."""
+    """Refuse a ``StartTime`` that contradicts events that both modalities list."""
     try:
         other = by_shared_events(raw, recording, tr, n_volumes)
     except DatasetError:
         return
     if other and abs(apart := (found.onset - other.onset) / raw.sampling_rate) > 0.05:
         raise AlignmentError(
-            f"{raw.path}: StartTime of its sidecar puts BOLD {abs(apart):.3f} s off the events that both list; "
-            f"correct one, or choose (dataset.alignment=start-time or events)"
+            f"{raw.path}: StartTime of its sidecar and the events that both list differ by "
+            f"{abs(apart):.3f} s; correct one, or choose dataset.alignment=start-time or dataset.alignment=events"
         )
 
 
 def _no_clock(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> str:
-    """Refuse a recording without a clock, with the markers that it has and what is wrong with its table."""
+    """Write the message for a recording without a clock: its markers, and the fault of its event table."""
     fault, table = table_fault(raw, recording), recording.eeg_events_path
     why = f" ({fault})" if fault else ""
     counts = Counter(text.strip("/ ") for _, text in raw.events)
     if table and not fault:
         counts.update(f"{text} in events.tsv" for _, text in table_events(table))
     if not_taken := unsure(raw, recording, tr, n_volumes):
-        return f"EEG and BOLD share no clock that is sure: {not_taken}; see also dataset.alignment"
+        return f"EEG and BOLD share no certain clock: {not_taken}; see also dataset.alignment"
     listed = ", ".join(f"{text} ({number})" for text, number in counts.most_common(NAMED)) or "none at all"
     return (
         f"EEG and BOLD share no clock: no marker has the rhythm of the volumes ({tr:g} s; the markers are {listed}), "
-        f"there is no StartTime, and no event that both list{why}; export the scanner's markers, or name them "
-        f"(dataset.volume_marker), or say that both start together (dataset.alignment=file-start)"
+        f"no StartTime, and no event in both{why}; export the scanner's markers, or name "
+        f"them (dataset.volume_marker), or say that both start together (dataset.alignment=file-start)"
     )
 
 
 def check_breaks(raw: RawEeg, found: Alignment, n_volumes: int) -> None:
-    """Refuse where an unknown time is missing between what the clock was derived from and the end of the run."""
+    """Refuse EEG with an unknown time missing between the source of its clock and the end of the run."""
     first, last = min(found.known_from, found.onset), found.onset + n_volumes * found.period
     for place, name in raw.breaks:
         if first < place < last:
             raise AlignmentError(
-                f"{raw.path}: a {name} at {place / raw.sampling_rate:.3f} s breaks the EEG off within the run, "
-                f"and nothing says for how long; export it in one piece or with the break's length, or leave it out"
+                f"{raw.path}: a {name} at {place / raw.sampling_rate:.3f} s interrupts the EEG within the run "
+                f"for an unknown time; export it in one piece or with the length of the break, or leave it out"
             )
 
 
@@ -149,7 +149,7 @@ def _drift(raw: RawEeg, found: Alignment, tr: float, n_volumes: int) -> list[str
 
 
 def _other_clock(raw: RawEeg, recording: Recording, found: Alignment) -> list[str]:
-    """A note where ``StartTime`` contradicts the markers."""
+    """Note a ``StartTime`` that contradicts the markers."""
     if not found.markers_found or recording.alignment != "auto":
         return []
     start = read_merged(recording.eeg_sidecars).get("StartTime")
@@ -158,11 +158,11 @@ def _other_clock(raw: RawEeg, recording: Recording, found: Alignment) -> list[st
     apart = found.onset / raw.sampling_rate + start
     if abs(apart) <= max(0.01, 1 / raw.sampling_rate):
         return []
-    return [f"StartTime of its sidecar puts BOLD {abs(apart):.3f} s off the volume markers, which are taken"]
+    return [f"StartTime of its sidecar and the volume markers differ by {abs(apart):.3f} s; the markers are used"]
 
 
 def _uncovered(raw: RawEeg, found: Alignment, n_volumes: int) -> list[str]:
-    """A warning where the EEG leaves volumes without a whole window."""
+    """Warn of volumes without a whole window of EEG."""
     good = covered(raw, found, n_volumes)
     kept = np.flatnonzero(good)
     if not len(kept):
@@ -194,5 +194,5 @@ _NEEDS = {
     "markers": "no marker has the rhythm of the volumes, so EEG and BOLD share no clock; export the recording with its "
     "markers, or name the scanner's (dataset.volume_marker)",
     "start-time": "no StartTime in the sidecars of the EEG; add it (seconds) to the _eeg.json",
-    "events": "no event that EEG and BOLD share; give both an _events.tsv or choose another dataset.alignment",
+    "events": "EEG and BOLD share no event; give both an _events.tsv or choose another dataset.alignment",
 }

@@ -1,4 +1,4 @@
-"""Amplitudes that no scalp EEG has: a unit taken for another one."""
+"""Amplitudes that no scalp EEG has: signs of a wrong unit."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 # µV, see `Amplitudes`. The bounds of EEG are a factor of 1000 apart, so that such a factor never passes.
 BOUNDS = {"eeg": (0.7, 700.0), "ecg": (0.2, 5000.0), "eog": (0.2, 5000.0), "emg": (0.1, 10_000.0)}
 STRETCHES, STRETCH_S, SMOOTHED_S = 8, 1.0, 0.02
-APART = 300.0  # times: a channel so far from the others has another unit, or no contact
+APART = 300.0  # times: a channel that differs so much from the others has another unit, or no contact
 _GUESSES = {6: "volts read as µV", 3: "mV read as µV", -3: "µV read as mV or nV as µV", -6: "µV read as volts"}
 
 
 class Amplitudes:
-    """Amplitudes of the channels of a recording, by eight stretches of 1 s of it, and whether scalp EEG has them.
+    """Amplitudes of the channels of a recording, from eight stretches of 1 s, and their test against scalp EEG.
 
-    The amplitude of a channel is the deviation (interquartile range / 1.349) of its means over 20 ms inside a
-    stretch, the median over the stretches; that of a type of channels is the median over its channels that are
-    neither constant nor bad. So offsets (250 mV of DC-coupled amplifiers), drifts and dead channels do not count, nor
-    do short bursts, and of a gradient artefact of 10 mV, whose voltage has no mean over some ms, some 100 µV are left.
+    The amplitude of a channel in a stretch is the deviation (interquartile range / 1.349) of its means over 20 ms.
+    The median over the stretches counts. The amplitude of a type is the median over its channels that are neither
+    constant nor bad. So offsets (250 mV of DC-coupled amplifiers), drifts, dead channels and short bursts do not count.
+    A gradient artefact of 10 mV averages out within a few ms: about 100 µV are left of it.
 
     EEG passes between 0.7 and 700 µV. Scalp EEG of adults is 10 to 100 µV from peak to peak, below 20 µV where it is
     called low, above 200 µV in slow sleep and 1000 µV in seizures; below 2 µV it is electrocerebral inactivity
     (Niedermeyer & Lopes da Silva, Electroencephalography, 5th ed. 2005, ch. 9 and 22). Artefacts of the
     scanner are ±10 mV (Allen et al. 2000, NeuroImage 12:230); the simulator's leave 75 µV. ECG, EOG and EMG have wider
-    bounds; channels of other types are not judged. One channel is refused where it lies outside the bounds and is 300
-    times as large or small as the others of its type.
+    bounds; channels of other types are not judged. One channel is refused if it is outside the bounds and is 300 times
+    as large or small as the others of its type.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Amplitudes:
         self._stretches = whole or stretches
 
     def check(self) -> None:
-        """Read the stretches, and refuse samples that are no numbers and what `measure` refuses."""
+        """Read the stretches; refuse samples that are not finite, and amplitudes that `measure` refuses."""
         stretches = [self._raw.read(self._picks, start, stop) for start, stop in self._stretches]
         try:
             check_finite(np.concatenate(stretches, axis=1), [self._raw.channels[pick] for pick in self._picks])
@@ -65,12 +65,12 @@ class Amplitudes:
             self._add([self._picks[row] for row in rows], [stretch[rows] for stretch in stretches])
 
     def measure(self, picks: Sequence[int], data: np.ndarray) -> None:
-        """Take whole channels, (len(picks), samples) in µV; once all are there, refuse what no scalp EEG has.
+        """Take whole channels, (len(picks), samples) in µV; once all are there, refuse amplitudes of no scalp EEG.
 
         Raises
         ------
         DatasetError
-            If an amplitude lies outside the bounds of its type, or every EEG channel is constant.
+            If an amplitude is outside the bounds of its type, or every EEG channel is constant.
         """
         rows = [row for row, pick in enumerate(picks) if pick in self._waiting]
         if rows:
@@ -96,7 +96,7 @@ class Amplitudes:
                 guess = likely_mistake(float(np.sqrt(lowest * highest)) / found)
                 raise DatasetError(
                     f"{path}: {kind.upper()} channels of {found:.2g} µV, {lowest:g} to {highest:g} µV are expected; "
-                    f"looks like {guess}; correct the unit in its header or in the column units of channels.tsv"
+                    f"it looks like {guess}; correct the unit in its header or in the column units of channels.tsv"
                 )
             for pick, value in alive.items():
                 if not lowest <= value <= highest and not found / APART < value < found * APART:
@@ -107,7 +107,7 @@ class Amplitudes:
 
 
 def amplitudes(data: np.ndarray, rate: float) -> np.ndarray:
-    """Deviation of the means over 20 ms of one stretch, robust to offsets and bursts.
+    """Compute the deviation of the means over 20 ms of one stretch, robust to offsets and bursts.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def amplitudes(data: np.ndarray, rate: float) -> np.ndarray:
 
 
 def likely_mistake(ratio: float) -> str:
-    """What makes EEG smaller by `ratio` than it should be: a power of 1000, and the units that explain it."""
+    """Name the mistake that makes EEG smaller by `ratio`: a power of 1000, and the units that explain it."""
     power = 3 * max(1, round(abs(np.log10(ratio)) / 3)) * (1 if ratio > 1 else -1)
     guess = _GUESSES.get(power, "a wrong scale")
     return f"{guess}: 1e{abs(power)} too {'small' if power > 0 else 'large'}"

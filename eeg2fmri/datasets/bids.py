@@ -23,14 +23,14 @@ MNI = "MNI152NLin2009cAsym"  # the space of fMRIPrep's standard output
 
 
 def entities(path: Path) -> dict[str, str]:
-    """BIDS entities of a file name, in any order: ``sub-01_task-rest_eeg.vhdr`` gives sub and task."""
+    """Read the BIDS entities of a file name, in any order: ``sub-01_task-rest_eeg.vhdr`` gives sub and task."""
     parts = path.name.split(".")[0].split("_")
     pairs = (part.split("-", 1) for part in parts if "-" in part)
     return {key.lower(): value for key, value in pairs}
 
 
 def suffix(path: Path) -> str:
-    """What follows the entities, in lower case: ``eeg``, ``bold``, also ``eeg_pp``; a prefix ``d_`` is left out."""
+    """Return the part after the entities, in lower case: ``eeg``, ``bold``, ``eeg_pp``; a prefix ``d_`` is left out."""
     parts = path.name.split(".")[0].split("_")
     return "_".join(p for i, p in enumerate(parts) if "-" not in p and not (i == 0 and p.lower() == "d")).lower()
 
@@ -43,10 +43,10 @@ class Bids(Adapter):
     def __init__(self, root: Path, config: DatasetConfig) -> None:
         super().__init__(root, config)
         self._ignored = bidsignore(root)
-        self._listed: dict[Path, tuple[list[Path], list[Path]]] = {}  # a folder is asked about by every file below it
+        self._listed: dict[Path, tuple[list[Path], list[Path]]] = {}  # every file below a folder asks for it
 
     def eeg_files(self) -> Iterator[Source]:
-        """EEG in any format that is read, raw or of a derivative; other files of EEG are listed."""
+        """List EEG, raw or of a derivative, in all formats that are read; report other files of EEG as skipped."""
         raw = self.eeg_choice == "raw"
         folders = list(self._eeg_folders())
         found = []
@@ -68,7 +68,7 @@ class Bids(Adapter):
                 yield source
 
     def bold_files(self) -> Iterator[Source]:
-        """Native BOLD, or a derivative's in MNI space."""
+        """List native BOLD, or a derivative's in MNI space."""
         raw = self.bold_choice == "raw"
         found = self._scan("func", BOLD_SUFFIXES, raw, self._bold_folders())
         kept = self._without_derived(found) if raw else self._preprocessed(found)
@@ -80,9 +80,9 @@ class Bids(Adapter):
                 yield source
 
     def eeg_details(self, path: Path) -> dict[str, Any]:
-        """Fields of `Recording` that an EEG file determines.
+        """Return the fields of `Recording` that an EEG file determines.
 
-        What tells the time of raw EEG says nothing of a derivative, which may begin elsewhere.
+        The clock of raw EEG is not that of a derivative, which may begin elsewhere.
         """
         tables = self._inherited(path, "eeg", "channels", ".tsv")
         events, sidecars = (
@@ -90,7 +90,7 @@ class Bids(Adapter):
             for kind, ending in (("events", ".tsv"), ("eeg", ".json"))
         )
         others = self._inherited(path, "func", "events", ".tsv")
-        # One clock cannot be two; a table beside the EEG is the EEG's.
+        # One table cannot serve two clocks; a table beside the EEG belongs to the EEG.
         shared = bool(events) and events[-1].parent != path.parent and events[-1] in others
         return {
             "channels_path": tables[-1] if tables else None,
@@ -99,11 +99,11 @@ class Bids(Adapter):
         }
 
     def _same_time(self, table: Path) -> bool:
-        """Whether a file that describes EEG lies where the chosen EEG does: in the raw dataset, or in derivatives."""
+        """Return whether a table is where the chosen EEG is: in the raw dataset, or in derivatives."""
         return self.eeg_choice == "raw" or self.root / "derivatives" in table.parents
 
     def bold_details(self, path: Path) -> dict[str, Any]:
-        """Fields of `Recording` that a BOLD file determines."""
+        """Return the fields of `Recording` that a BOLD file determines."""
         events = self._inherited(path, "func", "events", ".tsv")
         native = self.bold_choice == "raw"
         mask = path.with_name(re.sub(r"_desc-preproc_bold(?=\.nii)", "_desc-brain_mask", path.name))
@@ -116,7 +116,7 @@ class Bids(Adapter):
         }
 
     def _preprocessed(self, paths: list[Path]) -> list[Path]:
-        """Images of a derivative that are the ones to use; BOLD in other spaces and of other steps is listed."""
+        """Select the images of a derivative to use; report BOLD in other spaces and of other steps as skipped."""
         images = [path for path in paths if suffix(path) in ("bold", "preproc")]
         wanted = {key: self._asked(key, default, images) for key, default in (("space", MNI), ("desc", "preproc"))}
         kept = []
@@ -136,13 +136,13 @@ class Bids(Adapter):
         return kept
 
     def _asked(self, key: str, default: str, images: list[Path]) -> dict[str, str]:
-        """The labels of an entity that `DatasetConfig.entities` asks for, where a file has one of them."""
+        """Return the labels of an entity that `DatasetConfig.entities` asks for, if a file has one of them."""
         asked = {label.lower().removeprefix(f"{key}-"): label for label in self.config.entities.get(key, ())}
         there = {entities(path).get(key, "").lower() for path in images}
         return asked if there & asked.keys() else {default.lower(): default}
 
     def _without_derived(self, paths: list[Path]) -> list[Path]:
-        """A raw dataset's files without those that were made of another one there, which are listed."""
+        """Drop files of a raw dataset that were made from another of its files; report them as skipped."""
         plain = {
             (path.parent, suffix(path), _run_of(path)): path
             for path in paths
@@ -152,7 +152,7 @@ class Bids(Adapter):
         for path in paths:
             origin = plain.get((path.parent, suffix(path), _run_of(path)), path)
             if origin is not path and entities(path).keys() & set(DERIVED):
-                self._skip(path, f"made of {origin.name}, which is taken")
+                self._skip(path, f"made from {origin.name}, which is used")
             else:
                 kept.append(path)
         return kept
@@ -170,7 +170,7 @@ class Bids(Adapter):
         return _modality_folders(self._base(self.bold_choice), "func")
 
     def _base(self, choice: str) -> Path:
-        """Folder that holds the subjects: the dataset or one of its derivatives."""
+        """Return the folder that holds the subjects: the dataset or one of its derivatives."""
         if choice == "raw":
             return self.root
         base = self.root / "derivatives" / choice
@@ -181,7 +181,7 @@ class Bids(Adapter):
         return base
 
     def _scan(self, kind: str, endings: tuple[str, ...], raw: bool, folders: Iterable[Path]) -> list[Path]:
-        """Files with one of the endings; those of a raw dataset that `.bidsignore` names are listed."""
+        """List files with one of the endings; report raw files that `.bidsignore` names as skipped."""
         found = []
         for folder in folders:
             for path in sorted(folder.iterdir()):
@@ -197,7 +197,7 @@ class Bids(Adapter):
         return path.relative_to(self.root).as_posix()
 
     def _source(self, path: Path, details: dict[str, Any]) -> Source | None:
-        """A file with its labels; one that contradicts its folder is listed."""
+        """Label a file; report one that contradicts its folder as skipped."""
         names = entities(path)
         above = path.relative_to(self.root).parts[:-1]
         for key in ("sub", "ses"):
@@ -213,7 +213,7 @@ class Bids(Adapter):
         return run_name({key: names[key] for key in RUN_ENTITIES if key in names})
 
     def _inherited(self, path: Path, modality: str, kind: str, ending: str) -> tuple[Path, ...]:
-        """Files that describe `path`, from the least to the most specific (BIDS inheritance).
+        """List the files that describe `path`, from the least to the most specific (BIDS inheritance).
 
         A derivative's file inherits from the raw dataset first.
         """
@@ -235,9 +235,9 @@ class Bids(Adapter):
         )
 
     def _list(self, folder: Path) -> tuple[list[Path], list[Path]]:
-        """Folders, and tables and sidecars, that lie in a folder; sorted."""
+        """List the folders, and the tables and sidecars, in a folder; sorted."""
         if folder not in self._listed:
-            in_derivative = self.root / "derivatives" in folder.parents  # `.bidsignore` speaks of the raw dataset
+            in_derivative = self.root / "derivatives" in folder.parents  # `.bidsignore` is about the raw dataset
             tables = sorted(
                 p
                 for p in folder.iterdir()
@@ -248,7 +248,7 @@ class Bids(Adapter):
 
 
 def _confounds(path: Path, tables: Iterable[Path]) -> Path | None:
-    """The table of fMRIPrep that describes a BOLD file, in whichever space that is."""
+    """Find the table of fMRIPrep that describes a BOLD file, in any space."""
     run = {key: value for key, value in entities(path).items() if key not in VARIANTS}
     fitting = [
         table
@@ -261,7 +261,7 @@ def _confounds(path: Path, tables: Iterable[Path]) -> Path | None:
 
 
 def _is_own(folder: Path, part: str, own: dict[str, str]) -> bool:
-    """Whether a folder lies on the way from the dataset to a file with these entities."""
+    """Return whether a folder is on the way from the dataset to a file with these entities."""
     name = folder.name.lower()
     if part.endswith("-"):
         return name == f"{part}{own.get(part[:-1], '')}"
@@ -273,7 +273,7 @@ def _comparable(names: dict[str, str]) -> dict[str, str]:
 
 
 def _run_of(path: Path) -> frozenset[tuple[str, str]]:
-    """The entities of a file without those of a processing step."""
+    """Return the entities of a file without those of a processing step."""
     return frozenset((key, label) for key, label in _comparable(entities(path)).items() if key not in DERIVED)
 
 
@@ -282,7 +282,7 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def _modality_folders(base: Path, modality: str) -> Iterator[Path]:
-    """``sub-*/eeg`` and ``sub-*/ses-*/eeg`` below `base`, in any case."""
+    """List ``sub-*/eeg`` and ``sub-*/ses-*/eeg`` below `base`, in any case."""
     for subject in _folders(base):
         if subject.name.lower().startswith("sub-"):
             sessions = [p for p in _folders(subject) if p.name.lower().startswith("ses-")]

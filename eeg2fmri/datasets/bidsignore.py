@@ -1,4 +1,4 @@
-"""`.bidsignore`: files of a raw dataset that are left out, in the syntax of `.gitignore`."""
+"""`.bidsignore`: names of raw files that are left out, in the syntax of `.gitignore`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from eeg2fmri.errors import DatasetError
 
 
 def bidsignore(root: Path) -> Any:
-    """A test of whether `.bidsignore`, in the syntax of `.gitignore`, names a file (its path below `root`)."""
+    """Return a test of whether `.bidsignore` (syntax of `.gitignore`) names a file (its path below `root`)."""
     file = root / ".bidsignore"
     try:
         lines = read_text(file).splitlines() if file.exists() else []
@@ -40,6 +40,6 @@ def _pattern(line: str) -> re.Pattern[str]:
 
 
 def _class(part: str) -> str:
-    """A class of characters such as ``[0-3]`` or ``[!a]`` as a regular expression."""
+    """Translate a class of characters such as ``[0-3]`` or ``[!a]`` into a regular expression."""
     inside = part[1:].rstrip("]").replace("\\", r"\\").replace("[", r"\[")
     return f"[^{inside[1:]}]" if inside[:1] in ("!", "^") else f"[{inside}]"

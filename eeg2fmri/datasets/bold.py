@@ -1,4 +1,4 @@
-"""BOLD of a recording: its header alone, or its volumes, decompressed once and brought to RAS+."""
+"""BOLD of a recording: its header, or its volumes, decompressed once and brought to RAS+."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from eeg2fmri.errors import DatasetError, one_line
 
 TR_TOLERANCE_S = 1e-3
 SAME_PLACE = 0.1  # of a voxel, between a mask and its volumes
-LONGEST_TR_S = 100.0  # a longer one was written in milliseconds
+LONGEST_TR_S = 100.0  # a longer one is in milliseconds
 
 
 @dataclass(frozen=True)
 class Bold:
     """BOLD of one recording in the closest RAS+: (volumes, x, y, z) intensity, TR in seconds, affine in mm.
 
-    volumes: float32, or integers as in a file without scaling; a view on the file's bytes where
+    volumes: float32, or integers as in a file without scaling; a view on the file's bytes if
     nothing had to be converted.  orientation: as stored, e.g. ``LAS``.  notes: what was not read as written.
     """
 
@@ -39,7 +39,7 @@ class Bold:
 
 @dataclass(frozen=True)
 class BoldHeader:
-    """What the header of a BOLD file says: (x, y, z), volumes, TR in seconds, affine in mm; grid and affine in RAS+.
+    """Header of a BOLD file: (x, y, z), number of volumes, TR in seconds, affine in mm; grid and affine in RAS+.
 
     orientation: as stored, e.g. ``LAS``.  notes: what was not read as written.
     """
@@ -53,13 +53,13 @@ class BoldHeader:
 
 
 def load_bold(recording: Recording) -> Bold:
-    """Read the BOLD of a recording, decompressing it once and to its checksum.
+    """Read the BOLD of a recording: decompress it once, as far as its checksum.
 
     Raises
     ------
     DatasetError
-        If the file cannot be read to its end, is not 4-D, holds NaN or volumes of zeros, has no TR, no
-        orientation or two, or its header's TR and the sidecar's disagree by more than 1 ms.
+        If the file cannot be read to its end, is not 4-D, holds NaN or volumes of zeros, has no TR, has no
+        orientation or two, or if the TRs of header and sidecar differ by more than 1 ms.
     """
     if recording.echoes:
         read_bold_header(recording)
@@ -75,7 +75,7 @@ def load_bold(recording: Recording) -> Bold:
     if empty := [index for index, volume in enumerate(volumes) if _is_empty(volume)]:
         value = volumes[empty[0]].flat[0]
         raise DatasetError(
-            f"{path}: {len(empty)} of {len(volumes)} volumes hold nothing but {value:g}, the first is number "
+            f"{path}: {len(empty)} of {len(volumes)} volumes hold only {value:g}, the first is number "
             f"{empty[0]} (from 0); fetch it again or cut them off"
         )
     return Bold(volumes, header.tr, header.affine, header.orientation, header.notes)
@@ -87,7 +87,7 @@ def _check_finite(path: Path, volumes: Iterable[np.ndarray]) -> None:
 
 
 def _is_empty(volume: np.ndarray) -> bool:
-    """Whether all voxels are 0, or the limit of their type of whole numbers, which stands for lost voxels."""
+    """Return whether all voxels are 0, or the limit of their integer type, which stands for lost voxels."""
     first = volume.flat[0]
     empty = first == 0 or (
         volume.dtype.kind in "iu" and first in (np.iinfo(volume.dtype).min, np.iinfo(volume.dtype).max)
@@ -96,9 +96,9 @@ def _is_empty(volume: np.ndarray) -> bool:
 
 
 def read_bold_header(recording: Recording) -> BoldHeader:
-    """Read the header of a BOLD file and its sidecars; refuses what `load_bold` refuses of them and of volume 0.
+    """Read the header of a BOLD file and its sidecars; refuse the same faults as `load_bold`, of volume 0 only.
 
-    A file that ends before its volumes do is refused too, and a brain mask that does not lie on its voxels.
+    A file that ends before its volumes do is refused too. So is a brain mask that is not on its voxels.
     """
     header = combined_header(recording, read_bold_header) if recording.echoes else _whole_header(recording)
     if recording.mask_path:
@@ -108,12 +108,12 @@ def read_bold_header(recording: Recording) -> BoldHeader:
 
 
 def load_mask(path: Path, bold: Bold, assumed: str | None = None) -> np.ndarray:
-    """Read the brain mask of a BOLD file, (x, y, z) float32 in RAS+; brain is where it is above 0.5.
+    """Read the brain mask of a BOLD file, (x, y, z) float32 in RAS+; values above 0.5 are brain.
 
     Raises
     ------
     DatasetError
-        If it cannot be read, or does not lie on the voxels of `bold`.
+        If it cannot be read, or is not on the voxels of `bold`.
     """
     image, place = _open_mask(path, bold.volumes.shape[1:], bold.affine, assumed)
     try:
@@ -124,12 +124,12 @@ def load_mask(path: Path, bold: Bold, assumed: str | None = None) -> np.ndarray:
 
 
 def _open_mask(path: Path, grid: tuple[int, ...], affine: np.ndarray, assumed: str | None) -> tuple[Any, Placement]:
-    """Header and placement of the brain mask of volumes on `grid`, which lie where `affine` says."""
+    """Return header and placement of the brain mask of volumes with the shape `grid` and the affine `affine`."""
     image = _open(path)
     shape = shape_of(image)
     place = placement(path, image, shape, assumed)
     if place.shape != tuple(grid) or math.prod(shape[3:]) != 1:
-        raise DatasetError(f"{path}: its shape is {place.shape}, that of the volumes {tuple(grid)}; fetch both again")
+        raise DatasetError(f"{path}: its shape is {place.shape}, the volumes have {tuple(grid)}; fetch both again")
     corners = np.array([[x, y, z, 1] for x in (0, grid[0]) for y in (0, grid[1]) for z in (0, grid[2])])
     apart = np.linalg.norm((corners @ (place.affine - affine).T)[:, :3], axis=1).max()
     if apart > SAME_PLACE * np.linalg.norm(affine[:3, :3], axis=0).min():
@@ -157,10 +157,10 @@ def _check_whole(path: Path, image: Any) -> None:
 def repetition_time(
     path: Path, header: Any, sidecar: dict[str, Any], documented: float | None = None
 ) -> tuple[float, tuple[str, ...]]:
-    """TR in seconds, from the sidecar or the dataset's documentation, and the header, which must agree; and notes.
+    """Return TR in seconds from the header and the sidecar or documentation, which must agree; and notes.
 
-    A header whose TR is 0 was not filled in; nor was one without a time unit whose TR is 1, if the TR is documented.
-    A TR of more than 100 s is one in milliseconds if the other source says so.
+    A header with a TR of 0 was not filled in. The same is true of a TR of 1 without a time unit, if the TR is
+    documented. A TR of more than 100 s is in milliseconds if the other source says so.
     """
     in_sidecar, where = sidecar.get("RepetitionTime"), "the sidecar"
     unit = header.get_xyzt_units()[1]
@@ -193,7 +193,7 @@ def repetition_time(
 
 
 def _header_tr(header: Any, expected: float) -> float:
-    """TR in the header's unit; where volumes lie on the fifth axis, of that axis or of the fourth."""
+    """Return TR in the header's unit; if volumes are on the fifth axis, of that axis or of the fourth."""
     sizes = [float(size) for size in header.get_zooms()[3:]]
     shape = header.get_data_shape()[3:]
     own = [size for size, n in zip(sizes, shape, strict=True) if n != 1] or sizes[:1]

@@ -1,4 +1,4 @@
-"""Headers of BrainVision recordings, whose data and marker files may have been renamed after them."""
+"""Headers of BrainVision recordings; their data and marker files may have new names."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Companions:
 
 
 def companions(header: Path) -> Companions:
-    """Data and marker file of a BrainVision header.
+    """Find data and marker file of a BrainVision header.
 
     A file that was renamed with its header is found by the header's own name.
 
     Raises
     ------
     DatasetError
-        If the header names no data file, a named file is not there under either name, or the header
+        If the header names no data file, a named file does not exist under either name, or the header
         names a file of another header; if a resolution has a decimal comma, samples are big-endian, or two
         channels have one name.
     """
@@ -62,9 +62,9 @@ def companions(header: Path) -> Companions:
 
 @contextmanager
 def as_mne_reads(header: Path, found: Companions) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """A header and the options with which MNE reads it with the files found for it.
+    """Give a header, and the options with which MNE reads it and the files found for it.
 
-    MNE takes header and marker files with endings in lower case only; of others it gets copies.
+    MNE reads header and marker files only with endings in lower case; others are copied.
     """
     with TemporaryDirectory() as folder:
 
@@ -77,7 +77,7 @@ def as_mne_reads(header: Path, found: Companions) -> Iterator[tuple[Path, dict[s
 
 
 def header_text(path: Path) -> str:
-    """Text of a header or marker file; old exports are latin-1.
+    """Read the text of a header or marker file; old exports are latin-1.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def header_text(path: Path) -> str:
 
 
 def named_files(header: Path) -> list[str]:
-    """Names of the data files in a header, which may be damaged."""
+    """List the names of the data files in a header, which may be damaged."""
     text = header.read_bytes().decode("latin-1") if header.exists() else ""
     return [
         last_part(match[1].replace("$b", header.stem)) for match in re.finditer(_ENTRY.format(key="DataFile"), text)
@@ -103,7 +103,7 @@ def named_files(header: Path) -> list[str]:
 
 
 def owned(header: Path, given: str, suffixes: tuple[str, ...], where: str) -> tuple[Path, str]:
-    """The file that a header names, or the one of the header's own name where it was renamed since.
+    """Find the file that a header names, or the file with the header's own name if it was renamed.
 
     Case does not count, as on the system that wrote it.
 
@@ -116,12 +116,12 @@ def owned(header: Path, given: str, suffixes: tuple[str, ...], where: str) -> tu
 
     Returns
     -------
-    the file, and the name in the header where that is no longer there, else ``""``.
+    the file, and the name in the header if that file no longer exists, else ``""``.
 
     Raises
     ------
     DatasetError
-        If neither is there, or the named one belongs to another header.
+        If neither exists, or the named one belongs to another header.
     """
     name = last_part(given)
     named = find(header.parent / name)
@@ -137,16 +137,15 @@ def owned(header: Path, given: str, suffixes: tuple[str, ...], where: str) -> tu
         assert beside is not None
         return beside, given
     if named != beside and (other_header := find(named.with_suffix(header.suffix))) and other_header != header:
-        lies = f"{beside.name} lies beside it" if beside else "no file of its own is there"
+        lies = f"{beside.name} is beside it" if beside else "it has no file of its own"
         raise DatasetError(
-            f"{header}: its {where} names {named.name}, which belongs to another header, while {lies}; "
-            f"correct the header"
+            f"{header}: its {where} names {named.name}, which belongs to another header, but {lies}; correct the header"
         )
     return named, ""
 
 
 def find(path: Path) -> Path | None:
-    """The file of this name that its folder lists, be it only as a link; in another case if there is just one."""
+    """Find the file of this name in its folder, a link too; in another case if there is just one."""
     if path.exists() or path.is_symlink():
         return path
     if not path.parent.is_dir():
@@ -156,7 +155,7 @@ def find(path: Path) -> Path | None:
 
 
 def last_part(given: str) -> str:
-    """Name of a file without folders, of this system or of Windows."""
+    """Return the name of a file without folders, of this system or of Windows."""
     return re.split(r"[\\/]", given)[-1]
 
 

@@ -12,7 +12,7 @@ from eeg2fmri.datasets.files import read_table
 from eeg2fmri.errors import DatasetError
 
 QUOTES = "'\"‘’`´"
-# Formats without a channel type (BrainVision, EDF) tell it by the name, if at all.
+# Formats without a channel type (BrainVision, EDF) show it in the name, or not at all.
 # Part of an ECG's name may be its input: "EEG EKG-Ref", "BIP1_ECG".
 NAMED_TYPES = {"ecg": r"(?:.*[^a-z])?e[ck]g|heart", "resp": r"resp", "eog": r".?eog", "emg": r"emg"}
 
@@ -20,7 +20,7 @@ NAMED_TYPES = {"ecg": r"(?:.*[^a-z])?e[ck]g|heart", "resp": r"resp", "eog": r".?
 def common_channels(
     sets: Sequence[tuple[str, Sequence[str]]],
 ) -> tuple[tuple[str, ...], dict[str, dict[str, tuple[str, ...]]]]:
-    """Channels that every recording has, by name.
+    """Find the channels that every recording has, by name.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def common_channels(
     shared = set(first).intersection(*(names for _, names in sets[1:]))
     common = tuple(name for name in first if name in shared)
     if not common:
-        raise DatasetError(f"{first_name}: no channel of it is in all of {len(sets)} recordings; name channels alike")
+        raise DatasetError(f"{first_name}: none of its channels is in all {len(sets)} recordings; rename channels")
     differences = {}
     for name, names in sets:
         lacks = tuple(channel for channel in first if channel not in names)
@@ -52,7 +52,7 @@ def common_channels(
 
 
 def foreign_channels(eeg: Mapping[str, Iterable[str]]) -> dict[str, str]:
-    """Why recordings that lack more than half of the EEG channels that most have are left out, by their names."""
+    """Explain by name why recordings are left out: they lack over half of the EEG channels that most have."""
     own = {name: set(channels) for name, channels in eeg.items()}
     counts = Counter(channel for channels in own.values() for channel in channels)
     most = {channel for channel, count in counts.items() if 2 * count > len(own)}
@@ -65,7 +65,7 @@ def foreign_channels(eeg: Mapping[str, Iterable[str]]) -> dict[str, str]:
 
 
 def named_type(name: str, kind: str) -> str:
-    """Type of a channel by its name, where its format gives no better one than `kind`."""
+    """Return the type of a channel by its name if its format gives no better one than `kind`."""
     if kind in ("eeg", "misc"):
         for named, pattern in NAMED_TYPES.items():
             if re.match(rf"(?:{pattern})", name, re.IGNORECASE):
@@ -84,14 +84,14 @@ class Described:
 
 
 def described_channels(names: tuple[str, ...], path: Path, *, strict: bool) -> Described:
-    """Types, units and bad channels by a BIDS channel table, whose names may be quoted or in another case.
+    """Return types, units and bad channels from a BIDS channel table; names may be quoted or in another case.
 
-    A channel that the table does not describe, or whose type it leaves open, is of type ``n/a``; a note says so.
+    A channel is of type ``n/a`` if the table does not describe it or gives no type; a note says so.
 
     Raises
     ------
     DatasetError
-        If the table does not fit the file, contradicts itself, or calls EEG what is named ECG.
+        If the table does not fit the file, contradicts itself, or gives the type EEG to a channel named ECG.
     """
     spelled = {name.casefold(): name for name in names}
     rows: dict[str, dict[str, str]] = {}
@@ -99,18 +99,18 @@ def described_channels(names: tuple[str, ...], path: Path, *, strict: bool) -> D
         name = row["name"] if row["name"] in names else row["name"].strip(QUOTES)
         name = name if name in names else spelled.get(name.casefold(), name)
         if rows.setdefault(name, row) != row:
-            raise DatasetError(f"{path}: describes {name} twice, and differently; leave one of the rows")
+            raise DatasetError(f"{path}: two rows describe {name} differently; keep one of them")
     if strict and (unknown := rows.keys() - set(names)):
-        raise DatasetError(f"{path}: channels {sorted(unknown)[:4]} are not in the EEG file")
+        raise DatasetError(f"{path}: channels {sorted(unknown)[:4]} are not in the EEG file; correct their names")
     eeg = [name for name, row in rows.items() if row["type"].lower() == "eeg"]
     if not set(eeg or rows) & set(names):
         raise DatasetError(
             f"{path}: none of its {'EEG ' if eeg else ''}channels ({few(eeg or [*rows])}) is in the EEG file, which "
-            f"has {few(names)}; rename"
+            f"has {few(names)}; rename them"
         )
     if hearts := [name for name in eeg if named_type(name, "eeg") == "ecg"]:
         raise DatasetError(
-            f"{path}: {few(hearts)} is of type EEG by it and an ECG by name; give it the type ECG or rename"
+            f"{path}: {few(hearts)} has the type EEG, but the name of an ECG; give it the type ECG or rename it"
         )
     types = tuple(rows[name]["type"].lower() if name in rows else "n/a" for name in names)
     units = tuple(rows.get(name, {}).get("units", "") for name in names)
@@ -118,10 +118,10 @@ def described_channels(names: tuple[str, ...], path: Path, *, strict: bool) -> D
     missing = [name for name in names if name not in rows]
     unnamed = [name for name in names if name in rows and rows[name]["type"].lower() in ("n/a", "")]
     notes = [f"{path.name} does not describe {few(missing)}: type n/a"] if missing else []
-    notes += [f"{path.name} leaves the type of {few(unnamed)} open: not taken as EEG"] if unnamed else []
+    notes += [f"{path.name} gives no type for {few(unnamed)}: not used as EEG"] if unnamed else []
     return Described(types, units, bads, tuple(notes))
 
 
 def few(names: Sequence[str]) -> str:
-    """The first names of a list, and how many there are."""
+    """Join the first names of a list, and say how many there are."""
     return ", ".join(names[:4]) + (f", … ({len(names)})" if len(names) > 4 else "")

@@ -1,4 +1,4 @@
-"""EEG of a recording as the spectrogram takes it: the wanted channels, cleaned."""
+"""EEG of a recording, ready for the spectrogram: the wanted channels, cleaned."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def read_clean_eeg(
 ) -> CleanEeg:
     """Read the channels of the wanted types and clean them.
 
-    `pulse` goes by the R peaks that the file marks (``Pulse Artifact/R``) or, where it marks none, by those of
-    the ECG, which is then read whether or not it is wanted.
+    `pulse` uses the R peaks that the file marks (``Pulse Artifact/R``). If the file marks none, it uses those of the
+    ECG, which is then read even if it is not wanted.
 
     Parameters
     ----------
     raw : the EEG, opened.
     channel_types : types kept, in lower case, e.g. ``("eeg", "ecg")``.
     volumes : samples at which the scanner starts each volume (`Alignment.onsets`).
-    config : what is done.
+    config : the cleaning steps and their settings.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def read_ecg(raw: RawEeg, volumes: np.ndarray, config: CleaningConfig) -> CleanE
 def check_eeg(
     raw: RawEeg, channel_types: tuple[str, ...], volumes: np.ndarray, config: CleaningConfig
 ) -> tuple[float, list[str]]:
-    """Refuse what `read_clean_eeg` would refuse before it has read a sample.
+    """Refuse what `read_clean_eeg` would refuse, before it reads a sample.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def check_eeg(
 
 
 def _needed(raw: RawEeg, kept: list[int], config: CleaningConfig) -> list[int]:
-    """Channels that are read: the wanted ones, and the ECG where the pulse is cleaned."""
+    """List the channels to read: the wanted ones, and the ECG if the pulse is cleaned."""
     ecg = [index for index, kind in enumerate(raw.types) if kind == "ecg"] if config.pulse else []
     return sorted({*kept, *ecg})
 
@@ -123,6 +123,6 @@ def _marks(raw: RawEeg, volumes: np.ndarray) -> Marks:
 
 
 def _of_file(raw: RawEeg, err: Eeg2FmriError) -> Eeg2FmriError:
-    """An error that begins with the file."""
+    """Return an error that begins with the file."""
     message = str(err)
     return type(err)(message if message.startswith(str(raw.path)) else f"{raw.path}: {message}")

@@ -1,4 +1,4 @@
-"""What is known of the common clock of a recording's EEG and BOLD."""
+"""The common clock of a recording's EEG and BOLD, and how it was found."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Alignment:
-    """Where BOLD starts in the EEG, and how that is known. Samples count on the EEG's time axis.
+    """Start of BOLD in the EEG, and how it is known. Samples count on the EEG's time axis.
 
-    onset: sample (fractional, negative where the EEG starts later) of BOLD time zero, the onset of volume 0.
+    onset: sample (fractional, negative if the EEG starts later) of BOLD time zero, the onset of volume 0.
     period: samples from volume to volume, on the EEG's clock.  source: e.g. ``R128``, ``StartTime``.
-    how: how the scanner's marker was found.  runner_up: the marker that came next, and its pattern.
-    markers_found, markers_missing: volumes of the run with and without a marker, where there are markers.
+    how: the way to the scanner's marker.  runner_up: the second best marker, and its pattern.
+    markers_found, markers_missing: volumes of the run with and without a marker, if there are markers.
     onsets: samples at which the scanner starts a volume, also before and after the run; markers: those of
     the run's markers, as observed; both empty where another clock was used.
-    known_from: first sample whose time the onset was derived from.
-    warnings: what a person should look at.
+    known_from: the first sample that the onset was derived from.
+    warnings: remarks that a person should check.
     """
 
     onset: float

@@ -1,4 +1,4 @@
-"""Clocks that lie in another EEG file of the same recording: its export, or its raw file."""
+"""Clocks from another EEG file of the same recording: its export, or its raw file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ XP_LEAD_S = 2.0  # nominally the scanner starts this long before the first rest 
 
 
 def by_wall_clock(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignment:
-    """A file without volume markers, by the time of day at which it and its export with markers begin.
+    """Time a file without volume markers by its time of day and that of its export, which has them.
 
     A file that has volume markers needs no export.
 
@@ -34,13 +34,13 @@ def by_wall_clock(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) 
     path = recording.clock_path
     if path is None:
         raise AlignmentError(
-            f"{raw.path}: it has no volume markers, and no export of it is there to tell the time; fetch the export, "
+            f"{raw.path}: it has no volume markers, and its export is missing; fetch the export, "
             f"or choose it (dataset.eeg)"
         )
     other = open_eeg_file(path)
     found = by_markers(other, recording, tr, n_volumes)
     if found is None:
-        raise AlignmentError(f"{path}: no marker of it has the rhythm of the volumes; fetch it again")
+        raise AlignmentError(f"{path}: none of its markers has the rhythm of the volumes; fetch it again")
     for file in (raw, other):
         if file.began is None:
             raise AlignmentError(f"{file.path}: its first New Segment has no time of day; export it again")
@@ -60,10 +60,10 @@ def by_wall_clock(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) 
 
 
 def by_xp_blocks(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignment:
-    """XP1, XP2: preprocessed EEG starts with the first rest block (``S 99``), which the scanner runs ahead of.
+    """Start preprocessed EEG of XP1 and XP2 with the first rest block (``S 99``); the scanner starts before it.
 
-    By how much, the markers of the run's raw EEG say; where they are not at hand it is nominally 2 s. Where the
-    marker of the first rest block is missing, it lies 20 s before the first ``S  2``.
+    The markers of the run's raw EEG give the lead; without them it is nominally 2 s. If the marker of the first rest
+    block is missing, the block starts 20 s before the first ``S  2``.
     """
     rest, task = ([time for time, text in raw.events if is_label(text, name)] for name in (XP_REST, XP_TASK))
     start, source, warnings = 0.0, "xp offset", []
@@ -72,7 +72,7 @@ def by_xp_blocks(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -
     elif task:
         start, source = task[0] - XP_BLOCK_S, f"xp offset, {XP_REST} from {XP_TASK}"
     else:
-        warnings.append(f"no {XP_REST} or {XP_TASK} marker: the EEG is taken to start with the first rest block")
+        warnings.append(f"no {XP_REST} or {XP_TASK} marker: the EEG is assumed to start with the first rest block")
     if abs(start) * raw.sampling_rate > 1:
         warnings.append(f"the first rest block starts at {start:.3f} s of the EEG, not with the file")
     if task and rest and rest[0] < task[0] and abs(task[0] - rest[0] - XP_BLOCK_S) > 1:
@@ -84,8 +84,8 @@ def by_xp_blocks(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -
     if lead is None:
         lead = XP_LEAD_S
         warnings.append(
-            f"the scanner is taken to start {lead:g} s before the first rest block, uncertain by one TR ({tr:g} s): "
-            f"the markers of the raw EEG, which say it, are not there"
+            f"the scanner is assumed to start {lead:g} s before the first rest block, uncertain by one TR ({tr:g} s): "
+            f"the markers of the raw EEG are missing"
         )
     else:
         source = f"{source}, {lead:.3f} s by the raw EEG"
@@ -99,7 +99,7 @@ def by_xp_blocks(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -
 
 
 def _lead(recording: Recording, tr: float, n_volumes: int) -> float | None:
-    """Seconds from the first volume to the first rest block by the run's raw EEG; ``None`` where that is not there."""
+    """Return the seconds from the first volume to the first rest block by the raw EEG; ``None`` without it."""
     table = recording.clock_events_path
     raw = _raw_markers(recording.clock_path, table)
     if raw is None:
@@ -121,7 +121,7 @@ def _lead(recording: Recording, tr: float, n_volumes: int) -> float | None:
 
 
 def _raw_markers(path: Path | None, table: Path | None) -> RawEeg | None:
-    """The raw EEG of a run or, where its file is not there, what its event table says of it."""
+    """Open the raw EEG of a run; if its file is missing, use its event table."""
     if path is not None:
         try:
             return open_eeg_file(path)
@@ -131,7 +131,7 @@ def _raw_markers(path: Path | None, table: Path | None) -> RawEeg | None:
 
 
 def _listed(table: Path) -> RawEeg:
-    """An EEG of which the event table alone is known."""
+    """Make an EEG of which only the event table is known."""
     events = table_events(table)
     end = max((time for time, _ in events), default=0.0)
     return RawEeg(table, TABLE_RATE_HZ, int(end * TABLE_RATE_HZ) + 1, (), (), (), tuple(events))

@@ -14,11 +14,11 @@ MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 
 
 def framewise_displacement(path: Path, n_volumes: int) -> np.ndarray:
-    """How far the head moved since the volume before (Power et al. 2012, NeuroImage 59:2142).
+    """Return how far the head moved since the volume before (Power et al. 2012, NeuroImage 59:2142).
 
     Parameters
     ----------
-    path : table with a column ``framewise_displacement``, one row a volume.
+    path : table with a column ``framewise_displacement``, one row per volume.
     n_volumes : volumes of the BOLD file.
 
     Returns
@@ -28,7 +28,7 @@ def framewise_displacement(path: Path, n_volumes: int) -> np.ndarray:
     Raises
     ------
     DatasetError
-        If the column is missing, there is not one row a volume, or a value is no length.
+        If the column is missing, there is not one row per volume, or a value is no length.
     """
     return _column(path, COLUMN, n_volumes, "mm", lowest=0.0, first="n/a")
 

@@ -1,8 +1,8 @@
-"""Time that is missing inside an EEG file: pauses, rejected stretches, records that do not follow each other.
+"""Time that is missing inside an EEG file: pauses, rejected stretches, gaps between records.
 
-A file's samples are taken to follow each other. Where they do not, the file says so: a second ``New Segment``
-(BrainVision), a ``boundary`` (EEGLAB, MNE), records with onsets of their own (EDF+D, BDF+D). A pause of known
-length is put back, so that time goes on across it; one of unknown length ends what can be aligned.
+The samples of a file are assumed to be continuous. If they are not, the file says so: a second ``New Segment``
+(BrainVision), a ``boundary`` (EEGLAB, MNE), records with onsets of their own (EDF+D, BDF+D). A pause of known length
+is put back, so that time continues across it. A pause of unknown length ends the part that can be aligned.
 
 n samples of the file; N samples with the pauses between them.
 """
@@ -22,8 +22,8 @@ from eeg2fmri.errors import DatasetError
 
 Reader = Callable[[list[int], int, int], np.ndarray]
 LONGEST_S = 3600.0  # pauses of a file that are put back, in all
-CLOCK_S = 1e-3  # what times of day are good for
-NUMBERED = ("-99", "-99.0")  # a boundary of EEGLAB where event types are numbers
+CLOCK_S = 1e-3  # accuracy of times of day
+NUMBERED = ("-99", "-99.0")  # a boundary of EEGLAB if event types are numbers
 SKIP = "bad_acq_skip"  # samples that MNE's FIF reader fills with zeros
 _LOST = re.compile(r"lost ?samples:? *(\d+)")
 _ANNOTATION = re.compile(rb"([+-][\d.]+)(?:\x15([\d.]*))?\x14([^\x00]+)\x14\x00")
@@ -34,7 +34,7 @@ _SEGMENT = re.compile(
 
 @dataclass(frozen=True)
 class Cut:
-    """A place before sample `sample` of the file at which `seconds` are missing; ``None`` where nobody knows."""
+    """A place before sample `sample` of the file at which `seconds` are missing; ``None`` if unknown."""
 
     sample: int
     seconds: float | None
@@ -43,7 +43,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Where the samples of a file lie in time.
+    """The places of a file's samples in time.
 
     starts, places: sample of the file and of the time axis at which each stretch without a pause begins.
     n_samples: N.  gaps: (start, stop) on the time axis without EEG.  breaks: places at which an unknown time
@@ -57,12 +57,12 @@ class Timeline:
     breaks: tuple[tuple[int, str], ...] = ()
 
     def place(self, sample: float) -> float:
-        """Sample (fractional) of the file on the time axis."""
+        """Return the place of a sample (fractional) of the file on the time axis."""
         stretch = max(int(np.searchsorted(self.starts, sample + 1e-6, side="right")) - 1, 0)
         return sample + self.places[stretch] - self.starts[stretch]
 
     def filled(self, reader: Reader) -> Reader:
-        """A reader of the time axis; a gap is a straight line between the samples beside it."""
+        """Return a reader of the time axis; it fills a gap with a straight line between the samples beside it."""
         if len(self.starts) == 1:
             return reader
         ends = [*self.starts[1:], self.n_samples - self.places[-1] + self.starts[-1]]
@@ -113,8 +113,8 @@ def timeline(
         total += cut.seconds
         if missing < 0:
             raise DatasetError(
-                f"{path}: the {cut.name} at {cut.sample / rate:.3f} s begins {-cut.seconds:.3f} s before the EEG ahead "
-                f"of it ends; export the recording again"
+                f"{path}: the {cut.name} at {cut.sample / rate:.3f} s begins {-cut.seconds:.3f} s before the end of "
+                f"the EEG before it; export the recording again"
             )
         if missing:
             gaps.append((cut.sample + shift, cut.sample + shift + missing))
@@ -132,10 +132,9 @@ def timeline(
 
 
 def segments(text: str, rate: float) -> list[Cut]:
-    """Pauses before the second and later ``New Segment`` of a BrainVision marker file, by their times of day.
+    """Find pauses before the second and later ``New Segment`` of a BrainVision marker file, by times of day.
 
-    A time of day is that of the first sample of a segment; times that follow each other as the samples do
-    are no pause.
+    Times of day that follow each other as the samples do are no pause.
     """
     found = [(int(match[1]) - 1, _when(match[2])) for match in _SEGMENT.finditer(text)]
     if found and found[0][0] > 0:
@@ -152,7 +151,7 @@ def segments(text: str, rate: float) -> list[Cut]:
 
 
 def began(text: str) -> datetime | None:
-    """Time of day of the first sample by the first ``New Segment`` of a BrainVision marker file."""
+    """Return the time of day of the first sample by the first ``New Segment`` of a BrainVision marker file."""
     for match in _SEGMENT.finditer(text):
         when = _when(match[2])
         return when if int(match[1]) == 1 else None
@@ -160,10 +159,10 @@ def began(text: str) -> datetime | None:
 
 
 def boundaries(events: Iterable[tuple[float, float, str]], rate: float) -> tuple[list[Cut], list[tuple[int, int]]]:
-    """Pauses and lost samples that annotations (onset s, duration s, description) tell of.
+    """Find pauses and lost samples in annotations (onset s, duration s, description).
 
-    A ``boundary`` of EEGLAB lasts as long as what was cut out; one of MNE, and one without a duration, does
-    not say how long that was.
+    A ``boundary`` of EEGLAB lasts as long as the part that was cut out. A ``boundary`` of MNE, or one without a
+    duration, does not give the length.
     """
     cuts: dict[int, Cut] = {}
     skipped = []
@@ -184,7 +183,7 @@ def boundaries(events: Iterable[tuple[float, float, str]], rate: float) -> tuple
 
 
 def discontinuous(path: Path, rate: float) -> tuple[list[Cut], list[tuple[float, float, str]]]:
-    """Pauses between the records of an EDF+D or BDF+D file, and its annotations (onset s, duration s, text).
+    """Read the pauses between records of EDF+D or BDF+D, and its annotations (onset s, duration s, text).
 
     Every record's first annotation is its onset (Kemp & Olivan 2003, Clin. Neurophysiol. 114:1755).
 
@@ -225,7 +224,7 @@ def discontinuous(path: Path, rate: float) -> tuple[list[Cut], list[tuple[float,
 
 
 def _when(digits: str | None) -> datetime | None:
-    """Time of day of a marker, ``YYYYMMDDhhmmssuuuuuu``; ``None`` where it is not filled in."""
+    """Parse the time of day of a marker, ``YYYYMMDDhhmmssuuuuuu``; ``None`` if it is not filled in."""
     if not digits or len(digits) != 20 or not int(digits):
         return None
     try:

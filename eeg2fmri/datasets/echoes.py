@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from eeg2fmri.datasets.bold import Bold, BoldHeader
 
 LONGEST_T2_STAR_S = 0.5  # of a voxel that does not decay
-LONGEST_ECHO_S = 0.5  # no BOLD echo is later: such a number is in ms
+LONGEST_ECHO_S = 0.5  # no BOLD echo is later: a larger number is in ms
 
 
 def each_echo(recording: Recording) -> list[Recording]:
-    """A recording of every echo alone."""
+    """Make one recording of each echo."""
     return [replace(recording, bold_path=e.path, sidecars=e.sidecars, echoes=()) for e in recording.echoes]
 
 
 def echo_times(recording: Recording) -> np.ndarray:
-    """(echoes,) in s, from the sidecars.
+    """Return echo times, (echoes,) in s, from the sidecars.
 
     Raises
     ------
     DatasetError
-        If a sidecar has no EchoTime, or one that no echo has, or two echoes have the same.
+        If a sidecar has no EchoTime or an impossible one, or two echoes have the same.
     """
     times: list[float] = []
     for echo in recording.echoes:
@@ -56,7 +56,7 @@ def echo_times(recording: Recording) -> np.ndarray:
 
 
 def combined_header(recording: Recording, read: Callable[[Recording], BoldHeader]) -> BoldHeader:
-    """The header of echoes, which must be alike; refuses what `combined` refuses of headers."""
+    """Return the header that echoes share; refuse headers that `combined` would refuse."""
     echo_times(recording)
     headers = [read(echo) for echo in each_echo(recording)]
     for echo, header in zip(recording.echoes, headers, strict=True):
@@ -71,7 +71,7 @@ def combined_header(recording: Recording, read: Callable[[Recording], BoldHeader
 
 
 def combined(recording: Recording, load: Callable[[Recording], Bold]) -> Bold:
-    """The echoes of a run as one series of volumes, float32."""
+    """Combine the echoes of a run into one series of volumes, float32."""
     times = echo_times(recording)
     echoes = [load(echo) for echo in each_echo(recording)]
     means = np.stack([echo.volumes.mean(axis=0, dtype=np.float64) for echo in echoes])
@@ -84,7 +84,7 @@ def combined(recording: Recording, load: Callable[[Recording], Bold]) -> Bold:
 
 
 def t2_star(means: np.ndarray, times: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Voxelwise least squares of log(mean) = log(S0) - TE / T2*.
+    """Fit log(mean) = log(S0) - TE / T2* in each voxel, by least squares.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def t2_star(means: np.ndarray, times: Sequence[float] | np.ndarray) -> np.ndarra
 
 
 def echo_weights(t2_star: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """(echoes, x, y, z): TE exp(-TE / T2*), their sum 1 in each voxel."""
+    """Compute weights, (echoes, x, y, z): TE exp(-TE / T2*), with the sum 1 in each voxel."""
     column = times.reshape(-1, *(1,) * t2_star.ndim)
     weights = column * np.exp(-(column - times.min()) / t2_star)
     return weights / weights.sum(axis=0)

@@ -26,23 +26,23 @@ from eeg2fmri.errors import DatasetError, one_line
 
 TRIGGER_TYPES = ("trig", "stim")  # as channel tables call them
 BLOCK_VALUES = 500_000  # float64 values that MNE holds at a time: 4 MB, which stay in the processor's cache
-SCALE_WARNINGS = r"(?i)\bunits?\b|scaling|physical|resolution"  # of MNE, which speaks of montages' units too
+SCALE_WARNINGS = r"(?i)\bunits?\b|scaling|physical|resolution"  # of MNE, which mentions the units of montages too
 
 
 @dataclass(frozen=True)
 class RawEeg:
     """EEG of one recording, opened and not read. Samples and times count on its time axis, pauses included.
 
-    sampling_rate: Hz.  types: lower case, one per channel; ``n/a`` where a table leaves it out.
+    sampling_rate: Hz.  types: lower case, one per channel; ``n/a`` if a table leaves it out.
     bads: channels that the dataset marks as bad.
     events: onset (s from the first sample) and description of every marker.
     gaps: (start, stop) samples within which there is no EEG.  breaks: samples at which an unknown time is
-    missing, with the marker that says so.  began: time of day of the first sample, where the file has it.
-    notes: what the header says that is not so, e.g. the names of renamed files, channels without description, and
-    how units were found.
-    place: the time (s) of the axis at a time of the file, whose pauses do not count.
-    triggers: reads the rises of the trigger channels, as `events`; takes the names of channels that a table
-    calls so.
+    missing, with the marker that says so.  began: time of day of the first sample, if the file has it.
+    notes: corrections of the header, e.g. names of renamed files, channels without description, and how units
+    were found.
+    place: the time (s) on the axis of a time of the file; the file does not count pauses.
+    triggers: reads the rises of the trigger channels, as `events`; its argument: the channels that a table calls
+    triggers.
     units: by the file.  scales: by the file and its channel table.
     """
 
@@ -64,12 +64,12 @@ class RawEeg:
     _reader: Reader = field(default=lambda *_: np.empty(0), repr=False)
 
     def trigger_events(self) -> tuple[tuple[float, str], ...]:
-        """Onset (s) and description of every rise of a trigger channel; reads these channels whole."""
+        """Return onset (s) and description of every rise of a trigger channel; read these channels whole."""
         named = [name for name, kind in zip(self.channels, self.types, strict=True) if kind in TRIGGER_TYPES]
         return self.triggers(named)
 
     def read(self, picks: Sequence[int], start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Samples `start` to `stop` of the channels `picks` (indices), in blocks; straight lines across gaps.
+        """Read samples `start` to `stop` of the channels `picks` (indices), in blocks; straight lines across gaps.
 
         Returns
         -------
@@ -108,9 +108,9 @@ def open_eeg_file(
 
     Parameters
     ----------
-    path : header, or the file itself where there is but one.
+    path : header, or the file itself if there is only one.
     channels_path : BIDS ``_channels.tsv`` with the columns name and type, and status if there is one.
-        One that lies beside `path` must name channels of the file only. Without it the types are
+        One that is beside `path` must name only channels of the file. Without it the types are
         those of `known_types`, of the channel's name (ECG, EOG, EMG), or of the file, in this order.
     known_types : (index, type) of channels.
     """
@@ -131,7 +131,7 @@ def open_eeg_file(
 
 
 def wanted_channels(raw: RawEeg, channel_types: tuple[str, ...]) -> list[int]:
-    """Indices of the channels of the wanted types, of which there must be one, each with a unit.
+    """Return the indices of the channels of the wanted types; each needs a unit.
 
     Raises
     ------
@@ -157,8 +157,8 @@ def _open_mne(path: Path, known_types: dict[int, str]) -> RawEeg:
     annotated = [(float(a["onset"]) - origin, float(a["duration"]), str(a["description"])) for a in raw.annotations]
     cuts, skipped = boundaries(annotated, rate)
     cuts += segments(markers, rate)
-    in_time = path.suffix.lower() in (".edf", ".bdf")  # its annotations count in time, the others' in samples
-    if in_time:  # of a discontinuous file MNE keeps the annotations of its first part only
+    in_time = path.suffix.lower() in (".edf", ".bdf")  # its annotations are in time, the others' in samples
+    if in_time:  # of a discontinuous file MNE keeps only the annotations of its first part
         pauses, texts = discontinuous(path, rate)
         cuts, annotated = [*cuts, *pauses], (texts if pauses else annotated)
     axis = timeline(path, int(raw.n_times), rate, cuts, skipped)
@@ -168,7 +168,7 @@ def _open_mne(path: Path, known_types: dict[int, str]) -> RawEeg:
 
     units = file_units(path, raw)
     if other := [name for name, unit in zip(raw.ch_names, units, strict=True) if is_other(unit.stated)]:
-        notes = (*notes, f"the unit of {few(other)} is no voltage: not taken as EEG without a channel table")
+        notes = (*notes, f"the unit of {few(other)} is no voltage: not used as EEG without a channel table")
     kinds = [type_by_unit(kind, unit) for kind, unit in zip(raw.get_channel_types(), units, strict=True)]
     types = tuple(
         known_types.get(index) or named_type(name, kind)
@@ -201,7 +201,7 @@ def _open_mne(path: Path, known_types: dict[int, str]) -> RawEeg:
 
 
 def _mne_raw(path: Path) -> tuple[Any, tuple[str, ...], str]:
-    """An MNE recording whose samples are not read, what its header says that is not so, and its marker file's text."""
+    """Open a recording with MNE, without samples; also return corrections of its header and its marker text."""
     import mne
 
     notes: tuple[str, ...] = ()
@@ -228,11 +228,11 @@ def _mne_raw(path: Path) -> tuple[Any, tuple[str, ...], str]:
             warnings.simplefilter("always")
             with source as (file, options):
                 raw = mne.io.read_raw(file, preload=False, verbose="warning", **options)
-    except Exception as err:  # MNE raises many kinds for a damaged file; all mean the same here
+    except Exception as err:  # MNE raises many kinds of error for a damaged file; all mean the same here
         raise _unreadable(path, err) from err
     if others := [name for name in raw.filenames if name and Path(name).resolve() != data.resolve()]:
         raise DatasetError(
-            f"{path}: its samples lie in {others[0]}, which is no file of this recording; export it again"
+            f"{path}: its samples are in {others[0]}, which is no file of this recording; export it again"
         )
     texts = dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)
     notes += tuple(text for text in texts if re.search(SCALE_WARNINGS, text) and "montage" not in text)

@@ -13,16 +13,16 @@ DATA_SUFFIXES = (".fdt",)
 
 
 def data_file(path: Path) -> tuple[Path | None, str]:
-    """The ``.fdt`` of a ``.set``, ``None`` where the samples are inside; and the name in it that is no longer there.
+    """Find the ``.fdt`` of a ``.set`` (``None`` if it holds the samples), and a name in it that is out of date.
 
     Raises
     ------
     DatasetError
-        If the named file is not there, belongs to another ``.set``, or is written in another case, which
+        If the named file does not exist, belongs to another ``.set``, or is written in another case, which
         MNE does not find.
     """
     if not any(other.suffix.lower() == ".fdt" for other in path.parent.iterdir()):
-        return None, ""  # nothing else can hold them, and a big file need not be read to know
+        return None, ""  # nothing else can hold them, and this saves reading a big file
     status = path.stat()
     given = _named(path, status.st_mtime_ns, status.st_size)
     if not given:
@@ -37,12 +37,12 @@ def data_file(path: Path) -> tuple[Path | None, str]:
 
 @lru_cache(maxsize=4096)
 def _named(path: Path, modified: int, size: int) -> str:
-    """The name of the data file in a ``.set`` of any version; empty where it holds the data or cannot be read."""
+    """Read the name of the data file in a ``.set`` of any version; empty if it holds the data or cannot be read."""
     import h5py
 
     try:
         return _named_73(path) if h5py.is_hdf5(path) else _named_5(path)
-    except Exception:  # a damaged file: opening it says what is wrong
+    except Exception:  # a damaged file: the error comes when it is opened
         return ""
 
 

@@ -1,7 +1,7 @@
-"""Event tables: markers that they list, and the clock that two of them make.
+"""Event tables: the markers that they list, and the clock that two of them give.
 
-A table of the EEG and one of the BOLD run that list the same events, each on its own clock, tell how the two
-clocks lie. A table that was copied from one to the other tells nothing.
+If a table of the EEG and one of the BOLD run list the same events, each on its own clock, they give the offset of the
+two clocks. A table that was copied from one to the other gives nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EMPTY = ("", "n/a")
 
 
 def table_events(path: Path, rate: float | None = None) -> list[tuple[float, str]]:
-    """Onset (s) and description of every event of an EEG's table, one for each column that names it.
+    """List onset (s) and description of every event of an EEG's table, one for each column that names it.
 
     Parameters and errors as `event_rows`.
     """
@@ -66,9 +66,9 @@ def event_rows(path: Path, rate: float | None = None) -> list[tuple[float, dict[
 
 
 def by_shared_events(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignment | None:
-    """Events that both modalities list, each on its own clock: the median difference of their onsets.
+    """Align events that both modalities list on their own clocks: the median difference of the onsets.
 
-    The markers of the EEG file count first; its table only where the file has none of the shared events.
+    The markers of the EEG file count first. Its table counts only if the file has none of the shared events.
     """
     if recording.bold_events_path is None:
         return None
@@ -88,7 +88,7 @@ def by_shared_events(raw: RawEeg, recording: Recording, tr: float, n_volumes: in
     for label in shared:
         if len(eeg[label]) != len(bold[label]):
             raise AlignmentError(
-                f"{raw.path}: {len(eeg[label])} events {label!r}, {recording.bold_events_path.name} has "
+                f"{raw.path}: {len(eeg[label])} events {label!r}, {recording.bold_events_path.name} lists "
                 f"{len(bold[label])}; correct the tables or choose another dataset.alignment"
             )
     differences = np.concatenate([np.subtract(eeg[label], bold[label]) for label in shared])
@@ -100,7 +100,7 @@ def by_shared_events(raw: RawEeg, recording: Recording, tr: float, n_volumes: in
             f"but one differs by {spread:.3f} s; correct the tables or choose another dataset.alignment"
         )
     if spread * raw.sampling_rate > 1:
-        notes.append(f"shared events agree to {spread * 1000:.1f} ms only")
+        notes.append(f"shared events agree only to {spread * 1000:.1f} ms")
     first = min(eeg[label][0] for label in shared)
     return Alignment(
         onset * raw.sampling_rate,
@@ -112,7 +112,7 @@ def by_shared_events(raw: RawEeg, recording: Recording, tr: float, n_volumes: in
 
 
 def table_fault(raw: RawEeg, recording: Recording) -> str:
-    """Why the event table of the EEG is no clock: it copies BOLD's, or contradicts the file; empty if it is one."""
+    """Explain why the event table of the EEG is no clock: a copy of BOLD's, or a contradiction; empty if it is one."""
     path = recording.eeg_events_path
     if path is None:
         return ""
@@ -120,16 +120,16 @@ def table_fault(raw: RawEeg, recording: Recording) -> str:
         table = _listed(path)
         bold = _listed(recording.bold_events_path) if recording.bold_events_path else {}
     except DatasetError:
-        return ""  # who needs the table is told
+        return ""  # whoever needs the table gets the error
     if _same(table, bold):
         return f"{path.name} of the EEG lists the same onsets as that of BOLD: a copy is no clock"
     if contradiction := _contradiction(table, _onsets(raw.events)):
-        return f"{path.name} {contradiction}; the file's markers are taken"
+        return f"{path.name} {contradiction}; the file's markers are used"
     return ""
 
 
 def task_events(recording: Recording) -> dict[str, list[float]]:
-    """Sorted onsets (s) of the events that BOLD's table lists, by label without blanks, in lower case."""
+    """Return sorted onsets (s) of the events of BOLD's table, by label in lower case without blanks."""
     try:
         return _listed(recording.bold_events_path) if recording.bold_events_path else {}
     except DatasetError:
@@ -140,7 +140,7 @@ def _listed(path: Path) -> dict[str, list[float]]:
     return _onsets((onset, _label(row)) for onset, row in event_rows(path))
 
 
-@lru_cache(8)  # several rules ask one table
+@lru_cache(8)  # several rules read the same table
 def _rows_as_of(path: Path, _written: int, _size: int) -> list[tuple[float, dict[str, str]]]:
     rows = []
     for number, row in enumerate(read_table(path, ("onset",)), 2):
@@ -157,7 +157,7 @@ def _label(row: Mapping[str, str]) -> str:
 
 
 def _onsets(events: Iterable[tuple[float, str]]) -> dict[str, list[float]]:
-    """Sorted onsets by label; labels are compared without blanks and case."""
+    """Return sorted onsets by label; labels are compared without blanks and case."""
     onsets: dict[str, list[float]] = {}
     for onset, text in sorted(events):
         if label := label_of(text).casefold():
@@ -166,19 +166,19 @@ def _onsets(events: Iterable[tuple[float, str]]) -> dict[str, list[float]]:
 
 
 def _same(one: Mapping[str, list[float]], other: Mapping[str, list[float]]) -> bool:
-    """Whether two tables list the same onsets, to what they are rounded to, of the events that both have."""
+    """Return whether two tables list the same onsets of their common events, to the precision of rounding."""
     shared = one.keys() & other.keys()
     return bool(shared) and all(_within(one[label], other[label]) for label in shared)
 
 
 def _within(one: list[float], other: list[float]) -> bool:
-    """Whether the shorter list of onsets is part of the longer one."""
+    """Return whether the shorter list of onsets is part of the longer one."""
     few, many = (np.array(times) for times in sorted((one, other), key=len))
     return bool((np.abs(few[:, None] - many).min(axis=1) <= TOLERANCE_S).all())
 
 
 def _contradiction(table: Mapping[str, list[float]], own: Mapping[str, list[float]]) -> str:
-    """Where a table of the EEG lists an event at another time than the EEG file does."""
+    """Find an event that a table of the EEG lists at another time than the EEG file."""
     for label in sorted(table.keys() & own.keys()):
         if len(table[label]) == len(own[label]):
             apart = float(np.abs(np.subtract(table[label], own[label])).max())

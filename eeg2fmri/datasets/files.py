@@ -1,4 +1,4 @@
-"""Small files of a dataset: JSON sidecars, tables, and links to content that was never fetched."""
+"""Small files of a dataset: JSON sidecars, tables, and links to content that is not on this disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from eeg2fmri.errors import DatasetError, one_line
 
-ANNEX_POINTER = b"/annex/objects/"  # what git-annex leaves in the place of an unlocked file
+ANNEX_POINTER = b"/annex/objects/"  # the pointer that git-annex leaves for an unlocked file
 
 
 def check_fetched(path: Path) -> None:
@@ -40,12 +40,12 @@ def check_fetched(path: Path) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Text in UTF-8, with or without a byte-order mark, in UTF-16 with one, else in latin-1.
+    """Read text in UTF-8, with or without a byte-order mark, in UTF-16 with one, else in latin-1.
 
     Raises
     ------
     ValueError
-        If it is no text: zeros are left, as in UTF-16 without a byte-order mark.
+        If it is no text: it contains zeros, as UTF-16 without a byte-order mark does.
     """
     content = path.read_bytes()
     if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
@@ -58,12 +58,12 @@ def read_text(path: Path) -> str:
         except UnicodeDecodeError:  # of an old export
             text = content.decode("latin-1")
     if "\0" in text:
-        raise ValueError("zeros in it, as in UTF-16 without a byte-order mark; save it as UTF-8")
+        raise ValueError("it contains zeros, as UTF-16 does without a byte-order mark; save it as UTF-8")
     return text
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON sidecar; damaged ones are a `DatasetError`."""
+    """Read a JSON sidecar; a damaged one is a `DatasetError`."""
     check_fetched(path)
     try:
         content = json.loads(read_text(path))
@@ -75,7 +75,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_merged(paths: tuple[Path, ...]) -> dict[str, Any]:
-    """Sidecars from the least to the most specific; a later one's keys win (BIDS inheritance)."""
+    """Merge sidecars from the least to the most specific; a later one's keys win (BIDS inheritance)."""
     merged: dict[str, Any] = {}
     for path in paths:
         merged.update(read_json(path))
@@ -83,7 +83,7 @@ def read_merged(paths: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def read_table(path: Path, columns: tuple[str, ...] = ()) -> list[dict[str, str]]:
-    """Rows of a BIDS table, its column names in lower case.
+    """Read the rows of a BIDS table; column names become lower case.
 
     Tables of some published datasets are separated by runs of blanks instead of tabs.
 
@@ -112,7 +112,7 @@ def read_table(path: Path, columns: tuple[str, ...] = ()) -> list[dict[str, str]
 
 
 def _cells(text: str) -> list[list[str]]:
-    """Rows of cells; cells may be quoted, and lines end as in any system."""
+    """Read rows of cells; cells may be quoted, and lines may end as on any system."""
     lines = [line for line in re.split(r"\r\n|\n|\r", text) if line.strip()]
     if lines and "\t" not in lines[0]:
         rows = [re.split(r"\s{2,}|\t", line.rstrip()) for line in lines]

@@ -1,4 +1,4 @@
-"""Which files of a dataset are asked for, by their labels."""
+"""Filters: the files of a dataset that the configuration asks for, by their labels."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FILTERS = {"subjects": "sub", "sessions": "ses", "tasks": "task", "runs": "run"}
 
 
 def chosen(sources: Sequence[Source], config: DatasetConfig) -> list[Source]:
-    """Files of one modality that the filters leave in.
+    """Return the files of one modality that pass the filters.
 
-    An entity such as ``acq`` chooses among the files of one subject, session and task: where none of them
-    has it, all stay. It says nothing on a modality of which no file has the label.
+    An entity such as ``acq`` chooses among the files of one subject, session and task. If none of them has it, all
+    stay. If no file of a modality has the label, all of that modality stay.
     """
     kept = [source for source in sources if _left_in(source.labels, config)]
     for key, asked in config.entities.items():
@@ -34,12 +34,12 @@ def chosen(sources: Sequence[Source], config: DatasetConfig) -> list[Source]:
 
 
 def wanted_name(item: Skipped, config: DatasetConfig) -> bool:
-    """Whether the filters leave a skipped file in; one without a name always stays."""
+    """Return whether a skipped file passes the filters; one without a name always does."""
     return not item.name or _left_in(labels_of(item.name), config)
 
 
 def labels_of(name: str) -> dict[str, str]:
-    """Labels in the name of a recording."""
+    """Return the labels in the name of a recording."""
     return dict(part.split("-", 1) for part in name.split("_") if "-" in part)
 
 
@@ -51,7 +51,7 @@ def check_choices(
     Raises
     ------
     DatasetError
-        With the label that is nearest to it.
+        If a label matches nothing; the message names the nearest label.
     """
     every = [source.labels for source in (*eeg, *bold)]
     if not every:
@@ -101,7 +101,7 @@ def _left_in(labels: Mapping[str, str], config: DatasetConfig) -> bool:
 
 
 def _tasks(task: str, config: DatasetConfig) -> tuple[str, ...]:
-    """A task, and the names that `DatasetConfig.task_alias` gives it in the other modality."""
+    """Return a task, and the names that `DatasetConfig.task_alias` gives it in the other modality."""
     pairs = [(comparable(own), comparable(other)) for own, other in config.task_alias.items()]
     bare = comparable(task)
     return (task, *(b for a, b in pairs if a == bare), *(a for a, b in pairs if b == bare))
@@ -112,7 +112,7 @@ def _task_of(source: Source) -> tuple[str, ...]:
 
 
 def _matches_any(asked: Iterable[str], labels: Sequence[str] | str, key: str) -> bool:
-    """``sub-01`` and ``01`` ask for 01; numbers are compared as numbers."""
+    """Return whether a label matches: ``sub-01`` and ``01`` ask for 01; numbers are compared as numbers."""
     there = {comparable(label) for label in ([labels] if isinstance(labels, str) else labels)}
     return any(comparable(_bare(one, key)) in there for one in asked)
 

@@ -1,4 +1,4 @@
-"""From the name of a layout and a folder to its recordings."""
+"""The recordings of a dataset, from the name of its layout and its folder."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def find_recordings(root: Path | str, config: DatasetConfig | None = None) -> tu
         why = f"{first.path.name}: {first.reason}" if first else f"{expected} is expected"
         raise DatasetError(
             f"{root}: no recording with both EEG and BOLD (found {n_eeg} EEG and {n_bold} BOLD files); {why}; "
-            f"eeg2fmri inspect {root} says of each file why"
+            f"eeg2fmri inspect {root} gives the reason for each file"
         )
     return recordings, skipped
 
 
 def list_recordings(root: Path, config: DatasetConfig) -> tuple[list[Recording], list[Skipped], tuple[int, int], str]:
-    """As `find_recordings`, but a dataset without a pair is no error; also counts, and what is expected."""
+    """Do as `find_recordings`, but accept a dataset without a pair; also return counts and the expected layout."""
     layout = adapter_class(config.name)
     if not root.is_dir():
         raise DatasetError(f"{root}: no such dataset folder; give the folder that holds dataset_description.json")
@@ -65,7 +65,7 @@ def list_recordings(root: Path, config: DatasetConfig) -> tuple[list[Recording],
 
 
 def adapter_class(name: str) -> type[Adapter]:
-    """The layout called `name`, or the class at a dotted path ``package.module:Class``."""
+    """Return the layout called `name`, or the class at a dotted path ``package.module:Class``."""
     if name in ADAPTERS:
         return ADAPTERS[name]
     module, colon, attribute = name.partition(":")
@@ -77,7 +77,7 @@ def adapter_class(name: str) -> type[Adapter]:
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as err:
-        raise ConfigError(f"dataset.name: {name!r} cannot be imported ({err}); is its folder on PYTHONPATH?") from err
+        raise ConfigError(f"dataset.name: {name!r} cannot be imported ({err}); put its folder on PYTHONPATH") from err
     if not (isinstance(found, type) and issubclass(found, Adapter)):
         raise ConfigError(f"dataset.name: {name!r} is no subclass of eeg2fmri.datasets.Adapter; derive it from that")
     return found

@@ -1,8 +1,8 @@
 """The scanner's volume markers among all markers of a recording, found by their rhythm.
 
-A scanner writes one marker per volume, so its markers lie one TR apart over the whole BOLD run. Everything
-else in a file (stimuli, heart beats, the amplifier's clock) has another rhythm. Times are seconds on the EEG's
-clock. A label is a marker's description without blanks and without its type: ``Response/R128`` is ``R128``.
+A scanner writes one marker per volume, so its markers are one TR apart over the whole BOLD run. All other markers
+(stimuli, heart beats, the amplifier's clock) have another rhythm. Times are seconds on the EEG's clock. A label is a
+marker's description without blanks and without its type: ``Response/R128`` is ``R128``.
 
 A train is the markers of one label; slot k is the place of a volume, ``first + k * period``.
 """
@@ -18,16 +18,16 @@ import numpy as np
 
 # Labels that scanners' markers have in public datasets, the most common first.
 KNOWN = ("R128", "ScanStart", "R149", "S128", "T1", "V1", "Volume", "TREV")
-# The amplifier's clock, R peaks, joins of the file, remarks: never the scanner, whatever their rhythm.
+# The amplifier's clock, R peaks, joins of the file, remarks: never the scanner, in any rhythm.
 NEVER = re.compile(r"sync.*|lostsamples.*|newsegment|.*boundary|edge.*|bad.*|pulseartifact|r|comment")
 JITTER_S = 0.005  # a marker this close to a slot belongs to it
 DOUBLED = 0.05  # of the period: a second marker this close to a slot is a double of the first
-DRIFT = 2e-3  # relative; the clocks of amplifier and scanner differ by far less, a wrong TR by more
+DRIFT = 2e-3  # relative; the clocks of amplifier and scanner differ much less, a wrong TR more
 SHARE = 0.5  # of the volumes: fewer markers in the TR's rhythm may be a stimulus
 FEWEST = 3
-ALONE = 10  # markers in a row that are no accident, where no BOLD file says how many there should be
+ALONE = 10  # markers in a row that are no accident, if no BOLD file gives their number
 LONGEST_STEP = 4  # volumes per marker
-PAUSE = 4  # markers absent in a row where the scanner stood still; of fewer the EEG lost them
+PAUSE = 4  # markers absent in a row if the scanner paused; if fewer are absent, the EEG lost them
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Train:
     first, period: s; slot 0 is the first with a marker.  slots: (M,) int, those with a marker.
     observed: (M,) s, their markers.  n_markers: of the label, in all.  per_volume: markers in every
     volume, of slices or pairs; torn: the first or the last volume lacks some of them.
-    step: volumes from marker to marker.  doubled, astray: markers beside that of a slot, and on no slot;
-    inside: those astray between the first and the last slot.
+    step: volumes from marker to marker.  doubled, astray: extra markers near a slot, and markers on no slot;
+    inside: markers astray between the first and the last slot.
     """
 
     label: str
@@ -56,17 +56,17 @@ class Train:
 
     @property
     def spanned(self) -> int:
-        """Volumes from the first marker to the last, with those that the last one stands for."""
+        """Return the volumes from the first marker to the last, with those that the last one stands for."""
         return int(self.slots[-1]) + self.step
 
     @property
     def absent(self) -> int:
-        """Slots between the first and the last marker that have none."""
+        """Count the slots between the first and the last marker that have none."""
         return int(self.slots[-1]) // self.step + 1 - len(self.slots)
 
     @property
     def pattern(self) -> str:
-        """How the markers lie, in words."""
+        """Describe the pattern of the markers in words."""
         parts = (
             (self.per_volume > 1, f"{self.per_volume} in every volume"),
             (self.step > 1, f"one per {self.step} volumes"),
@@ -79,7 +79,7 @@ class Train:
         )
 
     def blocks(self) -> list[tuple[int, int]]:
-        """First slot and number of volumes of every part of the train, between pauses of the scanner."""
+        """Return first slot and number of volumes of every part of the train, between pauses of the scanner."""
         ends = np.flatnonzero(np.diff(self.slots) > self.step * PAUSE)
         starts = self.slots[np.concatenate([[0], ends + 1])]
         stops = self.slots[np.concatenate([ends, [len(self.slots) - 1]])] + self.step
@@ -88,36 +88,36 @@ class Train:
 
 @lru_cache  # a run has thousands of markers of a few descriptions
 def label_of(description: str) -> str:
-    """A description without blanks and without its type; the type where there is nothing else (``Volume/``)."""
+    """Return a description without blanks and type; the type if there is nothing else (``Volume/``)."""
     return _plain(description).rpartition("/")[2]
 
 
 def name_of(description: str) -> str:
-    """As `label_of`, as it is written."""
+    """Do as `label_of`, but keep upper and lower case and blanks."""
     return description.strip("/ ").rpartition("/")[2].strip()
 
 
 def is_label(description: str, wanted: str) -> bool:
-    """Whether a description is `wanted`, with or without its type; blanks and case do not count."""
+    """Return whether a description is `wanted`, with or without its type; blanks and case do not count."""
     text, asked = (_plain(part).casefold() for part in (description, wanted))
     return asked in (text, text.rpartition("/")[2])
 
 
 @lru_cache
 def is_known(label: str) -> bool:
-    """Whether scanners' markers are called so."""
+    """Return whether scanners' markers are known by this label."""
     return any(is_label(label, name) for name in KNOWN)
 
 
 @lru_cache
 def never_the_scanner(description: str) -> bool:
-    """Whether a marker is the amplifier's own, an R peak, or a join of the file."""
+    """Return whether a marker is the amplifier's own, an R peak, or a join of the file."""
     kind, _, label = _plain(description).casefold().rpartition("/")
     return not label or any(NEVER.fullmatch(part) for part in (kind, label) if part)
 
 
 def by_label(events: Iterable[tuple[float, str]]) -> dict[str, np.ndarray]:
-    """Sorted times of every label that may be the scanner's."""
+    """Return sorted times of every label that may be the scanner's."""
     times: dict[str, list[float]] = {}
     for time, description in events:
         if not never_the_scanner(description):
@@ -135,7 +135,7 @@ def find_train(
     label : of the markers.
     times : (n,) s, sorted.
     tr : nominal seconds between volumes; the clocks may differ by 0.2 %.
-    n_volumes : of the BOLD file; ``None`` where there is none.
+    n_volumes : of the BOLD file; ``None`` if there is none.
     rounding : s by which a marker may be off because times are rounded, half a sample.
     trusted : the label is the scanner's; so few markers, or one per several volumes, are a train too.
 
@@ -154,7 +154,7 @@ def find_train(
         own = groups[_first_group(groups, train.period)]
         late = [_lateness(group, own, train.period) for group in groups]
         doubles = max(map(abs, late)) <= DOUBLED * train.period
-        if doubles:  # each tells of its volume, also where its twin was lost
+        if doubles:  # each shows its volume, even if its twin was lost
             own = np.sort(np.concatenate([group - by for group, by in zip(groups, late, strict=True)]))
         found = _fitted(label, own, tr, train.period, float(own[0]), rounding)
         if found is None:
@@ -170,18 +170,18 @@ def find_train(
 
 
 def ranked(trains: Iterable[Train], expected: Collection[int]) -> list[Train]:
-    """Trains, the scanner's first: known labels in their order, then those of as many volumes as are expected."""
+    """Sort trains, the scanner's first: known labels in their order, then trains of the expected number of volumes."""
     return sorted(trains, key=lambda train: (*rank(train, expected), -len(train.slots), train.astray))
 
 
 def rank(train: Train, expected: Collection[int]) -> tuple[int, bool, int, int]:
-    """Where a train stands among others; two of equal rank fit equally well.
+    """Rank a train among others; two of equal rank fit equally well.
 
     Parameters
     ----------
     train : markers of one label.
-    expected : numbers of volumes that they may span, the BOLD file's and with discarded ones; empty where there
-        is no BOLD file. A known label with fewer than half of them (10) comes after the other known ones.
+    expected : numbers of volumes that they may span, the BOLD file's and with discarded ones; empty if there is no BOLD
+        file. A known label with fewer than half of them (10) comes after the other known ones.
     """
     weak = len(train.slots) * train.step < (SHARE * min(expected) if expected else ALONE)
     place = _known_place(train.label) + len(KNOWN) * weak if is_known(train.label) else 2 * len(KNOWN)
@@ -189,7 +189,7 @@ def rank(train: Train, expected: Collection[int]) -> tuple[int, bool, int, int]:
 
 
 def alike(one: Train, other: Train) -> bool:
-    """Whether two trains put the volumes at the same times."""
+    """Return whether two trains put the volumes at the same times."""
     return one.spanned == other.spanned and abs(one.first - other.first) <= JITTER_S
 
 
@@ -202,9 +202,9 @@ def _known_place(label: str) -> int:
 
 
 def _densest(times: np.ndarray, tr: float, within: float) -> tuple[float, float]:
-    """Period near `tr` and phase (s) of the rhythm that most markers keep."""
+    """Find the period near `tr` and the phase (s) of the rhythm that most markers keep."""
     around = (times - times[0] + tr / 2) % tr
-    if np.ptp(around) <= within:  # as most are: all in the rhythm of the very TR
+    if np.ptp(around) <= within:  # the usual case: all in the rhythm of the exact TR
         return tr, float(times[0] - tr / 2 + around.mean())
     reach = max(float(times[-1] - times[0]), tr)
     periods = tr * (1 + np.linspace(-DRIFT, DRIFT, int(np.ceil(2 * DRIFT * reach / within)) | 1))
@@ -220,11 +220,11 @@ def _densest(times: np.ndarray, tr: float, within: float) -> tuple[float, float]
             best, found = count, []
         if count == best:
             found.append((period, float(times[0] + circle[place : place + count].mean())))
-    return found[len(found) // 2]  # periods that differ by less than the markers tell
+    return found[len(found) // 2]  # periods whose difference the markers cannot show
 
 
 def _fitted(label: str, times: np.ndarray, tr: float, period: float, phase: float, rounding: float) -> Train | None:
-    """The train along the line through most markers; of several markers of a slot the one nearest to it."""
+    """Fit a train along the line through most markers; of several markers of a slot take the nearest to it."""
     within = JITTER_S + rounding
     for earliest in (True, False, False):
         numbers = np.rint((times - phase) / period).astype(int)
@@ -255,7 +255,7 @@ def _fitted(label: str, times: np.ndarray, tr: float, period: float, phase: floa
 
 
 def _line(numbers: np.ndarray, times: np.ndarray, tr: float, rounding: float) -> tuple[float, float]:
-    """Period and phase of the line through markers; the nominal TR where rounding explains what is left of it."""
+    """Return period and phase of the line through markers; keep the nominal TR if rounding explains the residuals."""
     period, phase = tr, float(np.median(times - tr * numbers))
     for _ in range(3):
         left = np.abs(times - phase - period * numbers)
@@ -270,11 +270,11 @@ def _line(numbers: np.ndarray, times: np.ndarray, tr: float, rounding: float) ->
 
 
 def _groups(times: np.ndarray, train: Train, rounding: float) -> list[np.ndarray]:
-    """Markers by their place within the volume, where nearly every volume has one at each; in order of place."""
+    """Group markers by their place in the volume, if nearly every volume has one at each; in order of place."""
     around = (times - train.first) % train.period
     places = np.sort(around)
     pauses = np.diff(places, prepend=places[-1] - train.period)
-    around = (around - places[pauses.argmax()]) % train.period  # no group lies across the end of the circle
+    around = (around - places[pauses.argmax()]) % train.period  # no group crosses the end of the circle
     order = np.argsort(around, kind="stable")
     joins = np.flatnonzero(np.diff(around[order]) > JITTER_S / 10 + 2 * rounding) + 1
     groups = [np.sort(times[part]) for part in np.split(order, joins)]
@@ -288,7 +288,7 @@ def _groups(times: np.ndarray, train: Train, rounding: float) -> list[np.ndarray
 
 
 def _first_group(groups: list[np.ndarray], period: float) -> int:
-    """Which markers start a volume: those behind its longest pause or, where there is none, the very first."""
+    """Mark the markers that start a volume: those after its longest pause or, without a pause, the very first."""
     offsets = [(group - groups[0][0] + period / 2) % period for group in groups]
     places = np.array([np.median(offset) for offset in offsets])
     pauses = (places - np.roll(places, 1)) % period
@@ -298,12 +298,12 @@ def _first_group(groups: list[np.ndarray], period: float) -> int:
 
 
 def _lateness(group: np.ndarray, first: np.ndarray, period: float) -> float:
-    """Seconds from the first markers of volumes to others of them."""
+    """Return the seconds from the first markers of volumes to others of them."""
     return float(np.median((group - first[0] + period / 2) % period) - period / 2)
 
 
 def left_over(train: Train, times: np.ndarray) -> np.ndarray:
-    """Markers of a train's label that are not on its slots nor beside them, outside of its run."""
+    """Return markers of a train's label that are outside of its run, and neither on its slots nor beside them."""
     if train.per_volume > 1:
         return np.empty(0)
     numbers = np.rint((times - train.first) / train.period)

@@ -24,7 +24,7 @@ _Array = Callable[[str, list[int], int, int], np.ndarray]
 
 
 def open_matlab(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], int, Reader]:
-    """Names, types, number of samples, and a reader of (channels, samples) float32 in µV.
+    """Return names, types, number of samples, and a reader of (channels, samples) float32 in µV.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def open_matlab(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], int, Read
         else:
             shapes = {name: tuple(shape) for name, shape, _ in scipy.io.whosmat(path)}
             array = _version_5(path)
-    except Exception as err:  # scipy and h5py each raise many kinds for a damaged file
+    except Exception as err:  # scipy and h5py each raise many kinds of error for a damaged file
         raise damaged(err) from err
     fitting = [name for name, shape in shapes.items() if len(shape) == 2 and shape[0] in LAYOUTS]
     if len(fitting) != 1:
@@ -62,7 +62,7 @@ def open_matlab(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], int, Read
 
 
 def _version_5(path: Path) -> _Array:
-    """A version 5 file can only be read whole; it is read once, on first use."""
+    """Read a version 5 file, which is only possible as a whole; do it once, on first use."""
     whole: dict[str, np.ndarray] = {}
 
     def array(name: str, picks: list[int], start: int, stop: int) -> np.ndarray:
@@ -77,7 +77,7 @@ def _version_5(path: Path) -> _Array:
 
 
 def _version_73(path: Path) -> tuple[dict[str, tuple[int, ...]], _Array]:
-    """A version 7.3 file is HDF5 with the axes reversed; only what is asked for is read."""
+    """Read from a version 7.3 file (HDF5, axes reversed) only the channels and samples that are asked for."""
     import h5py
 
     with h5py.File(path) as file:

@@ -25,8 +25,8 @@ VOLTAGES = ("eeg", "ecg", "eog", "emg")  # channels in which the scanner induces
 def remove_gradient(raw: BaseRaw, tr: float, *, volume_marker: str = AUTO, template: int = 21) -> BaseRaw:
     """Remove the gradient artefact of the running scanner from EEG.
 
-    The artefact of a volume is the mean over the volumes around it (Allen et al. 2000). Time between samples
-    is respected: volumes may start between two samples. Do this at the amplifier's full rate, before any filter.
+    The artefact of a volume is the mean over the volumes around it (Allen et al. 2000). Volumes may start between two
+    samples. Do this at the amplifier's full rate, before any filter.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def remove_pulse(raw: BaseRaw, *, n_components: int = 4) -> BaseRaw:
 
     The mean beat and its principal components are fitted beat by beat (Niazy et al. 2005). R peaks are those that
     annotations mark (``Pulse Artifact/R``, as BrainVision Analyzer writes them), else those of the ECG channel.
-    Remove the gradient artefact first, and resample to some 250 Hz: that saves much time.
+    Remove the gradient artefact first, and resample to about 250 Hz: that saves much time.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def remove_pulse(raw: BaseRaw, *, n_components: int = 4) -> BaseRaw:
 
 
 def _opened(raw: BaseRaw) -> RawEeg:
-    """A recording of MNE as this package reads a file's."""
+    """Open a recording of MNE in the way this package opens a file."""
     rate, origin = float(raw.info["sfreq"]), float(raw.first_time)
     name = next((file for file in raw.filenames if file), None)
     return RawEeg(
@@ -144,7 +144,7 @@ def _opened(raw: BaseRaw) -> RawEeg:
 def _cleaned(
     raw: BaseRaw, opened: RawEeg, kinds: tuple[str, ...], volumes: np.ndarray, config: CleaningConfig
 ) -> BaseRaw:
-    """A copy of `raw` with the channels of these kinds cleaned."""
+    """Return a copy of `raw` in which the channels of these kinds are cleaned."""
     found = read_clean_eeg(opened, kinds, volumes, config)
     copy = raw.copy().load_data(verbose="error")
     copy[list(found.channels), :] = found.data * 1e-6

@@ -1,4 +1,4 @@
-"""Bytes of a NIfTI file: its header, whether it is whole, and its voxels."""
+"""Bytes of a NIfTI file: its header, its length, and its voxels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TAIL_BYTES = 1 << 12
 
 
 def read_header(path: Path) -> Any:
-    """The NIfTI-1 or NIfTI-2 header at the start of a file.
+    """Read the NIfTI-1 or NIfTI-2 header at the start of a file.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def read_header(path: Path) -> Any:
 
 
 def shape_of(header: Any) -> tuple[int, ...]:
-    """Shape without the empty axes after the third; a fourth one stays."""
+    """Return the shape without the empty axes after the third; a fourth one stays."""
     shape = tuple(int(n) for n in header.get_data_shape())
     kept = tuple(n for n in shape[3:] if n != 1)
     return (*shape[:3], *(kept or shape[3:4]))
@@ -53,8 +53,8 @@ def shape_of(header: Any) -> tuple[int, ...]:
 def check_whole(path: Path, header: Any) -> None:
     """Refuse a file that ends before its volumes do.
 
-    The length that ends a gzip file is believed if it is that of the volumes. A file for which it is another one
-    (several members, bytes after the volumes, or cut off) is decompressed.
+    The length at the end of a gzip file is trusted if it is that of the volumes. If it is another one (several
+    members, bytes after the volumes, or a file cut off), the file is decompressed.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def check_whole(path: Path, header: Any) -> None:
 
 
 def read_volumes(path: Path, header: Any) -> np.ndarray:
-    """(volumes, x, y, z) as they are stored, scaled where the header says so; writing to them leaves the file alone.
+    """Read (volumes, x, y, z) as stored, scaled if the header says so; writing to them does not change the file.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def read_volumes(path: Path, header: Any) -> np.ndarray:
 
 
 def first_volume(path: Path, header: Any) -> np.ndarray:
-    """(x, y, z) of the first volume as stored, not scaled; whether the file is whole stays open."""
+    """Read (x, y, z) of the first volume as stored, not scaled; the rest of the file is not checked."""
     shape, dtype, start = shape_of(header)[:3], header.get_data_dtype(), _offset(header)
     with gzip.open(path) if compressed(path) else path.open("rb") as file:
         content = file.read(start + math.prod(shape) * dtype.itemsize)
@@ -102,23 +102,23 @@ def first_volume(path: Path, header: Any) -> np.ndarray:
 
 
 def compressed(path: Path) -> bool:
-    """Whether a file is a gzip file (RFC 1952), whatever its name says."""
+    """Return whether a file is a gzip file (RFC 1952); its name does not count."""
     with path.open("rb") as file:
         return file.read(2) == b"\x1f\x8b"
 
 
 def _offset(header: Any) -> int:
-    """Where the volumes start; 0 in a header means right after it."""
+    """Return the start of the volumes; 0 in a header means right after it."""
     return int(header.get_data_offset()) or int(header.single_vox_offset)
 
 
 def _size(header: Any) -> int:
-    """Bytes of a file up to the end of its volumes."""
+    """Return the bytes of a file up to the end of its volumes."""
     return _offset(header) + math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
 
 
 def _final_lengths(path: Path) -> set[int]:
-    """What the last four bytes of a gzip file say, the bytes of its last member modulo 2³² (RFC 1952).
+    """Read the last four bytes of a gzip file: the length of its last member modulo 2³² (RFC 1952).
 
     Zeros may pad the file, and the length itself may end with up to four of them.
     """
@@ -131,9 +131,9 @@ def _final_lengths(path: Path) -> set[int]:
 
 
 def _decompress(path: Path, size: int) -> np.ndarray:
-    """The first `size` bytes of what a gzip file holds, (size,) uint8; every member's checksum is checked (ISA-L).
+    """Decompress the first `size` bytes of a gzip file, (size,) uint8; check every member's checksum (ISA-L).
 
-    What follows them is read to its end and left out.
+    The bytes that follow are read to their end and left out.
     """
     content, filled = np.empty(size, np.uint8), 0
     member, ended = isal_zlib.decompressobj(GZIP), False

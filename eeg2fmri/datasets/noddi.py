@@ -1,8 +1,8 @@
 """NODDI: rest with a fixation cross (OSF 94c5t), 64 channels (63 and ECG), TR 2.16 s, not BIDS.
 
-EEG lies in ``EEG1/<id>/`` and ``EEG2/<id>/``, or merged in ``EEG/<id>/``, each with ``export/*.vhdr``
+EEG is in ``EEG1/<id>/`` and ``EEG2/<id>/``, or merged in ``EEG/<id>/``, each with ``export/*.vhdr``
 (corrected, 250 Hz) and ``raw/*.vhdr``; BOLD in ``fMRI/<id>/*rest_with_cross.nii.gz``. The export has the volume
-markers (``Scan Start``), up to two minutes after its first sample; the raw EEG has none, but a time of day.
+markers (``Scan Start``), up to two minutes after its first sample; the raw EEG has only a time of day.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Noddi(Adapter):
     expected = "EEG1/<id>/export/*.vhdr (or EEG2, EEG) and fMRI/<id>/*rest_with_cross.nii.gz"
 
     def eeg_files(self) -> Iterator[Source]:
-        """Headers of the chosen folder of every subject; EEG that is not read is listed."""
+        """List headers in the chosen folder of every subject; report EEG that is not read as skipped."""
         for subject in self._subjects(EEG_FOLDERS):
             folders = [folder for folder in (subject / self.eeg_choice,) if folder.is_dir()]
             self.skipped += [Skipped(path, why_unread(path)) for path in unread_eeg(folders)]
@@ -34,7 +34,7 @@ class Noddi(Adapter):
                 yield Source(path, subject.name, task="rest", details=self._clock(subject))
 
     def bold_files(self) -> Iterator[Source]:
-        """The run of rest with a fixation cross of every subject."""
+        """List the run of rest with a fixation cross of every subject."""
         for subject in self._subjects(("fmri",)):
             for path in _files(subject, ("rest_with_cross.nii.gz", "rest_with_cross.nii")):
                 yield Source(path, subject.name, task="rest", details={"tr": TR_S})
@@ -45,7 +45,7 @@ class Noddi(Adapter):
                 yield from sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
     def _clock(self, subject: Path) -> dict[str, Any]:
-        """The export tells when the scan started in the raw EEG."""
+        """Return the export as the clock of the raw EEG: it has the scanner's start."""
         if self.eeg_choice == self.eeg:
             return {}
         exports = _files(subject / self.eeg, (".vhdr",))

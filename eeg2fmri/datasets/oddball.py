@@ -25,13 +25,13 @@ class Oddball(Adapter):
     expected = "sub001/EEG/task001_run001/EEG_noGA.mat and sub001/BOLD/task001_run001/bold.nii.gz"
 
     def eeg_files(self) -> Iterator[Source]:
-        """MATLAB files of the chosen kind; EEG in other formats is listed."""
+        """List MATLAB files of the chosen kind; report EEG in other formats as skipped."""
         others = unread_eeg(sorted(self.root.glob("sub*/EEG/task*_run*")))
         self.skipped += [Skipped(path, why_unread(path)) for path in others if path.suffix.lower() != ".mat"]
         yield from self._sources("EEG", (f"EEG_{self.eeg_choice}.mat",), {"alignment": "scanner"})
 
     def bold_files(self) -> Iterator[Source]:
-        """BOLD of every run."""
+        """List BOLD of every run."""
         yield from self._sources("BOLD", ("bold.nii.gz", "bold.nii"), {"tr": TR_S})
 
     def _sources(self, modality: str, names: tuple[str, ...], details: dict[str, Any]) -> Iterator[Source]:

@@ -1,4 +1,4 @@
-"""Left is left: where the voxels of an image lie in the head, and one orientation, RAS+, for all images."""
+"""Orientation of images: the place of voxels in the head, and RAS+ for all images, so that left is left."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEAST_COSINE = 0.5  # between the axes of sform and qform; a registration turns 
 
 @dataclass(frozen=True)
 class Placement:
-    """How voxels are stored, and their affine (mm) once they are brought to the closest RAS+.
+    """Storage order of voxels, and their affine (mm) after they are brought to the closest RAS+.
 
     code: stored orientation, e.g. ``LAS``.  axes: of the stored voxels, (3, 2) as `nibabel.io_orientation` gives them.
     """
@@ -29,12 +29,12 @@ class Placement:
 
     @property
     def canonical(self) -> bool:
-        """Whether the voxels are stored as RAS+."""
+        """Return whether the voxels are stored as RAS+."""
         return self.code == "RAS"
 
 
 def placement(path: Path, header: Any, shape: tuple[int, ...], assumed: str | None = None) -> Placement:
-    """Read where the voxels of an image lie.
+    """Read the place of the voxels of an image in the head.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ def placement(path: Path, header: Any, shape: tuple[int, ...], assumed: str | No
     Raises
     ------
     DatasetError
-        If the header states no orientation and none is assumed, two that contradict each other, or one that
-        cannot be.
+        If the header states no orientation and none is assumed, or an impossible one, or two that
+        contradict each other.
     """
     from nibabel.orientations import aff2axcodes, inv_ornt_aff, io_orientation
 
@@ -63,7 +63,9 @@ def placement(path: Path, header: Any, shape: tuple[int, ...], assumed: str | No
     affine[:3] *= MILLIMETRES.get(header.get_xyzt_units()[0], 1.0)
     sizes = voxel_sizes(affine)
     if not np.isfinite(affine).all() or not abs(np.linalg.det(affine[:3, :3])) > 1e-3 * np.prod(sizes):
-        raise DatasetError(f"{path}: its affine puts all voxels into one plane or nowhere; correct its sform or qform")
+        raise DatasetError(
+            f"{path}: its affine maps all voxels into one plane, or is not finite; correct its sform or qform"
+        )
     if not all(VOXEL_MM[0] <= size <= VOXEL_MM[1] for size in sizes):
         raise DatasetError(
             f"{path}: voxels of {'×'.join(f'{size:g}' for size in sizes)} mm, {VOXEL_MM[0]:g} to {VOXEL_MM[1]:g} mm "
@@ -81,7 +83,7 @@ def to_ras(volumes: np.ndarray, place: Placement) -> np.ndarray:
 
     Parameters
     ----------
-    volumes : (volumes, x, y, z), each contiguous with its first axis fastest, as a NIfTI file has them; overwritten.
+    volumes : (volumes, x, y, z), each contiguous with its first axis fastest, as in a NIfTI file; overwritten.
     place : of one of them.
 
     Returns
@@ -99,7 +101,7 @@ def to_ras(volumes: np.ndarray, place: Placement) -> np.ndarray:
 
 
 def voxel_sizes(affine: np.ndarray) -> np.ndarray:
-    """Lengths of a voxel's edges, (3,) mm."""
+    """Return the lengths of a voxel's edges, (3,) mm."""
     return np.linalg.norm(affine[:3, :3], axis=0)
 
 
@@ -110,8 +112,9 @@ def _stated_affine(path: Path, header: Any, assumed: str | None) -> np.ndarray:
     if sform is None and qform is None:
         if assumed is None:
             raise DatasetError(
-                f"{path}: its header says nothing of left and right (sform_code and qform_code are 0); set "
-                f"dataset.orientation to how it is stored, e.g. LAS (as FSL and SPM take it) or RAS, or correct it"
+                f"{path}: its header does not define left and right (sform_code and qform_code are 0); set "
+                f"dataset.orientation to the stored one, e.g. LAS (the default of FSL and SPM) or RAS, or correct the "
+                f"header"
             )
         return _assumed_affine(header, assumed)
     if sform is not None and qform is not None:
@@ -125,7 +128,7 @@ def _stated_affine(path: Path, header: Any, assumed: str | None) -> np.ndarray:
 
 
 def _assumed_affine(header: Any, code: str) -> np.ndarray:
-    """Affine of an image stored as `code` says, its middle at 0 mm."""
+    """Make the affine of an image stored as `code` says, with its middle at 0 mm."""
     from nibabel.orientations import axcodes2ornt
 
     affine = np.diag([0.0, 0.0, 0.0, 1.0])
@@ -136,5 +139,5 @@ def _assumed_affine(header: Any, code: str) -> np.ndarray:
 
 
 def _directions(affine: np.ndarray) -> np.ndarray:
-    """Unit vectors along the voxel axes, the columns of (3, 3)."""
+    """Return unit vectors along the voxel axes, the columns of (3, 3)."""
     return affine[:3, :3] / voxel_sizes(affine)

@@ -1,4 +1,4 @@
-"""What a dataset holds, from headers and a few seconds of EEG: one row a recording, one line a problem."""
+"""Contents of a dataset, from headers and a few seconds of EEG: one row per recording, one line per problem."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from eeg2fmri.errors import ConfigError, DatasetError
 
 @dataclass(frozen=True)
 class Row:
-    """One recording. status: ``usable``, ``failed``, or why there is no pair; the rest where it is known.
+    """One recording. status: ``usable``, ``failed``, or the reason why there is no pair; other fields if known.
 
     channels: number of channels by type.  sampling_rate: Hz.  tr: s.  bold_start: s of the EEG.
-    found_by: how the scanner's marker was found.  runner_up: the marker that came next.
+    found_by: the way to the scanner's marker.  runner_up: the second best marker.
     grid, voxel_mm: of the volumes in RAS+.  orientation: as they are stored, e.g. ``LAS``.
     """
 
@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Overview:
-    """Rows of a dataset; problems are (path, what was found); differences are lines on what is not alike."""
+    """Rows of a dataset; problems are (path, fault); differences are lines on settings that are not alike."""
 
     rows: tuple[Row, ...]
     problems: tuple[tuple[str, str], ...]
@@ -63,20 +63,20 @@ class Overview:
 
     @property
     def usable(self) -> int:
-        """Recordings that can be preprocessed, as far as headers tell."""
+        """List the recordings that can be preprocessed, as far as headers show."""
         return sum(row.status == "usable" for row in self.rows)
 
     @property
     def failed(self) -> int:
-        """Pairs of EEG and BOLD that cannot be preprocessed."""
+        """List the pairs of EEG and BOLD that cannot be preprocessed."""
         return sum(row.status == "failed" for row in self.rows)
 
     def to_frame(self) -> pd.DataFrame:
-        """Table with one row per recording."""
+        """Make a table with one row per recording."""
         return pd.DataFrame([asdict(row) for row in self.rows], columns=[field.name for field in fields(Row)])
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Make a dictionary for JSON."""
         return {
             "usable": self.usable,
             "recordings": [asdict(row) for row in self.rows],
@@ -98,9 +98,9 @@ def survey(
     Parameters
     ----------
     root, config : folder of the dataset; its layout and filters.
-    data : how recordings would be prepared.
-    strict : a recording that is too short for `data`, or sampled too slowly, is not usable; else that is a remark.
-    read : reads the whole of a recording that seems usable, and raises where it is not; by default nothing does.
+    data : settings for the preparation of recordings.
+    strict : a recording that is too short for `data`, or sampled too slowly, is not usable; otherwise that is a remark.
+    read : reads the whole of a recording that seems usable, and raises if it is not; by default nothing is read.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def survey(
 def _of_one_kind(
     rows: list[Row], recordings: Mapping[str, Recording], *, own_grids: bool
 ) -> tuple[list[Row], list[tuple[str, str]]]:
-    """Rows, of which those that cannot share a store with most are not usable, and why."""
+    """Mark rows that cannot share a store with most others as not usable, with the reason."""
 
     def kind(row: Row) -> tuple[Any, ...]:
         return round(row.tr or 0, 3), row.space, (row.grid, row.voxel_mm) if own_grids else ()
@@ -145,7 +145,8 @@ def _of_one_kind(
     most = max(counts, key=counts.__getitem__)
     others = [row for row in rows if row.status == "usable" and kind(row) != most]
     line = (
-        "differs from most recordings in TR, space or grid (see above); a store holds one kind, give it another store"
+        "differs from most recordings in TR, space or grid (see above); a store holds one kind, so use another store "
+        "for it"
     )
     kept = [replace(row, status="failed") if row in others else row for row in rows]
     return kept, [(str(recordings[row.recording].bold_path), line) for row in others]
@@ -154,7 +155,7 @@ def _of_one_kind(
 def _of_known_channels(
     rows: list[Row], recordings: Mapping[str, Recording], channels: Mapping[str, Mapping[str, str]]
 ) -> tuple[list[Row], list[tuple[str, str]]]:
-    """Rows, of which those whose EEG channels have other names than in most are not usable, and why."""
+    """Mark rows as not usable if their EEG channels have other names than in most, with the reason."""
     usable = [row.recording for row in rows if row.status == "usable"]
     lines = foreign_channels({name: [c for c, kind in channels[name].items() if kind == "eeg"] for name in usable})
     kept = [replace(row, status="failed") if row.recording in lines else row for row in rows]
@@ -164,7 +165,7 @@ def _of_known_channels(
 def _row(
     recording: Recording, data: DataConfig, strict: bool, read: Callable[[Recording], object] | None
 ) -> tuple[Row, dict[str, str], list[tuple[str, str]]]:
-    """The row of a recording as far as its files can be read, its channels by type, and what is wrong with it."""
+    """Make the row of a recording from the files that can be read; also its channels by type, and its fault."""
     known: dict[str, Any] = {"status": "failed", "space": recording.space}
     names: dict[str, str] = {}
     problems: list[tuple[str, str]] = []
@@ -202,7 +203,7 @@ def _row(
 
 
 def _differ(rows: list[Row], channels: list[tuple[str, dict[str, str]]]) -> Iterable[str]:
-    """Lines on what a store cannot mix, and on channels that some recordings lack."""
+    """Write lines on properties that a store cannot mix, and on channels that some recordings lack."""
     usable = [row for row in rows if row.status == "usable"]
     for name, unit in (("tr", " s"), ("sampling_rate", " Hz"), ("grid", ""), ("voxel_mm", " mm"), ("space", "")):
         counts = Counter(_shown(getattr(row, name)) + unit for row in usable)
@@ -226,6 +227,6 @@ def _shown(value: Any) -> str:
 
 
 def _split(err: Exception, recording: Recording) -> tuple[str, str]:
-    """The file that an error's message starts with, and the rest of it."""
+    """Split an error's message into the file that it starts with, and the rest."""
     path, colon, rest = str(err).partition(": ")
     return (path, rest) if colon and "/" in path else (str(recording.eeg_path), str(err))

@@ -1,7 +1,7 @@
-"""Which EEG belongs to which BOLD.
+"""Pairs of EEG and BOLD files.
 
-Files pair by every entity that both modalities use. What one of them alone uses (``dir`` of BOLD, say)
-does not stand in the way while the match is unique. Where it is not, nothing is chosen: all are listed.
+Files pair by every entity that both modalities use. An entity that only one of them uses (``dir`` of BOLD, say) does
+not prevent a unique match. If a match is not unique, nothing is chosen: all candidates are listed.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from eeg2fmri.config import DatasetConfig
 from eeg2fmri.datasets.recording import Skipped
 from eeg2fmri.datasets.source import DERIVED, Identity, Source, comparable
 
-STRICT = ("sub", "ses", "task", "run")  # these stand in the way also where one modality alone has them
+STRICT = ("sub", "ses", "task", "run")  # these prevent a match even if only one modality has them
 
 
 @dataclass(frozen=True)
 class Run:
     """Files of one modality and one run: one, or the echoes to be combined.
 
-    keys: the entities that tell runs apart.  trouble: why none of the files can be taken, or empty.
+    keys: the entities that distinguish runs.  trouble: the reason why none of the files can be used, or empty.
     """
 
     sources: tuple[Source, ...]
@@ -31,13 +31,13 @@ class Run:
 
     @property
     def first(self) -> Source:
-        """The file that stands for the run."""
+        """Return the file that stands for the run."""
         return self.sources[0]
 
 
 @dataclass
 class Matches:
-    """What pairs, and what is left out."""
+    """The pairs, and the files that are left out."""
 
     pairs: list[tuple[Run, Run]] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
@@ -60,12 +60,12 @@ def match(eeg: Sequence[Source], bold: Sequence[Source], config: DatasetConfig) 
 
 
 def _group(run: Run, alias: Mapping[str, str]) -> tuple[str, ...]:
-    """Subject, session and task of a run by the name of its BOLD.
+    """Return subject, session and task of a run by the name of its BOLD.
 
-    The name of a BOLD task that another EEG task stands for does not pair with an EEG task of that name.
+    A BOLD task that is an alias of another EEG task does not pair with an EEG task of its own name.
     """
     subject, session, task = (run.keys.get(key, "") for key in ("sub", "ses", "task"))
-    taken = f"{task} of the EEG alone" if task in alias.values() else task
+    taken = f"{task} of the EEG only" if task in alias.values() else task
     return subject, session, alias.get(task, taken)
 
 
@@ -100,7 +100,7 @@ def _match_group(eeg: list[Run], bold: list[Run], found: Matches) -> None:
 
 
 def _take(eeg: Run, bold: Run, found: Matches) -> None:
-    """A pair, unless one side of it is in trouble, which is then listed."""
+    """Make a pair; if one side of it is in trouble, list that side instead."""
     if not eeg.trouble and not bold.trouble:
         found.pairs.append((eeg, bold))
         return
@@ -115,12 +115,12 @@ def _agree(eeg: Run, bold: Run, shared: Iterable[str]) -> bool:
 
 
 def _without_task(run: Run) -> Identity:
-    """The identity of a run in its group: a task may have another name in the other modality."""
+    """Return the identity of a run in its group: a task may have another name in the other modality."""
     return tuple((key, label) for key, label in run.keys.items() if key != "task")
 
 
 def _runs(sources: Sequence[Source], modality: str, config: DatasetConfig, found: Matches) -> list[Run]:
-    """Files by run; of several of one run it is said why none is taken."""
+    """Group files by run; for several files of one run, give the reason why none is used."""
     by_run: dict[Identity, list[Source]] = {}
     for source in sources:
         by_run.setdefault(source.identity, []).append(source)
@@ -146,14 +146,14 @@ def _runs(sources: Sequence[Source], modality: str, config: DatasetConfig, found
 def _echoes(
     files: list[Source], echoes: list[Source], config: DatasetConfig, found: Matches
 ) -> tuple[list[Source], str]:
-    """The files of a run with echoes that the configuration asks for, or why there are none."""
+    """Choose the echoes of a run that the configuration asks for, or give the reason why there are none."""
     whole = [file for file in files if file not in echoes]
     numbers = [comparable(file.labels["echo"]) for file in echoes]
     if isinstance(config.echo, int):
         one = [file for file, number in zip(echoes, numbers, strict=True) if number == str(config.echo)]
         if not one:
             return echoes, f"no echo {config.echo} (there: {', '.join(numbers)}); set dataset.echo"
-        _list_all([file for file in files if file not in one], f"echo {config.echo} is taken (dataset.echo)", found)
+        _list_all([file for file in files if file not in one], f"echo {config.echo} is used (dataset.echo)", found)
         return one, _twice(one)
     if config.echo == "combine":
         if len(set(numbers)) != len(numbers):
@@ -163,7 +163,7 @@ def _echoes(
         _list_all(whole, "the echoes of its run are combined (dataset.echo)", found)
         return sorted(echoes, key=lambda file: int(comparable(file.labels["echo"]))), ""
     if len(whole) == 1:  # combined already, as by fMRIPrep
-        _list_all(echoes, f"an echo of the run of {whole[0].path.name}, which is taken; or set dataset.echo", found)
+        _list_all(echoes, f"an echo of the run of {whole[0].path.name}, which is used; or set dataset.echo", found)
         return whole, ""
     if len(echoes) > 1:
         return echoes, (
@@ -182,17 +182,17 @@ def _twice(files: list[Source]) -> str:
 
 
 def _of_part(bold: Sequence[Source], config: DatasetConfig, found: Matches) -> list[Source]:
-    """Magnitude, or the part that is asked for; a file that does not say is magnitude."""
+    """Choose magnitude, or the part that is asked for; a file that does not say is magnitude."""
     others = [source for source in bold if source.labels.get("part", "mag").lower() != config.part]
     for source in others:
         part = source.labels.get("part", "mag")
-        reason = f"part-{part}, while part-{config.part} is taken; dataset.part={part} chooses it"
+        reason = f"part-{part}, but part-{config.part} is used; dataset.part={part} chooses it"
         found.skipped.append(Skipped(source.path, reason, source.name))
     return [source for source in bold if source not in others]
 
 
 def _first_of_a_name(sources: Sequence[Source], found: Matches) -> list[Source]:
-    """Of one name in several formats the first is taken."""
+    """Choose the first format of a name that exists in several."""
     first: dict[tuple[Path, str, Identity], Source] = {}
     for source in sources:
         stem = re.sub(r"(\.nii)?\.[^.]*$", "", source.path.name.lower())
@@ -208,7 +208,7 @@ def _list_all(files: Sequence[Source], reason: str, found: Matches) -> None:
 
 
 def _near_miss(run: Run, others: Sequence[Run]) -> str:
-    """How the runs that the other modality has of the same subject, session and task differ."""
+    """Say how the other modality's runs of the same subject, session and task differ."""
     differing = [k for k in dict.fromkeys(k for r in (run, *others) for k in r.keys) if k not in ("sub", "ses", "task")]
     differing = [k for k in differing if k in run.keys or k == "run" or all(k in other.keys for other in others)]
     differing = [k for k in differing if any(other.keys.get(k) != run.keys.get(k) for other in others)]
@@ -244,10 +244,10 @@ def _way_out_of_variants(files: Sequence[Source]) -> str:
 
 
 def _way_out_of(files: Sequence[Source], keys: Iterable[str]) -> str:
-    """The setting that chooses one of the files."""
+    """Name the setting that chooses one of the files."""
     differing = [key for key in dict.fromkeys(keys) if len({file.labels.get(key) for file in files}) > 1]
     one = max(files, key=lambda file: sum(key in file.labels for key in differing))
     asked = [f"{key}: {one.labels[key]}" for key in differing if key in one.labels]
     if not asked:
-        return "give them names that tell them apart, or leave one"
+        return "give them distinct names, or keep only one"
     return f"choose one, e.g. dataset.entities={{{', '.join(asked)}}}"

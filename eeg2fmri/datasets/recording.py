@@ -1,4 +1,4 @@
-"""One recording of simultaneous EEG and BOLD: its files and what is known about them. No signals."""
+"""One recording of simultaneous EEG and BOLD: its files and their description. No signals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that belongs to no recording, and why. `name` is the recording it would belong to."""
+    """A file that belongs to no recording, and the reason. `name` is the recording that it would belong to."""
 
     path: Path
     reason: str
@@ -37,19 +37,17 @@ class Recording:
     channels_path: BIDS table of names, types and states of the channels, or ``None``.
     sidecars, eeg_sidecars: JSON files of BOLD and EEG, from the least to the most specific.
     eeg_events_path, bold_events_path: event tables on the EEG's and on the BOLD's clock.
-    space: of the volumes, the BIDS entity; ``native`` where subjects are not registered to each
-        other, ``unstated`` for a preprocessed image whose name does not say.
-    mask_path: brain mask in that space, or ``None``.
-    confounds_path: table of fMRIPrep with the framewise displacement, or ``None``.
-    alignment: rule that puts EEG and BOLD on one clock (`eeg2fmri.datasets.align`).
-    missing_markers: which end of the run markers are missing from, where that is known.
-    surplus_markers: which end of the run has markers without volumes, where that is known.
+    space: of the volumes, the BIDS entity; ``native`` if subjects are not registered to each other, ``unstated`` for a
+    preprocessed image without it in its name. mask_path: brain mask in that space, or ``None``. confounds_path: table
+    of fMRIPrep with the framewise displacement, or ``None``. alignment: rule that puts EEG and BOLD on one clock
+    (`eeg2fmri.datasets.align`). missing_markers: the end of the run at which markers are missing, if that is known.
+    surplus_markers: the end of the run that has markers without volumes, if that is known.
     volume_marker: description of the marker that the scanner writes at each volume; ``auto`` looks for it.
-    clock_path, clock_events_path: another EEG file of the run, and its event table, that know the clock.
+    clock_path, clock_events_path: another EEG file of the run, and its event table, which give the clock.
     channel_types: (index, type) of channels whose type only the dataset's documentation gives.
-    echoes: of the BOLD run, where they are to be combined; `bold_path` is the first of them.
-    tr: seconds between volumes where the documentation gives it and no sidecar does.
-    orientation: how voxels are stored where a header does not say, e.g. ``LAS``.
+    echoes: of the BOLD run, if they are combined; `bold_path` is the first of them.
+    tr: seconds between volumes, if the documentation gives it and no sidecar does.
+    orientation: of stored voxels if a header does not give it, e.g. ``LAS``.
     """
 
     subject: str
@@ -80,7 +78,7 @@ class Recording:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that the signals are read from."""
+        """List every file that the signals are read from."""
         optional = (
             self.channels_path,
             self.eeg_events_path,
@@ -102,7 +100,7 @@ class Recording:
 
     @property
     def rules(self) -> dict[str, Any]:
-        """What the signals depend on besides the content of the files; part of a store's digest."""
+        """List what the signals depend on besides the content of the files; part of a store's digest."""
         return {
             "alignment": self.alignment,
             "missing_markers": self.missing_markers,
@@ -116,14 +114,14 @@ class Recording:
 
 
 def _markers_alone(path: Path | None) -> tuple[Path, ...]:
-    """Files of another EEG of the run that its clock is read from: no samples."""
+    """List files of another EEG of the run from which the clock is read: no samples."""
     if path is None or not path.exists():
         return ()
     return tuple(part for part in (path, *_eeg_companions(path)) if part.suffix.lower() in (".vhdr", ".vmrk"))
 
 
 def _eeg_companions(path: Path) -> tuple[Path, ...]:
-    """Files beside an EEG header that hold its samples and markers."""
+    """List files beside an EEG header that hold its samples and markers."""
     parts: tuple[Path | None, ...] = ()
     try:
         if path.suffix.lower() == ".vhdr":
@@ -131,6 +129,6 @@ def _eeg_companions(path: Path) -> tuple[Path, ...]:
             parts = (found.data, found.markers)
         elif path.suffix.lower() == ".set":
             parts = (data_file(path)[0],)
-    except (OSError, DatasetError):  # opening it says what is wrong
+    except (OSError, DatasetError):  # the error comes when it is opened
         return ()
     return tuple(part for part in parts if part and part.exists())

@@ -1,4 +1,4 @@
-"""The clock of the scanner's volume markers: which markers they are, and which of them is volume 0."""
+"""The clock of the scanner's volume markers: the choice of the markers, and the marker of volume 0."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ Events = Iterable[tuple[float, str]]
 
 
 def by_markers(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> Alignment | None:
-    """BOLD starts with the scanner's first volume marker; see `markers` for how that is found.
+    """Start BOLD with the scanner's first volume marker; `markers` explains how to find it.
 
     Returns
     -------
-    ``None`` if no marker is known to be the scanner's, and none alone fits the BOLD file.
+    ``None`` if no marker is known to be the scanner's, and not exactly one fits the BOLD file.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def by_markers(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> 
 
 
 def unsure(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> str:
-    """Which marker has the rhythm of the volumes and is not taken, as it may be a stimulus; empty if none has."""
+    """Name the marker that has the rhythm of the volumes but may be a stimulus; empty if there is none."""
     found, _ = _rhythms(raw, recording, tr, n_volumes)
     if not found:
         return ""
@@ -73,12 +73,12 @@ def unsure(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> str:
     task = ", and BOLD's own table lists it as an event" if _is_of_task(train, task_events(recording)) else ""
     return (
         f"{name}{where} has the rhythm of the volumes ({train.pattern}) and spans {train.spanned}, the BOLD file has "
-        f"{n_volumes}{task}; if it is the scanner's, dataset.volume_marker='{name}'"
+        f"{n_volumes}{task}; if it is the scanner's, set dataset.volume_marker='{name}'"
     )
 
 
 def _candidates(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> tuple[list[Found], list[str]]:
-    """Trains of a recording's markers that may be the scanner's, the best first, and notes on its event table."""
+    """Find trains of a recording's markers that may be the scanner's, the best first, and notes on its event table."""
     found, notes = _rhythms(raw, recording, tr, n_volumes)
     if recording.volume_marker == AUTO:
         tasks = task_events(recording)
@@ -87,7 +87,7 @@ def _candidates(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) ->
 
 
 def _rhythms(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> tuple[list[Found], list[str]]:
-    """As `_candidates`, with events of the task."""
+    """Do as `_candidates`, but keep events of the task."""
     fault = table_fault(raw, recording)
     table = None if fault else recording.eeg_events_path
     expected = expected_volumes(recording, n_volumes)
@@ -96,7 +96,7 @@ def _rhythms(raw: RawEeg, recording: Recording, tr: float, n_volumes: int) -> tu
 
 
 def _is_of_task(train: Train, tasks: Mapping[str, list[float]]) -> bool:
-    """Whether BOLD's own table lists a marker, under its name or at the same intervals under another."""
+    """Return whether BOLD's own table lists a marker, by its name, or by the same intervals under another name."""
     intervals = np.diff(train.observed)
     return train.label.casefold() in tasks or any(
         len(onsets) == len(train.observed) and np.abs(np.diff(onsets) - intervals).max() <= TABLE_TOLERANCE_S
@@ -105,12 +105,12 @@ def _is_of_task(train: Train, tasks: Mapping[str, list[float]]) -> bool:
 
 
 def first_volume_marker(raw: RawEeg, events_path: Path | None, marker: str, tr: float) -> Alignment | None:
-    """The scanner's markers where no BOLD file says how many volumes there are: the first is time zero.
+    """Find the scanner's markers if no BOLD file gives the number of volumes: the first is time zero.
 
     Raises
     ------
     AlignmentError
-        If two kinds of markers have the rhythm of the volumes, the given one has not, or it changes.
+        If two kinds of markers have the rhythm of the volumes, or the given one does not have it, or it changes.
     """
     found, notes = find_scanner(raw, events_path, marker, tr, None, ())
     if not found:
@@ -126,7 +126,7 @@ def first_volume_marker(raw: RawEeg, events_path: Path | None, marker: str, tr: 
 def find_scanner(
     raw: RawEeg, events_path: Path | None, marker: str, tr: float, n_volumes: int | None, expected: Collection[int]
 ) -> tuple[list[Found], list[str]]:
-    """Trains of markers that may be the scanner's, the best first, and notes on tables that contradict.
+    """Find trains of markers that may be the scanner's, the best first; also notes on tables that contradict.
 
     The EEG file's own markers come first, then those of its event table, then its trigger channels.
 
@@ -151,7 +151,7 @@ def find_scanner(
         if not found:
             raise
         in_table = []
-        notes.append(f"its event table is not used ({err}); the file's markers are taken")
+        notes.append(f"its event table is not used ({err}); the file's markers are used")
     for other in in_table:
         same = next((own for own in found if own.train.label == other.train.label), None)
         if same is None:
@@ -159,7 +159,7 @@ def find_scanner(
         elif abs(apart := same.train.first - other.train.first) > TABLE_TOLERANCE_S:
             notes.append(
                 f"its event table has the first {other.name} {abs(apart):.3f} s {'earlier' if apart > 0 else 'later'} "
-                f"than the EEG file; the file's markers are taken"
+                f"than the EEG file; the file's markers are used"
             )
     if not found:
         found = _trains(raw, raw.trigger_events(), " in a trigger channel", marker, tr, n_volumes)
@@ -168,7 +168,7 @@ def find_scanner(
 
 
 def _trains(raw: RawEeg, events: Events, where: str, marker: str, tr: float, n_volumes: int | None) -> list[Found]:
-    """Trains among the labels of some events, or of the given marker alone."""
+    """Find trains among the labels of some events, or of the given marker only."""
     events = list(events)
     names = {label_of(text): name_of(text) for _, text in reversed(events)}
     if marker == AUTO:
@@ -191,7 +191,7 @@ def _trains(raw: RawEeg, events: Events, where: str, marker: str, tr: float, n_v
 
 
 def _check_parts(raw: RawEeg, best: Found, others: list[Found], expected: Collection[int]) -> None:
-    """Refuse where markers of one label keep more than one rhythm, and not just one part of them is the run."""
+    """Refuse markers of one label with more than one rhythm, unless exactly one part of them is the run."""
     parts = [best, *(other for other in others if (other.train.label, other.where) == (best.train.label, best.where))]
     fitting = [part for part in parts if part.train.spanned in expected]
     if len(parts) == 1 or len(fitting) == 1:
@@ -201,7 +201,7 @@ def _check_parts(raw: RawEeg, best: Found, others: list[Found], expected: Collec
     what = f"its {best.name} markers change their rhythm"
     if breaks:
         place, name = breaks[0]
-        what = f"a {name} at {place:.3f} s breaks the EEG off within its {best.name} markers for an unknown time"
+        what = f"a {name} at {place:.3f} s interrupts the EEG within its {best.name} markers for an unknown time"
     spans = " and ".join(str(part.train.spanned) for part in sorted(parts, key=lambda part: part.train.first)[:4])
     wanted = f", one of {min(expected)} is expected" if expected else ""
     raise AlignmentError(
@@ -211,7 +211,7 @@ def _check_parts(raw: RawEeg, best: Found, others: list[Found], expected: Collec
 
 
 def _check_rivals(path: Path, best: Found, others: list[Found], expected: Collection[int]) -> None:
-    """Refuse where two kinds of markers fit equally well and say different things."""
+    """Refuse two kinds of markers that fit equally well and put the volumes at different times."""
     for other in others:
         if other.train.label == best.train.label or is_known(best.train.label):
             continue  # a part of the same markers, or a less common name
@@ -246,7 +246,7 @@ def _alignment(
 
 
 def _absent(raw: RawEeg, marker: str, tr: float) -> str:
-    """Why a given marker is no clock."""
+    """Explain why a given marker is no clock."""
     times = np.sort([time for time, text in raw.events if is_label(text, marker)])
     if len(times) > 1:
         return (

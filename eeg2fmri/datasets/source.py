@@ -1,4 +1,4 @@
-"""A file of one modality with its BIDS entities, and what they say about the run it belongs to."""
+"""A file of one modality with its BIDS entities, and the run to which they assign it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Source:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Every entity that has a label, in the order of BIDS."""
+        """Return every entity that has a label, in the order of BIDS."""
         named = {"sub": self.subject, "ses": self.session, "task": self.task, "run": self.run}
         all_of = {**self.entities, **named}
         order = [*RUN_ENTITIES, *sorted(set(all_of) - {*RUN_ENTITIES, *VARIANTS}), *VARIANTS]
@@ -39,20 +39,20 @@ class Source:
 
     @property
     def identity(self) -> Identity:
-        """The entities that tell one run from another: case does not count, and run 1 is run 01."""
+        """Return the entities that distinguish runs: case does not count, and run 1 is run 01."""
         return tuple((key, comparable(label)) for key, label in self.labels.items() if key not in VARIANTS)
 
     @property
     def name(self) -> str:
-        """Name of the recording, e.g. ``sub-01_task-rest_run-1``."""
+        """Return the name of the recording, e.g. ``sub-01_task-rest_run-1``."""
         return run_name(self.labels)
 
 
 def run_name(labels: Mapping[str, str]) -> str:
-    """Name of the run with these entities, which are in the order of BIDS."""
+    """Return the name of the run with these entities, which are in the order of BIDS."""
     return "_".join(f"{key}-{label}" for key, label in labels.items() if label and key not in VARIANTS)
 
 
 def comparable(label: str) -> str:
-    """A label as it is compared: lower case, numbers without leading zeros."""
+    """Return a label in the form for comparison: lower case, numbers without leading zeros."""
     return str(int(label)) if label.isdecimal() else label.lower()

@@ -1,7 +1,7 @@
-"""Trigger channels: where their value or one of their bits rises.
+"""Trigger channels: the rises of their value or of one of their bits.
 
 BDF files carry the trigger inputs as the bits of a channel ``Status``, EDF and FIF files as channels of type
-stim. A scanner's input may be high while others are, so bits are looked at one by one too.
+stim. A scanner's input may be high while others are, so single bits are read too.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-BITS = 16  # trigger inputs; higher bits of a BDF's Status tell of the amplifier itself
+BITS = 16  # trigger inputs; higher bits of a BDF's Status are states of the amplifier
 BLOCK = 1_000_000  # samples read at a time
 
 
 def trigger_changes(raw: Any, voltages: Collection[str] = ()) -> list[tuple[int, str]]:
-    """Rises of every trigger channel of an MNE recording: sample of the file, and what rises.
+    """Find the rises of every trigger channel of an MNE recording: sample of the file, and what rises.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def trigger_changes(raw: Any, voltages: Collection[str] = ()) -> list[tuple[int,
 
 
 def _read(raw: Any, index: int) -> np.ndarray:
-    """A channel as the file has it, (n,)."""
+    """Read a channel as the file has it, (n,)."""
     parts = [
         raw.get_data([index], start, min(start + BLOCK, raw.n_times), verbose="error")[0]
         for start in range(0, raw.n_times, BLOCK)

@@ -1,7 +1,7 @@
-"""Units of channels: stated by the file or its table, else refused; and amplitudes that no scalp EEG has.
+"""Units of channels: from the file or its table; a channel without a unit is refused.
 
-What MNE 1.13 gives of a file's numbers: of a unit that it knows, volts; of every other unit, the numbers as they
-are (BrainVision makes such channels ``misc``). So the headers of BrainVision, EDF and BDF are read here again.
+MNE 1.13 converts the numbers of a file to volts if it knows their unit. Numbers of every other unit it returns
+unchanged (BrainVision makes such channels ``misc``). So the headers of BrainVision, EDF and BDF are read again here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MICROVOLTS = {"V": 1e6, "mV": 1e3, "µV": 1.0, "nV": 1e-3}
 ELECTRIC = ("eeg", "ecg", "eog", "emg")
-# What stands before the V in characters that are not ASCII, or in ``?``, is a micro sign whose code page was lost: no
+# Characters that are not ASCII, or ``?``, before the V are a micro sign with a lost code page: no
 # other prefix of a unit is written so.
 _VOLTAGES = {
     "µV": r"(?i:u|µ|μ|micro)[ -]?(?i:v|volts?)|[^\x00-\x7f]{1,4}[vV]|\?V",
@@ -57,12 +57,12 @@ _OTHERS = (
 
 @dataclass(frozen=True)
 class ChannelUnit:
-    """What a file says of the unit of one channel.
+    """The unit of one channel, by its file.
 
-    stated: as the file writes it, or empty.  reader: what the reader multiplies the file's numbers by.
+    stated: as the file writes it, or empty.  reader: the factor by which the reader multiplies the file's numbers.
     default: unit that the format's documentation gives to a channel without one, or empty.
-    fixed: the format knows no other unit, so a table that says another does not speak of this file's numbers.
-    fault: why no unit helps, or empty.
+    fixed: the format knows no other unit, so a table with another unit is not about this file's numbers.
+    fault: the reason why no unit helps, or empty.
     """
 
     stated: str
@@ -74,7 +74,7 @@ class ChannelUnit:
 
 @dataclass(frozen=True)
 class Scales:
-    """Of each channel: µV per number of the reader, and why it cannot be used, or empty. notes: lines.
+    """Scales of the channels: µV per number of the reader; the fault of each channel, or empty. notes: lines.
 
     A channel that is not judged is read in the numbers of its file.
     """
@@ -85,7 +85,7 @@ class Scales:
 
 
 def voltage(text: str) -> str:
-    """The key of `MICROVOLTS` that a unit as written means, or empty."""
+    """Return the key of `MICROVOLTS` that a written unit means, or empty."""
     text = text.strip(" \0")
     return next((unit for unit, pattern in _VOLTAGES.items() if re.fullmatch(pattern, text)), "")
 
@@ -95,7 +95,7 @@ def _is_unstated(text: str) -> bool:
 
 
 def is_other(text: str) -> bool:
-    """Whether a unit is that of another quantity than a voltage."""
+    """Return whether a unit is that of another quantity than a voltage."""
     return text.strip().lower() in _OTHERS
 
 
@@ -104,7 +104,7 @@ def _is_number(text: str) -> bool:
 
 
 def file_units(path: Path, raw: Any) -> tuple[ChannelUnit, ...]:
-    """Units of the channels of an MNE recording.
+    """Return the units of the channels of an MNE recording.
 
     BrainVision's format gives µV to a channel without unit and EEGLAB's documentation to every channel; FIF holds
     volts; EDF and BDF have no default.
@@ -124,7 +124,7 @@ def file_units(path: Path, raw: Any) -> tuple[ChannelUnit, ...]:
             for row, channel in enumerate(raw.info["chs"])
         )
     if suffix in (".edf", ".bdf"):
-        fields, kept = _edf_units(path), raw._raw_extras[0]  # of all channels, and what MNE makes of those it keeps
+        fields, kept = _edf_units(path), raw._raw_extras[0]  # of all channels; MNE keeps some, in other units
         gains = zip(kept["sel"], kept["units"], strict=True)
         return tuple(ChannelUnit(fields[row][0], float(gain), "", fields[row][1]) for row, gain in gains)
     if suffix == ".set":
@@ -133,7 +133,7 @@ def file_units(path: Path, raw: Any) -> tuple[ChannelUnit, ...]:
 
 
 def type_by_unit(kind: str, unit: ChannelUnit) -> str:
-    """Type of a channel whose format has no types: MNE's `kind` comes from the units that it knows, if at all."""
+    """Return the type of a channel if its format has no types: MNE's `kind` depends on the units that it knows."""
     if kind == "eeg" and is_other(unit.stated):
         return "misc"
     return "eeg" if kind == "misc" and not (is_other(unit.stated) or _is_unstated(unit.stated)) else kind
@@ -147,7 +147,7 @@ def scales(
     Parameters
     ----------
     names, types, units : of the channels; types in lower case. Only EEG, ECG, EOG and EMG are judged.
-    table : the units by a channel table, empty where it says nothing.
+    table : the units by a channel table, empty if it gives none.
     table_name : of that table, for messages.
     """
     factors, faults = np.array([1 / unit.reader for unit in units]), [""] * len(names)
@@ -167,18 +167,18 @@ def scales(
 
 
 def _one_unit(unit: ChannelUnit, said: str, table_name: str) -> tuple[str, str]:
-    """The unit of a channel, or why there is none."""
+    """Return the unit of a channel, or the reason why there is none."""
     stated, told = voltage(unit.stated), voltage(said)
     if unit.fault:
         return "", unit.fault
     if is_other(unit.stated) or is_other(said):
         text, where = (unit.stated, "the file") if is_other(unit.stated) else (said, table_name)
-        return "", f"the unit is {text.strip()} by {where}, which is no voltage; give another type in channels.tsv"
+        return "", f"the unit in {where} is {text.strip()}, which is no voltage; give another type in channels.tsv"
     if stated and told and stated != told and not unit.fixed:
         factor = f"{max(MICROVOLTS[stated] / MICROVOLTS[told], MICROVOLTS[told] / MICROVOLTS[stated]):.0e}"
         return "", (
-            f"the unit is {stated} by the file and {told} by {table_name}, a factor of {factor.replace('e+0', 'e')}; "
-            f"correct the wrong one"
+            f"the file gives the unit {stated} and {table_name} gives {told}, a factor of "
+            f"{factor.replace('e+0', 'e')}; correct the wrong one"
         )
     if stated or told:
         return stated or told, ""
@@ -190,11 +190,11 @@ def _one_unit(unit: ChannelUnit, said: str, table_name: str) -> tuple[str, str]:
 
 
 def _remark(unit: ChannelUnit, found: str, table_name: str) -> str:
-    """How a unit was found where a user should know; empty for what every reader would do."""
+    """Note how a unit was found if a user should know; return empty text for the normal case."""
     text = unit.stated.strip()
     if voltage(text):
         return "" if text in _USUAL else f"the unit {text!r} of the file is read as {found}"
-    return "" if found == unit.default else f"the unit is {found} by {table_name}"
+    return "" if found == unit.default else f"{table_name} gives the unit {found}"
 
 
 def check_units(raw: RawEeg, picks: Sequence[int]) -> None:
@@ -212,7 +212,7 @@ def check_units(raw: RawEeg, picks: Sequence[int]) -> None:
 
 
 def _brainvision_units(path: Path) -> dict[int, str]:
-    """Units by the header of a BrainVision recording, by the index of the channel; blank ones are left out."""
+    """Read units from the header of a BrainVision recording, by channel index; leave out blank ones."""
     content = path.read_bytes()
     try:
         text = content.decode("utf-8")
@@ -229,7 +229,7 @@ def _brainvision_units(path: Path) -> dict[int, str]:
 
 
 def _edf_units(path: Path) -> list[tuple[str, str]]:
-    """Physical dimension of every signal of an EDF or BDF file, and what is wrong with its range.
+    """Read the physical dimension of every signal of an EDF or BDF file, and the fault of its range.
 
     Kemp et al. 1992, Electroencephalogr. Clin. Neurophysiol. 82:391: the header holds 256 bytes, then field by
     field for all signals: label (16 bytes), transducer (80), dimension, physical and digital limits (8 each).

@@ -1,4 +1,4 @@
-"""Files of EEG in formats that are not read: they are named, never passed over."""
+"""EEG files in formats that are not read: every one is reported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNREAD = (
 
 
 def unread_eeg(folders: Iterable[Path]) -> Iterator[Path]:
-    """EEG below these folders that nothing here reads; also data of BrainVision to which no header belongs."""
+    """List EEG below these folders that nothing here reads; also data of BrainVision without a header."""
     for folder in folders:
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
         yield from (path for path in paths if path.suffix.lower() in UNREAD)
@@ -38,5 +38,5 @@ def unread_eeg(folders: Iterable[Path]) -> Iterator[Path]:
 
 
 def why_unread(path: Path) -> str:
-    """The line on such a file."""
+    """Write the line on such a file."""
     return f"EEG in a format that is not read ({path.suffix or path.name}); export it as BrainVision or EDF"

@@ -1,4 +1,4 @@
-"""Whether a recording can be preprocessed, as far as headers and markers tell: asked before anything is read."""
+"""Check of a recording from headers and markers, before anything is read."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from eeg2fmri.signals import check_positions, frequencies
 
 
 def check_recording(raw: RawEeg, found: Alignment, config: DataConfig) -> float:
-    """Refuse EEG whose channels or markers do not allow what the settings do to it.
+    """Refuse EEG with channels or markers that do not allow the settings.
 
     Parameters
     ----------
-    raw, found : the EEG, opened; where the BOLD run lies in it.
-    config : how recordings are prepared.
+    raw, found : the EEG, opened; the place of the BOLD run in it.
+    config : settings for the preparation of recordings.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def check_recording(raw: RawEeg, found: Alignment, config: DataConfig) -> float:
     Raises
     ------
     DatasetError, AlignmentError, ConfigError
-        If it cannot be cleaned so, or holds none of the wanted channels.
+        If these settings cannot clean it, or it holds none of the wanted channels.
     """
     rate, names = check_eeg(raw, config.channel_types, found.onsets, config.cleaning)
     if config.current_source_density:
@@ -44,17 +44,17 @@ def check_recording(raw: RawEeg, found: Alignment, config: DataConfig) -> float:
 def usable_windows(
     raw: RawEeg, recording: Recording, header: BoldHeader, found: Alignment, config: DataConfig
 ) -> np.ndarray:
-    """EEG windows of a recording that can be part of a context.
+    """Return the EEG windows of a recording that can be part of a context.
 
     Parameters
     ----------
     raw, recording : the EEG, opened; its files.
-    header, found : of the BOLD file; where its run lies in the EEG.
+    header, found : of the BOLD file; the place of its run in the EEG.
     config : how recordings are prepared.
 
     Returns
     -------
-    (volumes - dropped - 1,) bool; a window that leaves the EEG or touches a gap of it is none.
+    (volumes - dropped - 1,) bool; false for a window that is not inside the EEG or touches a gap.
 
     Raises
     ------
@@ -67,7 +67,8 @@ def usable_windows(
     if header.n_volumes < needed:
         raise DatasetError(
             f"{recording.bold_path}: {header.n_volumes} volumes, at least {needed} are needed "
-            f"(dropped {config.dropped_volumes} + context {config.context} + 1); shorten data.context or drop it"
+            f"(dropped {config.dropped_volumes} + context {config.context} + 1); shorten data.context or leave the "
+            f"recording out"
         )
     try:
         frequencies(rate, header.tr, config.frequencies)

@@ -1,6 +1,6 @@
 """XP1 and XP2: neurofeedback of motor imagery (OpenNeuro ds002336, ds002338).
 
-Raw EEG is BIDS; the preprocessed one lies beside it in ``derivatives/sub-*/eeg_pp`` and is named
+Raw EEG is BIDS; preprocessed EEG is in ``derivatives/sub-*/eeg_pp`` and is named
 ``[d_]sub-*_task-*[_run-*]_eeg_pp.vhdr``. Channel 32 is the ECG. The EEG of ``eeg_pp`` starts with the
 first rest block, 2 s after the scanner.
 """
@@ -24,9 +24,9 @@ class Xp(Bids):
     expected = "XP1 or XP2 with derivatives/sub-*/eeg_pp/*_eeg_pp.vhdr and sub-*/func/*_bold.nii.gz"
 
     def eeg_details(self, path: Path) -> dict[str, Any]:
-        """The ECG channel, and the clock of preprocessed EEG.
+        """Return the ECG channel, and the clock of preprocessed EEG.
 
-        Markers that no volume belongs to follow the run: the first one precedes the first rest block as it should.
+        Markers without a volume follow the run; the check is that the first one precedes the first rest block.
         """
         details = {**super().eeg_details(path), "channel_types": ((ECG_INDEX, "ecg"),)}
         if not self.config.surplus_markers:
@@ -34,7 +34,7 @@ class Xp(Bids):
         return details if self.eeg_choice == "raw" else {**details, "alignment": "xp", **self._raw_clock(path)}
 
     def _raw_clock(self, path: Path) -> dict[str, Any]:
-        """Header and event table of the run's raw EEG, where they are there."""
+        """Return header and event table of the run's raw EEG, if they exist."""
         names = _comparable(entities(path))
         for folder in _modality_folders(self.root, "eeg"):
             for raw in sorted(folder.glob("*_eeg.vhdr")):

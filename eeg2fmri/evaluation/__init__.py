@@ -1,4 +1,4 @@
-"""Scores of synthesised recordings, the nulls they stand beside, and the quality of measured ones."""
+"""Scores of synthesised recordings and their nulls, and the quality of measured recordings."""
 
 from eeg2fmri.evaluation.compare import Comparison, compare
 from eeg2fmri.evaluation.dynamics import Dynamics, best_voxels, correlation_map, dynamics_of, pearson

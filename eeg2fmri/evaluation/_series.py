@@ -1,4 +1,4 @@
-"""Two recordings side by side: what is refused, and passes over them in float64 without a full copy.
+"""Pairs of recordings: their checks, and passes over them in float64 without a full copy.
 
 measured, synthesised  (n_volumes, x, y, z)
 mask                   (x, y, z) bool
@@ -53,7 +53,7 @@ def differences(measured: Floats, synthesised: Floats) -> Iterator[NDArray[np.fl
 
 
 def mean_squared_error(measured: Floats, synthesised: Floats) -> float:
-    """Mean of the squared differences over everything."""
+    """Compute the mean of the squared differences over everything."""
     total = sum(float(np.square(difference).sum()) for difference in differences(measured, synthesised))
     return total / measured.size
 

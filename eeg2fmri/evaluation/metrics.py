@@ -1,7 +1,7 @@
 """Scores of a synthesised recording against the measured one: arrays in, numbers out.
 
 measured     (n_volumes, x, y, z)  BOLD of one recording, in the reference's standard units
-synthesised  (n_volumes, x, y, z)  what the model made of the EEG, in the same units
+synthesised  (n_volumes, x, y, z)  volumes of the model from the EEG, in the same units
 mean_volume  (x, y, z)             mean of the *training* volumes, in the same units
 mask         (x, y, z) bool        voxels inside the brain
 waves        (n_volumes, q)        drifts that are taken out of both series, as `signals.drift_waves` gives them
@@ -32,7 +32,7 @@ ROUNDING = 1e-12  # of a variance: less is what rounding leaves of it
 
 
 def rmse(measured: Floats, synthesised: Floats) -> float:
-    """Root mean squared error over all volumes and voxels: ``sqrt(mean((m - s)²))``.
+    """Compute the root mean squared error over all volumes and voxels: ``sqrt(mean((m - s)²))``.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def rmse(measured: Floats, synthesised: Floats) -> float:
 
 
 def mae(measured: Floats, synthesised: Floats) -> float:
-    """Mean absolute error over all volumes and voxels: ``mean(|m - s|)``.
+    """Compute the mean absolute error over all volumes and voxels: ``mean(|m - s|)``.
 
     Parameters
     ----------
@@ -57,10 +57,10 @@ def mae(measured: Floats, synthesised: Floats) -> float:
 
 
 def psnr(measured: Floats, synthesised: Floats) -> float:
-    """Peak signal-to-noise ratio: ``10 log10(range² / MSE)``, range = max - min of `measured`.
+    """Compute the peak signal-to-noise ratio: ``10 log10(range² / MSE)``, range = max - min of `measured`.
 
-    The range is that of the whole recording. An error below single precision's resolution of that
-    range cannot be told from none, so MSE is at least ``(2⁻²³ range)²``: the score is finite, and a
+    The range is that of the whole recording. An error below the resolution of single precision in that
+    range is not different from 0, so MSE is at least ``(2⁻²³ range)²``: the score is finite, and a
     perfect synthesis has 138.5 dB.
 
     Parameters
@@ -103,7 +103,7 @@ def temporal_correlation(measured: Floats, synthesised: Floats, mask: Mask, wave
 
 
 def skill(measured: Floats, synthesised: Floats, mean_volume: Floats) -> float:
-    """Skill over the mean training volume: ``1 - MSE(synthesised) / MSE(mean_volume)``.
+    """Compute the skill over the mean training volume: ``1 - MSE(synthesised) / MSE(mean_volume)``.
 
     Parameters
     ----------

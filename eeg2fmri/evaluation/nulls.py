@@ -1,13 +1,13 @@
-"""The shuffled-EEG control: what a model scores when its EEG is real but of the wrong time.
+"""The shuffled-EEG control: scores of a model with real EEG of the wrong time.
 
 measured, synthesised: (n, x, y, z).  mask: (x, y, z) bool.  n windows of one recording, in time order.
 waves: (n, q), the drifts that are taken out of both series: a shift cuts a drift in two, so a chance agreement
 of drifts would look like more than chance.
 
-The windows of a recording are permuted by a circular shift. Rhythms and BOLD both change slowly, so a
-free permutation, which turns a slow prediction into a fast one, is too easy a null: at no coupling a
-slow prediction beats it half of the time. A shift keeps how slow the prediction is and takes only its
-timing away (Theiler et al. 1992, Physica D 58:77, on surrogates that keep the autocorrelation).
+The windows of a recording are permuted by a circular shift. Rhythms and BOLD both change slowly. A
+free permutation turns a slow prediction into a fast one, so it is too easy a null: at no coupling a
+slow prediction scores better half of the time. A shift keeps the slowness of the prediction and
+removes only its timing (Theiler et al. 1992, Physica D 58:77, on surrogates that keep the autocorrelation).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How good a recording is, in numbers.
+"""Quality of a recording, in numbers.
 
 C channels, S frequencies of a power spectral density in µV²/Hz, M volume markers, V volumes;
 W windows and F frequencies of a spectrogram.
@@ -10,9 +10,9 @@ import numpy as np
 from scipy.stats import chi2, norm
 
 LINE_HZ = (50.0, 60.0)
-LINE_HALF_WIDTH_HZ, SIDE_HZ = 0.5, (2.0, 5.0)  # of the mains' peak, and where the power beside it is taken
+LINE_HALF_WIDTH_HZ, SIDE_HZ = 0.5, (2.0, 5.0)  # of the mains' peak, and of the bands beside it
 SILENT_DB = -20.0
-LOUD_SD, LEAST_DB = 5.0, 6.0  # robust deviations, and what is never told apart
+LOUD_SD, LEAST_DB = 5.0, 6.0  # robust deviations, and the smallest difference that counts
 BAND_HZ, LOW_HZ, HIGH_HZ = (1.0, 45.0), (1.0, 30.0), (30.0, 45.0)
 BRIDGE_HZ, BRIDGE_SHARE, BRIDGE_WINDOWS = (1.0, 13.0), 0.04, 100
 OUTLIER_P, OUTLIER_SHARE, LEAST_VOLUMES = 0.05, 0.05, 10
@@ -20,7 +20,7 @@ _NORMAL = 1.4826  # standard deviation of a normal distribution per median absol
 
 
 def temporal_snr(voxel_mean: np.ndarray, voxel_sd: np.ndarray) -> np.ndarray:
-    """Mean over time by standard deviation over time of each voxel, drifts included.
+    """Compute mean over time by standard deviation over time of each voxel, drifts included.
 
     Parameters
     ----------
@@ -28,14 +28,14 @@ def temporal_snr(voxel_mean: np.ndarray, voxel_sd: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    (x, y, z) float32, 0 where a voxel never changes.
+    (x, y, z) float32, 0 if a voxel never changes.
     """
     out = np.zeros(voxel_mean.shape, np.float32)
     return np.divide(voxel_mean, voxel_sd, out=out, where=voxel_sd > 0)
 
 
 def marker_deviation(intervals: np.ndarray, tr: float) -> tuple[np.ndarray, np.ndarray]:
-    """How far volume markers are from a multiple of the TR apart.
+    """Compute how far the intervals of volume markers are from a multiple of the TR.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def marker_deviation(intervals: np.ndarray, tr: float) -> tuple[np.ndarray, np.n
 
 
 def line_noise(frequencies: np.ndarray, spectrum: np.ndarray) -> float:
-    """Power at the mains frequency over the power beside it, in dB: the median channel's, 50 or 60 Hz.
+    """Compute power at the mains frequency over the power beside it, in dB: the median channel's, 50 or 60 Hz.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def line_noise(frequencies: np.ndarray, spectrum: np.ndarray) -> float:
 
     Returns
     -------
-    About 0 without line noise; the higher of the two frequencies. NaN where the spectrum reaches
+    About 0 without line noise; the higher of the two frequencies. NaN if the spectrum reaches
     neither, or every channel is flat.
     """
     spectrum = spectrum[spectrum.any(axis=1)]
@@ -72,18 +72,18 @@ def line_noise(frequencies: np.ndarray, spectrum: np.ndarray) -> float:
 
 
 def broken_channels(frequencies: np.ndarray, spectrum: np.ndarray) -> np.ndarray:
-    """In which way each channel is broken, by its power spectrum beside those of the other channels.
+    """Name the fault of each channel, from its power spectrum beside those of the other channels.
 
     A channel is compared with the median channel frequency by frequency, in dB; the median over a band
-    of these differences is its level, which a rhythm that fills less than half of the band (alpha and
-    its harmonic, a residue of the heartbeat) does not move. It is
+    of these differences is its level. A rhythm that fills less than half of the band (alpha and its
+    harmonic, a residue of the heartbeat) does not change it. A channel is
 
-    - ``flat`` where it holds nothing, or its level in 1-45 Hz is below a hundredth of the others' power;
+    - ``flat`` if it holds nothing, or its level in 1-45 Hz is below a hundredth of the others' power;
       a quiet channel beside the reference electrode is not;
-    - ``loud`` where that level is more than 5 robust standard deviations above theirs;
-    - ``noisy`` where its level in 30-45 Hz, relative to that in 1-30 Hz, is;
-    - ``mains`` where the peak at 50 or 60 Hz, relative to the power beside it, is, and the peak holds more
-      power than the whole band.
+    - ``loud`` if that level is more than 5 robust standard deviations above theirs;
+    - ``noisy`` if the same is true of its level in 30-45 Hz, relative to that in 1-30 Hz;
+    - ``mains`` if the same is true of the peak at 50 or 60 Hz, relative to the power beside it, and the peak
+      holds more power than the whole band.
 
     Differences below 6 dB, twice the amplitude, never count.
 
@@ -99,7 +99,7 @@ def broken_channels(frequencies: np.ndarray, spectrum: np.ndarray) -> np.ndarray
     References
     ----------
     Bigdely-Shamlo et al. 2015, Front. Neuroinform. 9:16 (the PREP pipeline): flat channels, and the
-    criteria of deviation and of high-frequency noise with their threshold of 5. They take amplitudes
+    criteria of deviation and of high-frequency noise with their threshold of 5. They use amplitudes
     over time, which a strong rhythm raises.
     """
     band, low, high = (_within(frequencies, *limits) for limits in (BAND_HZ, LOW_HZ, HIGH_HZ))
@@ -125,10 +125,10 @@ def broken_channels(frequencies: np.ndarray, spectrum: np.ndarray) -> np.ndarray
 
 
 def bridged_channels(frequencies: np.ndarray, spectrogram: np.ndarray) -> np.ndarray:
-    """Which channels carry the same signal as another one: gel joins their electrodes.
+    """Mark channels that carry the same signal as another one, because gel joins their electrodes.
 
-    Their magnitudes in 1-13 Hz, in some 100 windows, differ by less than 4 % in the median; those of
-    neighbours on a cap of 64, whose signals correlate by 0.95, differ by some 15 %.
+    Their magnitudes in 1-13 Hz, in about 100 windows, differ by less than 4 % in the median. Those of
+    neighbours on a cap of 64, with a correlation of 0.95, differ by about 15 %.
 
     Parameters
     ----------
@@ -141,8 +141,8 @@ def bridged_channels(frequencies: np.ndarray, spectrogram: np.ndarray) -> np.nda
 
     References
     ----------
-    Tenke & Kayser 2001, Clin. Neurophysiol. 112:545: a bridge is where the difference of two channels
-    vanishes. Of magnitudes alone it is known to its phase, hence the narrow bound.
+    Tenke & Kayser 2001, Clin. Neurophysiol. 112:545: at a bridge the difference of two channels
+    vanishes. Magnitudes do not give the phase, so the bound is narrow.
     """
     magnitude = spectrogram[:: max(1, len(spectrogram) // BRIDGE_WINDOWS), :, _within(frequencies, *BRIDGE_HZ)]
     bridged = np.zeros(spectrogram.shape[1], bool)
@@ -160,10 +160,10 @@ def bridged_channels(frequencies: np.ndarray, spectrogram: np.ndarray) -> np.nda
 
 
 def outlier_volumes(dvars: np.ndarray, voxel_sd: np.ndarray) -> np.ndarray:
-    """Which volumes differ from the one before by more than the noise of the run explains.
+    """Mark volumes that differ from the one before by more than the noise of the run explains.
 
-    The squares of DVARS follow a scaled chi-squared distribution, whose mean is their median and whose
-    variance comes of the lower half of their interquartile range after a cube root. An outlier has a
+    The squares of DVARS follow a scaled chi-squared distribution. Its mean is their median, and its
+    variance comes from the lower half of their interquartile range after a cube root. An outlier has a
     probability below 0.05, shared among the volumes (Bonferroni), and more than 5 % of the variance of
     the run above the median: statistical and practical significance.
 
@@ -174,7 +174,7 @@ def outlier_volumes(dvars: np.ndarray, voxel_sd: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    (V - 1,) bool, of the second volume on.
+    (V - 1,) bool, from the second volume on.
 
     References
     ----------
@@ -195,7 +195,7 @@ def outlier_volumes(dvars: np.ndarray, voxel_sd: np.ndarray) -> np.ndarray:
 
 
 def relative_dvars(dvars: np.ndarray) -> np.ndarray:
-    """DVARS by its typical value, the root of the median of its squares: 1 for a volume like the others.
+    """Divide DVARS by its typical value, the root of the median of its squares: 1 for a volume like the others.
 
     References
     ----------
@@ -206,7 +206,7 @@ def relative_dvars(dvars: np.ndarray) -> np.ndarray:
 
 
 def _stands_out(values: np.ndarray, alive: np.ndarray) -> np.ndarray:
-    """Which values (dB) lie more than 5 robust standard deviations, and 6 dB, above the median of the living."""
+    """Mark values (dB) more than 5 robust standard deviations, and 6 dB, above the median of the living."""
     distance = values - np.median(values[alive])
     spread = _NORMAL * float(np.median(np.abs(distance[alive])))
     return alive & (distance > max(LOUD_SD * spread, LEAST_DB))
@@ -217,7 +217,7 @@ def _within(frequencies: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _mains(frequencies: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Bins of the mains' peak and of what is beside it, for each of its frequencies that is reached."""
+    """Return the bins of the mains' peak and those beside it, for each of its frequencies that is reached."""
     found = []
     for line in LINE_HZ:
         distance = np.abs(frequencies - line)
@@ -228,5 +228,5 @@ def _mains(frequencies: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _decibels(power: np.ndarray) -> np.ndarray:
-    """Power in dB; that of nothing at all is finite and far below anything measured."""
+    """Convert power to dB; zero power becomes finite and far below anything measured."""
     return 10 * np.log10(np.maximum(power, np.finfo(np.float32).tiny))

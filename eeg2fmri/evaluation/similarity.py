@@ -1,4 +1,4 @@
-"""Structural similarity (SSIM) of two recordings, as the published method computes it.
+"""Structural similarity (SSIM) of two recordings, by the published method.
 
 measured, synthesised  (n_volumes, x, y, z), in the same units
 """
@@ -17,10 +17,10 @@ SIGMA = 1.5
 
 
 def ssim(measured: Floats, synthesised: Floats) -> float:
-    """Structural similarity as Calhas & Henriques (2022) compute it, which is TensorFlow's.
+    """Compute the structural similarity of Calhas & Henriques (2022), which is TensorFlow's.
 
     Mean over volumes and over every third axial slice (z = 0, 3, 6, …) of the two-dimensional SSIM:
-    Gaussian window of 11 × 11 voxels, σ = 1.5, where it lies inside the slice; K1 = 0.01, K2 = 0.03.
+    Gaussian window of 11 × 11 voxels, σ = 1.5, inside the slice; K1 = 0.01, K2 = 0.03.
     The dynamic range L is the larger maximum of the two slices. It enters as L², so a negative one
     counts by its size. A slice pair with L = 0 has no range and is left out of the mean.
 
@@ -37,7 +37,7 @@ def ssim(measured: Floats, synthesised: Floats) -> float:
     Raises
     ------
     EvaluationError
-        If x or y is below 11 (`has_ssim` asks), or the larger maximum is 0 in every slice pair.
+        If x or y is below 11 (see `has_ssim`), or the larger maximum is 0 in every slice pair.
 
     References
     ----------
@@ -65,12 +65,12 @@ def ssim(measured: Floats, synthesised: Floats) -> float:
 
 
 def has_ssim(grid: tuple[int, ...]) -> bool:
-    """Whether SSIM's window fits the axial slices of a grid (x, y, z)."""
+    """Return whether SSIM's window fits the axial slices of a grid (x, y, z)."""
     return min(grid[:2]) >= WINDOW
 
 
 def _gaussian_windows(length: int) -> NDArray[np.float64]:
-    """Every place of the Gaussian window inside `length` voxels: (length - 10, length), rows sum to 1."""
+    """Return every place of the Gaussian window inside `length` voxels: (length - 10, length), rows sum to 1."""
     offsets = np.arange(WINDOW) - WINDOW // 2
     weights = np.exp(-np.square(offsets) / (2 * SIGMA**2))
     places = np.zeros((length - WINDOW + 1, length))
@@ -86,7 +86,7 @@ def _slice_ssim(
     rows: NDArray[np.float64],
     columns: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """SSIM of slice pairs (n, x, y) with dynamic ranges whose squares are (n,); (n,)."""
+    """Compute SSIM of slice pairs (n, x, y) from the squares (n,) of their dynamic ranges; (n,)."""
     c1, c2 = ((k**2 * squared_range)[:, None, None] for k in (0.01, 0.03))
     products = np.stack([first, second, first * second, first**2 + second**2])
     mean_1, mean_2, mean_product, mean_squares = rows @ products @ columns.T

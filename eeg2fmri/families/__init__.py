@@ -1,4 +1,4 @@
-"""Model families: the contract that each one keeps, and fitting a model of any of them."""
+"""Model families: the contract that each one keeps, and the fit of a model of any of them."""
 
 from eeg2fmri.families.family import Family, Space, family_of
 from eeg2fmri.families.figures import fitted_figures

@@ -28,15 +28,16 @@ class Calhas2022(KerasFamily[Calhas2022Config]):
     layers = ("eeg2fmri.models.layers",)
 
     def check(self, config: Calhas2022Config, train: Windows, validation: Windows) -> None:
-        """See `Family`."""
+        """Check feasibility, see `Family`."""
         check_shapes(config, train.shape, train.signal.grid)
         if (batch := config.training.batch_size) > len(train):
             raise ConfigError(
-                f"training.batch_size {batch} is larger than the training set of {len(train)} windows; make it smaller"
+                f"training.batch_size {batch} is larger than the training set of {len(train)} windows; set a smaller "
+                f"one"
             )
 
     def shape_check(self, config: Calhas2022Config) -> Callable[[Triple, Triple], None] | None:
-        """See `Family`: encoders that are derived from the shapes fit."""
+        """Check shapes, see `Family`; encoders that are derived from the shapes fit."""
         return partial(check_shapes, config) if config.eeg or config.fmri else None
 
     def fit(
@@ -47,7 +48,7 @@ class Calhas2022(KerasFamily[Calhas2022Config]):
         settings: FitSettings,
         on_epoch: OnEpoch | None,
     ) -> FitResult:
-        """See `Family`."""
+        """Fit the model, see `Family`."""
         from eeg2fmri.training.deep import fit_deep_model
 
         return fit_deep_model(config, train, validation, settings, on_epoch)
@@ -66,12 +67,14 @@ class Calhas2022(KerasFamily[Calhas2022Config]):
         return ops.convert_to_numpy(scores)
 
     def space(self, base: Calhas2022Config, ranges: Calhas2022Ranges, train: Windows) -> Calhas2022Space:
-        """See `Family`."""
+        """Return the search space, see `Family`."""
         from eeg2fmri.families.calhas2022_space import Calhas2022Space
 
         if (largest := max(ranges.batch_size)) > (windows := len(train)):
             name = f"search.ranges.{base.family}.batch_size"
-            raise ConfigError(f"{name} {largest} is larger than the training set of {windows} windows")
+            raise ConfigError(
+                f"{name} {largest} is larger than the training set of {windows} windows; set a smaller one"
+            )
         return Calhas2022Space(base, ranges, train.shape, train.signal.grid)
 
 

@@ -1,17 +1,17 @@
-"""How Optuna draws from the exact space of encoder architectures (`eeg2fmri.models.architectures`).
+"""Draws by Optuna from the exact space of encoder architectures (`eeg2fmri.models.architectures`).
 
 Why Optuna does not draw the number of a sequence
 -------------------------------------------------
-Three blocks have 421,935 sequences along the published frequency axis: a sampler would have to resolve
+Three blocks have 421,935 sequences along the published frequency axis. A sampler would need to resolve
 1e-5 of the range to learn anything beyond the first block. Each block and axis gets two numbers in
 [0, 1] instead:
 
-- ``length``: where `after` lies, geometrically, between the shortest length from which the target can
+- ``length``: the place of `after`, geometrically, between the shortest length from which the target can
   still be reached and the longest that the pool leaves (the last block has none: it ends at the target);
-- ``kernel``: where (kernel, stride) lies among those that give this length, sorted, small kernels and
-  so large strides first.
+- ``kernel``: the place of (kernel, stride) among those that give this length, sorted: small kernels, and so large
+  strides, first.
 
-Each means the same whatever was chosen before it, and every value is valid. Geometric, because
+The meaning of each does not depend on earlier choices, and every value is valid. The scale is geometric because
 shrinking is multiplicative: the median cost of a draw (`block_macs`, both encoders) is near that of
 the published pair, and a third to a half below that of a uniform choice of the length. Numbers of
 blocks beyond the drawn depth are drawn and not used: the space is then the same in every trial, and
@@ -63,7 +63,7 @@ def suggest_blocks(
 
 
 def block_parameters(spec: BlockSpec, name: str, shape: Triple, target: Triple) -> dict[str, float]:
-    """Parameters with which `suggest_blocks` draws `spec`, for ``study.enqueue_trial``.
+    """Return the parameters with which `suggest_blocks` draws `spec`, for ``study.enqueue_trial``.
 
     SpecError if the network does not carry `shape` to `target` exactly.
     """
@@ -82,7 +82,7 @@ def block_parameters(spec: BlockSpec, name: str, shape: Triple, target: Triple) 
 
 
 def _draw(trial: BaseTrial, prefix: str, space: AxisSpace, deepest: int) -> list[Option]:
-    """Draw the sequence of one axis; numbers are asked for down to block `deepest`."""
+    """Draw the sequence of one axis; ask for numbers down to block `deepest`."""
     length, sequence = space.length, []
     for block in range(1, deepest + 1):
         where = trial.suggest_float(f"{prefix}.block{block}.length", 0, 1) if block < deepest else 0.0
@@ -103,7 +103,7 @@ def _spaces(shape: Triple, target: Triple, depth: int, pool: Triple, pool_stride
 def _deepest(
     name: str, shape: Triple, target: Triple, depths: tuple[int, int], pool: Triple, pool_stride: Triple
 ) -> int:
-    """The most blocks of `depths` that reach the target on every axis; fewer blocks then do as well."""
+    """Return the most blocks of `depths` that reach the target on every axis; then fewer blocks reach it too."""
     low, high = depths
     if not 1 <= low <= high:
         raise SpecError(f"{name} architectures: blocks must be 1 <= low <= high, found ({low}, {high})")
@@ -112,7 +112,7 @@ def _deepest(
         if not short:
             return depth
     raise SpecError(
-        f"{name} architectures: {low} to {high} blocks with pool {pool}, stride {pool_stride} cannot carry "
-        f"the input {shape} to the target {target}: on axis {short[0]} even {low} blocks with kernels of 1 "
-        f"end below {target[short[0]]}; use a smaller target or pool, or fewer blocks"
+        f"{name} architectures: {low} to {high} blocks with pool {pool}, stride {pool_stride} cannot carry the input "
+        f"{shape} to the target {target}; on axis {short[0]} even {low} blocks with kernels of 1 end below "
+        f"{target[short[0]]}; use a smaller target or pool, or fewer blocks"
     )

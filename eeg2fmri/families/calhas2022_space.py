@@ -29,7 +29,7 @@ class Calhas2022Space:
     grid: Triple
 
     def draw(self, trial: BaseTrial) -> Calhas2022Config:
-        """Draw a model with its encoders written out; what the search does not vary stays as in `base`."""
+        """Draw a model with its encoders written out; settings outside the search stay as in `base`."""
         base, ranges = self.base, self.ranges
         eeg, fmri = encoders(base, self.eeg_shape, self.grid)
         learning_rate = trial.suggest_float("learning_rate", *ranges.learning_rate, log=True)
@@ -59,7 +59,7 @@ class Calhas2022Space:
         return base.model_copy(update=changes)
 
     def start(self) -> dict[str, Any]:
-        """The inverse of `draw` for the base; values outside a range are left to the sampler."""
+        """Invert `draw` for the base; leave values outside a range to the sampler."""
         base, ranges = self.base, self.ranges
         wanted: dict[str, Any] = {
             "learning_rate": base.training.learning_rate,
@@ -85,7 +85,7 @@ class Calhas2022Space:
         return wanted
 
     def costs(self, model: Calhas2022Config) -> Mapping[str, tuple[float, float]]:
-        """Multiply-adds of the encoders for one window, and weights of the decoder."""
+        """Count multiply-adds of the encoders for one window, and weights of the decoder."""
         eeg, fmri = encoders(model, self.eeg_shape, self.grid)
         parts = [(self.eeg_shape, eeg), *([(self.grid, fmri)] if model.aligns else [])]
         macs = sum(block_macs(shape, spec, model.filters, max_pool=model.max_pool) for shape, spec in parts)
@@ -95,7 +95,7 @@ class Calhas2022Space:
         }
 
     def _choices(self) -> dict[str, tuple[str, ...]]:
-        """Choices that make sense for the base: its decoder may take no filter, its variant no Fourier features."""
+        """Return the choices that make sense for the base: its decoder may have no filter, its variant no features."""
         choices: dict[str, tuple[str, ...]] = {}
         if self.base.decoder == "dense":
             choices["output_filter"] = self.ranges.output_filter
@@ -105,7 +105,7 @@ class Calhas2022Space:
 
 
 def decoder_weights(model: Calhas2022Config, channels: int, grid: Triple) -> int:
-    """Weights of the layers between the latent and the volume that grow with the latent or the grid."""
+    """Count the weights between the latent and the volume that grow with the latent or the grid."""
     latent, voxels = math.prod(model.latent), math.prod(grid)
     style = channels**2 if model.variant == "tafp-style" else 0
     projection = 0 if model.projects and model.fourier == "fixed" else latent

@@ -22,7 +22,7 @@ class Factorised(KerasFamily[FactorisedConfig]):
     first_epoch = 0
 
     def check(self, config: FactorisedConfig, train: Windows, validation: Windows) -> None:
-        """See `Family`."""
+        """Check feasibility, see `Family`."""
         from eeg2fmri.models.factorised_fit import members
 
         members([recording.subject for recording in train.recordings], config.members)
@@ -35,13 +35,13 @@ class Factorised(KerasFamily[FactorisedConfig]):
         settings: FitSettings,
         on_epoch: OnEpoch | None,
     ) -> FitResult:
-        """See `Family`."""
+        """Fit the model, see `Family`."""
         from eeg2fmri.training.factorised import fit_factorised_model
 
         return fit_factorised_model(config, train, validation, settings, on_epoch)
 
     def space(self, base: FactorisedConfig, ranges: FactorisedRanges, train: Windows) -> Choices:
-        """Sizes, shares, noise and the training; the penalties are chosen within each fit."""
+        """Return a space of sizes, shares, noise and the training; each fit chooses its own penalties."""
         return Choices(
             base,
             {

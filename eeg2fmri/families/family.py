@@ -1,6 +1,6 @@
-"""What a model family is. This package's and a lab's own come through the same door.
+"""Contract of a model family, the same for this package's families and a lab's own.
 
-`fit` and `load` are where heavy packages are imported: reading a configuration imports the module of
+Only `fit` and `load` import heavy packages, because reading a configuration imports the module of
 every family that it names.
 """
 
@@ -28,12 +28,12 @@ Settings = TypeVar("Settings", bound=ModelConfig)
 
 
 class Family(ABC, Generic[Settings]):
-    """A model family; one object of a subclass stands for it, and keeps nothing.
+    """A model family; one object of a subclass stands for it, and has no state.
 
     Attributes
     ----------
     config : class of its settings.
-    ranges : class of what a search around one of its models draws (`search.ranges`); none if it has no search.
+    ranges : class of the ranges of a search around one of its models (`search.ranges`); none if it has no search.
     packages : packages that a loaded network needs beside NumPy and SciPy, pinned where a model is served.
     first_epoch : number of the first epoch that it reports; 0 if that is the start, before any step.
     """
@@ -49,13 +49,13 @@ class Family(ABC, Generic[Settings]):
         Raises
         ------
         ConfigError, SpecError
-            If it could not.
+            If it could not finish.
         """
 
     def shape_check(self, config: Settings) -> Callable[[Triple, Triple], None] | None:
-        """Give what refuses an EEG window (C, F, T) and a grid that are too small, if a shape can be; none by default.
+        """Return a check that refuses a window (C, F, T) and a grid that are too small; by default none.
 
-        It is asked of the headers, before a store is made.
+        It runs on the headers, before a store is made.
         """
         return None
 
@@ -68,7 +68,7 @@ class Family(ABC, Generic[Settings]):
         settings: FitSettings,
         on_epoch: OnEpoch | None,
     ) -> FitResult:
-        """Fit a model on `train`, choosing what is to be chosen on `validation`; see `eeg2fmri.families.fit`."""
+        """Fit a model on `train`, and choose settings on `validation`; see `eeg2fmri.families.fit`."""
 
     def figures(self, model: FittedModel, signal: Signal) -> Mapping[str, Figure]:
         """Figures of what a model has learned from EEG and BOLD of this meaning, by name; none by default."""
@@ -86,14 +86,14 @@ class Family(ABC, Generic[Settings]):
         return None
 
     def space(self, base: Settings, ranges: Any, train: Windows) -> Space:
-        """What a search around `base` draws from `ranges`; asked of families that have them.
+        """Return what a search around `base` draws from `ranges`; called only for families that have them.
 
         Raises
         ------
         ConfigError
             If the ranges do not fit the data.
         """
-        raise NotImplementedError(f"{type(self).__name__} has ranges and no space")
+        raise NotImplementedError(f"{type(self).__name__} has ranges but no method `space`; write one")
 
     @abstractmethod
     def save(self, folder: Path, network: Network) -> None:
@@ -101,24 +101,24 @@ class Family(ABC, Generic[Settings]):
 
     @abstractmethod
     def load(self, folder: Path) -> Network:
-        """Read what `save` wrote; it predicts the same to the bit.
+        """Read what `save` wrote; its predictions are equal to the bit.
 
         Raises
         ------
         ModelError
-            If a file is missing or not the family's.
+            If a file is missing or does not belong to the family.
         """
 
 
 class Space(Protocol):
-    """What a search draws from."""
+    """A search space of models."""
 
     def draw(self, trial: BaseTrial) -> ModelConfig:
         """Draw a model."""
         ...
 
     def start(self) -> dict[str, Any]:
-        """Parameters with which `draw` gives the base, as far as it lies in the space.
+        """Return the parameters with which `draw` gives the base, if they are in the space.
 
         Raises
         ------
@@ -128,12 +128,12 @@ class Space(Protocol):
         ...
 
     def costs(self, model: Any) -> Mapping[str, tuple[float, float]]:
-        """What a model costs, by name, each beside the most that is trained."""
+        """Return the costs of a model by name, each beside the largest that is trained."""
         ...
 
 
 def family_of(config: ModelConfig) -> Family[Any]:
-    """The family that settings are of.
+    """Return the family of some settings.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Figures of a fitted model: how it learned, and what its family shows of it."""
+"""Figures of a fitted model: its learning curves, and the figures of its family."""
 
 from __future__ import annotations
 

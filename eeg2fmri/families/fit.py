@@ -1,4 +1,4 @@
-"""Fitting a model of any family on the windows of training subjects."""
+"""Fit of a model of any family on the windows of training subjects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_feasible(config: ModelConfig, train: Windows, validation: Windows, set
     LeakageError
         If a subject is in both parts.
     ConfigError
-        If a GPU is asked for that is not there, or there are too few windows or subjects.
+        If a GPU is asked for and not there, or there are too few windows or subjects.
     SpecError
         If the architecture does not fit the shapes.
     """
@@ -35,11 +35,12 @@ def _check(
 ) -> None:
     both = {r.subject for r in train.recordings} & {r.subject for r in validation.recordings}
     if both:
-        raise LeakageError(f"{', '.join(sorted(both))} in train and in validation; split by subject")
+        raise LeakageError(f"{', '.join(sorted(both))} are in train and in validation; split by subject")
     for number, recording in enumerate(validation.recordings):
         if (volumes := len(validation.indices(number))) < 2:
             raise ConfigError(
-                f"{recording.name} validates with {volumes} volume; dynamics need at least 2, leave the recording out"
+                f"{recording.name} validates with {volumes} volume, at least 2 are needed to score dynamics; leave "
+                f"the recording out"
             )
     if settings.device == "gpu":
         use_device(settings.device, settings.gpu_memory_limit)
@@ -55,7 +56,7 @@ def fit(
     settings: FitSettings = FitSettings(),  # noqa: B008 - frozen
     on_epoch: OnEpoch | None = None,
 ) -> FitResult:
-    """Fit a model on `train`, choosing epoch or penalty on `validation`.
+    """Fit a model on `train`; choose epoch or penalty on `validation`.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def fit(
     Raises
     ------
     LeakageError, ConfigError, SpecError
-        What `check_feasible` refuses, before anything is trained.
+        If `check_feasible` refuses it, before anything is trained.
     """
     family = family_of(config)
     _check(family, config, train, validation, settings)

@@ -29,7 +29,7 @@ class Linear(ArrayFamily[LinearConfig]):
     def fit(
         self, config: LinearConfig, train: Windows, validation: Windows, settings: FitSettings, on_epoch: OnEpoch | None
     ) -> FitResult:
-        """See `Family`."""
+        """Fit the model, see `Family`."""
         from eeg2fmri.training.linear import fit_linear_model
 
         return fit_linear_model(config, train, validation, settings, on_epoch)
@@ -53,7 +53,7 @@ class Linear(ArrayFamily[LinearConfig]):
         return {"coefficients": figure}
 
     def space(self, base: LinearConfig, ranges: LinearRanges, train: Windows) -> Choices:
-        """Bands, components and drifts; the penalties are chosen within each fit."""
+        """Return a space of bands, components and drifts; each fit chooses its own penalties."""
         return Choices(
             base,
             {

@@ -1,4 +1,4 @@
-"""The `mean` family: the mean training volume for any EEG, the null that every other family must beat."""
+"""The `mean` family: the mean training volume for any EEG, the null that every other family must exceed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class MeanNetwork:
     mean_volume: np.ndarray
 
     def predict(self, eeg: np.ndarray) -> np.ndarray:
-        """The same volume for each of the windows (n, C, F, T): (n, x, y, z)."""
+        """Return the same volume for each of the windows (n, C, F, T): (n, x, y, z)."""
         return np.repeat(self.mean_volume[None], len(eeg), axis=0)
 
 
@@ -35,7 +35,7 @@ class Mean(ArrayFamily[MeanConfig]):
     def fit(
         self, config: MeanConfig, train: Windows, validation: Windows, settings: FitSettings, on_epoch: OnEpoch | None
     ) -> FitResult:
-        """See `Family`."""
+        """Fit the model, see `Family`."""
         from eeg2fmri.training.closed_form import closed_form_result
         from eeg2fmri.training.settings import fitted_model
 

@@ -1,4 +1,4 @@
-"""How networks are kept: as arrays, or as a Keras model in safe mode. Neither file holds code or pickles."""
+"""Files of networks: arrays, or a Keras model in safe mode. Neither holds code or pickles."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class ArrayFamily(Family[Settings], ABC):
     network: type[Any]
 
     def save(self, folder: Path, network: Network) -> None:
-        """See `Family`."""
+        """Save the network, see `Family`."""
         names = [field.name for field in fields(self.network)]
         np.savez(folder / "network.npz", allow_pickle=False, **{name: getattr(network, name) for name in names})
 
     def load(self, folder: Path) -> Network:
-        """See `Family`."""
+        """Load a network, see `Family`."""
         path = _existing(folder / "network.npz")
         names = [field.name for field in fields(self.network)]
         with np.load(path, allow_pickle=False) as arrays:
@@ -50,12 +50,12 @@ class KerasFamily(Family[Settings], ABC):
     layers: Sequence[str] = ()
 
     def save(self, folder: Path, network: Network) -> None:
-        """See `Family`."""
+        """Save the network, see `Family`."""
         assert isinstance(network, KerasNetwork)
         network.model.save(folder / "network.keras")
 
     def load(self, folder: Path) -> Network:
-        """See `Family`."""
+        """Load a network, see `Family`."""
         path = _existing(folder / "network.keras")
         keras = import_keras()
         use_device(device_of_environment())
@@ -82,5 +82,5 @@ class KerasFamily(Family[Settings], ABC):
 
 def _existing(path: Path) -> Path:
     if not path.exists():
-        raise ModelError(f"{path}: missing, the model needs it; fetch the model again")
+        raise ModelError(f"{path}: it is missing, and the model needs it; fetch the model again")
     return path

@@ -25,15 +25,15 @@ class Between:
 class Choices:
     """Settings of `base` that are drawn, each on its own; a dot leads into a section.
 
-    settings : of each, `Between` two numbers, one of some numbers, words or truth values, or one of the
-        values behind some words.
+    settings : for each, `Between` two numbers, or one of some numbers, words or truth values, or one of the
+    values behind some words.
     """
 
     base: ModelConfig
     settings: Mapping[str, Between | Sequence[Any] | Mapping[str, Any]]
 
     def draw(self, trial: BaseTrial) -> ModelConfig:
-        """See `eeg2fmri.families.Space`."""
+        """Draw a model, see `eeg2fmri.families.Space`."""
         tree = self.base.model_dump()
         for name, values in self.settings.items():
             *sections, last = name.split(".")
@@ -49,7 +49,7 @@ class Choices:
         return type(self.base).model_validate(tree)
 
     def start(self) -> dict[str, Any]:
-        """See `eeg2fmri.families.Space`; what lies outside its range is left to the sampler."""
+        """Return the parameters of the base, see `Space`; leave those outside a range to the sampler."""
         found: dict[str, Any] = {}
         for name, values in self.settings.items():
             own: Any = self.base
@@ -66,5 +66,5 @@ class Choices:
         return found
 
     def costs(self, model: ModelConfig) -> Mapping[str, tuple[float, float]]:
-        """See `eeg2fmri.families.Space`: none is counted."""
+        """Return no costs, see `eeg2fmri.families.Space`."""
         return {}

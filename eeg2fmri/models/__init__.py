@@ -1,1 +1,1 @@
-"""Model families. Keras is imported by the modules that need it, not by this package."""
+"""Models: their arithmetic and networks. Keras is imported by the modules that need it, not by this package."""

@@ -1,8 +1,7 @@
-"""The exact space of encoder architectures, and the one of it that is nearest to the published one.
+"""The exact space of encoder architectures, and its member that is nearest to the published one.
 
-Along one axis, a network is a sequence of (kernel, stride), one per residual block, whose valid
-convolutions and pools carry the input length to the target length exactly. A network is one such
-sequence per axis, all of the same depth.
+Along one axis, a network is a sequence of (kernel, stride), one per residual block. Its valid convolutions and pools
+carry the input length to the target length exactly. A network is one such sequence per axis, all of the same depth.
 
 Symbols
 -------
@@ -15,21 +14,21 @@ depth : blocks still to come, this one included.
 
 Counting
 --------
-A convolution reaches every length up to its input's, hence a block every `after` up to the pool's
-output: the lengths from which the target can still be reached are one interval. Given `length` and
-`after`, the kernels of each stride are one interval too. So sequences are counted by a recursion over
-(length, depth) without listing them, and the same recursion turns a sequence into an integer
+A convolution reaches every length up to its input's, so a block reaches every `after` up to the
+pool's output. The lengths from which the target can still be reached are one interval. Given `length` and
+`after`, the kernels of each stride are one interval too. So a recursion over (length, depth) counts
+sequences without listing them. The same recursion turns a sequence into an integer
 (`AxisSpace.rank`) and back (`AxisSpace.unrank`), ordered by (after, kernel, stride), block by block.
 
 Fit to shape
 ------------
-An encoder that no specification describes is derived from its input's shape, axis by axis: of all
-sequences of the published number of blocks that carry the axis to the published target (EEG 6 × 6 × 8,
-BOLD 7 × 7 × 7) with the published pools, the one with the least sum of |kernel - published| and
-|stride - published| over its blocks; of several, the first in the order of their kernels and strides,
-block by block. The published shapes, 64 × 134 × 10 and 64 × 64 × 30, get the published encoders.
-An axis too short for its target ends at the longest length that it can: all its kernels are 1 then, and
-only the pools shorten it. An axis too short even for the pools has none.
+An encoder without a specification is derived from its input's shape, axis by axis. The candidates are all
+sequences with the published number of blocks and the published pools that carry the axis to the published target
+(EEG 6 × 6 × 8, BOLD 7 × 7 × 7). The one with the least sum of |kernel - published| and |stride - published| over
+its blocks is used; of several, the first in the order of their kernels and strides, block by block. The published
+shapes, 64 × 134 × 10 and 64 × 64 × 30, get the published encoders. An axis too short for its target ends at the longest
+possible length: all its kernels are 1 then, and only the pools shorten it. An axis too short even for the pools has
+none.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ from eeg2fmri.errors import SpecError
 from eeg2fmri.models.spec import conv_length
 
 Option = tuple[int, int]
-# Where the published encoders end on the published shapes, 64 × 134 × 10 and 64 × 64 × 30.
+# Output shapes of the published encoders on the published shapes, 64 × 134 × 10 and 64 × 64 × 30.
 EEG_TARGET: Triple = (6, 6, 8)
 FMRI_TARGET: Triple = (7, 7, 7)
 
@@ -65,11 +64,11 @@ class AxisSpace:
 
     @property
     def count(self) -> int:
-        """Number of sequences, counted without listing them; 0 if the target cannot be reached."""
+        """Count the sequences without listing them; 0 if the target cannot be reached."""
         return self._count(self.length, self.depth)
 
     def lengths(self, length: int, depth: int) -> range:
-        """Lengths after a block fed with `length` from which ``depth - 1`` more reach the target."""
+        """Return the lengths after a block with input `length` from which ``depth - 1`` more reach the target."""
         longest = conv_length(length, self.pool, self.pool_stride)
         if depth == 1:
             return range(self.target, min(longest, self.target) + 1)
@@ -79,12 +78,12 @@ class AxisSpace:
         return range(shortest, longest + 1)
 
     def options(self, length: int, after: int) -> tuple[Option, ...]:
-        """Every (kernel, stride) of a block that carries `length` to `after`, sorted."""
+        """Return every (kernel, stride) of a block that carries `length` to `after`, sorted."""
         intervals = self._kernels(length, after)
         return tuple(sorted((kernel, stride) for stride, kernels in intervals for kernel in kernels))
 
     def steps(self, sequence: Sequence[Option]) -> Iterator[tuple[int, int, int]]:
-        """The (length, after, depth) of each block; SpecError if the sequence is not of this space."""
+        """Return the (length, after, depth) of each block; SpecError if the sequence is not of this space."""
         if len(sequence) != self.depth:
             raise SpecError(f"a sequence of this space has {self.depth} blocks, found {len(sequence)}")
         length = self.length
@@ -95,15 +94,15 @@ class AxisSpace:
                 after = conv_length(conv_length(length, kernel, stride), self.pool, self.pool_stride)
             if after not in self.lengths(length, depth):
                 raise SpecError(
-                    f"block {number}: kernel {kernel}, stride {stride} on length {length} is no step from "
-                    f"{self.length} to {self.target} in {self.depth} blocks with pool {self.pool}, stride "
-                    f"{self.pool_stride}; expected 1 <= stride <= kernel <= length and a reachable target"
+                    f"block {number}: no path from {self.length} to {self.target} ({self.depth} blocks, pool "
+                    f"{self.pool}, stride {self.pool_stride}) has kernel {kernel}, stride {stride} on length "
+                    f"{length}; expected 1 <= stride <= kernel <= length and a reachable target"
                 )
             yield length, after, depth
             length = after
 
     def rank(self, sequence: Sequence[Option]) -> int:
-        """Number of a sequence, from 0 to ``count - 1``; SpecError if it is not of this space."""
+        """Return the number of a sequence, from 0 to ``count - 1``; SpecError if it is not of this space."""
         index = 0
         for option, (length, after, depth) in zip(sequence, self.steps(sequence), strict=True):
             index += sum(self._through(length, m, depth) for m in self.lengths(length, depth) if m < after)
@@ -111,7 +110,7 @@ class AxisSpace:
         return index
 
     def unrank(self, index: int) -> tuple[Option, ...]:
-        """The sequence with this number; a uniform number gives a uniform draw of the space."""
+        """Return the sequence with this number; a uniform number gives a uniform draw of the space."""
         if not 0 <= index < self.count:
             raise SpecError(f"the number of a sequence must be in [0, {self.count}), found {index}")
         length, sequence = self.length, []
@@ -127,7 +126,7 @@ class AxisSpace:
         return tuple(sequence)
 
     def nearest(self, published: Sequence[Option]) -> tuple[Option, ...]:
-        """The sequence with the least summed difference to `published`, the first one of several.
+        """Return the sequence with the least summed difference to `published`, the first one of several.
 
         It is as long as `depth`; the space must not be empty.
         """
@@ -135,7 +134,7 @@ class AxisSpace:
 
     @cache  # noqa: B019 - a space is a few integers
     def _nearest(self, length: int, published: tuple[Option, ...]) -> tuple[int, tuple[Option, ...]]:
-        """Least difference from `length` to the target, and the sequence that has it."""
+        """Return the least difference from `length` to the target, and its sequence."""
         if not published:
             return 0, ()
         (kernel, stride), left = published[0], published[1:]
@@ -148,12 +147,12 @@ class AxisSpace:
         return min(found)
 
     def _through(self, length: int, after: int, depth: int) -> int:
-        """Sequences from `length` whose first block ends at `after`."""
+        """Yield sequences from `length` whose first block ends at `after`."""
         ways = sum(len(kernels) for _, kernels in self._kernels(length, after))
         return ways * self._count(after, depth - 1)
 
     def _kernels(self, length: int, after: int) -> Iterator[tuple[int, range]]:
-        """Each stride with the interval of kernels that carry `length` to `after`."""
+        """Yield each stride with the interval of kernels that carry `length` to `after`."""
         first = (after - 1) * self.pool_stride + self.pool
         for out in range(first, first + self.pool_stride):
             for stride in range(1, length // out + 1):
@@ -162,14 +161,14 @@ class AxisSpace:
 
     @cache  # noqa: B019 - a space is a few integers
     def _count(self, length: int, depth: int) -> int:
-        """Sequences of `depth` blocks from `length` to the target."""
+        """Count sequences of `depth` blocks from `length` to the target."""
         if depth == 0:
             return int(length == self.target)
         return sum(self._through(length, after, depth) for after in self.lengths(length, depth))
 
 
 def encoders(config: Calhas2022Config, eeg_shape: Triple, grid: Triple) -> tuple[BlockSpec, BlockSpec]:
-    """Blocks of the EEG and the fMRI encoder: those configured, or those derived from the shapes.
+    """Return blocks of EEG and fMRI encoder: those configured, or those derived from the shapes.
 
     Parameters
     ----------
@@ -183,20 +182,20 @@ def encoders(config: Calhas2022Config, eeg_shape: Triple, grid: Triple) -> tuple
 
 
 def with_encoders(config: Calhas2022Config, eeg_shape: Triple, grid: Triple) -> Calhas2022Config:
-    """The same model with its `encoders` written out."""
+    """Return the same model with its `encoders` written out."""
     eeg, fmri = encoders(config, eeg_shape, grid)
     return config.model_copy(update={"eeg": eeg, "fmri": fmri})
 
 
 @cache
 def nearest_blocks(shape: Triple, published: BlockSpec, target: Triple) -> BlockSpec:
-    """Blocks that carry `shape` to `target`, as near to the published ones as can be (see the top of this file).
+    """Find blocks that carry `shape` to `target`, nearest to the published ones (see the top of this file).
 
     Parameters
     ----------
     shape : (a, b, c), lengths of the input, each at least 1.
     published : its number of blocks and its pools are kept.
-    target : lengths after the last block; a shorter axis ends as near to it as its pools let it.
+    target : lengths after the last block; a shorter axis ends as near to it as its pools allow.
     """
     spaces, sequences = [], []
     for axis, length in enumerate(shape):

@@ -37,7 +37,7 @@ Shape = tuple[int, int, int]
 class Calhas2022:
     """The parts of one model; they share no weights.
 
-    config: what was built, its encoders written out.
+    config: of the model, its encoders written out.
     eeg_encoder: eeg → [z_x, scores] (scores only with attention).
     fmri_encoder: volume → z_y; none with ``decoder: pca``.
     decoder: [z_x, scores] → volume.
@@ -51,7 +51,7 @@ class Calhas2022:
     coefficients: keras.Model | None
 
     def synthesiser(self) -> keras.Model:
-        """What is saved and served: (B, C, F, T) → (B, X, Y, Z), without any fMRI input."""
+        """Return the model that is saved and served: (B, C, F, T) → (B, X, Y, Z), without any fMRI input."""
         eeg = keras.Input(self.eeg_encoder.input_shape[1:], name="eeg")
         return keras.Model(eeg, self.decoder(self.eeg_encoder(eeg)), name="synthesiser")
 
@@ -73,9 +73,9 @@ def build(
     eeg_shape : (C, F, T).
     grid : (X, Y, Z).
     seed : of the fixed random Fourier features.
-    mean_volume : (X, Y, Z), where the decoder's bias starts if ``config.start_at_mean``.
-    basis : (K, X·Y·Z), what one unit of each coefficient of ``decoder: pca`` adds to the mean volume;
-        zeros if it is not given.
+    mean_volume : (X, Y, Z), the start of the decoder's bias if ``config.start_at_mean``.
+    basis : (K, X·Y·Z), the change of the mean volume by one unit of each coefficient of ``decoder: pca``;
+        zeros by default.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def build(
     config = with_encoders(config, eeg_shape, grid)
     mean = mean_volume if config.start_at_mean else None
     decoder, coefficients = _decoder(config, eeg_shape[0], grid, seed, mean, basis)
-    # On PyTorch a model knows its weights by path: of two that share one, only one would have its gradient reset.
+    # On PyTorch a model knows its weights by path. If two share a path, the gradient of only one is reset.
     with keras.name_scope("eeg_encoder"):
         eeg_encoder = _eeg_encoder(config, eeg_shape)
     with keras.name_scope("fmri_encoder"):
@@ -127,14 +127,14 @@ def _decoder(
     mean: np.ndarray | None,
     basis: np.ndarray | None,
 ) -> tuple[keras.Model, keras.Model | None]:
-    """The decoder and, with ``decoder: pca``, the part of it before the basis."""
+    """Build the decoder and, with ``decoder: pca``, the part of it before the basis."""
     inputs = [keras.Input((math.prod(config.latent),), name="z")]
     if config.attends:
         inputs.append(keras.Input((channels, channels), name="scores"))
     features = _features(config, inputs, seed)
     if config.decoder == "dense":
         return _dense_decoder(config, inputs, features, grid, mean), None
-    # Starting at zero, the decoder starts as the mean volume.
+    # With weights of zero, the decoder starts as the mean volume.
     count = config.components if basis is None else len(basis)
     amounts = layers.Dense(count, kernel_initializer="zeros", name="coefficients")(features)
     # In float32: under mixed precision, rounding of the mean volume would be as large as its fluctuations.
@@ -148,7 +148,7 @@ def _decoder(
 
 
 def _features(config: Calhas2022Config, inputs: list[Any], seed: int) -> Any:
-    """The latent as the decoder's last layer sees it, (B, D): projected and styled by variant."""
+    """Build the input of the decoder's last layer, (B, D): the latent, projected and styled by variant."""
     features = inputs[0]
     size = math.prod(config.latent)
     if not config.projects:
@@ -170,7 +170,7 @@ def _dense_decoder(
 ) -> keras.Model:
     volume = layers.Dense(math.prod(grid), name="volume")(features)
     if config.filter == "conv":
-        # Starting as the identity keeps the bias of the layer before it at the mean volume.
+        # It starts as the identity, so that the layer before it still starts at the mean volume.
         kernel = "glorot_uniform" if mean is None else "ones"
         volume = layers.Reshape((*grid, 1))(volume)
         volume = layers.Conv3D(1, 1, kernel_initializer=kernel, name="output")(volume)

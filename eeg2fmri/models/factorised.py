@@ -8,8 +8,8 @@ K components.
                                                             └─ linear path ──> (B, K)
     scores (B, K), their weighted mean ── components + mean volume ──> (B, X, Y, Z)
 
-Every window of the context goes through the same weights, so lags, channels × bands and components are
-factors of the prediction rather than one weight for each of their combinations. The linear path has those.
+Every window of the context passes through the same weights. So lags, channels × bands and components are
+factors of the prediction. The linear path instead has one weight for each of their combinations.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class SourceWeights(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class ResponseLoadings(keras.layers.Layer):
-    """From sources to component scores, (B, T, M, R) → (B, M, K): each source's response, then its loadings.
+    """Component scores from sources, (B, T, M, R) → (B, M, K): each source's response, then its loadings.
 
     response: (T, M, R).  loadings: (M, R, K).
     """
@@ -138,7 +138,7 @@ class LinearPath(keras.layers.Layer):
 
 @dataclass(frozen=True)
 class Features:
-    """What band power is standardised by, and what it answers to.
+    """Scaling of band power, and its response.
 
     bins: (F, b).  centre, scale: (C, b).  response: (T,), the canonical one.
     """
@@ -151,7 +151,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Regression:
-    """What the linear path computes.
+    """Arrays of the linear path.
 
     shapes: (T, H), of the response.  coefficients: (C·b·H, K), for standardised log power.
     """
@@ -162,7 +162,7 @@ class Regression:
 
 @dataclass(frozen=True)
 class Factorised:
-    """The network up to the scores of every member, and whole; both share their layers."""
+    """The network up to the scores of every member, and the whole network; both share their layers."""
 
     scores: keras.Model
     synthesiser: keras.Model
@@ -178,14 +178,14 @@ def build(
     *,
     seed: int = 0,
 ) -> Factorised:
-    """Build the network at its start.
+    """Build the network in its initial state.
 
     Parameters
     ----------
     config : sizes.
     features : scaling of band power and the response.
     starts : of every member, from `factorised_fit`.
-    linear : the linear path; ``None`` where its share is 0.
+    linear : the linear path; ``None`` if its share is 0.
     basis : (K, X·Y·Z), orthonormal.
     mean_volume : (X, Y, Z).
     seed : of the hidden units and the dropout.

@@ -1,16 +1,15 @@
-"""Where the `factorised` family starts: sources of band power in closed form.
+"""Start of the `factorised` family: sources of band power in closed form.
 
 n instances of a recording, P = C·B features (log power per channel and band, through the canonical
 response), K components, R sources, M members.
 
-BOLD follows a few sources, so the regression of component scores on band power has a low rank. Its
-sources are found by reduced-rank ridge regression on whitened scores, freed of physiological noise;
-their loadings on the scores by ridge regression. All penalties are chosen by subjects whom nothing of
-this was fitted on. A member is this fit without some of the training subjects.
+BOLD follows a few sources, so the regression of component scores on band power has a low rank. Its sources are found by
+reduced-rank ridge regression on whitened scores without physiological noise; their loadings on the scores by ridge
+regression. Held-out subjects choose all penalties. A member is this fit without some of the training subjects.
 
-BOLD also follows few of the features. A gate on each, the square root of the strength with which it
-predicts all components together in the ridge regression before, makes the ridge penalty that of a
-group lasso over the components (adaptive ridge), and weak features fade.
+BOLD also follows few of the features. So each feature has a gate: the square root of the strength with which it
+predicts all components together in the ridge regression before. With the gates the ridge penalty becomes that of
+a group lasso over the components (adaptive ridge), and weak features fade.
 
 References
 ----------
@@ -35,9 +34,9 @@ from eeg2fmri.errors import ConfigError
 from eeg2fmri.models.ridge import Moments, Ridge, gains_held_out
 
 WEAK = 0.1  # of the mean variance: directions weaker than this count for little
-CLOSED = 1e-3  # of the mean squared strength: no gate closes for good
+CLOSED = 1e-3  # of the mean squared strength: no gate closes completely
 LOADING_PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)  # ridge, of unit sources; one for each component
-FAINT = 1e-2  # of the largest deviation of a score: fainter ones count no more than that
+FAINT = 1e-2  # of the largest deviation of a score: weaker ones get no more weight than that
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Sources:
 @dataclass(frozen=True)
 class Penalties:
     """Of the ridge regressions, in units of the mean variance of a feature: of the sources, and of each score's
-    loadings (K,), infinite where no source predicts a score.
+    loadings (K,), infinite if no source predicts a score.
     """
 
     sources: float
@@ -59,7 +58,7 @@ class Penalties:
 
 
 def members(subjects: Sequence[str], count: int) -> list[tuple[str, ...]]:
-    """Subjects of each member: of `count` members, every subject is left out by one; a single one has all.
+    """Return the subjects of each member: of `count` members, one leaves out each subject; a single one has all.
 
     Raises
     ------
@@ -71,7 +70,7 @@ def members(subjects: Sequence[str], count: int) -> list[tuple[str, ...]]:
         return [tuple(subjects)]
     if len(subjects) < max(count, 3):
         raise ConfigError(
-            f"members: {count} of {len(subjects)} training subjects, at least {max(count, 3)} are needed; "
+            f"members: {count} of {len(subjects)} training subjects, at least {max(count, 3)} subjects are needed; "
             f"set members=1 or add subjects"
         )
     return [tuple(s for i, s in enumerate(subjects) if i % count != member) for member in range(count)]
@@ -80,9 +79,9 @@ def members(subjects: Sequence[str], count: int) -> list[tuple[str, ...]]:
 def choose_penalties(
     moments: Mapping[str, Moments], products: Mapping[str, np.ndarray], config: FactorisedConfig
 ) -> Penalties:
-    """The penalties that save most squared error on subjects whom nothing was fitted on, gates included.
+    """Choose the penalties that save most squared error on held-out subjects, with gates.
 
-    The largest ones if there is a single subject. Parameters as of `fit_sources`.
+    With a single subject they are the largest ones. Parameters as of `fit_sources`.
     """
     grid = np.asarray(LOADING_PENALTIES)
     n_components = len(next(iter(products.values())))
@@ -109,7 +108,7 @@ def fit_sources(
     config: FactorisedConfig,
     penalties: Penalties,
 ) -> Sources:
-    """Sources and loadings of one member.
+    """Fit sources and loadings of one member.
 
     Parameters
     ----------
@@ -117,7 +116,7 @@ def fit_sources(
         the K scores without noise.
     products : of each of its subjects: SᵀS of the scores without noise, (K, K).
     config : sources, rounds and penalties of the gates.
-    penalties : what `choose_penalties` found.
+    penalties : from `choose_penalties`.
     """
     fitted = _Fit.of(list(moments.values()), list(products.values()), config)
     weights = fitted.weights(penalties.sources)
@@ -127,7 +126,7 @@ def fit_sources(
 
 
 def choose_gates(each: Sequence[Moments], config: FactorisedConfig) -> np.ndarray:
-    """Gates of the features, (P,), of mean square about 1; all 1 without rounds, or where nothing predicts anything.
+    """Return gates of the features, (P,), with mean square about 1; all 1 without rounds or without any prediction.
 
     Parameters
     ----------
@@ -149,7 +148,7 @@ def choose_gates(each: Sequence[Moments], config: FactorisedConfig) -> np.ndarra
 
 @dataclass(frozen=True)
 class _Fit:
-    """What the sources of some subjects, for every penalty, are made from.
+    """Sums from which the sources of some subjects are made, for every penalty.
 
     gates: (P,).  measured: gated features against the scores.  clean: against those without noise.
     whitening: (K, K).  count: of sources.
@@ -170,7 +169,7 @@ class _Fit:
         return cls(gates, _part(total, slice(k)), clean, _whitening(reduce(add, products)), config.sources)
 
     def weights(self, penalty: float) -> np.ndarray:
-        """Sources of unit deviation, the strongest first, (P, R), for features without gates."""
+        """Return sources of unit deviation, the strongest first, (P, R), for features without gates."""
         features = self.measured.features
         regression = self.clean.coefficients(penalty * _unit(self.clean)) @ self.whitening
         _, directions = linalg.eigh(regression.T @ features @ regression)
@@ -179,25 +178,25 @@ class _Fit:
         return self.gates[:, None] * weights / np.where(power > 0, power, np.inf)
 
     def loadings(self, weights: np.ndarray) -> Ridge:
-        """Regressions of the measured scores on the sources."""
+        """Fit the regressions of the measured scores on the sources."""
         return Ridge(_through(self.measured, weights / self.gates[:, None]))
 
 
 def _unit(ridge: Ridge) -> float:
-    """Mean variance of a feature."""
+    """Return the mean variance of a feature."""
     return float(np.trace(ridge.moments.features) / len(ridge.moments.features))
 
 
 def _whitening(products: np.ndarray) -> np.ndarray:
-    """Symmetric matrix (K, K) that gives scores equal variance, the weakest of them less."""
+    """Return a symmetric matrix (K, K) that gives scores equal variance, the weakest of them less."""
     values, vectors = linalg.eigh(products)
     return (vectors / np.sqrt(np.maximum(values, 0) + WEAK * values.mean())) @ vectors.T
 
 
 def _regression(each: Sequence[Moments], penalties: Sequence[float]) -> np.ndarray:
-    """Coefficients (P, K), each target's penalty, of the mean variance of a feature, by held-out subjects.
+    """Fit coefficients (P, K); held-out subjects choose each target's penalty, of the mean variance of a feature.
 
-    The largest one if there is a single subject.
+    With a single subject the penalty is the largest one.
     """
     ridge = Ridge(reduce(add, each))
     scaled = np.asarray(penalties) * _unit(ridge)
@@ -212,5 +211,5 @@ def _part(moments: Moments, targets: slice) -> Moments:
 
 
 def _through(moments: Moments, weights: np.ndarray) -> Moments:
-    """Moments of the sources, X · weights."""
+    """Return moments of the sources, X · weights."""
     return Moments(weights.T @ moments.features @ weights, weights.T @ moments.cross, moments.targets, moments.freedom)

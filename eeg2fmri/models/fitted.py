@@ -12,10 +12,10 @@ from eeg2fmri.signals import BoldStatistics, EegStatistics, bold_scaling, eeg_sc
 
 
 class Network(Protocol):
-    """What a family fits; `predict` must be safe to call from several threads."""
+    """The network that a family fits; `predict` must be safe to call from several threads."""
 
     def predict(self, eeg: np.ndarray) -> np.ndarray:
-        """Volumes (n, x, y, z) in the model's units from scaled EEG windows (n, C, F, T)."""
+        """Predict volumes (n, x, y, z) in the model's units from scaled EEG windows (n, C, F, T)."""
         ...
 
 
@@ -26,7 +26,7 @@ class KerasNetwork:
     model: Any
 
     def predict(self, eeg: np.ndarray) -> np.ndarray:
-        """See `Network`. A plain call: `keras.Model.predict` is neither quick nor thread-safe."""
+        """Predict as `Network`, by a plain call: `keras.Model.predict` is neither quick nor thread-safe."""
         from keras import ops
 
         return ops.convert_to_numpy(self.model(ops.convert_to_tensor(eeg), training=False))
@@ -37,7 +37,7 @@ class FittedModel:
     """A network with its scalings; all statistics come from the training subjects.
 
     mean_volume: (x, y, z), mean training volume in standard units (each recording standardised by
-    one mean and one deviation), the null that every score stands beside.
+    one mean and one deviation), the null for every score.
     """
 
     config: ModelConfig
@@ -47,11 +47,11 @@ class FittedModel:
     mean_volume: np.ndarray
 
     def synthesise(self, eeg: np.ndarray, batch: int = 32) -> np.ndarray:
-        """Volumes from EEG windows.
+        """Synthesise volumes from EEG windows.
 
         Parameters
         ----------
-        eeg : (n, C, F, T) magnitudes in µV, as `signals.spectrogram` gives them.
+        eeg : (n, C, F, T) magnitudes in µV, from `signals.spectrogram`.
         batch : windows computed at once.
 
         Returns
@@ -69,9 +69,9 @@ class FittedModel:
         return eeg_scaling(self.config.eeg_scaling).standardise(eeg, self.eeg_statistics)
 
     def intensities(self, predicted: np.ndarray) -> np.ndarray:
-        """Undo the BOLD standardisation of what the network predicts."""
+        """Undo the BOLD standardisation of the network's predictions."""
         return bold_scaling(self.config.bold_scaling).restore(predicted, self.bold_statistics)
 
     def standard_units(self, volumes: np.ndarray) -> np.ndarray:
-        """Synthesised intensities in the reference's standard units, (v - mean) / sd of the training set."""
+        """Convert intensities to the reference's standard units, (v - mean) / sd of the training set."""
         return (volumes - np.float32(self.bold_statistics.mean)) / np.float32(self.bold_statistics.sd)

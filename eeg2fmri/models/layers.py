@@ -36,14 +36,14 @@ class TopographicalAttention(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class ResidualBlock(keras.layers.Layer):
-    """Residual 3-D convolution block of the published encoders.
+    """A residual 3-D convolution block of the published encoders.
 
     Left: conv(kernel, stride) → max-pool → batch-norm → ReLU → conv 3³ → batch-norm → ReLU.
     Right: conv(kernel, stride) → max-pool → batch-norm. Output: ReLU(left + right), or the left
     alone without `skip`. Input (B, x, y, z, c), output (B, x', y', z', filters).
 
-    Both branches start with the same kernel on the same input, so they are one convolution of
-    2 · filters channels: the same weights and result as two, computed in one pass.
+    Both branches start with the same kernel on the same input. So they are one convolution of
+    2 · filters channels: weights and result are those of two, computed in one pass.
     """
 
     def __init__(
@@ -157,10 +157,10 @@ class RandomFourierFeatures(keras.layers.Layer):
 class FixedFourierFeatures(keras.layers.Layer):
     """cos(π 2^(i/D) Σ_j z_j), i = 0 … D - 1, of a latent (B, D); output (B, D). No weights.
 
-    The features that the published code offers beside the random ones: every latent entry is projected
+    The published code offers these features besides the random ones. Every latent entry is projected
     by the same D frequencies, log-spaced over one octave from 1/2 as in Tancik et al. (2020, arXiv
-    2006.10739, positional encoding). So a feature sees no more of the latent than the sum of its entries.
-    The published code takes the cosine of this once more, which leaves 0.54 to 1 of its range; not done here.
+    2006.10739, positional encoding). So a feature depends only on the sum of the latent's entries.
+    The published code takes the cosine a second time, which leaves 0.54 to 1 of its range; not done here.
     """
 
     def call(self, z: Any) -> Any:
@@ -168,7 +168,7 @@ class FixedFourierFeatures(keras.layers.Layer):
         frequencies = ops.convert_to_tensor([math.pi * 2 ** (i / size) for i in range(size)], dtype="float32")
         phases = (
             ops.sum(ops.cast(z, "float32"), axis=-1, keepdims=True) * frequencies
-        )  # of many turns: half lacks digits
+        )  # of many turns: float16 lacks digits
         return ops.cast(ops.cos(phases), dtype)
 
 
@@ -192,8 +192,8 @@ class LocallyConnected(keras.layers.Layer):
 class PrincipalVolumes(keras.layers.Layer):
     """Volumes from coefficients of K spatial components: mean + coefficients · basis.
 
-    Input (B, K), output (B, X, Y, Z). `mean` (X·Y·Z,) and `basis` (K, X·Y·Z) are never trained: they start
-    at zero and are assigned by the model that is built around them.
+    Input (B, K), output (B, X, Y, Z). `mean` (X·Y·Z,) and `basis` (K, X·Y·Z) are never trained: they start at zero, and
+    the model around them assigns them.
     """
 
     def __init__(self, grid: tuple[int, int, int], **kwargs: Any) -> None:
@@ -229,10 +229,10 @@ class LearnedStyle(keras.layers.Layer):
 
 
 def sparsemax(z: Any) -> Any:
-    """Nearest point of the probability simplex, over the last axis (Martins & Astudillo 2016, algorithm 1).
+    """Return the nearest point of the probability simplex, over the last axis (Martins & Astudillo 2016, algorithm 1).
 
-    `keras.ops.sparsemax` is not used: up to Keras 3.15.1 its output does not sum to 1 as soon as
-    two entries are positive (keras issue 23425).
+    `keras.ops.sparsemax` is not used: up to Keras 3.15.1 its output does not sum to 1 if two entries are
+    positive (keras issue 23425).
     """
     dtype, z = z.dtype, ops.cast(z, "float32")  # sums over channels need it under mixed precision
     z = z - ops.max(z, axis=-1, keepdims=True)
@@ -245,5 +245,5 @@ def sparsemax(z: Any) -> Any:
 
 
 def l2(weight_decay: float) -> keras.regularizers.Regularizer | None:
-    """L2 penalty of the weights, or none."""
+    """Return an L2 penalty of the weights, or none."""
     return keras.regularizers.L2(weight_decay) if weight_decay else None

@@ -28,7 +28,7 @@ class LinearNetwork:
     """A fitted regression.
 
     frequencies: (F,) Hz.  bands: (B, 2), Hz, lower and upper edges.  power_mean, power_sd: (C, B), mean of
-    log power, and its deviation within a recording (for the maps alone).  lag_shapes: (T, H).
+    log power, and its deviation within a recording (only for the maps).  lag_shapes: (T, H).
     coefficients: (P, K).  components: (K, V), orthonormal.  intercept: (V,), mean training volume.
     grid: (3,).
     """
@@ -44,14 +44,14 @@ class LinearNetwork:
     grid: np.ndarray
 
     def predict(self, eeg: np.ndarray) -> np.ndarray:
-        """Volumes (n, x, y, z) in standardised units from EEG windows (n, C, F, T) in µV."""
+        """Predict volumes (n, x, y, z) in standardised units from EEG windows (n, C, F, T) in µV."""
         power = log_band_power(eeg, self.frequencies, self.bands) - self.power_mean[..., None]
         scores = (power @ self.lag_shapes).reshape(len(eeg), -1) @ self.coefficients
         volumes = scores @ self.components + self.intercept
         return volumes.reshape(len(eeg), *map(int, self.grid)).astype(np.float32, copy=False)
 
     def maps(self, mask: np.ndarray) -> CoefficientMaps:
-        """What the coefficients say, per band and channel.
+        """Summarise the coefficients per band and channel.
 
         Parameters
         ----------
@@ -76,8 +76,8 @@ class LinearNetwork:
 class CoefficientMaps:
     """The coefficients per channel and band, in standardised BOLD units.
 
-    They are the weights of a regression on correlated features, not where the activity lies: a
-    channel may get weight for cancelling what another picks up (Haufe et al. 2014, NeuroImage 87:96).
+    They are the weights of a regression on correlated features, not the place of the activity: a
+    channel may get weight because it cancels the noise of another (Haufe et al. 2014, NeuroImage 87:96).
 
     strength: (C, B), BOLD fluctuation (root mean square over the brain) that log power drives when it
     fluctuates by its own deviation, independently from window to window.  weights: (C, B), signed change
@@ -92,7 +92,7 @@ class CoefficientMaps:
 
 
 def bands_with_bins(bands: Mapping[str, tuple[float, float]], frequencies: np.ndarray) -> dict[str, np.ndarray]:
-    """Edges (2,) of each band that has a bin, by the band's name.
+    """Return the edges (2,) of each band that has a bin, by the band's name.
 
     Raises
     ------
@@ -101,12 +101,15 @@ def bands_with_bins(bands: Mapping[str, tuple[float, float]], frequencies: np.nd
     """
     kept = {name: np.asarray(edges) for name, edges in bands.items() if bins_between(frequencies, edges).any()}
     if not kept:
-        raise SpecError(f"no frequency of {frequencies[0]:g} to {frequencies[-1]:g} Hz lies in a band of {dict(bands)}")
+        raise SpecError(
+            f"no frequency of {frequencies[0]:g} to {frequencies[-1]:g} Hz is in a band of {dict(bands)}; set other "
+            f"bands"
+        )
     return kept
 
 
 def log_band_power(eeg: np.ndarray, frequencies: np.ndarray, bands: np.ndarray) -> np.ndarray:
-    """Natural log of the power in each band, (n, C, B, T).
+    """Compute the natural log of the power in each band, (n, C, B, T).
 
     Parameters
     ----------
@@ -119,15 +122,15 @@ def log_band_power(eeg: np.ndarray, frequencies: np.ndarray, bands: np.ndarray) 
 
 
 def bins_between(frequencies: np.ndarray, edges: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Which bins lie between two edges in Hz, the lower one included, (F,) bool."""
+    """Return the bins between two edges in Hz, the lower one included, (F,) bool."""
     return (frequencies >= edges[0]) & (frequencies < edges[1])
 
 
 def lag_shapes(context: int, tr: float) -> np.ndarray:
-    """Weights of the lags, (T, H), columns of unit length.
+    """Compute weights of the lags, (T, H), columns of unit length.
 
-    They are the canonical response at the lags from each window's middle to the volume, and the
-    difference that a latency of one second more or less makes.
+    They are the canonical response at the lags from each window's middle to the volume, and its difference from a
+    response with one second more or less of latency.
     """
     seconds = (context - np.arange(context) - 0.5) * tr
 

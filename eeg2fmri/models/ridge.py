@@ -22,8 +22,8 @@ from scipy import linalg
 class Moments:
     """Sums of products over centred rows X (n, P) and S (n, K); those of several recordings add up.
 
-    features: XᵀX, (P, P).  cross: XᵀS, (P, K).  targets: diagonal of SᵀS, (K,).  freedom: n, less what
-    was taken out of the rows (means and drifts).  All float64.
+    features: XᵀX, (P, P).  cross: XᵀS, (P, K).  targets: diagonal of SᵀS, (K,).  freedom: n, less the number of means
+    and drifts that were removed.  All float64.
     """
 
     features: np.ndarray
@@ -33,7 +33,7 @@ class Moments:
 
     @classmethod
     def of(cls, features: np.ndarray, targets: np.ndarray, freedom: float) -> Moments:
-        """Sums over the rows of `features` (n, P) and `targets` (n, K)."""
+        """Sum over the rows of `features` (n, P) and `targets` (n, K)."""
         x, s = features.astype(np.float64), targets.astype(np.float64)
         return cls(x.T @ x, x.T @ s, np.square(s).sum(axis=0), freedom)
 
@@ -46,7 +46,7 @@ class Moments:
         )
 
     def __sub__(self, other: Moments) -> Moments:
-        """What is left without `other`, which must be part of the sums."""
+        """Return the sums without `other`, which must be part of them."""
         return Moments(
             self.features - other.features,
             self.cross - other.cross,
@@ -55,7 +55,7 @@ class Moments:
         )
 
     def scaled(self, scale: np.ndarray) -> Moments:
-        """The moments of X · diag(scale), scale (P,)."""
+        """Return the moments of X · diag(scale), scale (P,)."""
         return Moments(self.features * scale * scale[:, None], self.cross * scale[:, None], self.targets, self.freedom)
 
 
@@ -71,7 +71,7 @@ class Ridge:
         return np.maximum(values, 0), vectors, vectors.T @ self.moments.cross
 
     def coefficients(self, penalties: float | np.ndarray) -> np.ndarray:
-        """(XᵀX + λ I)⁻¹ XᵀS, (P, K), with one penalty for all targets or one for each, (K,).
+        """Compute (XᵀX + λ I)⁻¹ XᵀS, (P, K), with one penalty for all targets or one for each, (K,).
 
         An infinite penalty gives zeros.
         """
@@ -79,7 +79,7 @@ class Ridge:
         return vectors @ (rotated / (values[:, None] + penalties))
 
     def saved(self, penalty: float, held_out: Moments) -> np.ndarray:
-        """Squared error (K,) that the regression saves on held-out rows, where zeros would be predicted otherwise."""
+        """Compute the squared error (K,) that the regression saves on held-out rows, compared with zeros."""
         coefficients = self.coefficients(penalty)
         predicted = (coefficients * (held_out.features @ coefficients)).sum(axis=0)
         return 2 * (coefficients * held_out.cross).sum(axis=0) - predicted
@@ -88,13 +88,13 @@ class Ridge:
 def gains_held_out(
     everyone: Ridge, train: Iterable[Moments], unseen: Iterable[Moments], penalties: Sequence[float]
 ) -> np.ndarray:
-    """Share of squared error that each penalty saves on subjects it was not fitted on, (L, K).
+    """Compute the share of squared error that each penalty saves on held-out subjects, (L, K).
 
     Parameters
     ----------
     everyone : the regression on all training subjects.
-    train : moments of each training subject, who is predicted from the others.
-    unseen : moments of each validation subject, who is predicted from all training subjects.
+    train : moments of each training subject, predicted from the others.
+    unseen : moments of each validation subject, predicted from all training subjects.
     penalties : (L,).
     """
     total = everyone.moments

@@ -24,7 +24,7 @@ FMRI_AXES: Axes = ("x", "y", "z")
 
 
 def conv_length(length: int, kernel: int, stride: int) -> int:
-    """Length after a valid convolution or pool: ``floor((length - kernel) / stride) + 1``.
+    """Return the length after a valid convolution or pool: ``floor((length - kernel) / stride) + 1``.
 
     The result is below 1 exactly if the kernel is longer than its input.
     """
@@ -39,15 +39,15 @@ def block_shapes(
     name: str = "encoder",
     axes: Axes = FMRI_AXES,
 ) -> list[Triple]:
-    """Shape after each residual block, that is after its pool.
+    """Return the shape after each residual block, that is after its pool.
 
     Parameters
     ----------
     shape : (a, b, c), lengths of the input.
     spec : kernels and strides of the blocks, and the pool that all of them share.
     max_pool : whether the blocks pool at all, default=True.
-    name : what an error calls the network, for instance ``"eeg encoder"``.
-    axes : what an error calls the axes, default=``("x", "y", "z")``.
+    name : name of the network in an error, for instance ``"eeg encoder"``.
+    axes : names of the axes in an error, default=``("x", "y", "z")``.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def block_shapes(
 
 
 def check_shapes(config: Calhas2022Config, eeg_shape: Triple, grid: Triple) -> None:
-    """Refuse configured encoders that do not fit; those that are derived from the shapes do.
+    """Refuse configured encoders that do not fit; those derived from the shapes do.
 
     Parameters
     ----------
@@ -88,11 +88,11 @@ def check_shapes(config: Calhas2022Config, eeg_shape: Triple, grid: Triple) -> N
 
 
 def block_macs(shape: Triple, spec: BlockSpec, filters: int, *, max_pool: bool = True) -> int:
-    """Multiply-adds of the residual blocks, one forward pass of one sample.
+    """Count multiply-adds of the residual blocks, one forward pass of one sample.
 
-    Counts the left and the right convolution of each block and the 3x3x3 one after the pool. The
-    cost of networks of one constraint space spans three orders of magnitude: a search can refuse
-    the dearest ones before building them.
+    The left and the right convolution of each block count, and the 3x3x3 one after the pool. The cost of networks of
+    one constraint space spans three orders of magnitude: a search can refuse the most expensive ones before building
+    them.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def block_macs(shape: Triple, spec: BlockSpec, filters: int, *, max_pool: bool =
 
 
 def _window(shape: Triple, kernel: Triple, stride: Triple, where: str, what: str, axes: Axes, other: str) -> Triple:
-    """Shape after one convolution or pool; `what` and `other` complete the error."""
+    """Return the shape after one convolution or pool; `what` and `other` complete the error."""
     out = []
     for axis, (length, size, step) in enumerate(zip(shape, kernel, stride, strict=True)):
         if size > length:

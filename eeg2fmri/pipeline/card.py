@@ -1,4 +1,4 @@
-"""The model card: what a model is, what it was fitted on, and what it must not be used for."""
+"""The model card: description of a model, its data, and its limits."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from eeg2fmri.serving import Bundle
 
 
 def _validation(subjects: Sequence[str], refitted: bool) -> str:
-    return ", ".join(subjects) + (
-        " (their scores are from before the model was refitted with them)" if refitted else ""
-    )
+    return ", ".join(subjects) + (" (their scores are older than the refit with them)" if refitted else "")
 
 
 def data_sheet(bundle: Bundle) -> list[tuple[str, str]]:
-    """Names and values of what a model takes, gives and was fitted on."""
+    """Return names and values of a model's input, output and data."""
     config, signal, provenance = bundle.model.config, bundle.signal, bundle.provenance
     channels, frequencies, context = bundle.window_shape
     refitted = not provenance["recordings"]["validation"]  # none was held out of the last fit
@@ -31,7 +29,7 @@ def data_sheet(bundle: Bundle) -> list[tuple[str, str]]:
 
 
 def model_card(bundle: Bundle, result: FitResult) -> str:
-    """Markdown card of a trained model; test scores are added to its run by `evaluate`."""
+    """Write the Markdown card of a trained model; `evaluate` adds test scores to its run."""
     config, signal, context = bundle.model.config, bundle.signal, bundle.window_shape[2]
     rows = [
         *data_sheet(bundle),
@@ -48,9 +46,9 @@ Synthesises the BOLD volume of one TR from the EEG of the {context} TRs before i
 |---|---|
 {table}
 
-**Limits.** The model sees EEG alone: its anatomy is that of the training subjects, in the space
-`{signal.space}` (in `native` space, subjects are not registered to each other). What counts is
-`r2_temporal` on unseen subjects beside its nulls (metrics `test/…` of the training run),
-not how brain-like a volume looks.
+**Limits.** The model reads only EEG: its anatomy is that of the training subjects, in the space
+`{signal.space}` (in `native` space, subjects are not registered to each other). The score that counts is
+`r2_temporal` on unseen subjects, compared with its nulls (metrics `test/…` of the training run), not the
+look of a volume.
 Research use only; not for diagnosis.
 """

@@ -1,7 +1,7 @@
-"""Where the code of each step starts: with its inputs and settings, what it reaches is the step's key.
+"""Entry points of the code of each step: with inputs and settings, the code that they reach is the step's key.
 
-Named is what makes the numbers and files that a step leaves behind. How a step logs and draws is left out: a
-figure in another colour trains nothing anew.
+They are the functions that make the numbers and files of a step. Logging and drawing are left out: another colour in
+a figure must not repeat a training.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ SCORING_CODE = ("eeg2fmri.scoring:score_windows", "eeg2fmri.scoring:choose_regio
 
 
 def preprocessing_code(layout: str) -> tuple[str, ...]:
-    """Of making a store of a dataset in a layout, which may be another package's (``package.module:Class``)."""
+    """Return the entry points of a store's code for a layout, perhaps of another package (``package.module:Class``)."""
     return (*STORE_CODE, layout) if ":" in layout else STORE_CODE
 
 
 def training_code(model: ModelConfig) -> tuple[str, ...]:
-    """Of fitting a model and of what is kept of it; of its own family only."""
+    """Return the entry points for fitting a model and its saved files; of its own family only."""
     return (family_path(model.family), "eeg2fmri.serving:save_bundle")
 
 

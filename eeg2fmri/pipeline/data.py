@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step leaves behind: the run that made it, and whether it was skipped this time."""
+    """Result of a step: the run that made it, and whether it was skipped this time."""
 
     run_id: str
     skipped: bool
@@ -83,14 +83,14 @@ def preprocess_step(
     scheduler: str | None = None,
     allow_failures: bool = False,
 ) -> tuple[Store, StepResult]:
-    """Turn a dataset into a store; recordings that are in it already are kept.
+    """Turn a dataset into a store; keep recordings that it already holds.
 
     Parameters
     ----------
     config, root : settings; folder of the dataset, which the store is called by. The store keeps the split that is set.
     where : folder or fsspec URL of the store.
     workers, scheduler : local processes, or the address of a Dask scheduler.
-    allow_failures : go on although some recordings cannot be used.
+    allow_failures : continue although some recordings cannot be used.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def preprocess_step(
             return build_store(recordings, location, config.data, name=name, split=config.split, workers=workers,
                                scheduler=scheduler, on_recording=show)  # fmt: skip
 
-    # Digests of the source files tell whether anything is to do; only then is a run opened.
+    # Digests of the source files show whether anything must be done; only then a run is opened.
     code = preprocessing_code(config.dataset.name)
     key = step_key("preprocess", code, config.data.model_dump(mode="json"), _inputs(recordings))
     run = finished_run(key)
@@ -157,12 +157,12 @@ def preprocess_step(
 
 
 def say_skipped(step: str, run_id: str) -> None:
-    """Tell that a step is not done again, and which run did it."""
+    """Log that a step is not repeated, and the run that did it."""
     logger.info("%s: skipped, run %s finished it with the same inputs, settings and code", step, run_id)
 
 
 def _inputs(recordings: list[Recording]) -> list[list[str]]:
-    """Rules, and name, size and time of every source file; the store itself checks their content."""
+    """Return the rules, and name, size and time of every source file; the store itself checks their content."""
     return [[r.name, json.dumps(r.rules), *map(_stamp, r.files)] for r in recordings]
 
 

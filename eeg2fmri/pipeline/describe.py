@@ -27,7 +27,7 @@ def verdict(argument: Argument, evidence: Evidence) -> str:
 
 
 def argument_table(argument: Argument) -> str:
-    """Markdown table: a row per criterion of the gate."""
+    """Write a Markdown table: a row per criterion of the gate."""
     rows = [[c.name, c.found, c.needed, "yes" if c.holds else "**no**"] for c in (*argument.nulls, *argument.champion)]
     return table(("criterion", "found", "needed", "holds"), rows)
 
@@ -122,7 +122,7 @@ def dynamics_picture(run_id: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown table."""
+    """Write a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -133,10 +133,10 @@ def picture(run_id: str, path: str, alt: str) -> str:
 
 
 def serving(name: str, version: str) -> str:
-    """Say how to serve a version."""
+    """Explain how to serve a version."""
     return f"**Serve it**\n\n```\nmlflow models serve -m models:/{name}/{version} --env-manager local -p 5001\n```"
 
 
 def paragraphs(*parts: str) -> str:
-    """Join Markdown; empty parts are left out."""
+    """Join Markdown; leave out empty parts."""
     return "\n\n".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""The evaluation step: scores of a model on unseen subjects, each beside its nulls, and figures."""
+"""The evaluation step: scores of a model on unseen subjects, their nulls, and figures."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def scoring_key(config: Config) -> str:
 
 
 def space_key(store: Store) -> str:
-    """Key of a data space: models of two spaces do not compare."""
+    """Return the key of a data space: models of two spaces do not compare."""
     return hashlib.sha256(json.dumps(store.signal.to_json(), sort_keys=True).encode()).hexdigest()
 
 
@@ -175,7 +175,7 @@ def metric_names(
     """``test/r2_temporal``, its nulls and baselines, p-value, effect size, interval and ceiling in one group; then
     ``test_others/<score>``, by importance.
 
-    MLflow sorts the charts of a group by name. The nulls of the other scores, which nobody compares, are in `OVERALL`.
+    MLflow sorts the charts of a group by name. The nulls of the other scores are only in `OVERALL`.
     """
     deciding = f"{split}/{DECIDING}"
     beside = {f"{deciding}_{condition}": scores[DECIDING] for condition, scores in overall.items()}
@@ -227,7 +227,7 @@ def _explain(log: RunLog, model: FittedModel, windows: Windows, config: Config) 
 
 
 def _publish(version: Any, metrics: dict[str, float]) -> None:
-    """Put the scores where people look for them: on the training run."""
+    """Write the scores to the training run, where people look for them."""
     client = mlflow.MlflowClient()
     now = int(pd.Timestamp.now().timestamp() * 1000)
     client.log_batch(version.run_id, metrics=[Metric(k, v, now, 0) for k, v in metrics.items()])

@@ -1,4 +1,4 @@
-"""Which of several models can be trained: asked of the headers before the store is built, and of the store after."""
+"""Choice of the models that can be trained: first by the headers, before the store is built, then by the store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 def feasible(
     models: Iterable[ModelConfig], check: Callable[[ModelConfig], None]
 ) -> tuple[tuple[ModelConfig, ...], dict[str, str]]:
-    """The models that `check` lets pass, and by variant why the others cannot be trained.
+    """Return the models that `check` accepts, and the reason for each other one by variant.
 
     Raises
     ------
@@ -40,9 +40,9 @@ def feasible(
 
 
 def feasible_by_headers(config: Config, root: Path) -> tuple[tuple[ModelConfig, ...], dict[str, str]]:
-    """As `feasible`: configured encoders that fit no store which can be made of this dataset are refused.
+    """Do as `feasible`, but refuse configured encoders that fit no possible store of this dataset.
 
-    Headers are read only where a model has configured encoders: those derived from the shapes fit.
+    Headers are read only if a model has configured encoders: those derived from the shapes fit.
     """
     if not any(family_of(model).shape_check(model) for model in config.models):
         return config.models, {}
@@ -57,16 +57,16 @@ def feasible_by_headers(config: Config, root: Path) -> tuple[tuple[ModelConfig, 
 
 
 def say_left_out(variant: str, err: Exception) -> str:
-    """Tell in one line that a model is left out, and give the reason."""
+    """Log in one line that a model is left out, and the reason."""
     logger.error("%s: not trained: %s", variant, err)
     return str(err)
 
 
 def _largest_shapes(config: Config, root: Path) -> tuple[Triple, Triple] | None:
-    """Largest EEG window (C, F, T) and grid (X, Y, Z) that a store can have; none without a usable recording.
+    """Return the largest EEG window (C, F, T) and grid (X, Y, Z) of a possible store; none without a usable recording.
 
-    A store has the channels that its recordings share: no more than any recording has. Its grid is the given one
-    or that of most recordings.
+    A store has the channels that its recordings share, so at most those of any one recording. Its grid is the given
+    one or that of most recordings.
     """
     rows = [row for row in survey(root.absolute(), config.dataset, config.data).rows if row.status == "usable"]
     if not rows:

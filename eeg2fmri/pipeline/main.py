@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class JobResult:
-    """What the job ends with: scores per model and version, the champion, or why there is no new one.
+    """Result of the job: scores per model and version, and the champion or the reason why there is no new one.
 
     name: of the registered model.  not_trained: by variant, why a model of the list was left out.
     """
@@ -64,7 +64,7 @@ def main_job(
     Parameters
     ----------
     config : the configuration; without a section `simulation`, `root` is needed.
-    workdir : where dataset, store, studies and checkpoints go.
+    workdir : folder of dataset, store, studies and checkpoints.
     root : a dataset to use instead of a simulated one.
     trials : search trials before training; 0 for none.
     workers, scheduler, allow_failures : see `preprocess_step`.
@@ -83,7 +83,7 @@ def main_job(
         able, not_trained = feasible_by_headers(config, root)
         store, _ = preprocess_step(config, root, workdir / "store", workers=workers, scheduler=scheduler,
                                    allow_failures=allow_failures)  # fmt: skip
-        # Better refused now than after hours of training.
+        # Refuse now, not after hours of training.
         recordings_to_score(config, store, "test")
         able, unable = feasible(able, lambda model: check_training(config, [model], store))
         not_trained.update(unable)
@@ -98,7 +98,7 @@ def main_job(
         reachable = float(np.mean([best[subject] for subject in test])) if best else None
         models, validation, diverged = _train_all(config, store, workdir, best)
         not_trained.update(diverged)
-        # Test subjects judge the winner; they do not choose it.
+        # Test subjects score the winner; they do not choose it.
         result = _promote(config, models, max(validation, key=validation.__getitem__), reachable)
         result = replace(result, not_trained=not_trained)
         log.metrics({f"test/r2_temporal_{n}": e.overall["model"]["r2_temporal"] for n, (_, e) in models.items()})
@@ -112,7 +112,7 @@ def main_job(
 def _train_all(
     config: Config, store: Store, workdir: Path, best: Mapping[str, float] | None = None
 ) -> tuple[dict[str, tuple[str, Evaluation]], dict[str, float], dict[str, str]]:
-    """By variant: version and test scores, the validation score, and why a fit gave no model."""
+    """Return by variant: version and test scores, the validation score, and the reason if a fit gave no model."""
     models: dict[str, tuple[str, Evaluation]] = {}
     validation: dict[str, float] = {}
     diverged: dict[str, str] = {}

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def promote_step(config: Config, version: str | None) -> str:
-    """Promote a version, or refuse with the numbers; returns the promoted version.
+    """Promote a version, or refuse with the numbers; return the promoted version.
 
     A refusal is a result: its run is finished, with the argument in its description.
 
@@ -73,7 +73,7 @@ def weigh(config: Config, version: str | None) -> tuple[Decision, str]:
 
 
 def rollback_step(config: Config) -> str:
-    """Make the champion before the present one champion again; returns its version.
+    """Make the champion before the present one champion again; return its version.
 
     Raises
     ------

@@ -26,7 +26,7 @@ from eeg2fmri.tracking.runs import RunLog
 
 logger = logging.getLogger(__name__)
 # Column of the table, its label, whether low values are bad, and the least difference that matters; that of
-# the jitter follows the rate of the recording.
+# the jitter depends on the rate of the recording.
 OVERVIEW = (
     ("temporal_snr", "temporal SNR\n(median)", True, 5.0),
     ("mean_fd_mm", "mean displacement\n(mm)", False, 0.1),
@@ -40,7 +40,7 @@ OVERVIEW = (
 
 @dataclass(frozen=True)
 class Judged:
-    """What became of a recording: its numbers, and its page as a PNG; ``None``, and why, where it has none."""
+    """Quality of a recording: its numbers, and its page as a PNG; ``None`` and the reason if it has none."""
 
     row: dict[str, Any] | None = None
     page: bytes | None = None
@@ -50,16 +50,16 @@ class Judged:
 def log_quality(log: RunLog, store: Store, on_page: Callable[[], None] | None = None) -> pd.DataFrame:
     """Log ``quality/<recording>.png``, ``quality/overview.png`` and the table ``quality.json``.
 
-    What cannot be drawn is told in a warning: the store is whole without it.
+    A warning names pages that cannot be drawn: the store is complete without them.
 
     Parameters
     ----------
-    log, store : the run; what is judged.
+    log, store : the run; the store to check.
     on_page : called after each recording: drawing a page takes about a second.
 
     Returns
     -------
-    The table: one row a recording whose numbers can be computed, as `quality_of` makes it.
+    The table: one row per recording with numbers, from `quality_of`.
     """
     rows = []
     for recording in store.recordings:
@@ -91,7 +91,7 @@ def _log_overview(log: RunLog, table: pd.DataFrame) -> None:
 
 
 def overview_measures(table: pd.DataFrame) -> list[Measure]:
-    """What the overview draws of a table of `quality_of`; a measure that no recording has is left out."""
+    """Return the measures of the overview from a table of `quality_of`; leave out those that no recording has."""
     return [
         Measure(label, table[key].to_numpy(float), low, _least_jitter(table) if least is None else least)
         for key, label, low, least in OVERVIEW
@@ -100,12 +100,12 @@ def overview_measures(table: pd.DataFrame) -> list[Measure]:
 
 
 def _least_jitter(table: pd.DataFrame) -> np.ndarray:
-    """What matters of each recording's jitter, in ms: rounding to samples moves an interval by up to one of them."""
+    """Return the least jitter in ms that matters for each recording: rounding moves an interval by a sample."""
     return np.maximum(1.0, ROUNDING * 1000 / table["recorded_rate"].to_numpy(float))
 
 
 def judge(recording: StoredRecording, *, dropped_volumes: int) -> Judged:
-    """Numbers and page of a recording; an error becomes part of the result.
+    """Return numbers and page of a recording; an error becomes part of the result.
 
     Parameters
     ----------
@@ -116,13 +116,13 @@ def judge(recording: StoredRecording, *, dropped_volumes: int) -> Judged:
     try:
         row = quality_of(recording)
         return Judged(row, figure_to_png(quality_page(page_of(recording, row, dropped_volumes=dropped_volumes))))
-    except Exception as err:  # whatever it is, the other recordings go on
+    except Exception as err:  # the other recordings continue after any error
         logger.debug("%s", recording.name, exc_info=True)
         return Judged(row, error=one_line(err))
 
 
 def quality_of(recording: StoredRecording) -> dict[str, Any]:
-    """Numbers of a recording, from what a store holds of it.
+    """Compute numbers of a recording from its arrays in a store.
 
     Channels other than EEG are left out, unless there are no others.
     """
@@ -156,11 +156,11 @@ def quality_of(recording: StoredRecording) -> dict[str, Any]:
 
 
 def page_of(recording: StoredRecording, row: Mapping[str, Any], *, dropped_volumes: int) -> QualityPage:
-    """What the page of a recording shows.
+    """Collect the contents of the page of a recording.
 
     Parameters
     ----------
-    recording, row : of a store; its numbers, as `quality_of` gives them.
+    recording, row : of a store; its numbers, from `quality_of`.
     dropped_volumes : volumes at the start of the run that the store does not hold.
     """
     tr, n_volumes = row["tr"], row["volumes"]
@@ -197,20 +197,20 @@ def page_of(recording: StoredRecording, row: Mapping[str, Any], *, dropped_volum
 
 
 def _eeg_channels(recording: StoredRecording) -> tuple[list[int], list[str]]:
-    """Rows and names of the EEG channels; of all channels where there is none."""
+    """Return rows and names of the EEG channels; of all channels if there is none."""
     names = recording.own.channels
     rows = [row for row, kind in enumerate(recording.attributes["types"]) if kind == "eeg"] or list(range(len(names)))
     return rows, [names[row] for row in rows]
 
 
 def _markers(recording: StoredRecording) -> tuple[np.ndarray, np.ndarray]:
-    """Deviation of the markers' intervals in ms, (M - 1,), and the volumes of the markers, (M,)."""
+    """Return deviation of the markers' intervals in ms, (M - 1,), and the volumes of the markers, (M,)."""
     deviation, spanned = marker_deviation(recording.read("marker_intervals"), recording.own.tr)
     return deviation, recording.attributes["alignment"]["first_marker"] + np.cumsum([0, *spanned])
 
 
 def _broken(recording: StoredRecording, rows: list[int]) -> np.ndarray:
-    """In which way each of these channels is broken, (C,) str; empty for a good one."""
+    """Name the fault of each of these channels, (C,) str; empty for a good one."""
     reasons = broken_channels(recording.read("spectrum_frequencies"), recording.read("spectrum_after")[rows])
     frequencies = np.asarray(recording.own.frequencies)
     bridged = bridged_channels(frequencies, recording.read("spectrogram")[:, rows])
@@ -218,12 +218,12 @@ def _broken(recording: StoredRecording, rows: list[int]) -> np.ndarray:
 
 
 def _outliers(recording: StoredRecording) -> np.ndarray:
-    """Whether each volume, of the second one on, is an outlier, (V - 1,) bool."""
+    """Return whether each volume, from the second one on, is an outlier, (V - 1,) bool."""
     return outlier_volumes(recording.read("dvars"), recording.read("voxel_sd")[recording.mask])
 
 
 def _displacement(recording: StoredRecording) -> np.ndarray:
-    """Framewise displacement in mm of the second volume on, (V - 1,); empty where there are no confounds."""
+    """Return framewise displacement in mm from the second volume on, (V - 1,); empty without confounds."""
     name = "framewise_displacement"
     return recording.read(name) if name in recording.attributes["arrays"] else np.empty(0)
 
@@ -233,13 +233,13 @@ def _temporal_snr(recording: StoredRecording) -> np.ndarray:
 
 
 def _heart_rate(recording: StoredRecording) -> float:
-    """Beats a minute, from the median interval of the R-peaks; NaN where none were looked for or found."""
+    """Compute beats per minute, from the median interval of the R-peaks; NaN if there are none."""
     peaks = recording.read("r_peaks") if "r_peaks" in recording.attributes["arrays"] else np.empty(0)
     return 60 / float(np.median(np.diff(peaks))) if len(peaks) > 1 else float("nan")
 
 
 def _facts(row: Mapping[str, Any]) -> list[str]:
-    """What stands beneath a page's title."""
+    """Write the lines below a page's title."""
     facts = [
         f"{row['channels']} EEG channels",
         f"{row['sampling_rate']:g} Hz",

@@ -53,7 +53,7 @@ class TrainResult:
 
 
 def check_training(config: Config, models: Sequence[ModelConfig], store: Store) -> None:
-    """Refuse what training these models on this store could not finish, before any of it starts."""
+    """Refuse models that this store cannot train, before any training starts."""
     check_digest(store, config.run.store_digest)
     split = split_store(store, config.split)
     train, validation = (Windows(store.of(part), store.context) for part in (split.train, split.validation))
@@ -68,8 +68,8 @@ def train_step(
 ) -> TrainResult:
     """Train the configured model called `variant` and register it, or only log it.
 
-    A finished run with the same inputs, settings and code is used again. An interrupted one goes
-    on from its last checkpoint under ``workdir/checkpoints``.
+    A finished run with the same inputs, settings and code is used again. An interrupted one
+    continues from its last checkpoint under ``workdir/checkpoints``.
     """
     config, model = named(config, store), config.model(variant)
     check_training(config, [model], store)
@@ -101,7 +101,7 @@ def train_step(
         validation = Windows(store.of(split.validation), store.context)
         _log_data(log, store, train, validation)
         for part, subjects in (("training", split.train), ("validation", split.validation), ("test", split.test)):
-            # A split may leave nobody to the test.
+            # A split may have no test subjects.
             windows = len(Windows(store.of(subjects), store.context)) if subjects else 0
             logger.info("%s: %d windows of %s", part, windows, ", ".join(subjects) or "nobody")
         checkpoints = workdir / "checkpoints" / key[:16]

@@ -1,4 +1,4 @@
-"""Figures from arrays and numbers; nothing here opens a window or writes a file."""
+"""Figures from arrays and numbers, without windows or files."""
 
 from eeg2fmri.plotting._page import FD_MM, ROUNDING, QualityPage
 from eeg2fmri.plotting._scale import Scale, make_scale

@@ -1,4 +1,4 @@
-"""Courses over the time of a run: spectrogram, markers, and what the brain does as a whole."""
+"""Courses over the time of a run: spectrogram, markers, and global signals of the brain."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def draw_courses(
 
 
 def tidy(axes: Axes, grid: Literal["both", "y"] = "y") -> None:
-    """Take away what is no data, and draw a faint grid."""
+    """Remove everything that is no data, and draw a faint grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=TICK)
     if axes.get_yscale() == "linear":
@@ -73,7 +73,7 @@ def _draw_spectrogram(
 
 
 def _draw_markers(axes: Axes, page: QualityPage) -> None:
-    """Deviations of the intervals over a band of one sample; those beyond it are coloured."""
+    """Draw deviations of the intervals over a band of one sample; those beyond it are coloured."""
     _head(axes, "Volume markers: interval − TR")
     axes.set_ylabel("ms", fontsize=LABEL)
     if not len(page.marker_times) and not len(page.missing_times):
@@ -107,7 +107,7 @@ def _draw_global_signal(axes: Axes, page: QualityPage) -> None:
 
 
 def _draw_dvars(axes: Axes, page: QualityPage) -> None:
-    """The change from volume to volume by its typical value, with the outliers."""
+    """Draw the change from volume to volume by its typical value, with the outliers."""
     _head(axes, "DVARS (change from volume to volume)")
     _draw_change(axes, page, page.dvars)
     times = _times(page)[1:]
@@ -144,6 +144,6 @@ def _head(axes: Axes, text: str) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    """Beside the title, where no data are."""
+    """Draw the legend beside the title, away from the data."""
     axes.legend(fontsize=TICK - 1, frameon=False, loc="lower right", bbox_to_anchor=(1, 0.93), borderpad=0, ncols=3,
                 handletextpad=0.3, columnspacing=1.2)  # fmt: skip

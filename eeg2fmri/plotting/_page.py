@@ -1,4 +1,4 @@
-"""What a page of quality control shows.
+"""Contents of a page of quality control.
 
 C channels, S frequencies of the spectra, F of the spectrogram, W windows, V volumes, M volume markers.
 Times are seconds after BOLD time zero.
@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from eeg2fmri.plotting.axial import Affine
 
 Array = NDArray[np.floating]
-ROUNDING = 1.5  # samples: by one of them, rounding moves an interval
+ROUNDING = 1.5  # samples: rounding may change an interval by one of them
 FD_MM = 0.5  # Power et al. 2012, NeuroImage 59:2142
 
 
 @dataclass(frozen=True)
 class QualityPage:
-    """What a recording's page shows.
+    """Contents of the page of a recording.
 
-    name, facts: the title, and what stands beneath it.
-    channels: (C,) names.  broken: (C,) str, why it is drawn apart; empty for a good one.
+    name, facts: the title, and the lines below it.
+    channels: (C,) names.  broken: (C,) str, the fault that singles it out; empty for a good one.
     spectrum_frequencies: (S,) Hz.  spectrum_before, spectrum_after: (C, S) µV²/Hz; equal if nothing was cleaned.
     spectrogram: (W, C, F) magnitude in `unit` over windows of `tr` s, from `start` on.  frequencies: (F,) Hz.
-    marker_times, marker_deviation: (M - 1,) of the second marker on; s, and ms from a whole number of TRs.
+    marker_times, marker_deviation: (M - 1,) from the second marker on; s, and ms from a whole number of TRs.
     sample_ms: of the EEG as it was recorded.  missing_times: of volumes without a marker.
     mean_volume, temporal_snr: (x, y, z).  mask: (x, y, z) bool.  affine: (4, 4), voxels to mm.
     global_signal: (V,) mean intensity in the brain, one a TR from `start` on.

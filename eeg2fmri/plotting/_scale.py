@@ -1,4 +1,4 @@
-"""One colour scale for several volumes: its range, what of it is left blank, and its bar."""
+"""One colour scale for several volumes: its range, its blank part, and its bar."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class Scale:
 
     @property
     def norm(self) -> Normalize:
-        """The range as matplotlib wants it."""
+        """The range in matplotlib's form."""
         return Normalize(self.low, self.high)
 
     @property
     def colours(self) -> Colormap:
-        """Colours over the whole range, transparent where it is left blank."""
+        """Colours over the whole range, transparent in the blank part."""
         edges = np.linspace(-1 if self.signed else 0, 1, _SHADES + 1)
         blank = np.maximum(abs(edges[:-1]), abs(edges[1:])) <= self.threshold
         shade = np.linspace(0, 1, _SHADES)
-        if not self.signed:  # all colours go to the part that is drawn
+        if not self.signed:  # all colours belong to the part that is drawn
             shade = np.clip((shade - self.threshold) / (1 - self.threshold), 0, 1)
         colours = colormaps[self.cmap](shade)
         colours[blank, 3] = 0
@@ -51,7 +51,7 @@ class Scale:
 
     @property
     def mappable(self) -> ScalarMappable:
-        """Range and colours together, for a colour bar or for single colours."""
+        """The range and colours together, for a colour bar or for single colours."""
         return ScalarMappable(self.norm, self.colours)
 
     def blanked(self, volume: Volume) -> np.ma.MaskedArray:
@@ -61,7 +61,7 @@ class Scale:
 
 
 def check_volume(volume: Volume, name: str) -> None:
-    """Refuse what is not three-dimensional and finite."""
+    """Refuse a volume that is not three-dimensional and finite."""
     if volume.ndim != 3 or not volume.size:
         raise FigureError(f"{name} has shape {volume.shape}: expected (x, y, z), none 0.")
     if not np.isfinite(volume).all():

@@ -13,13 +13,13 @@ _PERCENTILES = (1, 99)
 
 
 def power_label(unit: str) -> str:
-    """What a scale of power densities is labelled with, e.g. for ``µV``."""
+    """Return the label of a scale of power densities, e.g. for ``µV``."""
     base = f"({unit})" if "/" in unit else unit
     return f"dB re 1 {base}²/Hz"
 
 
 def power_density(magnitude: NDArray[np.floating], window_s: float) -> NDArray[np.floating]:
-    """Power spectral density in dB of a DFT's magnitude, its length divided out.
+    """Compute power spectral density in dB from a DFT's magnitude that was divided by its length.
 
     One-sided density of a boxcar window (`scipy.signal.periodogram`): twice the squared magnitude
     times the window's length in seconds. A magnitude of 0 gives a finite value far below all others.

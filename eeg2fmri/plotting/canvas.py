@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 DPI = 100
 TITLE, LABEL, TICK = 17, 14, 12  # points; 12 are 12 pixels high in a 1400 px figure shown 1000 px wide
-DATA, BAD = "#0072B2", "#D55E00"  # Okabe & Ito (2008), told apart by colour-blind readers
+DATA, BAD = "#0072B2", "#D55E00"  # Okabe & Ito (2008), distinct for colour-blind readers
 
 
 def new_figure(width: float, height: float, title: str) -> Figure:
@@ -35,7 +35,7 @@ def tidy(axes: Axes) -> None:
 
 
 def figure_to_rgb(figure: Figure) -> NDArray[np.uint8]:
-    """Draw a figure into pixels, as ``mlflow.log_image`` takes them.
+    """Draw a figure into pixels, for ``mlflow.log_image``.
 
     Parameters
     ----------

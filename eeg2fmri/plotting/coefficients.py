@@ -1,4 +1,4 @@
-"""What a linear model has learned: how strongly each channel and band acts, and where.
+"""Coefficients of a linear model: the strength of each channel and band, and the place of the effect.
 
 C channels, B bands.
 """
@@ -42,9 +42,8 @@ def coefficient_figure(
     """Draw coefficients per channel and band, and the component that is predicted most strongly.
 
     From top to bottom: the strength of every channel and band; the signed weights for one component
-    on the scalp, a head per band; that component in the brain. Channels whose names are not
-    positions of the 10-05 system are left out of the heads; with fewer than four positions there
-    are none.
+    on the scalp, a head per band; that component in the brain. Channels without a position in the 10-05 system are left
+    out of the heads; with fewer than four positions there are no heads.
 
     Parameters
     ----------
@@ -96,9 +95,9 @@ def coefficient_figure(
 
 
 def _panel(figure: Figure, heading: str, top: float, above: float, height: float) -> tuple[float, float]:
-    """Write a heading `top` inches below the figure's upper edge; bottom and height of the panel `above` inches below.
+    """Write a heading `top` inches below the figure's upper edge; return bottom and height of the panel below it.
 
-    `height` in inches, what is returned as shares of the figure's height.
+    `height` in inches; the result in shares of the figure's height.
     """
     whole = figure.get_figheight()
     figure.text(0.02, 1 - top / whole, heading, fontsize=LABEL, va="top")

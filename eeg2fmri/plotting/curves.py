@@ -1,4 +1,4 @@
-"""Numbers over epochs, and scores beside their nulls."""
+"""Numbers over epochs, and scores with their nulls."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PANELS = {
     "cosine": "cosine distance of the latents",
     "r2_temporal": "temporal R² (mean volume: 0)",
 }
-# Colours of Okabe & Ito (2008), told apart by colour-blind readers; markers tell them apart in grey.
+# Colours of Okabe & Ito (2008), distinct for colour-blind readers; markers make them distinct in grey.
 _LINES = {"train": ("#0072B2", "o", "training"), "val": ("#D55E00", "s", "validation")}
 _CONDITIONS = {"model": "#0072B2", "mean_volume": "#7F7F7F", "shuffled": "#CC79A7"}
 _NAMES = {
@@ -53,7 +53,7 @@ def learning_curves(
         Key whose best epoch is marked in every panel: the highest value of an ``r2_temporal``, the
         lowest of anything else. No epoch is marked if `history` lacks it.
     first_epoch
-        Number of the first epoch: 0 where it is the start, before any step.
+        Number of the first epoch: 0 if it is the start, before any step.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def score_figure(scores: Scores, *, title: str = "") -> Figure:
 
 
 def _best_epoch(values: Sequence[float], first: int, *, highest: bool) -> int | None:
-    """Epoch, counted from `first`, of the best value; the first one on a tie."""
+    """Return the epoch, counted from `first`, of the best value; the first one on a tie."""
     series = np.asarray(values, float)
     if not np.isfinite(series).any():
         return None
@@ -144,7 +144,7 @@ def _draw_panel(axes: Axes, name: str, history: History, first: int, best: int |
 
 
 def _draw_legend(figure: Figure) -> None:
-    """One legend for all panels, under them."""
+    """Draw one legend for all panels, under them."""
     entries: dict[str, Artist] = {}
     for axes in figure.axes:
         handles, labels = axes.get_legend_handles_labels()

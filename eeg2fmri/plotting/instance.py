@@ -26,13 +26,13 @@ def instance_figure(
     title: str = "",
     limits: Limits | None = None,
 ) -> Figure:
-    """Draw what a model gets of one channel, and the volume it is to synthesise.
+    """Draw the input of a model from one channel, and the volume it must synthesise.
 
     Parameters
     ----------
     context
-        (windows, frequencies) magnitude of one channel; a window lasts one TR, the last one ends
-        where the volume starts
+        (windows, frequencies) magnitude of one channel; a window lasts one TR, the last one ends at the start of
+        the volume
     frequencies
         (frequencies,) Hz, evenly spaced
     tr

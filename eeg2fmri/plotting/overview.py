@@ -1,4 +1,4 @@
-"""Every recording of a dataset beside the others, so that a bad one stands out."""
+"""Every recording of a dataset beside the others, so that a bad one is easy to see."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ _ROW_IN, _EDGES_IN, _MOST_IN = 0.3, 1.9, 20.0
 
 @dataclass(frozen=True)
 class Measure:
-    """One number a recording has, as the overview draws it.
+    """One number for each recording, in the form of the overview.
 
-    label: its name and unit.  values: (recordings,), NaN where it is not known.
-    low_is_bad: for what should be high.  least: smaller differences never make an outlier; one for all or each its own.
+    label: its name and unit.  values: (recordings,), NaN if it is not known.
+    low_is_bad: for measures that should be high.  least: smaller differences never make an outlier; one for all, or
+    one for each.
     """
 
     label: str
@@ -35,7 +36,7 @@ class Measure:
 
     @property
     def outliers(self) -> NDArray[np.bool_]:
-        """Which values lie more than 3.5 robust standard deviations from the median on the bad side."""
+        """Mark values more than 3.5 robust standard deviations from the median on the bad side."""
         known = self.values[np.isfinite(self.values)]
         if not len(known):
             return np.zeros(len(self.values), bool)
@@ -46,17 +47,17 @@ class Measure:
 
 
 def overview_figure(recordings: Sequence[str], measures: Sequence[Measure], *, title: str = "") -> Figure:
-    """Draw one row a recording and one panel a measure; outliers on the bad side are in colour.
+    """Draw one row per recording and one panel per measure; outliers on the bad side are in colour.
 
     Parameters
     ----------
     recordings
-        Names; they are left out if there are more than 60, but for the outliers'.
+        Names; if there are more than 60, only those of outliers are drawn.
 
     Returns
     -------
     Figure
-        1600 pixels wide, 30 a recording high, 400 to 2000.
+        1600 pixels wide, 30 pixels high per recording, 400 to 2000.
 
     Raises
     ------
@@ -92,7 +93,7 @@ def _draw_measure(axes: Axes, measure: Measure) -> None:
     axes.scatter(measure.values[~bad], places[~bad], s=48, color=DATA, zorder=3)
     axes.scatter(measure.values[bad], places[bad], s=80, color=BAD, marker="D", zorder=3, clip_on=False)
     (low, high), least = axes.get_xlim(), float(np.max(measure.least))
-    if known.any() and high - low < 2 * least:  # what does not matter is not blown up
+    if known.any() and high - low < 2 * least:  # small differences are not magnified
         middle = (low + high) / 2
         axes.set_xlim(middle - least, middle + least)
     if known.any() and measure.values[known].min() >= 0 and (axes.get_xlim()[0] < 0 or not measure.low_is_bad):
@@ -110,7 +111,7 @@ def _draw_measure(axes: Axes, measure: Measure) -> None:
 
 
 def _name_rows(axes: Axes, recordings: Sequence[str], suspects: NDArray[np.bool_]) -> None:
-    """Names from top to bottom; those of recordings with an outlier in colour."""
+    """Write names from top to bottom; those of recordings with an outlier in colour."""
     named = [i for i in range(len(recordings)) if len(recordings) <= _MOST_NAMES or suspects[i]]
     axes.set_yticks(named, [recordings[i] for i in named], fontsize=TICK)
     for i, label in zip(named, axes.get_yticklabels(), strict=True):

@@ -1,4 +1,4 @@
-"""Quality control: one page a recording."""
+"""Quality control: one page per recording."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from eeg2fmri.plotting.axial import Axial, Layer, draw_slice, note_sides
 from eeg2fmri.plotting.canvas import BAD, DATA, LABEL, TICK, TITLE, new_figure
 
 FACTS_WIDTH = 165  # characters
-BOTTOM = 0.445  # of what lies above the slices
+BOTTOM = 0.445  # of the part above the slices
 _SLICES = 10
 _LEFT, _MIDDLE, _RIGHT = 0.06, 0.53, 0.925  # shares of the page's width: spectra, then time courses
 _BAR, _THICK = 0.935, 0.009
@@ -27,14 +27,13 @@ def quality_page(page: QualityPage, *, channel: str | None = None) -> Figure:
     """Draw the page of one recording.
 
     Above, power spectra before and after cleaning, and over time the spectrogram, the deviation of
-    the volume markers' intervals from the TR, the global signal, DVARS with its outliers and, where it
-    is known, the framewise displacement; below, axial slices of the mean BOLD volume and of the
-    temporal signal-to-noise ratio.
+    the volume markers' intervals from the TR, the global signal, DVARS with its outliers and, if it is known, the
+    framewise displacement; below, axial slices of the mean BOLD volume and of the temporal signal-to-noise ratio.
 
     Parameters
     ----------
     channel
-        Whose spectrogram is drawn; by default the median over channels, which a dead one does not move.
+        Channel of the spectrogram; by default the median over channels, which a dead one does not change.
 
     Returns
     -------
@@ -81,7 +80,7 @@ def _check(page: QualityPage, channel: str | None) -> None:
 
 
 def _draw_spectra(figure: Figure, page: QualityPage) -> None:
-    """Power spectra before and after cleaning, or one panel where nothing was cleaned."""
+    """Draw power spectra before and after cleaning, or one panel if nothing was cleaned."""
     cleaned = not np.array_equal(page.spectrum_before, page.spectrum_after)
     panels = {"EEG before cleaning": page.spectrum_before, "EEG after cleaning": page.spectrum_after}
     if not cleaned:
@@ -104,7 +103,7 @@ def _draw_spectra(figure: Figure, page: QualityPage) -> None:
 
 
 def _draw_spectrum(axes: Axes, page: QualityPage, spectrum: Array) -> None:
-    """One faint line a channel, the median channel in bold, broken channels by name."""
+    """Draw one faint line per channel, the median channel in bold, broken channels by name."""
     frequencies = page.spectrum_frequencies[1:]  # not the mean level
     drawn = np.where(spectrum > 0, spectrum, np.nan)[:, 1:]
     good = page.broken == ""
@@ -129,7 +128,7 @@ def _broken_by_reason(page: QualityPage) -> dict[str, list[str]]:
 
 
 def _log_limits(*spectra: Array, lines: int) -> tuple[float, float]:
-    """Limits that hold all but the quietest values, with room for a legend of some lines above."""
+    """Return limits that hold all but the quietest values, with room for a legend of some lines above."""
     values = np.concatenate([spectrum[:, 1:].ravel() for spectrum in spectra])
     values = values[values > 0]
     if not len(values):
@@ -139,7 +138,7 @@ def _log_limits(*spectra: Array, lines: int) -> tuple[float, float]:
 
 
 def _draw_volumes(figure: Figure, page: QualityPage) -> None:
-    """A row of slices of the mean volume, and one of the temporal signal-to-noise ratio in the brain."""
+    """Draw a row of slices of the mean volume, and one of the temporal signal-to-noise ratio in the brain."""
     inside = page.mask if page.mask.any() else np.ones_like(page.mask)
     brightest = float(np.percentile(page.mean_volume, 99.8))
     mean = Scale(0.0, brightest or 1.0, 0, False, "gray")

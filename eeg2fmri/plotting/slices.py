@@ -79,7 +79,7 @@ def slice_figure(
     cmap
         A matplotlib colour map; by default ``viridis``, or ``RdBu_r`` if `signed`.
     unit_label
-        What the colour bar shows, and its unit.
+        Quantity on the colour bar, and its unit.
 
     Returns
     -------
@@ -212,7 +212,7 @@ def _draw_rows(
 
 
 def _columns(cells: int, aspect: float) -> int:
-    """Columns of the grid with the largest square cells in an area `aspect` times as wide as high."""
+    """Return the columns of the grid with the largest square cells in an area `aspect` times as wide as high."""
     return max(range(1, cells + 1), key=lambda n: (min(aspect / n, 1 / math.ceil(cells / n)), -n))
 
 
@@ -248,7 +248,7 @@ def _draw_stack(axes: Axes3D, axial: Axial, drawn: np.ma.MaskedArray, slices: ra
 
 
 def _voxels(plane: np.ma.MaskedArray, scale: Scale) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Corners, (n, 4, 2), and colours, (n, 4), of the voxels of a slice that are not left blank."""
+    """Return corners, (n, 4, 2), and colours, (n, 4), of the voxels of a slice that are not blank."""
     step = math.ceil(max(plane.shape) / _FINEST_STACK)
     coarse = plane[::step, ::step]
     x, y = (~np.ma.getmaskarray(coarse)).nonzero()

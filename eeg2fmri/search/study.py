@@ -1,6 +1,6 @@
 """Bayesian search over the settings of a model, by the space of its family.
 
-Optuna's own storage is the truth: a study goes on from it after a kill, any number of processes may
+Optuna's own storage is the reference. A study continues from it after a kill, any number of processes may
 share it, and every trial keeps its model there. MLflow mirrors each trial as a child run.
 """
 
@@ -40,15 +40,15 @@ def search_step(
     ----------
     config : its model `search.variant` (the first one that can be searched) is the base of every trial, and the first
         trial.
-    store : trials train on its training subjects and are judged on its validation subjects.
-    study, storage : name and Optuna URL; an existing study goes on.
-    trials : finished trials (complete or pruned) that the study shall have.
+    store : trials train on its training subjects and are scored on its validation subjects.
+    study, storage : name and Optuna URL; an existing study continues.
+    trials : finished trials (complete or pruned) that the study will have.
     timeout : seconds after which no new trial starts; ``None`` for no limit.
-    out : YAML file of the best configuration, which `train` takes.
+    out : YAML file of the best configuration, for `train`.
 
     Returns
     -------
-    `config` with the best model in the place of its base, for this store alone (`run.store_digest`).
+    `config` with the best model in place of its base, for this store only (`run.store_digest`).
     """
     # What is found is good for the split that it was found on, whatever the store keeps later.
     config = named(config, store).model_copy(update={"split": settled(config.split, store.split)})
@@ -141,7 +141,7 @@ class _Objective:
                          tags={"variant": model.variant, "dataset": self.store.name}) as log:  # fmt: skip
             trial.set_user_attr(RUN_ATTRIBUTE, log.run_id)
             log.describe(f"Trial {trial.number} of study {trial.study.study_name}: one draw of the model's settings, "
-                         f"judged by `{MONITOR}`.")  # fmt: skip
+                         f"scored by `{MONITOR}`.")  # fmt: skip
             try:
                 score = self._train(trial, model, log)
             except (optuna.TrialPruned, DivergenceError) as err:
@@ -175,7 +175,7 @@ class _Objective:
 
 
 def _shortened(model: ModelConfig, epochs: int) -> ModelConfig:
-    """The model with the search's number of epochs, if it is trained in epochs."""
+    """Return the model with the search's number of epochs, if it is trained in epochs."""
     training = getattr(model, "training", None)
     if training is None:
         return model
@@ -183,7 +183,7 @@ def _shortened(model: ModelConfig, epochs: int) -> ModelConfig:
 
 
 def _best_model(study: optuna.Study, base: ModelConfig) -> ModelConfig:
-    """The best trial's model, as the study keeps it."""
+    """Return the best trial's model, as the study keeps it."""
     import optuna
 
     complete = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
@@ -210,7 +210,7 @@ def _log_study(log: RunLog, study: optuna.Study, out: Path) -> None:
     log.table(study.trials_dataframe(attrs=("number", "state", "value", "params")), "trials.json")
     log.text(out.read_text(encoding="utf-8"), "best.yaml")
     log.describe(
-        f"Searches the settings of a model: {len(study.trials)} trials, each a child run. The best, trial "
+        f"A search over the settings of a model: {len(study.trials)} trials, each a child run. The best, trial "
         f"{study.best_trial.number}, scores `{MONITOR}` {study.best_value:+.4f} on the validation subjects "
         "(its settings: `best.yaml`)."
     )
@@ -219,7 +219,7 @@ def _log_study(log: RunLog, study: optuna.Study, out: Path) -> None:
 
 
 def _searched(config: Config, train: Windows) -> tuple[ModelConfig, Section, Space]:
-    """The model to search around, its ranges and its space."""
+    """Return the model to search around, its ranges and its space."""
     named = config.search.variant
     models = config.models if named is None else (config.model(named),)
     for model in models:

@@ -23,20 +23,19 @@ from eeg2fmri.families import FitResult, family_of
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.signals import BoldStatistics, EegStatistics, Signal, contexts, window_magnitudes
 
-if TYPE_CHECKING:  # a served model reads no store
+if TYPE_CHECKING:  # a served model does not read a store
     from eeg2fmri.store import Split, Store
 
 FORMAT = 5
-# People differ by less than a factor of 10; a factor of 1000 between units stays outside on either side.
+# People differ by less than a factor of 10; a factor of 1000 between units is outside on either side.
 LARGEST_RATIO = 30.0
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A fitted model with the settings of the EEG it takes and of the volumes it gives.
+    """A fitted model with the settings of its EEG and of its volumes.
 
-    signal, settings: those of the store.  provenance: split, data digest, recordings it was fitted on, and its
-    scores per epoch.
+    signal, settings: those of the store.  provenance: split, data digest, recordings of the fit, and scores per epoch.
     """
 
     model: FittedModel
@@ -46,7 +45,7 @@ class Bundle:
 
     @classmethod
     def of(cls, result: FitResult, store: Store, split: Split) -> Bundle:
-        """What was fitted on the training subjects of a store, and of validation subjects where it was fitted again."""
+        """Bundle a model that was fitted on the training subjects of a store, and perhaps refitted with validation."""
         fitted, held_out = split.train, split.validation
         if result.refitted:
             fitted, held_out = (*split.train, *split.validation), ()
@@ -64,7 +63,7 @@ class Bundle:
 
     @property
     def window_shape(self) -> tuple[int, int, int]:
-        """(channels, frequencies, context) of one EEG window."""
+        """Return (channels, frequencies, context) of one EEG window."""
         return len(self.signal.channels), len(self.signal.frequencies), int(self.settings["context"])
 
     def windows(
@@ -77,16 +76,16 @@ class Bundle:
         with_eeg: np.ndarray | None = None,
         first: int = 0,
     ) -> np.ndarray:
-        """EEG windows of a recording, to the bit those that a store made with the same settings holds of it.
+        """Compute the EEG windows of a recording, equal to the bit to those of a store with the same settings.
 
         Parameters
         ----------
         eeg : (channels, samples) in µV, cleaned. A current source density is made of all of its channels.
-        sampling_rate : Hz; any rate that has the model's frequencies.
+        sampling_rate : Hz; any rate that covers the model's frequencies.
         channels : names of the rows of `eeg`; ``None`` means the model's channels in its order.
         onset : sample at which the first TR starts.
-        period : samples from TR to TR, where the EEG's clock is not the scanner's.
-        with_eeg : (windows,) bool, windows of one TR, of the first one on, that hold EEG; all by default.
+        period : samples from TR to TR, if the EEG's clock is not the scanner's.
+        with_eeg : (windows,) bool, windows of one TR that hold EEG, from the first one on; all by default.
         first : periods after `onset` at which the first window starts.
 
         Returns
@@ -106,7 +105,7 @@ class Bundle:
         if round(sampling_rate * tr, 6) < 2 * n_frequencies:
             raise RequestError(
                 f"sampling_rate: {sampling_rate:g} Hz is too low for the model's frequencies up to "
-                f"{self.signal.frequencies[-1]:g} Hz; send EEG of at least {2 * n_frequencies / tr:g} Hz"
+                f"{self.signal.frequencies[-1]:g} Hz; send at least {2 * n_frequencies / tr:g} Hz"
             )
         period = period or sampling_rate * tr
         n_windows = max(int(np.floor(round((eeg.shape[1] - onset) / period, 6))) - first, 0)
@@ -123,9 +122,9 @@ class Bundle:
         return contexts(magnitudes, context)
 
     def check_scale(self, field: str, magnitudes: np.ndarray) -> None:
-        """Refuse EEG that is `LARGEST_RATIO` times larger or smaller than what the model was trained on.
+        """Refuse EEG that is `LARGEST_RATIO` times larger or smaller than the training data.
 
-        Compared are medians over channels (and windows) of the mean magnitude; what is constant does not count.
+        The check compares medians over channels (and windows) of the mean magnitude; constant channels do not count.
 
         Parameters
         ----------
@@ -135,33 +134,38 @@ class Bundle:
         Raises
         ------
         RequestError
-            If another unit was taken for µV.
+            If the unit is not µV.
         """
         each = magnitudes.mean(axis=tuple(range(2, magnitudes.ndim)), dtype=np.float64)
         usual = float(np.median(self.model.eeg_statistics.mean.mean(axis=1)))
         found = float(np.median(each[each > 0])) if each.any() else usual
         if usual > 0 and not 1 / LARGEST_RATIO <= found / usual <= LARGEST_RATIO:
             raise RequestError(
-                f"{field}: {found / usual:.1g} times the amplitude that the model was trained on; looks like "
+                f"{field}: {found / usual:.1g} times the amplitude of the training data; it looks like "
                 f"{likely_mistake(usual / found)}; send clean EEG in µV"
             )
 
     def _names(self, eeg: np.ndarray, channels: Sequence[str] | None) -> tuple[str, ...]:
-        """Names of the rows of `eeg`, among them every channel of the model."""
+        """Return names of the rows of `eeg`, among them every channel of the model."""
         wanted = self.signal.channels
         if channels is None:
             if len(eeg) != len(wanted):
                 raise RequestError(
-                    f"eeg: {len(eeg)} channels, the model takes {len(wanted)} ({', '.join(wanted[:3])}, …); "
+                    f"eeg: {len(eeg)} channels, the model needs {len(wanted)} ({', '.join(wanted[:3])}, …); "
                     f"send them in its order or name them in `channels`"
                 )
             return wanted
         if len(channels) != len(eeg):
             raise RequestError(f"channels: {len(channels)} names for {len(eeg)} rows of eeg; give one name per row")
         if missing := [name for name in wanted if name not in channels]:
-            raise RequestError(f"channels: {', '.join(missing[:4])} missing ({len(missing)} of {len(wanted)})")
+            raise RequestError(
+                f"channels: {', '.join(missing[:4])} missing ({len(missing)} of {len(wanted)}); "
+                f"send every channel of the model"
+            )
         if double := [name for name, count in Counter(channels).items() if count > 1]:
-            raise RequestError(f"channels: {', '.join(double[:4])} named twice; name every row of eeg once")
+            raise RequestError(
+                f"channels: {', '.join(double[:4])} named twice; give every row of eeg a name of its own"
+            )
         return tuple(channels)
 
 
@@ -199,7 +203,7 @@ def load_bundle(folder: Path) -> Bundle:
     """
     path = folder / "bundle.json"
     if not path.exists():
-        raise ModelError(f"{folder}: no eeg2fmri model there (bundle.json is missing)")
+        raise ModelError(f"{folder}: there is no eeg2fmri model (bundle.json is missing); give another folder")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as err:

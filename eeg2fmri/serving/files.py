@@ -1,4 +1,4 @@
-"""From an EEG file to a 4-D NIfTI file."""
+"""Synthesis from an EEG file to a 4-D NIfTI file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Synthesis:
     """A synthesised series of volumes.
 
-    image: (x, y, z, volumes) on the grid of the model's store, RAS+.  sidecar: the BIDS JSON that belongs to it.
+    image: (x, y, z, volumes) on the grid of the model's store, RAS+.  sidecar: its BIDS JSON.
     """
 
     image: Nifti1Image
@@ -53,17 +53,17 @@ class Synthesis:
 def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path, volume_marker: str = AUTO) -> tuple[int, ...]:
     """Synthesise every volume that an EEG recording allows and write them as NIfTI.
 
-    The EEG is cleaned as the model's training data were. The first volume starts `context` TRs after
-    the first volume marker, or after the file's start where there is no marker. A JSON sidecar beside
-    the image says so (``StartTime``, seconds). Volumes whose context has a gap of the EEG in it are 0, and
-    the sidecar lists them (``VolumesWithoutEEG``). The image lies on the grid of the model's store, with the
-    affine of its first recording, RAS+; voxels outside the model's brain mask are 0.
+    The EEG is cleaned as the model's training data were. The first volume starts `context` TRs after the first volume
+    marker, or after the file's start if there is no marker. The ``StartTime`` (seconds) of a JSON sidecar beside the
+    image says so. Volumes with a gap of the EEG in their context are 0, and the sidecar lists them
+    (``VolumesWithoutEEG``). The image has the grid of the model's store, with the affine of its first recording,
+    RAS+; voxels outside the model's brain mask are 0.
 
     Parameters
     ----------
     bundle : the model.
-    eeg_path : EEG file that `open_eeg_file` reads. Its BIDS tables are looked for beside it:
-        ``_channels.tsv``, and ``_events.tsv`` where the file itself has no volume marker.
+    eeg_path : EEG file that `open_eeg_file` reads. Its BIDS tables are read from the same folder:
+        ``_channels.tsv``, and ``_events.tsv`` if the file itself has no volume marker.
     out : ``.nii`` or ``.nii.gz``.
     volume_marker : description of the scanner's marker, or ``auto``, as ``dataset.volume_marker``.
 
@@ -78,7 +78,7 @@ def synthesise_file(bundle: Bundle, eeg_path: Path, out: Path, volume_marker: st
     DatasetError
         If the EEG is missing, damaged, too short, or lacks channels.
     AlignmentError
-        If two markers have the rhythm of the volumes, the given one has not, or the EEG breaks off.
+        If two markers have the rhythm of the volumes, the given one does not, or the EEG is interrupted.
     """
     check_image_name(out)
     synthesis = synthesise_recording(bundle, eeg_path, volume_marker)
@@ -96,7 +96,7 @@ def synthesise_recording(bundle: Bundle, eeg_path: Path, volume_marker: str = AU
     """Synthesise what `synthesise_file` writes; parameters and errors as there."""
     windows, whole, zero = _read_windows(bundle, eeg_path, volume_marker)
     if not whole.any():
-        raise DatasetError(f"{eeg_path}: every context has a gap of the EEG in it; nothing can be synthesised")
+        raise DatasetError(f"{eeg_path}: every context has a gap of the EEG; give EEG without so many gaps")
     volumes = np.zeros((len(whole), *bundle.signal.grid), np.float32)
     volumes[whole] = bundle.model.synthesise(windows[whole])
     sidecar = {**_sidecar(bundle, zero), "Sources": [eeg_path.name]}
@@ -140,20 +140,20 @@ def _sidecar(bundle: Bundle, zero: str) -> dict[str, Any]:
 
 
 def _read_windows(bundle: Bundle, path: Path, volume_marker: str) -> tuple[np.ndarray, np.ndarray, str]:
-    """EEG windows of a recording, cleaned as those of the store were, from its first volume marker on.
+    """Read the EEG windows of a recording from its first volume marker on, cleaned like those of the store.
 
     Returns
     -------
-    (n, C, F, T) windows; (n,) bool, those without a gap of the EEG in them; where time zero lies, in words.
+    (n, C, F, T) windows; (n,) bool, those without a gap of the EEG; the place of time zero, in words.
     """
     if not path.exists():
-        raise DatasetError(f"{path}: no such EEG file")
+        raise DatasetError(f"{path}: no such EEG file; correct the path")
     tr = bundle.signal.tr
     raw = open_eeg_file(path, _beside(path, "channels"))
     found = first_volume_marker(raw, _beside(path, "events"), volume_marker, tr)
     zero = f"the first volume marker ({found.source})" if found else "the start of the EEG file"
     found = found or Alignment(0.0, tr * raw.sampling_rate, "file start")
-    first = max(0, int(np.ceil(-(found.onset + 0.5) / found.period)))  # before it the EEG has not begun
+    first = max(0, int(np.ceil(-(found.onset + 0.5) / found.period)))  # the EEG begins later
     n_windows = int(np.floor(round((raw.n_samples - found.onset) / found.period, 6)))
     check_breaks(raw, found, n_windows)
     cleaning = CleaningConfig.model_validate(bundle.settings["cleaning"])
@@ -173,13 +173,13 @@ def _read_windows(bundle: Bundle, path: Path, volume_marker: str) -> tuple[np.nd
 
 
 def _beside(path: Path, kind: str) -> Path | None:
-    """The BIDS table of a kind that lies beside an EEG file."""
+    """Return the BIDS table of a kind beside an EEG file."""
     table = path.with_name(f"{path.name.rsplit('_', 1)[0]}_{kind}.tsv")
-    return table if table.exists() or table.is_symlink() else None  # reading a link without content refuses it
+    return table if table.exists() or table.is_symlink() else None  # the read function refuses a link without content
 
 
 def _image(bundle: Bundle, volumes: np.ndarray) -> Nifti1Image:
-    """Volumes (n, x, y, z) as a 4-D image, 0 outside the model's brain mask."""
+    """Make a 4-D image of volumes (n, x, y, z), 0 outside the model's brain mask."""
     import nibabel
 
     signal = bundle.signal

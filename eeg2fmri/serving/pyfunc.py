@@ -1,4 +1,4 @@
-"""The MLflow model: requests in, replies out, and nothing but clear refusals in between."""
+"""The MLflow model: requests in; replies, or clear refusals, out."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from eeg2fmri.serving.requests import answer
 
 
 class Refusal(MlflowException):
-    """A refusal whose message stays short: MLflow's server would put the whole request before it."""
+    """A refusal whose message stays short: otherwise MLflow's server puts the whole request before it."""
 
     @property
     def message(self) -> str:
-        """The reason, as it was first given."""
+        """Return the reason, as it was first given."""
         return self._reason
 
     @message.setter
@@ -31,9 +31,9 @@ class Refusal(MlflowException):
 
 
 class EegRecord(BaseModel, extra="allow"):
-    """Names and types of a request's fields, for MLflow to show; see `requests` for their meaning.
+    """Names and types of a request's fields, for MLflow to show; `requests` explains them.
 
-    MLflow checks nothing by it, since its refusals repeat the whole request: `answer` does.
+    MLflow checks nothing with it, because its refusals repeat the whole request; `answer` does the checks.
     """
 
     eeg_npy: SkipValidation[str | None] = None
@@ -46,7 +46,7 @@ class EegRecord(BaseModel, extra="allow"):
 
 
 class VolumesRecord(BaseModel):
-    """Names and types of a reply's fields; which of the volumes are there depends on the field `reply`."""
+    """Names and types of a reply's fields; the field `reply` decides which form the volumes have."""
 
     shape: list[int]
     volumes_npz: str | None = None
@@ -64,13 +64,13 @@ class SynthesiserModel(PythonModel):
         """Read the bundle, once, when the server starts."""
         self.bundle = load_bundle(Path(context.artifacts["bundle"]))
 
-    def predict(  # type: ignore[override]  # MLflow reads this very signature as the request's schema
+    def predict(  # type: ignore[override]  # MLflow reads this signature as the request's schema
         self, model_input: list[EegRecord], params: dict[str, Any] | None = None
     ) -> list[VolumesRecord]:
         """Answer every record.
 
-        MLflow drops parameters that the signature does not name and hands over an empty dict in
-        place of ``None``, so anything but ``None`` means that the client sent some.
+        MLflow drops parameters that the signature does not name, and then passes an empty dict instead of
+        ``None``. So any value but ``None`` means that the client sent some.
         """
         try:
             if params is not None:

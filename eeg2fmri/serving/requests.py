@@ -1,12 +1,12 @@
-"""Served requests: what a record may hold, and how a reply is packed.
+"""Served requests: the fields of a record, and the forms of a reply.
 
 A record holds either EEG windows or raw EEG, each as JSON arrays or as base64 of a .npy/.npz file:
     windows | windows_npy   (C, F, T) or (n, C, F, T) magnitudes in µV, or mV/m² with `data.current_source_density`
     eeg | eeg_npy           (C, samples) in µV, with sampling_rate (Hz) and, if wanted, channels
     reply                   "npz" (default), "npy" or "json"
-Nothing is cleaned here: raw EEG must be what the store's settings (`data.cleaning`) made of it, of the types that it
-holds (`data.channel_types`). Its windows are then those of the store to the bit, where volumes start with a sample: a
-request has no clock, so that its first sample starts a TR and the others follow as the model's own TR says.
+Nothing is cleaned here: raw EEG must be cleaned by the store's settings (`data.cleaning`), with channels of its
+types (`data.channel_types`). Its windows are then equal to those of the store to the bit, if volumes start with a
+sample. A request has no clock: its first sample starts a TR, and the others follow by the model's own TR.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ def answer(bundle: Bundle, record: Any) -> dict[str, Any]:
     request = _parse(record)
     volumes = bundle.model.synthesise(_windows(bundle, request))
     if not np.isfinite(volumes).all():
-        raise RequestError("the EEG is so large that no finite volume follows from it; µV are expected")
+        raise RequestError("the EEG is too large for a finite volume; send EEG in µV")
     return {"shape": list(volumes.shape), **pack(volumes, request.reply)}
 
 
 def pack(volumes: np.ndarray, reply: str) -> dict[str, Any]:
-    """Volumes in the form that the request asked for."""
+    """Pack volumes in the form that the request asked for."""
     if reply == "json":
         return {"volumes": volumes.tolist()}
     buffer = io.BytesIO()
@@ -72,7 +72,7 @@ def pack(volumes: np.ndarray, reply: str) -> dict[str, Any]:
 
 
 def encode(array: np.ndarray) -> str:
-    """Base64 of an array's .npy file, for the fields ``windows_npy`` and ``eeg_npy``."""
+    """Return base64 of an array's .npy file, for the fields ``windows_npy`` and ``eeg_npy``."""
     return str(pack(array, "npy")["volumes_npy"])
 
 
@@ -118,7 +118,7 @@ def _windows(bundle: Bundle, request: Record) -> np.ndarray:
 def _array(name: str, value: Any) -> np.ndarray:
     try:
         array = _decode(value) if isinstance(value, str) else np.asarray(value)
-    except Exception as err:  # NumPy, zipfile and zlib each raise their own for damaged bytes
+    except Exception as err:  # NumPy, zipfile and zlib each raise errors of their own for damaged bytes
         expected = "base64 of a .npy or .npz file" if isinstance(value, str) else "a rectangular array of numbers"
         raise RequestError(f"{name}: not {expected}") from err
     if array.dtype.kind not in "fiu":
@@ -126,12 +126,12 @@ def _array(name: str, value: Any) -> np.ndarray:
     with np.errstate(over="ignore"):
         array = array.astype(np.float32)
     if not np.isfinite(array).all():
-        raise RequestError(f"{name}: {np.count_nonzero(~np.isfinite(array))} NaN or infinite values")
+        raise RequestError(f"{name}: {np.count_nonzero(~np.isfinite(array))} NaN or infinite values; send finite ones")
     return array
 
 
 def _decode(text: str) -> np.ndarray:
-    """The only array of a base64 .npy or .npz; an archive is measured before it is inflated."""
+    """Decode the only array of a base64 .npy or .npz; measure an archive before inflating it."""
     content = io.BytesIO(base64.b64decode(text, validate=True))
     if zipfile.is_zipfile(content):
         size = sum(member.file_size for member in zipfile.ZipFile(content).infolist())

@@ -1,4 +1,4 @@
-"""Signals as arrays: cleaning of EEG, spectrograms, and the regridding and scaling of BOLD volumes."""
+"""Signals as arrays: cleaning of EEG, spectrograms, grids and scales of BOLD volumes."""
 
 from eeg2fmri.signals.bold import (
     BoldStatistics,

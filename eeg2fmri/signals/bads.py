@@ -1,4 +1,4 @@
-"""Bad channels rebuilt from their neighbours.
+"""Bad channels, rebuilt from their neighbours.
 
 References
 ----------
@@ -18,11 +18,11 @@ from eeg2fmri.signals.montage import FEWEST, known, montage
 def interpolate_bads(eeg: np.ndarray, names: Sequence[str], bads: Sequence[str]) -> np.ndarray:
     """Replace bad EEG channels by spherical splines through the good ones (MNE).
 
-    Positions are those of the 10-05 system by name; good channels that it does not know take no part.
+    Positions are those of the 10-05 system by name; good channels without one are not used.
 
     Parameters
     ----------
-    eeg : (channels, n) in µV, which is changed in place.
+    eeg : (channels, n) in µV, changed in place.
     names : of all the EEG channels.
     bads : of the bad ones.
 
@@ -42,17 +42,17 @@ def interpolate_bads(eeg: np.ndarray, names: Sequence[str], bads: Sequence[str])
     positioned = {names[row] for row in known(names)}
     if unknown := [name for name in bads if name not in positioned]:
         raise DatasetError(
-            f"channel {unknown[0]} is marked bad and is no 10-05 position, so it cannot be interpolated; rename it, "
+            f"channel {unknown[0]} is marked bad and has no 10-05 position, so it cannot be interpolated; rename it, "
             f"drop it from the recording, or set data.cleaning.interpolate_bads=false"
         )
     good = [name for name in names if name in positioned and name not in bads]
     if len(good) < FEWEST:
         raise DatasetError(
-            f"{len(good)} good EEG channels with a 10-05 position are left beside {len(bads)} bad ones, at least "
+            f"{len(good)} good EEG channels with a 10-05 position are left besides {len(bads)} bad ones, at least "
             f"{FEWEST} are needed; drop the recording or set data.cleaning.interpolate_bads=false"
         )
     used = [*good, *bads]
-    # Interpolation is linear: what becomes of one unit in each good channel is the matrix that does it.
+    # Interpolation is linear: the response to one unit in each good channel gives its matrix.
     units = np.eye(len(used), len(good))
     info = mne.create_info(used, 1.0, "eeg").set_montage(montage(), match_case=False)
     info["bads"] = list(bads)

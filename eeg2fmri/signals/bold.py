@@ -30,19 +30,19 @@ class BoldStatistics:
 def regrid(volumes: np.ndarray, grid: tuple[int, int, int], method: Literal["linear", "dct"] = "linear") -> np.ndarray:
     """Resample volumes over the same field of view; the outer faces of the outer voxels stay in place.
 
-    A constant volume keeps its value. Volumes already on `grid` are returned as they are, in their own type.
+    A constant volume keeps its value. Volumes already on `grid` are returned unchanged, in their own type.
 
     Parameters
     ----------
     volumes : (volumes, x, y, z).
     grid : target shape.
-    method : ``"linear"``, interpolation between voxel centres, which never leaves the range of the values
-        (cubic splines do at an edge); ``"dct"``, the reference's truncation or zero-padding of the
+    method : ``"linear"``, interpolation between voxel centres, which stays in the range of the values (cubic splines do
+        not at an edge); ``"dct"``, the reference's truncation or zero-padding of the
         orthonormal 3-D DCT-II coefficients, the amplitude rescaled by ``sqrt(prod(grid) / prod(shape))``.
 
     Returns
     -------
-    (volumes, x, y, z) float32 on `grid`, or the very volumes.
+    (volumes, x, y, z) float32 on `grid`, or the same array as given.
     """
     if volumes.shape[1:] == tuple(grid):
         return volumes
@@ -66,7 +66,7 @@ def _dct(volume: np.ndarray, grid: tuple[int, int, int]) -> np.ndarray:
 
 
 def without_drift(series: np.ndarray, tr: float, cutoff: float) -> np.ndarray:
-    """Take the mean and the cosines slower than `cutoff` out of series over time.
+    """Remove the mean, and cosines slower than `cutoff`, from series over time.
 
     Parameters
     ----------
@@ -84,24 +84,24 @@ def without_drift(series: np.ndarray, tr: float, cutoff: float) -> np.ndarray:
 
 
 def drift_waves(n: int, tr: float, cutoff: float) -> np.ndarray:
-    """The constant and the cosines slower than `cutoff` (s) over n volumes, orthonormal columns (n, q)."""
+    """Return the constant and the cosines slower than `cutoff` (s) over n volumes, orthonormal columns (n, q)."""
     return fft.idct(np.eye(n, int(2 * n * tr / cutoff) + 1), axis=0, norm="ortho")
 
 
 def recording_statistics(volumes: np.ndarray, mask: np.ndarray | None = None, *, iqr: bool) -> BoldStatistics:
-    """Statistics of one recording.
+    """Compute the statistics of one recording.
 
     Parameters
     ----------
     volumes : (volumes, x, y, z).
-    mask : (x, y, z) bool; every voxel without it.
+    mask : (x, y, z) bool; without it, every voxel counts.
     iqr : leave values outside [Q1 - 1.5 IQR, Q3 + 1.5 IQR] of the recording out of `mean` and
         `sd` (Tukey 1977); the values themselves are not changed.
 
     Notes
     -----
     One pass over the volumes in float32, with sums of the differences from the first volume in
-    float64 (Chan, Golub & LeVeque 1983, Am. Stat. 37:242): nothing of their size is made.
+    float64 (Chan, Golub & LeVeque 1983, Am. Stat. 37:242): no array of their size is made.
     """
     centre = volumes[0].astype(np.float32)
     total, squares = (np.zeros_like(centre, np.float64) for _ in range(2))
@@ -126,10 +126,10 @@ def recording_statistics(volumes: np.ndarray, mask: np.ndarray | None = None, *,
 
 
 def quartiles(volumes: np.ndarray) -> tuple[float, float]:
-    """First and third quartile of all values, as `numpy.quantile` gives them, without a copy of them.
+    """Return first and third quartile of all values, as `numpy.quantile` does, without a copy of them.
 
-    The order of float32 values is that of their bits, once those of negative values are turned
-    round; so two counts of 16 bits each find an order statistic exactly.
+    The order of float32 values is the order of their bits, after the bits of negative values are inverted. So two
+    counts of 16 bits each find an order statistic exactly.
     """
     place = 0.25 * (volumes.size - 1), 0.75 * (volumes.size - 1)
     ranks = sorted({int(p) for p in place} | {min(int(p) + 1, volumes.size - 1) for p in place})
@@ -159,7 +159,7 @@ def _between(values: dict[int, float], place: float) -> float:
 
 
 def _ordered(volume: np.ndarray) -> np.ndarray:
-    """Whole numbers from 0 to 2³² - 1 in the order of the values, flat."""
+    """Map values to whole numbers from 0 to 2³² - 1 in the same order, flat."""
     bits = volume.astype(np.float32).ravel(order="K").view(np.int32)
     return (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64) + (1 << 31)
 
@@ -170,7 +170,7 @@ def _unordered(number: int) -> float:
 
 
 def _without_outliers(volumes: np.ndarray) -> tuple[float, float]:
-    """Mean and deviation of the values within 1.5 IQR of the quartiles."""
+    """Return mean and deviation of the values within 1.5 IQR of the quartiles."""
     first, third = quartiles(volumes)
     reach = 1.5 * (third - first)
     count, total, squares = 0, 0.0, 0.0

@@ -11,7 +11,7 @@ import numpy as np
 
 
 def brain_courses(volumes: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Global signal and DVARS, in one pass.
+    """Compute global signal and DVARS, in one pass.
 
     Parameters
     ----------
@@ -21,14 +21,14 @@ def brain_courses(volumes: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np
     Returns
     -------
     global_signal, (V,) float32: mean intensity in the brain.
-    dvars, (V - 1,) float32: root mean square over the brain of the difference from the volume before, of
-        the second volume on, in scanner intensity.
+    dvars, (V - 1,) float32: root mean square over the brain of the difference from the volume before, from the
+    second volume on, in scanner intensity.
 
     References
     ----------
     Power et al. 2012, NeuroImage 59:2142 (DVARS).
     """
-    order: Literal["F", "C"] = "F" if volumes[0].flags.f_contiguous else "C"  # as they lie in memory
+    order: Literal["F", "C"] = "F" if volumes[0].flags.f_contiguous else "C"  # in the order of memory
     inside = np.flatnonzero(mask.ravel(order=order))
     means, changes = np.empty(len(volumes), np.float32), np.empty(len(volumes), np.float32)
     before = np.zeros(len(inside), np.float32)

@@ -1,4 +1,4 @@
-"""Raw in-scanner EEG in, EEG that a spectrogram is made of out.
+"""Cleaning of EEG from the scanner, up to the EEG that a spectrogram uses.
 
 In this order: gradient artefact at the full rate, low-pass and decimation, pulse artefact, bad channels,
 average reference. Symbols: C channels, n samples of the file, m samples afterwards, F frequencies.
@@ -33,10 +33,10 @@ class Read(Protocol):
 
 @dataclass(frozen=True)
 class Marks:
-    """Samples of a recording that cleaning goes by.
+    """Samples of a recording that the cleaning uses.
 
     volumes: onsets (fractional) at which the scanner starts each volume, equally far apart; `gradient` needs
-    them.  r_peaks: heart beats that the file marks; where there are none they are looked for in the ECG.
+    them.  r_peaks: heart beats that the file marks; without them they are found in the ECG.
     gaps: (start, stop) within which there is no EEG.
     """
 
@@ -47,11 +47,11 @@ class Marks:
 
 @dataclass(frozen=True)
 class CleanEeg:
-    """Cleaned EEG, and what quality control shows of it.
+    """Cleaned EEG, and data for its quality control.
 
     data: (C, m) float32 in µV.  sampling_rate: Hz.  factor: sample s of the file is ``s / factor`` here.
     spectrum_frequencies: (F,) Hz, up to 70.  spectrum_before, spectrum_after: (C, F) power spectral
-    density in µV²/Hz; the same array where nothing was done.  r_peaks: samples of `data` within the scan,
+    density in µV²/Hz; the same array if nothing was done.  r_peaks: samples of `data` within the scan,
     none without `pulse`.  interpolated: names of the channels that were rebuilt.
     """
 
@@ -86,9 +86,9 @@ def clean_eeg(
     sampling_rate : of the file, Hz.
     channels, types : name and type in lower case (``"eeg"``, ``"ecg"``, …) of each channel.
     bads : names of bad channels; others than EEG channels are left as they are.
-    marks : volumes, heart beats and gaps. Volumes before the first and after the last, where the scanner ran
-        without markers, are found by their artefact.
-    config : what is done.
+    marks : volumes, heart beats and gaps. Volumes that the scanner took without markers, before the first and
+        after the last, are found by their artefact.
+    config : the cleaning steps and their settings.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def clean_eeg(
     DatasetError
         If samples are not finite, `pulse` is on without a good ECG channel, or a bad channel has no position.
     ConfigError
-        If the rate asked for cannot be had.
+        If the EEG cannot be brought to the rate asked for.
     """
     ratio = check_cleaning(n_samples, sampling_rate, channels, types, bads, marks, config)
     given = plausible(marks.r_peaks, sampling_rate)
@@ -122,7 +122,7 @@ def clean_eeg(
     r_peaks = np.empty(0)
     if config.pulse and given:
         r_peaks = marks.r_peaks * float(ratio)
-    elif config.pulse:  # within the scan: artefacts that were left outside it would drown the beats
+    elif config.pulse:  # within the scan: artefacts that are left outside it would hide the beats
         volumes = marks.volumes
         span = (volumes[0], 2 * volumes[-1] - volumes[-2]) if len(volumes) > 1 else (0, n_samples)
         start, stop = int(max(span[0], 0) * ratio), int(span[1] * ratio) + 1
@@ -152,7 +152,7 @@ def check_cleaning(
     marks: Marks,
     config: CleaningConfig,
 ) -> Fraction:
-    """Refuse what `clean_eeg` would refuse before it has read a sample; parameters and errors as there.
+    """Refuse what `clean_eeg` would refuse, before it reads a sample; parameters and errors as there.
 
     Returns
     -------
@@ -177,7 +177,7 @@ def _clean_scalp(
     r_peaks: np.ndarray,
     config: CleaningConfig,
 ) -> tuple[str, ...]:
-    """What is done to the EEG channels of `data` alone, in place; names of the interpolated ones."""
+    """Apply the steps for EEG channels only to `data`, in place; return the names of the interpolated ones."""
     rows = [row for row, kind in enumerate(types) if kind == "eeg"]
     names = [channels[row] for row in rows]
     marked = tuple(name for name in names if name in bads)
@@ -196,35 +196,36 @@ def _clean_scalp(
 
 
 def _ecg_row(channels: Sequence[str], types: Sequence[str], bads: Sequence[str]) -> int:
-    """Row of the first good ECG channel."""
+    """Return the row of the first good ECG channel."""
     good = [
         row for row, (name, kind) in enumerate(zip(channels, types, strict=True)) if kind == "ecg" and name not in bads
     ]
     if not good:
         raise DatasetError(
-            f"data.cleaning.pulse needs a good ECG channel, the types are {', '.join(sorted(set(types)))}; "
+            f"data.cleaning.pulse needs a good ECG channel, found the types {', '.join(sorted(set(types)))}; "
             f"name it in channels.tsv with type ECG or set data.cleaning.pulse=false"
         )
     return good[0]
 
 
 def check_finite(block: np.ndarray, names: Sequence[str]) -> None:
-    """Refuse channels, (channels, samples) with their names, that hold a sample that is no number."""
+    """Refuse channels, (channels, samples) with their names, that hold a sample that is not finite."""
     if not np.isfinite(block).all():
         bad = [name for name, row in zip(names, block, strict=True) if not np.isfinite(row).all()]
         raise DatasetError(f"NaN or infinite samples in {', '.join(bad[:4])}; repair or drop these channels")
 
 
 def _frequencies(seconds: float, rate: float) -> np.ndarray:
-    """Frequencies (F,) that the spectra before and after share, whatever the rate of either."""
+    """Return the frequencies (F,) that the spectra before and after share, at any two rates."""
     step = 1 / min(SPECTRUM_S, seconds)
     return np.arange(int(min(HIGHEST_HZ, rate / 2) / step) + 1) * step
 
 
 def _spectrum(eeg: np.ndarray, rate: float, frequencies: np.ndarray) -> np.ndarray:
-    """Power spectral density (C, F) in µV²/Hz by Welch's method, Hann windows side by side.
+    """Compute power spectral density (C, F) in µV²/Hz by Welch's method, with adjacent Hann windows.
 
-    The same as `scipy.signal.welch` with ``noverlap=0``, whose time would be a tenth of preprocessing a recording.
+    The result is that of `scipy.signal.welch` with ``noverlap=0``, which would take a tenth of the time of
+    preprocessing a recording.
     """
     length = round(rate / frequencies[1])
     window = signal.get_window("hann", length).astype(np.float32)
@@ -234,7 +235,7 @@ def _spectrum(eeg: np.ndarray, rate: float, frequencies: np.ndarray) -> np.ndarr
         spectrum = fft.rfft((parts - parts.mean(axis=1, keepdims=True)) * window)[:, : len(frequencies)]
         power[channel] = (np.square(spectrum.real) + np.square(spectrum.imag)).mean(axis=0)
     power *= 2 / (rate * np.square(window).sum())
-    power[:, 0] /= 2  # the constant has no negative frequency to count
+    power[:, 0] /= 2  # the constant has no negative frequency
     if 2 * (len(frequencies) - 1) == length:
         power[:, -1] /= 2
     return power

@@ -1,7 +1,7 @@
 """Gradient artefact of the running scanner: averaged artefact subtraction.
 
-Symbols: a channel has n samples in µV at the amplifier's rate; V volumes were scanned, W of them lie
-wholly inside the recording; an epoch is the EEG of one volume, `length` samples from its onset.
+Symbols: a channel has n samples in µV at the amplifier's rate; V volumes were scanned, W of them are completely inside
+the recording; an epoch is the EEG of one volume, `length` samples from its onset.
 
 References
 ----------
@@ -20,16 +20,16 @@ from eeg2fmri.errors import AlignmentError
 
 Gaps = Sequence[tuple[int, int]]
 ALIGNED = 0.05  # samples; at 1 kHz and 5 kHz sampling a shift this small leaves 6 % of a component
-SINC_REACH = 16  # samples on either side that interpolation between samples looks at
-LIKENESS = 0.5  # of its variance that an epoch of the running scanner shares with the mean of the others, at least
+SINC_REACH = 16  # samples on either side that interpolation between samples uses
+LIKENESS = 0.5  # least share of an epoch's variance that the mean of the others explains while the scanner runs
 
 
 @dataclass(frozen=True)
 class Epochs:
-    """Where the volumes lie: epoch v begins at sample ``starts[v] + shifts[v]``.
+    """Place of the volumes: epoch v begins at sample ``starts[v] + shifts[v]``.
 
-    starts: (V,) int.  shifts: (V,) within half a sample.  whole: (V,) bool, epochs that lie wholly in the EEG
-    and can be part of a template.  stop: sample after the last epoch.  length: samples that hold any epoch.
+    starts: (V,) int.  shifts: (V,) within half a sample.  whole: (V,) bool, epochs that are completely in the EEG and
+    can be part of a template.  stop: sample after the last epoch.  length: samples that hold any epoch.
     template: volumes in the sliding mean.
     """
 
@@ -42,7 +42,7 @@ class Epochs:
 
 
 def scan_epochs(onsets: np.ndarray, n_samples: int, template: int, gaps: Gaps = ()) -> Epochs:
-    """Epochs from the onsets of the volumes.
+    """Make epochs from the onsets of the volumes.
 
     Parameters
     ----------
@@ -74,23 +74,23 @@ def scan_epochs(onsets: np.ndarray, n_samples: int, template: int, gaps: Gaps = 
         whole &= (starts + length <= first) | (starts >= last)
     if whole.sum() < template:
         raise AlignmentError(
-            f"data.cleaning.template: the mean of {template} volumes is asked for, and the EEG holds {whole.sum()}; "
+            f"data.cleaning.template: the mean of {template} volumes is asked for, but the EEG holds {whole.sum()}; "
             f"shorten data.cleaning.template to an odd number of at most that many"
         )
     return Epochs(starts, exact - starts, whole, stop, length, template)
 
 
 def scanned_around(course: np.ndarray, onsets: np.ndarray, most: int = 50) -> np.ndarray:
-    """Onsets with those of dummy volumes before the first, and of volumes after the last, that have no marker.
+    """Add the onsets of volumes that have no marker: dummy volumes before the first, and volumes after the last.
 
-    The scanner ran where an epoch looks like the mean epoch of the known volumes: more than half of its
-    variance is explained by it.
+    The scanner ran if an epoch looks like the mean epoch of the known volumes: the mean explains more than half of
+    its variance.
 
     Parameters
     ----------
     course : (n,) µV, one EEG channel.
     onsets : (V,) samples (fractional), equally far apart.
-    most : volumes looked for at either end.
+    most : largest number of volumes to find at either end.
     """
     period = float(onsets[-1] - onsets[0]) / max(len(onsets) - 1, 1)
     length = int(period)
@@ -107,7 +107,7 @@ def scanned_around(course: np.ndarray, onsets: np.ndarray, most: int = 50) -> np
         return onsets
     mean = np.mean(known, axis=0)
     if not mean.any() or np.mean([_shared(part, mean) for part in known]) < LIKENESS:
-        return onsets  # no gradient artefact to recognise the scanner by
+        return onsets  # no gradient artefact that would show the scanner
     ends = []
     for first, step in ((float(onsets[0]), -period), (float(onsets[-1]), period)):
         count = 0
@@ -121,7 +121,7 @@ def scanned_around(course: np.ndarray, onsets: np.ndarray, most: int = 50) -> np
 
 
 def _shared(part: np.ndarray, mean: np.ndarray) -> float:
-    """Share of the variance of an epoch that the mean epoch explains."""
+    """Return the share of the variance of an epoch that the mean epoch explains."""
     power = float(part @ part)
     return float(part @ mean) ** 2 / (power * float(mean @ mean)) if power else 0.0
 
@@ -129,9 +129,9 @@ def _shared(part: np.ndarray, mean: np.ndarray) -> float:
 def remove_gradient(eeg: np.ndarray, epochs: Epochs) -> np.ndarray:
     """Subtract the artefact from channels; samples outside the scan stay as they are.
 
-    A template is the mean of the volumes around its own one, after each sample lost the mean over the
-    TR around it: that takes the slow EEG out, and nothing of an artefact that repeats every TR. Epochs
-    that begin between samples are brought onto one grid before the mean and the template back after it.
+    A template is the mean of the volumes around its own one. First, each sample loses the mean over the TR around it:
+    that removes slow EEG, and nothing of an artefact that repeats every TR. Epochs that begin between samples are
+    shifted to one grid before the mean, and the template is shifted back after it.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def _remove(channel: np.ndarray, epochs: Epochs) -> None:
 
 
 def _over_a_volume(scan: np.ndarray, length: int) -> np.ndarray:
-    """Moving average over one TR, held where it would reach beyond the scan."""
+    """Compute the moving average over one TR; keep its last value beyond the scan."""
     mean = ndimage.uniform_filter1d(scan, length)
     half = length // 2
     mean[:half], mean[len(mean) - half :] = mean[half], mean[len(mean) - half - 1]
@@ -175,11 +175,11 @@ def _over_a_volume(scan: np.ndarray, length: int) -> np.ndarray:
 
 
 def _templates(epochs: np.ndarray, whole: np.ndarray, n: int) -> np.ndarray:
-    """Sliding means of `n` of the epochs (W, length) for each of the volumes, W of which are whole: (V, length).
+    """Compute sliding means of `n` of the W whole epochs (W, length) for each of the V volumes: (V, length).
 
     EEG differs from epoch to epoch, so a share a of the epoch itself in its template leaves
-    (1 - a)² (1 + 1/(n - 1)) of the EEG's power. The plain mean (a = 1/n) takes 1/n away, the mean of the
-    others alone (a = 0) adds 1/(n - 1); with a = 1 - sqrt(1 - 1/n) power stays what it was.
+    (1 - a)² (1 + 1/(n - 1)) of the EEG's power. The plain mean (a = 1/n) removes 1/n, the mean of the
+    others only (a = 0) adds 1/(n - 1); a = 1 - sqrt(1 - 1/n) preserves the power.
     """
     sums = np.concatenate([np.zeros((1, epochs.shape[1])), np.cumsum(epochs, axis=0)])
     ranks = np.cumsum(whole) - whole  # whole epochs before each volume
@@ -191,14 +191,14 @@ def _templates(epochs: np.ndarray, whole: np.ndarray, n: int) -> np.ndarray:
 
 
 def _interpolate(x: np.ndarray, shift: float) -> np.ndarray:
-    """Values of `x` a part of a sample later, without its outer SINC_REACH samples (windowed sinc)."""
+    """Return values of `x` a fraction of a sample later, without its outer SINC_REACH samples (windowed sinc)."""
     taps = np.arange(-SINC_REACH, SINC_REACH + 1) - shift
     kernel = np.sinc(taps) * np.i0(8 * np.sqrt(np.maximum(1 - (taps / (SINC_REACH + 1)) ** 2, 0)))
     return np.correlate(x, kernel / kernel.sum(), "valid")
 
 
 def volume_locked_share(course: np.ndarray, onsets: np.ndarray, tr: float, sampling_rate: float) -> float:
-    """Share of a channel's variance that repeats with every volume: near 1 with the gradient artefact, else 1 / V.
+    """Compute the share of variance that repeats with every volume: near 1 with the gradient artefact, else 1 / V.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def volume_locked_share(course: np.ndarray, onsets: np.ndarray, tr: float, sampl
 
     Returns
     -------
-    Variance of the mean epoch over that of all epochs that lie wholly in the recording; 0 without any.
+    Variance of the mean epoch over that of all epochs completely in the recording; 0 without any.
     """
     length = int(tr * sampling_rate)
     starts = np.rint(onsets).astype(int)

@@ -1,4 +1,4 @@
-"""Electrodes of the 10-05 system and what their positions allow: the surface Laplacian.
+"""Electrodes of the 10-05 system, and the surface Laplacian from their positions.
 
 References
 ----------
@@ -16,12 +16,12 @@ import numpy as np
 
 from eeg2fmri.errors import DatasetError
 
-FEWEST = 4  # channels that a spherical spline is laid through
+FEWEST = 4  # fewest channels for a spherical spline
 
 
 @functools.cache
 def montage() -> Any:
-    """The 10-05 system's positions, as MNE ships them."""
+    """Return the positions of the 10-05 system, as MNE has them."""
     import mne
 
     built_in = mne.channels.get_builtin_montages()
@@ -30,18 +30,18 @@ def montage() -> Any:
 
 
 def known(names: Sequence[str]) -> list[int]:
-    """Rows of the names that are positions of the 10-05 system; case does not count."""
+    """Return rows of the names that are positions of the 10-05 system; case does not count."""
     positions = {name.lower() for name in montage().ch_names}
     return [row for row, name in enumerate(names) if name.lower() in positions]
 
 
 def check_positions(names: Sequence[str]) -> None:
-    """Refuse EEG channels that no surface Laplacian can be made of.
+    """Refuse EEG channels that have no surface Laplacian.
 
     Raises
     ------
     DatasetError
-        If a channel has no 10-05 position, or fewer than 4 channels are there.
+        If a channel has no 10-05 position, or there are fewer than 4 channels.
     """
     rows = known(names)
     if unknown := [name for row, name in enumerate(names) if row not in rows]:
@@ -57,15 +57,15 @@ def check_positions(names: Sequence[str]) -> None:
 
 
 def current_source_density(eeg: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """Surface Laplacian of the channels with a 10-05 position, in mV/m²; the others stay as they are.
+    """Compute the surface Laplacian of channels with a 10-05 position, in mV/m²; other channels do not change.
 
-    By spherical splines with MNE's smoothing (lambda 1e-5, stiffness 4). What many electrodes see alike,
-    of sources far away and of the reference, goes; what differs from neighbours stays.
+    It uses spherical splines with MNE's smoothing (lambda 1e-5, stiffness 4). It removes signals that many electrodes
+    share, of distant sources and of the reference; differences between neighbours remain.
 
     Parameters
     ----------
     eeg : (channels, n) in µV.
-    names : of the channels; the density at a channel depends on which others there are.
+    names : of the channels; the density at a channel depends on the other channels.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def current_source_density(eeg: np.ndarray, names: Sequence[str]) -> np.ndarray:
 
 @functools.lru_cache(maxsize=8)
 def _laplacian(names: tuple[str, ...]) -> np.ndarray:
-    """What becomes of one µV at each channel, (channels, channels) in mV/m²."""
+    """Return the response to one µV at each channel, (channels, channels) in mV/m²."""
     import mne
 
     info = mne.create_info(list(names), 1.0, "eeg").set_montage(montage(), match_case=False)

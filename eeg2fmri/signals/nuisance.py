@@ -1,4 +1,4 @@
-"""Noise that a BOLD recording tells of itself.
+"""Physiological noise, estimated from a BOLD recording itself.
 
 n volumes of one recording, V voxels, N components.
 """
@@ -12,10 +12,10 @@ NOISIEST = 0.02  # share of voxels, as published
 
 
 def noise_components(volumes: np.ndarray, mean: np.ndarray, count: int) -> np.ndarray:
-    """Courses of physiological noise: principal components of the voxels that vary most.
+    """Find courses of physiological noise: principal components of the voxels that vary most.
 
-    Behzadi et al. 2007, NeuroImage 37:90 (tCompCor), with the deviation relative to the voxel's mean, so
-    that fluid and vessels are taken and not just bright tissue.
+    Behzadi et al. 2007, NeuroImage 37:90 (tCompCor). Here the deviation is relative to the voxel's mean, so that
+    fluid and vessels are chosen and not only bright tissue.
 
     Parameters
     ----------

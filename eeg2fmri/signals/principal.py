@@ -14,26 +14,26 @@ from eeg2fmri.errors import SpecError
 
 Blocks = Callable[[], Iterable[np.ndarray]]
 MEMORY = 2**29
-NO_VARIANCE = 1e-7  # of the largest one: float32 products cannot tell less from rounding
+NO_VARIANCE = 1e-7  # of the largest one: in float32 products, less than this may be rounding
 
 
 def principal_components(
     blocks: Blocks, count: int, *, mean: np.ndarray | None = None, memory: int = MEMORY
 ) -> np.ndarray:
-    """The leading principal components of volumes that are read block by block.
+    """Compute the leading principal components of volumes that are read block by block.
 
-    Exact, by the eigenvectors of the n × n Gram matrix (the "snapshots" of Sirovich 1987, Quarterly of
-    Applied Mathematics 45:561). The Gram matrix is a sum over voxels, so a pass over the volumes keeps
-    only the range of voxels that `memory` holds, and there are as many passes as ranges, and one more
-    that turns eigenvectors into components. Nothing is random.
+    They are exact, by the eigenvectors of the n × n Gram matrix (the "snapshots" of Sirovich 1987, Quarterly of
+    Applied Mathematics 45:561). The Gram matrix is a sum over voxels. So each pass over the volumes holds only as
+    many voxels as fit in `memory`. There are as many passes as such ranges, and one more that turns eigenvectors into
+    components. Nothing is random.
 
     Parameters
     ----------
     blocks : called once for each pass; gives the same arrays (b, V) in the same order every time, of
-        any number of rows. What they are components *of* is decided there: for instance of volumes
-        without their recording's own mean.
+        any number of rows. They decide what is decomposed: for instance volumes without the mean of
+        their own recording.
     count : components wanted.
-    mean : (V,), taken off every row; ``None`` if the blocks are centred already.
+    mean : (V,), subtracted from every row; ``None`` if the blocks are centred already.
     memory : bytes for the range of voxels.
 
     Returns
@@ -64,7 +64,7 @@ def principal_components(
 
 
 def _gram(blocks: Blocks, mean: np.ndarray | None, memory: int) -> np.ndarray:
-    """Products of all pairs of centred volumes, (n, n) float64."""
+    """Compute products of all pairs of centred volumes, (n, n) float64."""
     shapes = [block.shape for block in blocks()]
     n, voxels = sum(rows for rows, _ in shapes), shapes[0][1] if shapes else 0
     if not n:
@@ -86,7 +86,7 @@ def _centred(block: np.ndarray, mean: np.ndarray | None) -> np.ndarray:
 
 
 def _orthonormal(components: np.ndarray) -> np.ndarray:
-    """Take the rounding of the sums over thousands of volumes out of nearly orthonormal rows."""
+    """Correct nearly orthonormal rows for the rounding of sums over thousands of volumes."""
     lower = linalg.cholesky((components @ components.T).astype(np.float64), lower=True)
     components = linalg.inv(lower).astype(np.float32) @ components
     largest = np.abs(components).argmax(axis=1)

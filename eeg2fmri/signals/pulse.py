@@ -16,12 +16,12 @@ from scipy import signal
 from eeg2fmri.errors import DatasetError
 
 DELAY_S = 0.21
-HIGH_PASS_HZ = 0.5  # slower EEG would be taken for the artefact's shape, a heart never beats so slowly
+HIGH_PASS_HZ = 0.5  # slower EEG would look like the artefact, and a heart never beats so slowly
 HEART_RATES = (40.0, 160.0)  # beats per minute that a resting person can have
 
 
 def plausible(peaks: np.ndarray, rate: float) -> bool:
-    """Whether R peaks, in samples, follow each other as a resting heart's do."""
+    """Return whether R peaks, in samples, follow each other as those of a resting person."""
     if len(peaks) < 3:
         return False
     per_minute = 60 * rate / float(np.median(np.diff(np.sort(peaks))))
@@ -29,7 +29,7 @@ def plausible(peaks: np.ndarray, rate: float) -> bool:
 
 
 def find_r_peaks(ecg: np.ndarray, rate: float) -> np.ndarray:
-    """R peaks of an ECG channel (n,), in samples.
+    """Find R peaks of an ECG channel (n,), in samples.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def find_r_peaks(ecg: np.ndarray, rate: float) -> np.ndarray:
 def remove_pulse(eeg: np.ndarray, rate: float, r_peaks: np.ndarray, n_components: int) -> np.ndarray:
     """Subtract the pulse artefact from EEG channels.
 
-    Mean and components of the beats are found and fitted above 0.5 Hz; the fit is what is subtracted, so
+    Mean and components of the beats are found and fitted above 0.5 Hz. The fit is subtracted, so
     slower EEG stays.
 
     Parameters

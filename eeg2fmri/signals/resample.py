@@ -1,7 +1,7 @@
-"""Low-pass and decimation without delay.
+"""Low-pass filter and decimation without delay.
 
-Sample s of the recording is sample ``s / factor`` afterwards, `factor` being the old rate over the new one:
-output k lies at the time of input ``k * factor``, so an onset between samples stays exactly where it was.
+Sample s of the recording becomes sample ``s / factor``; `factor` is the old rate divided by the new one. Output k has
+the time of input ``k * factor``, so an onset between samples keeps its exact time.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from scipy import signal
 
 from eeg2fmri.errors import ConfigError
 
-PASS, STOP = 0.4, 0.5  # of the new rate: kept up to here, gone from there
+PASS, STOP = 0.4, 0.5  # of the new rate: end of the pass band, start of the stop band
 ATTENUATION_DB = 80.0
 LARGEST_RATIO = 1000
 
 
 def resampling_ratio(sampling_rate: float, target: float | None) -> Fraction:
-    """New rate over old rate, at most 1.
+    """Return new rate over old rate, at most 1.
 
     Raises
     ------
@@ -31,19 +31,19 @@ def resampling_ratio(sampling_rate: float, target: float | None) -> Fraction:
     ratio = Fraction(target / sampling_rate).limit_denominator(LARGEST_RATIO)
     if ratio > 1:
         raise ConfigError(
-            f"data.cleaning.sampling_rate: {target:g} Hz is above the EEG's {sampling_rate:g} Hz; "
-            f"ask for at most that or leave it out"
+            f"data.cleaning.sampling_rate: {target:g} Hz is above the EEG's {sampling_rate:g} Hz; set at most that or "
+            f"leave it out"
         )
     if not ratio or abs(float(ratio) * sampling_rate / target - 1) > 1e-9:
         raise ConfigError(
             f"data.cleaning.sampling_rate: {target:g} Hz is no ratio of whole numbers up to {LARGEST_RATIO} of the "
-            f"EEG's {sampling_rate:g} Hz; ask for {sampling_rate / max(round(sampling_rate / target), 1):g} Hz"
+            f"EEG's {sampling_rate:g} Hz; set {sampling_rate / max(round(sampling_rate / target), 1):g} Hz"
         )
     return ratio
 
 
 def resample(eeg: np.ndarray, ratio: Fraction) -> np.ndarray:
-    """Bring channels to `ratio` times their rate by a linear-phase filter whose delay is taken out.
+    """Bring channels to `ratio` times their rate by a linear-phase filter without delay.
 
     Parameters
     ----------
@@ -52,12 +52,12 @@ def resample(eeg: np.ndarray, ratio: Fraction) -> np.ndarray:
 
     Returns
     -------
-    (channels, ceil(n * ratio)) of the same type; below 0.4 of the new rate within 0.1 % of `eeg`,
-    and what lay above 0.5 of it is attenuated by 80 dB. The ends continue with their last value.
+    (channels, ceil(n * ratio)) of the same type; within 0.1 % of `eeg` below 0.4 of the new rate,
+    and 80 dB weaker above 0.5 of it. The ends continue with their last value.
     """
     if ratio == 1:
         return eeg
-    new = 1 / ratio.denominator  # the new rate, that of the filter being 1
+    new = 1 / ratio.denominator  # the new rate; the rate of the filter is 1
     taps, beta = signal.kaiserord(ATTENUATION_DB, 2 * (STOP - PASS) * new)
     taps += 1 - taps % 2
     window = signal.firwin(taps, (PASS + STOP) / 2 * new, window=("kaiser", beta), fs=1.0).astype(eeg.dtype)

@@ -1,4 +1,4 @@
-"""How EEG windows and BOLD volumes are scaled around a network; each way is an object with a name.
+"""Scaling of EEG windows and BOLD volumes for a network; each way is an object with a name.
 
 x: (windows, channels, frequencies, context) magnitudes.  volumes: (volumes, x, y, z), scanner intensity.
 """
@@ -29,7 +29,7 @@ class EegScaling(Protocol):
     """A way to bring EEG windows to the scale that a network takes."""
 
     def standardise(self, x: np.ndarray, statistics: EegStatistics) -> np.ndarray:
-        """Windows, scaled; `statistics` are those of the training set."""
+        """Scale windows; `statistics` are those of the training set."""
         ...
 
 
@@ -37,7 +37,7 @@ class Channels:
     """The reference's z-score across channels per (frequency, time)."""
 
     def standardise(self, x: np.ndarray, statistics: EegStatistics) -> np.ndarray:
-        """See `EegScaling`; ConfigError if there is only one channel."""
+        """Scale windows as in `EegScaling`; ConfigError if there is only one channel."""
         if x.shape[1] < 2:
             raise ConfigError("eeg_scaling 'channels' needs at least 2 channels, found 1; use 'training'")
         centred = x - x.mean(axis=1, keepdims=True)
@@ -48,7 +48,7 @@ class Training:
     """By the training set's mean and deviation per (channel, frequency)."""
 
     def standardise(self, x: np.ndarray, statistics: EegStatistics) -> np.ndarray:
-        """See `EegScaling`."""
+        """Scale windows as in `EegScaling`."""
         return _divided(x - statistics.mean[None, :, :, None], statistics.sd[None, :, :, None])
 
 
@@ -56,27 +56,27 @@ class Unscaled:
     """Magnitudes as they are."""
 
     def standardise(self, x: np.ndarray, statistics: EegStatistics) -> np.ndarray:
-        """See `EegScaling`."""
+        """Return windows unchanged, see `EegScaling`."""
         return x
 
 
 class BoldScaling(Protocol):
     """A way to standardise the volumes of one recording by its own statistics, and to undo it.
 
-    Nothing of an unseen subject's BOLD is known when a volume is synthesised, so `restore` gets the
-    statistics of the training set, and its intensities are on the training recordings' average scale.
+    The BOLD of an unseen subject is not known when a volume is synthesised. So `restore` gets the statistics of the
+    training set, and its intensities have the average scale of the training recordings.
     """
 
     def standardise(self, volumes: np.ndarray, statistics: BoldStatistics) -> np.ndarray:
-        """Volumes in the scaling's unit."""
+        """Scale volumes to the scaling's unit."""
         ...
 
     def restore(self, volumes: np.ndarray, statistics: BoldStatistics) -> np.ndarray:
-        """Intensities of synthesised volumes."""
+        """Return intensities of synthesised volumes."""
         ...
 
     def mean(self, statistics: BoldStatistics) -> np.ndarray:
-        """Mean intensity of every voxel in the unit that its fluctuations have, (x, y, z)."""
+        """Return the mean intensity of every voxel in the unit of its fluctuations, (x, y, z)."""
         ...
 
 
@@ -84,23 +84,23 @@ class Recording:
     """One mean and deviation of the recording (the reference's)."""
 
     def standardise(self, volumes: np.ndarray, statistics: BoldStatistics) -> np.ndarray:
-        """See `BoldScaling`."""
+        """Scale volumes as in `BoldScaling`."""
         return ((volumes - statistics.mean) / statistics.sd).astype(np.float32)
 
     def restore(self, volumes: np.ndarray, statistics: BoldStatistics) -> np.ndarray:
-        """See `BoldScaling`."""
+        """Return intensities as in `BoldScaling`."""
         return volumes * np.float32(statistics.sd) + np.float32(statistics.mean)
 
     def mean(self, statistics: BoldStatistics) -> np.ndarray:
-        """See `BoldScaling`."""
+        """Return mean intensities as in `BoldScaling`."""
         return _divided(statistics.voxel_mean, np.float32(statistics.sd))
 
 
 class Volume(Recording):
-    """Mean and deviation of each volume; undone, and its unit told, as those of `Recording`."""
+    """Mean and deviation of each volume; `restore` and `mean` are those of `Recording`."""
 
     def standardise(self, volumes: np.ndarray, statistics: BoldStatistics) -> np.ndarray:
-        """See `BoldScaling`."""
+        """Scale volumes as in `BoldScaling`."""
         axes = (1, 2, 3)
         return (volumes - volumes.mean(axes, keepdims=True)) / volumes.std(axes, keepdims=True)
 
@@ -109,15 +109,15 @@ class Voxel:
     """Mean and deviation of each voxel over time."""
 
     def standardise(self, volumes: np.ndarray, statistics: BoldStatistics) -> np.ndarray:
-        """See `BoldScaling`; 0 where nothing varies."""
+        """Scale volumes as in `BoldScaling`; 0 for a voxel that does not vary."""
         return _divided(volumes - statistics.voxel_mean, statistics.voxel_sd)
 
     def restore(self, volumes: np.ndarray, statistics: BoldStatistics) -> np.ndarray:
-        """See `BoldScaling`."""
+        """Return intensities as in `BoldScaling`."""
         return volumes * statistics.voxel_sd + statistics.voxel_mean
 
     def mean(self, statistics: BoldStatistics) -> np.ndarray:
-        """See `BoldScaling`."""
+        """Return mean intensities as in `BoldScaling`."""
         return _divided(statistics.voxel_mean, statistics.voxel_sd)
 
 
@@ -125,17 +125,17 @@ class PercentSignalChange:
     """Percent of each voxel's mean, 0 outside the mask."""
 
     def standardise(self, volumes: np.ndarray, statistics: BoldStatistics) -> np.ndarray:
-        """See `BoldScaling`."""
+        """Scale volumes as in `BoldScaling`."""
         scale = np.where(statistics.mask, statistics.voxel_mean / 100, np.float32(0))
         return _divided(volumes - statistics.voxel_mean, scale)
 
     def restore(self, volumes: np.ndarray, statistics: BoldStatistics) -> np.ndarray:
-        """See `BoldScaling`."""
+        """Return intensities as in `BoldScaling`."""
         change = volumes * statistics.voxel_mean / 100
         return np.where(statistics.mask, change, 0).astype(np.float32) + statistics.voxel_mean
 
     def mean(self, statistics: BoldStatistics) -> np.ndarray:
-        """See `BoldScaling`."""
+        """Return mean intensities as in `BoldScaling`."""
         return np.where(statistics.voxel_mean > 0, np.float32(100), np.float32(0))
 
 
@@ -149,12 +149,12 @@ BOLD_SCALINGS: Mapping[str, BoldScaling] = {
 
 
 def eeg_scaling(name: str) -> EegScaling:
-    """The scaling of EEG windows called `name`; ConfigError if there is none."""
+    """Return the scaling of EEG windows called `name`; ConfigError if there is none."""
     return _called(name, EEG_SCALINGS, "eeg_scaling")
 
 
 def bold_scaling(name: str) -> BoldScaling:
-    """The scaling of volumes called `name`; ConfigError if there is none."""
+    """Return the scaling of volumes called `name`; ConfigError if there is none."""
     return _called(name, BOLD_SCALINGS, "bold_scaling")
 
 
@@ -166,5 +166,5 @@ def _called(name: str, scalings: Mapping[str, Scaling], setting: str) -> Scaling
 
 
 def _divided(values: np.ndarray, scale: np.ndarray | np.float32) -> np.ndarray:
-    """`values / scale`, and 0 where the scale is not above 0."""
+    """Return `values / scale`, and 0 if the scale is not above 0."""
     return np.divide(values, scale, out=np.zeros_like(values), where=np.broadcast_to(scale > 0, values.shape))

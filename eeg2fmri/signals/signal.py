@@ -1,4 +1,4 @@
-"""What the arrays of a recording mean: clock, channels, frequencies, grid and space."""
+"""Meaning of the arrays of a recording: clock, channels, frequencies, grid and space."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Signal:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Signal:
-        """From what a store or a bundle keeps; what else `values` hold is not taken.
+        """Make one from the values of a store or a bundle; ignore other values.
 
         Raises
         ------
@@ -38,7 +38,7 @@ class Signal:
         return cls(**{field.name: _frozen(values[field.name]) for field in fields(cls)})
 
     def to_json(self) -> dict[str, Any]:
-        """The inverse of `from_json`: lists instead of tuples."""
+        """Return the inverse of `from_json`: lists instead of tuples."""
         return {name: _thawed(value) for name, value in asdict(self).items()}
 
 

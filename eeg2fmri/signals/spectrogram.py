@@ -13,12 +13,12 @@ from eeg2fmri.errors import AlignmentError, ConfigError
 
 
 def window_length(sampling_rate: float, tr: float) -> int:
-    """Samples in one TR; rounding first keeps 2.16 s × 250 Hz at 540 rather than 539."""
+    """Return the samples in one TR; rounding first keeps 2.16 s × 250 Hz at 540 rather than 539."""
     return int(round(sampling_rate * tr, 6))
 
 
 def frequencies(sampling_rate: float, tr: float, n_frequencies: int) -> np.ndarray:
-    """Frequencies (Hz) of the bins that `spectrogram` keeps: the first ones after DC.
+    """Return the frequencies (Hz) of the bins that `spectrogram` keeps: the first ones after DC.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def spectrogram(
     windows: np.ndarray | None = None,
     first: int = 0,
 ) -> np.ndarray:
-    """Short-time Fourier magnitude over boxcar windows of one TR, without overlap.
+    """Compute the short-time Fourier magnitude over boxcar windows of one TR, without overlap.
 
     Parameters
     ----------
@@ -57,10 +57,10 @@ def spectrogram(
         ``onset + w * period``, so that rounding never accumulates.
     n_windows : windows to compute.
     n_frequencies : bins kept after DC, at 1/TR, 2/TR, … Hz.
-    period : samples from window to window; by default a TR, of the scanner's clock where the EEG's differs.
+    period : samples from window to window; by default one TR. It gives the TR of the scanner if the clocks differ.
     windows : (n_windows,) bool, those with EEG, all by default; the others stay 0.
-    first : number w of the first window to compute. An onset that is moved by as many periods instead is not
-        the same: where windows start halfway between two samples, its last bit decides which one is taken.
+    first : number w of the first window to compute. A shift of the onset by as many periods is not the same: if
+        windows start halfway between two samples, the last bit of the onset decides between them.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""From cleaned EEG to what a model is given: the one way that the store and a served model go.
+"""Step from cleaned EEG to the input of a model, shared by the store and a served model.
 
 C channels, F frequencies, T windows of a context.
 """
@@ -21,14 +21,14 @@ def window_magnitudes(
     period: float | None = None,
     first: int = 0,
 ) -> np.ndarray:
-    """Spectral magnitudes of each window of one TR, of the potentials or of their current source density.
+    """Compute spectral magnitudes of each window of one TR, of the potentials or their current source density.
 
-    The density at a channel depends on which others there are, so channels are picked from the result.
+    The density at a channel depends on the other channels, so choose channels from the result.
 
     Parameters
     ----------
     eeg : (C, samples) in µV, cleaned; all channels that the recording has.
-    signal : channels and sampling rate of `eeg`, TR, and the frequencies and unit that are wanted.
+    signal : channels and sampling rate of `eeg`, TR, and the wanted frequencies and unit.
     windows : (n,) bool, those with EEG; the others stay 0.
     onset, period, first : as `spectrogram` takes them.
 
@@ -53,5 +53,5 @@ def window_magnitudes(
 
 
 def contexts(magnitudes: np.ndarray, context: int) -> np.ndarray:
-    """Every `context` windows in a row, (n - context + 1, C, F, T); a view on `magnitudes` (n, C, F)."""
+    """Return every `context` windows in a row, (n - context + 1, C, F, T); a view on `magnitudes` (n, C, F)."""
     return np.lib.stride_tricks.sliding_window_view(magnitudes, context, axis=0)

@@ -1,4 +1,4 @@
-"""Simulated simultaneous EEG-fMRI whose truth is known, written as a BIDS dataset."""
+"""Simulated simultaneous EEG-fMRI with known truth, written as a BIDS dataset."""
 
 from eeg2fmri.simulation.dataset import is_simulated, is_simulation, simulate
 from eeg2fmri.simulation.truth import (

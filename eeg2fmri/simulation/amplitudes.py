@@ -1,6 +1,6 @@
 """Slow amplitude of a rhythm, and the haemodynamic response to it.
 
-Symbols: envelopes live on a clock of STEP_S seconds that starts HISTORY_S before the first volume.
+Symbols: envelopes have a clock of STEP_S seconds that starts HISTORY_S before the first volume.
 
 References
 ----------
@@ -24,7 +24,7 @@ LATENCY_SD_S, LATENCY_LIMIT_S = 0.7, 1.5
 
 
 def clock(seconds: float) -> np.ndarray:
-    """Times in s, relative to the first volume, from -HISTORY_S to past `seconds`."""
+    """Return times in s, relative to the first volume, from -HISTORY_S to past `seconds`."""
     return np.arange(-HISTORY_S, seconds + 2 * STEP_S, STEP_S)
 
 
@@ -35,12 +35,12 @@ def draw_amplitude(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def standardise(amplitude: np.ndarray) -> np.ndarray:
-    """Amplitude as deviations from its expected mean in units of its expected spread."""
+    """Return the amplitude's deviations from its expected mean in units of its expected spread."""
     return (amplitude - 1) / np.sqrt(np.expm1(LOG_SD**2))
 
 
 def relaxation(n: int, steps: float, rng: np.random.Generator) -> np.ndarray:
-    """Stationary Ornstein-Uhlenbeck process, (n,), variance 1, correlation time `steps` samples."""
+    """Draw a stationary Ornstein-Uhlenbeck process, (n,), variance 1, correlation time `steps` samples."""
     from scipy.signal import lfilter
 
     keep = np.exp(-1 / steps)
@@ -50,12 +50,12 @@ def relaxation(n: int, steps: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_latency(rng: np.random.Generator) -> float:
-    """Seconds by which a response peaks later than the canonical one."""
+    """Draw the seconds by which a response peaks later than the canonical one."""
     return float(np.clip(LATENCY_SD_S * rng.standard_normal(), -LATENCY_LIMIT_S, LATENCY_LIMIT_S))
 
 
 def hrf(latency_s: float) -> np.ndarray:
-    """Double-gamma response on the clock: peak near 5 s, undershoot near 15 s of a sixth its area."""
+    """Return the double-gamma response on the clock: peak near 5 s, undershoot near 15 s of a sixth its area."""
     from scipy.stats import gamma
 
     t = np.arange(0, HRF_S, STEP_S)

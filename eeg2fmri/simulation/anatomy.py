@@ -31,7 +31,7 @@ GREY, WHITE, FLUID = (0.80, 1.331, 0.0518), (0.68, 0.832, 0.0448), (1.0, 4.0, 0.
 DROPOUTS_MM = ((0.0, 38.0, -24.0), (-48.0, -12.0, -34.0), (48.0, -12.0, -34.0))
 DROPOUT_LOSS, DROPOUT_SD_MM = 0.7, 12.0
 
-# What remains between heads after a coarse alignment to MNI152: a size spread of some per cent (brain
+# Differences between heads after a coarse alignment to MNI152: a size spread of a few per cent (brain
 # length and width vary by 3-4 % between adults; Allen et al. 2002, Am. J. Phys. Anthropol. 118:341)
 # and a few mm and degrees of position.
 SIZE_SD, SHIFT_SD_MM, TILT_SD_DEG = 0.025, 2.0, 1.5
@@ -50,13 +50,13 @@ class Anatomy:
     mask: np.ndarray  # (x, y, z) bool, brain
 
     def positions(self) -> np.ndarray:
-        """Scanner mm of every voxel centre, (x, y, z, 3)."""
+        """Return scanner mm of every voxel centre, (x, y, z, 3)."""
         index = np.stack(np.meshgrid(*(np.arange(n) for n in self.mask.shape), indexing="ij"), axis=-1)
         return index @ self.affine[:3, :3].T + self.affine[:3, 3]
 
 
 def grid_affine(grid: tuple[int, int, int]) -> np.ndarray:
-    """Voxel-to-mm matrix (4, 4) that spreads `grid` over the field of view."""
+    """Return the voxel-to-mm matrix (4, 4) that spreads `grid` over the field of view."""
     zooms = np.array(FIELD_OF_VIEW_MM) / grid
     affine = np.diag([*zooms, 1.0])
     affine[:3, 3] = np.array(CENTRE_MM) - zooms * (np.array(grid) - 1) / 2
@@ -64,7 +64,7 @@ def grid_affine(grid: tuple[int, int, int]) -> np.ndarray:
 
 
 def draw_anatomy(grid: tuple[int, int, int], tr_s: float, rng: np.random.Generator) -> Anatomy:
-    """A head drawn at random around the MNI152 template.
+    """Draw a random head around the MNI152 template.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def draw_anatomy(grid: tuple[int, int, int], tr_s: float, rng: np.random.Generat
     grey, white, brain = (_resample(t, to_template, grid) for t in tissues)
     mask = brain > 0.5
     if mask.sum() < 8:
-        raise ConfigError(f"simulation.grid: {grid} leaves {mask.sum()} voxels in the brain; give more voxels")
+        raise ConfigError(f"simulation.grid: {grid} leaves {mask.sum()} voxels in the brain; set more voxels")
     fluid = np.clip(brain - grey - white, 0, 1)
     signal = sum(
         f * _gradient_echo(tr_s, *tissue) for f, tissue in zip((grey, white, fluid), (GREY, WHITE, FLUID), strict=True)
@@ -91,7 +91,7 @@ def draw_anatomy(grid: tuple[int, int, int], tr_s: float, rng: np.random.Generat
 
 
 def smooth_field(grid: tuple[int, int, int], sd: float, rng: np.random.Generator) -> np.ndarray:
-    """Random second-order polynomial over the grid, (x, y, z), of standard deviation `sd`."""
+    """Draw a second-order polynomial over the grid, (x, y, z), of standard deviation `sd`."""
     x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) if n > 1 else np.zeros(1) for n in grid), indexing="ij")
     terms = np.stack([x, y, z, x * y, y * z, x * z, x * x, y * y, z * z])
     field = np.tensordot(rng.standard_normal(len(terms)), terms, axes=1)
@@ -101,7 +101,7 @@ def smooth_field(grid: tuple[int, int, int], sd: float, rng: np.random.Generator
 
 @functools.lru_cache(maxsize=1)
 def grey_points() -> tuple[np.ndarray, np.ndarray]:
-    """Positions (n, 3) in MNI mm and grey-matter fraction (n,) of the template's grey voxels."""
+    """Return positions (n, 3) in MNI mm and grey-matter fraction (n,) of the template's grey voxels."""
     (grey, _, _), affine = _tissues()
     index = np.argwhere(grey > 0.5)
     return index @ affine[:3, :3].T + affine[:3, 3], grey[grey > 0.5]
@@ -109,7 +109,7 @@ def grey_points() -> tuple[np.ndarray, np.ndarray]:
 
 @functools.lru_cache(maxsize=1)
 def _tissues() -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """Grey matter, white matter and brain of MNI152 at 2 mm (bundled with nilearn)."""
+    """Load grey matter, white matter and brain of MNI152 at 2 mm (bundled with nilearn)."""
     from nilearn import datasets
 
     loaders = (
@@ -123,7 +123,7 @@ def _tissues() -> tuple[tuple[np.ndarray, ...], np.ndarray]:
 
 @functools.lru_cache(maxsize=2)
 def _smoothed_tissues(grid: tuple[int, int, int]) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """The tissue maps blurred by the voxel of `grid` (full width at half maximum = voxel size)."""
+    """Blur the tissue maps by the voxel of `grid` (full width at half maximum = voxel size)."""
     from scipy import ndimage
 
     tissues, affine = _tissues()
@@ -139,7 +139,7 @@ def _resample(volume: np.ndarray, matrix: np.ndarray, grid: tuple[int, int, int]
 
 
 def _draw_warp(rng: np.random.Generator) -> np.ndarray:
-    """Size, tilt (nodding) and position of a head relative to MNI152, (4, 4)."""
+    """Draw size, tilt (nodding) and position of a head relative to MNI152, (4, 4)."""
     scale = 1 + SIZE_SD * np.clip(rng.standard_normal(3), -2, 2)
     angle = np.deg2rad(TILT_SD_DEG) * np.clip(rng.standard_normal(), -2, 2)
     warp = np.eye(4)
@@ -150,13 +150,13 @@ def _draw_warp(rng: np.random.Generator) -> np.ndarray:
 
 
 def _gradient_echo(tr_s: float, density: float, t1: float, t2star: float) -> float:
-    """Steady-state signal of a spoiled gradient echo (Ernst & Anderson 1966)."""
+    """Compute the steady-state signal of a spoiled gradient echo (Ernst & Anderson 1966)."""
     angle, decay = np.deg2rad(FLIP_ANGLE_DEG), np.exp(-tr_s / t1)
     return float(density * np.sin(angle) * (1 - decay) / (1 - np.cos(angle) * decay) * np.exp(-ECHO_TIME_S / t2star))
 
 
 def _dropout(anatomy: Anatomy) -> np.ndarray:
-    """Remaining share of the signal near air cavities, (x, y, z)."""
+    """Compute the remaining share of the signal near air cavities, (x, y, z)."""
     positions, remaining = anatomy.positions(), np.ones(anatomy.mask.shape)
     for centre in DROPOUTS_MM:
         here = anatomy.warp[:3, :3] @ np.array(centre) + anatomy.warp[:3, 3]

@@ -1,4 +1,4 @@
-"""What the scanner and the heart add to the raw EEG: gradient and pulse artefacts in µV.
+"""Artefacts of the raw EEG from the scanner and the heart: gradient and pulse, in µV.
 
 Symbols: C channels (the ECG last), n samples of the EEG before the artefacts, N = RAW_FACTOR n samples of
 the raw recording; the three gradient axes are those of the scanner; time 0 is the first volume.
@@ -8,7 +8,7 @@ References
 Allen et al. 2000, NeuroImage 12:230: gradient artefacts of mV, induced where gradients are switched.
 Ritter & Villringer 2006, Neurosci. Biobehav. Rev. 30:823: their shape, and how head movement changes it.
 Yan et al. 2009, NeuroImage 46:459: the induced voltage follows the electrode's distance from the centre.
-Debener et al. 2008, Int. J. Psychophysiol. 67:189: pulse artefacts of up to 150 µV, some 0.2 s after the
+Debener et al. 2008, Int. J. Psychophysiol. 67:189: pulse artefacts of up to 150 µV, about 0.2 s after the
 R peak, different at every electrode and beat.
 """
 
@@ -61,7 +61,7 @@ class Artefacts:
 def draw_artefacts(
     clock: Clock, beats: np.ndarray, tr: float, volumes: int, slices: int, rng: np.random.Generator
 ) -> Artefacts:
-    """Artefacts of all 63 electrodes and the ECG.
+    """Draw the artefacts of all 63 electrodes and the ECG.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def draw_artefacts(
 
 
 def raw_blocks(eeg_uv: np.ndarray, clock: Clock, artefacts: Artefacts, rows: list[int]) -> Iterator[np.ndarray]:
-    """The raw recording, block after block: (len(rows), up to BLOCK_S of samples) in µV.
+    """Yield the raw recording, block after block: (len(rows), up to BLOCK_S of samples) in µV.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def raw_blocks(eeg_uv: np.ndarray, clock: Clock, artefacts: Artefacts, rows: lis
     from scipy.signal import resample_poly
 
     slow = eeg_uv + artefacts.pulse[rows]
-    step, reach = round(BLOCK_S * clock.rate), 12  # samples; interpolation looks at 10 on either side
+    step, reach = round(BLOCK_S * clock.rate), 12  # samples; interpolation uses 10 on either side
     for start in range(0, clock.n, step):
         stop, first = min(start + step, clock.n), max(start - reach, 0)
         last = min(stop + reach, clock.n)
@@ -107,7 +107,7 @@ def raw_blocks(eeg_uv: np.ndarray, clock: Clock, artefacts: Artefacts, rows: lis
 
 
 def _gradient(artefacts: Artefacts, clock: Clock, rows: list[int], start: int, stop: int) -> np.ndarray:
-    """Gradient artefact between two samples of the slow clock."""
+    """Compute the gradient artefact between two samples of the slow clock."""
     at = np.arange(start * RAW_FACTOR, stop * RAW_FACTOR) / RAW_FACTOR
     t = (at - clock.start) / clock.rate
     running = (t > -1e-9) & (t < artefacts.seconds - 1e-9)
@@ -123,11 +123,11 @@ def _gradient(artefacts: Artefacts, clock: Clock, rows: list[int], start: int, s
 
 
 def _waveform(tr: float, slices: int) -> np.ndarray:
-    """Voltage that the switching of each axis induces, (3, P) over one TR, of peak 1.
+    """Compute the voltage that the switching of each axis induces, (3, P) over one TR, of peak 1.
 
     A slice of echo-planar imaging: fat saturation with its spoiler, excitation (z), readout train (x)
-    with blips (y), final spoilers. Gradients are trapezoids, whose time derivative is what electrode
-    loops pick up; then the amplifier's low-pass.
+    with blips (y), final spoilers. Gradients are trapezoids, and electrode loops record their time
+    derivative; then follows the amplifier's low-pass.
     """
     slot = tr * (1 - DEAD_SHARE) / slices
     n_fine, n_slot = round(tr * FINE_HZ), int(slot * FINE_HZ)
@@ -154,7 +154,7 @@ def _waveform(tr: float, slices: int) -> np.ndarray:
 
 
 def _movement(clock: Clock, rng: np.random.Generator) -> np.ndarray:
-    """Displacement of the head along three directions, (3, n) in mm."""
+    """Draw the displacement of the head along three directions, (3, n) in mm."""
     drift = np.stack([DRIFT_MM * relaxation(clock.n, DRIFT_S * clock.rate, rng) for _ in range(3)])
     pace = BREATH_HZ / clock.rate * (1 + 0.1 * relaxation(clock.n, 5 * clock.rate, rng))
     phase = 2 * np.pi * (rng.uniform() + np.cumsum(pace))
@@ -166,7 +166,7 @@ def _movement(clock: Clock, rng: np.random.Generator) -> np.ndarray:
 
 
 def _pulse(clock: Clock, beats: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Pulse artefact (C, n): rotation of the head and motion of the scalp, each with its own course."""
+    """Draw a pulse artefact (C, n): rotation of the head and motion of the scalp, each with its own course."""
     places = np.stack([electrode_positions()[c] for c in CHANNELS]) / 85
     total = np.zeros((len(CHANNELS) + 1, clock.n))
     size = PULSE_UV * np.exp(PULSE_LOG_SD * rng.standard_normal())

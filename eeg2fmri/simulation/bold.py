@@ -62,12 +62,12 @@ class Noise:
 
     @property
     def thermal(self) -> float:
-        """Thermal standard deviation relative to the median brain intensity."""
+        """Return the thermal standard deviation relative to the median brain intensity."""
         return 1 / (self.tsnr * np.hypot(1, self.ratio))
 
     @property
     def physiological_percent(self) -> float:
-        """Physiological standard deviation in % of the local mean, over the brain."""
+        """Return the physiological standard deviation in % of the local mean, over the brain."""
         return 100 * self.ratio * self.thermal
 
 
@@ -79,10 +79,10 @@ def draw_noise(rng: np.random.Generator) -> Noise:
 def draw_nuisance(
     anatomy: Anatomy, noise: Noise, times_s: np.ndarray, tr_s: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Drift and physiological noise: maps (K, x, y, z) in % and courses (K, n_volumes).
+    """Draw drift and physiological noise: maps (K, x, y, z) in % and courses (K, n_volumes).
 
-    The heart and the breathing that move the BOLD signal are drawn apart from those of the EEG
-    recording, so that neither the ECG nor an artefact tells anything about BOLD.
+    Heart and breathing of the BOLD signal are independent of those of the EEG recording, so that
+    ECG and artefacts cannot predict BOLD.
     """
     maps, courses = _drift(anatomy, len(times_s), rng)
 
@@ -130,7 +130,7 @@ def _unseen_activity(anatomy: Anatomy, times_s: np.ndarray, rng: np.random.Gener
 
 
 def slice_times(n_slices: int, tr_s: float) -> np.ndarray:
-    """Seconds after the volume's onset of each slice, interleaved: even slices first."""
+    """Return the seconds after the volume's onset of each slice, interleaved: even slices first."""
     order = np.concatenate([np.arange(0, n_slices, 2), np.arange(1, n_slices, 2)])
     times = np.empty(n_slices)
     times[order] = np.arange(n_slices) * tr_s / n_slices
@@ -138,7 +138,7 @@ def slice_times(n_slices: int, tr_s: float) -> np.ndarray:
 
 
 def _drift(anatomy: Anatomy, n: int, rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """A trend and two slow waves, each with a map of its own, of DRIFT_PERCENT together."""
+    """Draw a trend and two slow waves, each with a map of its own, of DRIFT_PERCENT together."""
     position = np.linspace(-1, 1, n)
     waves = [position, np.cos(np.pi * position), np.sin(1.5 * np.pi * position)]
     maps, courses = [], []
@@ -150,7 +150,7 @@ def _drift(anatomy: Anatomy, n: int, rng: np.random.Generator) -> tuple[list[np.
 
 
 def scan(anatomy: Anatomy, noise: Noise, maps: np.ndarray, courses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Magnitude images as the scanner stores them.
+    """Compute magnitude images as the scanner stores them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A BrainVision recording written block by block: a raw one would not fit in memory.
+"""A BrainVision recording, written block by block: a raw one would not fit in memory.
 
 Format: BrainVision Core Data Format 1.0 (Brain Products), multiplexed 16-bit integers.
 """

@@ -1,4 +1,4 @@
-"""The whole dataset: subject after subject into a folder that gets its name when it is complete."""
+"""The whole dataset: subject after subject, in a folder that is renamed when it is complete."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SLOWEST_RATE_HZ = 100.0  # the highest rhythm of the networks ends at 45 Hz
 def simulate(
     config: SimulationConfig, out: Path | str, *, on_progress: Callable[[int, int], None] | None = None
 ) -> Path:
-    """Write a BIDS dataset of simultaneous EEG-fMRI whose truth is known.
+    """Write a BIDS dataset of simultaneous EEG-fMRI with known truth.
 
-    The dataset grows in a folder beside `out` called ``<out>.part`` and is renamed when complete. A later
-    call with the same configuration carries on with what such a folder holds.
+    The dataset grows in a folder beside `out` called ``<out>.part`` and is renamed when complete. A later call with the
+    same configuration continues from the content of such a folder.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def simulate(
     ConfigError
         If the sampling rate or the grid cannot hold the signals, or a raw recording is to have a confound.
     DatasetError
-        If `out` holds something already.
+        If `out` is not empty.
     """
     from eeg2fmri.simulation import files, truth, write
 
@@ -69,7 +69,7 @@ def simulate(
 
 
 def is_simulated(out: Path, config: SimulationConfig) -> bool:
-    """Whether the finished dataset of this very configuration, by this version, lies at `out`."""
+    """Return whether the finished dataset of this configuration, by this version, is at `out`."""
     from eeg2fmri.simulation import truth
 
     path = out / truth.FOLDER / "truth.json"
@@ -94,14 +94,14 @@ def _same(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
 
 
 def _open_part(part: Path, config: SimulationConfig) -> dict[str, Any]:
-    """Make the folder of an unfinished dataset, or accept the one of an earlier, equal call."""
+    """Make the folder of an unfinished dataset, or accept that of an earlier, equal call."""
     from eeg2fmri.simulation import files, truth
 
     record = _record(config)
     path = part / truth.FOLDER / "truth.json"
     if part.exists():
         if not path.is_file():
-            raise DatasetError(f"{part} is in the way and is no unfinished simulation; remove it first")
+            raise DatasetError(f"{part} exists and is no unfinished simulation; remove it first")
         if _same(json.loads(path.read_text()), record):
             return record
         shutil.rmtree(part)
@@ -111,7 +111,7 @@ def _open_part(part: Path, config: SimulationConfig) -> dict[str, Any]:
 
 
 def _subject(part: Path, label: str, config: SimulationConfig, index: int) -> dict[str, Any]:
-    """Simulate and write one subject, or read the summary of one that is there already."""
+    """Simulate and write one subject, or read the summary if the subject is there already."""
     from eeg2fmri.simulation import subject, truth, write
 
     done = truth.summary_path(part, label)

@@ -1,4 +1,4 @@
-"""Scalp EEG in uV: rhythms of the networks, 1/f background, and what remains after cleaning.
+"""Scalp EEG in uV: rhythms of the networks, 1/f background, and residues of cleaning.
 
 Symbols: n samples at `rate` Hz; time 0 is the first volume; arrays are (channels, n).
 
@@ -34,7 +34,7 @@ SENSOR_UV = 1.0  # amplifier and electrode noise, more in the scanner: log-norma
 NOISE_LOG_SD = 0.3
 LINE_HZ, LINE_UV = 50.0, 0.5
 GRADIENT_UV = 1.0  # residue at the slice rate and its harmonics while the scanner runs
-PULSE_UV = 5.0  # residue of the pulse artefact, some 0.2 s after each R peak
+PULSE_UV = 5.0  # residue of the pulse artefact, about 0.2 s after each R peak
 BLINKS_PER_MINUTE, BLINK_UV, BLINK_S = 17.0, 100.0, 0.3
 EYES_MM, EYE_REACH_MM = ((-32.0, 75.0, -35.0), (32.0, 75.0, -35.0)), 40.0
 HEART_HZ, HEART_SD_HZ, BEAT_SD = 1.1, 0.1, 0.05
@@ -51,13 +51,13 @@ class Clock:
     n: int
 
     def times(self) -> np.ndarray:
-        """Seconds relative to the first volume, (n,)."""
+        """Return seconds relative to the first volume, (n,)."""
         return (np.arange(self.n) - self.start) / self.rate
 
 
 @dataclass(frozen=True)
 class Scanner:
-    """What the scanner does to the EEG: seconds it runs and slices per second."""
+    """Effect of the scanner on the EEG: seconds of scanning and slices per second."""
 
     seconds: float
     slices_per_s: float
@@ -73,7 +73,7 @@ def draw_eeg(
     heart: np.ndarray | float = 1.0,
     pulse_residue: np.ndarray | float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """EEG of the 63 electrodes and the ECG lead, (64, n) in uV, and the R peaks in s from its start.
+    """Draw EEG of the 63 electrodes and the ECG lead, (64, n) in uV, and the R peaks in s from its start.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def draw_eeg(
 def draw_rhythms(
     placements: list[Placement], amplitudes: np.ndarray, rate: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Topographies (63, s) in uV and oscillations (s, n) of peak amplitude near 1, one per source."""
+    """Draw topographies (63, s) in uV and oscillations (s, n) of peak amplitude near 1, one per source."""
     peak = ALPHA_PEAK_HZ + ALPHA_PEAK_SD_HZ * np.clip(rng.standard_normal(), -2, 2)
     dipoles = np.concatenate([p.dipoles_mm.reshape(-1, 3) for p in placements])
     moments = np.concatenate([p.moments.reshape(-1, 3) for p in placements])
@@ -108,7 +108,7 @@ def draw_rhythms(
     for network, placement, amplitude in zip(NETWORKS, placements, amplitudes, strict=True):
         topography = patches[:, first : first + len(placement.dipoles_mm)]
         first += len(placement.dipoles_mm)
-        # Sources of a network swing independently in phase, so their powers add at an electrode.
+        # Sources of a network have independent phases, so their powers add at an electrode.
         topography = topography / np.sqrt((topography**2).sum(axis=1).max())
         for rhythm in network.rhythms:
             scale = rhythm.amplitude_uv * np.exp(AMPLITUDE_LOG_SD * rng.standard_normal())
@@ -120,13 +120,13 @@ def draw_rhythms(
 
 
 def _oscillation(n: int, centre_hz: float, spread_hz: float, rate: float, rng: np.random.Generator) -> np.ndarray:
-    """Unit-amplitude wave whose frequency wanders around its centre, (n,)."""
+    """Draw a wave of unit amplitude with a frequency that wanders around its centre, (n,)."""
     frequency = centre_hz + spread_hz * relaxation(n, FREQUENCY_MEMORY_S * rate, rng)
     return np.cos(2 * np.pi * (rng.uniform() + np.cumsum(frequency) / rate))
 
 
 def _background(clock: Clock, rng: np.random.Generator) -> np.ndarray:
-    """1/f activity of random cortical dipoles through the same head, (63, n)."""
+    """Draw 1/f activity of random cortical dipoles through the same head, (63, n)."""
     from scipy import fft
 
     points, _ = grey_points()
@@ -145,12 +145,12 @@ def _background(clock: Clock, rng: np.random.Generator) -> np.ndarray:
 
 
 def passband(frequencies: np.ndarray, rate: float) -> np.ndarray:
-    """Gain of the anti-aliasing filter: 1 up to 0.4 of the rate, 0 from 0.48."""
+    """Return the gain of the anti-aliasing filter: 1 up to 0.4 of the rate, 0 from 0.48."""
     return 0.5 * (1 + np.cos(np.pi * np.clip((frequencies / rate - 0.4) / 0.08, 0, 1)))
 
 
 def _blinks(clock: Clock, rng: np.random.Generator) -> np.ndarray:
-    """Blinks, positive at the forehead, (63, n)."""
+    """Draw blinks, positive at the forehead, (63, n)."""
     n_blinks = rng.poisson(BLINKS_PER_MINUTE * clock.n / clock.rate / 60)
     starts = rng.integers(0, clock.n, n_blinks)
     shape = np.hanning(max(int(BLINK_S * clock.rate), 3))
@@ -164,7 +164,7 @@ def _blinks(clock: Clock, rng: np.random.Generator) -> np.ndarray:
 
 
 def _beats(clock: Clock, rng: np.random.Generator) -> np.ndarray:
-    """R peaks, in s from the start of the recording."""
+    """Draw R peaks, in s from the start of the recording."""
     rate = HEART_HZ + HEART_SD_HZ * np.clip(rng.standard_normal(), -2, 2)
     count = int(1.5 * rate * clock.n / clock.rate) + 4
     intervals = np.maximum(1 + BEAT_SD * relaxation(count, 3.0, rng), 0.5) / rate
@@ -173,7 +173,7 @@ def _beats(clock: Clock, rng: np.random.Generator) -> np.ndarray:
 
 
 def _beat_train(clock: Clock, beats: np.ndarray, wave: np.ndarray, lead_s: float) -> np.ndarray:
-    """`wave` (m,) laid over every beat, beginning `lead_s` before it, (n,)."""
+    """Add `wave` (m,) at every beat, starting `lead_s` before it, (n,)."""
     train = np.zeros(clock.n + 2 * len(wave))
     for start in np.round((beats - lead_s) * clock.rate).astype(int) + len(wave):
         train[start : start + len(wave)] += wave
@@ -181,7 +181,7 @@ def _beat_train(clock: Clock, beats: np.ndarray, wave: np.ndarray, lead_s: float
 
 
 def _pulse_residue(clock: Clock, beats: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What template subtraction leaves of the pulse artefact: a slow wave, odd from left to right."""
+    """Draw the residue of the pulse artefact after template subtraction: a slow wave, odd from left to right."""
     t = np.arange(0, 0.6, 1 / clock.rate)
     wave = np.sin(2 * np.pi * t / 0.3) * np.exp(-(((t - 0.25) / 0.1) ** 2))
     side = np.array([electrode_positions()[c][0] for c in CHANNELS]) / 85
@@ -190,7 +190,7 @@ def _pulse_residue(clock: Clock, beats: np.ndarray, rng: np.random.Generator) ->
 
 
 def _gradient_residue(clock: Clock, scanner: Scanner, rng: np.random.Generator) -> np.ndarray:
-    """Residue of the gradient artefact: slice rate and harmonics during the run, (63, n)."""
+    """Draw the residue of the gradient artefact: slice rate and harmonics during the run, (63, n)."""
     t = clock.times()
     running = (t >= 0) & (t < scanner.seconds)
     total = np.zeros((len(CHANNELS), clock.n))
@@ -203,7 +203,7 @@ def _gradient_residue(clock: Clock, scanner: Scanner, rng: np.random.Generator) 
 
 
 def _sensor_noise(clock: Clock, rng: np.random.Generator) -> np.ndarray:
-    """White noise of each electrode and mains hum, (63, n)."""
+    """Draw white noise of each electrode and mains hum, (63, n)."""
     size = SENSOR_UV * np.exp(NOISE_LOG_SD * rng.standard_normal())
     noise = size * rng.standard_normal((len(CHANNELS), clock.n), dtype="float32")
     phases = rng.uniform(0, 2 * np.pi, (len(CHANNELS), 1))

@@ -1,6 +1,6 @@
-"""What the electrodes see: cap layout and spherical four-shell head model.
+"""Forward model of the electrodes: cap layout and spherical four-shell head model.
 
-An ellipsoid fitted to the cap carries MNI mm to a sphere of 9 cm, on which MNE's model is solved.
+An ellipsoid that is fitted to the cap maps MNI mm to a sphere of 9 cm, for which MNE's model is solved.
 The cap is the 64-channel BrainCap MR of the NODDI recordings (Deligianni et al. 2014): 63 EEG
 electrodes of the 10-05 system in this order, reference FCz, ground AFz, and one ECG lead.
 """
@@ -23,7 +23,7 @@ HEAD_RADIUS_M = 0.09
 
 @functools.lru_cache(maxsize=1)
 def electrode_positions() -> dict[str, np.ndarray]:
-    """MNI mm (Colin27 head) of the cap's electrodes and of the reference, by name."""
+    """Return MNI mm (Colin27 head) of the cap's electrodes and of the reference, by name."""
     import mne
 
     known = mne.channels.get_builtin_montages()
@@ -34,7 +34,7 @@ def electrode_positions() -> dict[str, np.ndarray]:
 
 @functools.lru_cache(maxsize=1)
 def _ellipsoid() -> tuple[np.ndarray, np.ndarray]:
-    """Centre and semi-axes in mm of the ellipsoid through the electrodes (least squares)."""
+    """Fit an ellipsoid through the electrodes (least squares): centre and semi-axes in mm."""
     points = np.stack(list(electrode_positions().values()))
     solution = np.linalg.lstsq(np.hstack([points**2, points]), np.ones(len(points)), rcond=None)[0]
     square, linear = solution[:3], solution[3:]
@@ -43,7 +43,7 @@ def _ellipsoid() -> tuple[np.ndarray, np.ndarray]:
 
 
 def leadfield(dipoles_mm: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    """Potential at the 63 electrodes against the reference, (63, n_dipoles), in V per A m.
+    """Compute the potential at the 63 electrodes against the reference, (63, n_dipoles), in V per A m.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""Networks that tie a rhythm of the EEG to BOLD: where, at which frequency and with which sign.
+"""Networks that link a rhythm of the EEG to BOLD: place, frequency and sign.
 
 Positions are MNI mm of the 160 regions published by Dosenbach et al. 2010 (Science 329:1358), which
-nilearn ships. A network's BOLD lies in the cortex around all of those regions that carry the names it
-lists, for resting-state networks tile the cortex (Yeo et al. 2011, J. Neurophysiol. 106:1125); each
-network says where its pairing of rhythm, regions and sign was reported.
+nilearn ships. A network's BOLD is in the cortex around all regions with the names that it
+lists, because resting-state networks tile the cortex (Yeo et al. 2011, J. Neurophysiol. 106:1125). Each
+network gives the report of its rhythm, regions and sign.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from eeg2fmri.simulation.anatomy import Anatomy, grey_points
 
 Point = tuple[float, float, float]
 
-REACH_MM = 25.0  # the regions are some 2 cm apart; farther grey matter is subcortical
+REACH_MM = 25.0  # the regions are about 2 cm apart; farther grey matter is subcortical
 REGION_SD_MM = 8.0  # an active region is about 2 cm wide (full width at half maximum)
-# Functional areas lie some millimetres apart between subjects after alignment of the brains
+# Functional areas differ by a few millimetres between subjects after alignment of the brains
 # (Frost & Goebel 2012, NeuroImage 59:1369).
 POSITION_SD_MM = 3.0
 REGION_WEIGHT_SD = 0.2  # log-normal spread of a region's share between subjects
 DIPOLES_PER_SOURCE = 12
-# Pyramidal cells stand across the cortex; over a patch of 2 cm gyral crowns, radial to the head,
-# dominate what the scalp sees (Nunez & Srinivasan 2006, Electric Fields of the Brain, ch. 2).
+# Pyramidal cells are perpendicular to the cortex; in a patch of 2 cm gyral crowns, radial to the head,
+# dominate the scalp potential (Nunez & Srinivasan 2006, Electric Fields of the Brain, ch. 2).
 ORIENTATION_SD = 0.5
 
 
@@ -42,7 +42,7 @@ class Rhythm:
 class Network:
     """EEG `sources` (MNI mm), the rhythms, their BOLD regions, and the sign of the relation.
 
-    The regions are those called one of `region_names` within the published network `region_network`.
+    The regions have one of `region_names` within the published network `region_network`.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Network:
     reference: str
 
 
-# Amplitudes: alpha 10-30 uV over the occiput, mu below it, beta and frontal theta of some uV, gamma about
+# Amplitudes: alpha 10-30 uV over the occiput, mu below it, beta and frontal theta of a few uV, gamma about
 # 1 uV at the scalp (Niedermeyer & Lopes da Silva 2005, Electroencephalography, ch. 9).
 NETWORKS = (
     Network(
@@ -116,7 +116,7 @@ NETWORKS = (
 
 @functools.lru_cache(maxsize=1)
 def _published_regions() -> tuple[np.ndarray, tuple[tuple[str, str], ...]]:
-    """Centres of all published regions, (160, 3) in MNI mm, and the network and name of each."""
+    """Load centres of all published regions, (160, 3) in MNI mm, and the network and name of each."""
     from nilearn import datasets
 
     published = datasets.fetch_coords_dosenbach_2010(ordered_regions=False)
@@ -126,13 +126,13 @@ def _published_regions() -> tuple[np.ndarray, tuple[tuple[str, str], ...]]:
 
 
 def _belongs(network: Network) -> np.ndarray:
-    """Which of the published regions are a network's, (160,) bool."""
+    """Return which published regions are a network's, (160,) bool."""
     _, labels = _published_regions()
     return np.array([w == network.region_network and name in network.region_names for w, name in labels])
 
 
 def regions(network: Network) -> np.ndarray:
-    """Published centres of a network's BOLD regions, (regions, 3) in MNI mm."""
+    """Return published centres of a network's BOLD regions, (regions, 3) in MNI mm."""
     return _published_regions()[0][_belongs(network)]
 
 
@@ -149,7 +149,7 @@ class Placement:
 
 
 def place(network: Network, anatomy: Anatomy, rng: np.random.Generator) -> Placement:
-    """Draw where a network lies in a head."""
+    """Draw the place of a network in a head."""
     own = _belongs(network)
     centres, weights = _published_regions()[0].copy(), own.astype(float)
     centres[own] += POSITION_SD_MM * rng.standard_normal((own.sum(), 3))
@@ -164,7 +164,7 @@ def place(network: Network, anatomy: Anatomy, rng: np.random.Generator) -> Place
 
 
 def _bold_map(centres: np.ndarray, weights: np.ndarray, anatomy: Anatomy) -> np.ndarray:
-    """A network's share of the cortex, (x, y, z), the largest value 1.
+    """Compute a network's share of the cortex, (x, y, z), the largest value 1.
 
     `weights` (regions,) are 0 for the regions of other networks.
     """
@@ -200,7 +200,7 @@ def _cortex(centres: np.ndarray, anatomy: Anatomy) -> tuple[np.ndarray, np.ndarr
 
 
 def _patch(centre: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Dipoles (DIPOLES_PER_SOURCE, 3) of a cortical patch in MNI mm, and their directions."""
+    """Draw dipoles (DIPOLES_PER_SOURCE, 3) of a cortical patch in MNI mm, and their directions."""
     points, grey = grey_points()
     chance = grey * np.exp(-((points - centre) ** 2).sum(axis=1) / (2 * REGION_SD_MM**2))
     dipoles = points[rng.choice(len(points), DIPOLES_PER_SOURCE, p=chance / chance.sum())]

@@ -1,7 +1,7 @@
-"""One simulated subject, in memory: the chain from amplitudes to EEG and BOLD.
+"""One simulated subject, in memory: the steps from amplitudes to EEG and BOLD.
 
-Symbols: K networks, T volumes, n EEG samples. A subject depends on the seed and on its own number,
-never on how many subjects there are.
+Symbols: K networks, T volumes, n EEG samples. A subject depends on the seed and on its own number, not on
+the number of subjects.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LEAD_S, TAIL_S = (3.0, 9.0), (2.0, 5.0)  # EEG before the first volume and after
 
 @dataclass(frozen=True)
 class Networks:
-    """What the networks of one subject do.
+    """Activity of the networks of one subject.
 
     `percent` is each network's peak fluctuation (two standard deviations), `at_eeg` and `at_volumes` the
     EEG amplitudes (K, n) and (K, T) of mean 1, `courses` the BOLD courses (K, T) in % at the peak of
@@ -41,7 +41,7 @@ class Subject:
     """A recording and its truth.
 
     `onsets` are the samples of the EEG file at which the volumes start; with `artefacts`, that file is
-    the raw recording, at RAW_FACTOR times the rate of `clock`, and `eeg_uv` is what lies beneath them.
+    the raw recording, at RAW_FACTOR times the rate of `clock`, and `eeg_uv` is the EEG without them.
     """
 
     anatomy: Anatomy
@@ -59,12 +59,12 @@ class Subject:
 
     @property
     def rate(self) -> float:
-        """Hz of the EEG file."""
+        """Return Hz of the EEG file."""
         return self.clock.rate * (RAW_FACTOR if self.artefacts else 1)
 
     @property
     def maps(self) -> np.ndarray:
-        """Network maps (K, x, y, z), each with a maximum of 1."""
+        """Return network maps (K, x, y, z), each with a maximum of 1."""
         return np.stack([p.map for p in self.placements])
 
 
@@ -107,7 +107,7 @@ def draw_subject(config: SimulationConfig, index: int) -> Subject:
 
 
 def draw_networks(config: SimulationConfig, clock: eeg.Clock, rng: np.random.Generator) -> Networks:
-    """Amplitudes of every network and the BOLD courses that follow from them.
+    """Draw the amplitudes of every network and the BOLD courses that follow from them.
 
     The drive of a network is c a + sqrt(1 - c^2) b: c is the coupling, a the standardised amplitude of
     the EEG and b another amplitude of the same statistics that never enters the EEG.
@@ -133,7 +133,7 @@ def draw_networks(config: SimulationConfig, clock: eeg.Clock, rng: np.random.Gen
 
 
 def _draw_clock(config: SimulationConfig, rng: np.random.Generator) -> tuple[eeg.Clock, np.ndarray]:
-    """The EEG's clock, and the samples of its file nearest to the onsets of the volumes."""
+    """Draw the EEG's clock, and the samples of its file nearest to the onsets of the volumes."""
     start = round(rng.uniform(*LEAD_S) * config.sampling_rate)
     tail = round(rng.uniform(*TAIL_S) * config.sampling_rate)
     edges = start + np.rint(config.tr * config.sampling_rate * np.arange(config.volumes + 1)).astype(int)

@@ -1,7 +1,7 @@
-"""What is known of a simulated dataset: networks, noise-free BOLD, and the best reachable score.
+"""Truth of a simulated dataset: networks, noise-free BOLD, and the best reachable score.
 
-The noise-free, EEG-driven part of a BOLD series is kept as maps, courses and mean image; `read_truth`
-puts it together again. Symbols: T volumes, grid (x, y, z).
+The noise-free, EEG-driven part of a BOLD series is stored as maps, courses and mean image; `read_truth` combines them
+again. Symbols: T volumes, grid (x, y, z).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def best_r2_temporal(power: np.ndarray, tr: float, cutoff: float) -> float:
 
 
 def driven_bold(baseline: np.ndarray, maps: np.ndarray, driven: np.ndarray) -> np.ndarray:
-    """EEG-driven BOLD in intensity units, (T, x, y, z) float32.
+    """Compute EEG-driven BOLD in intensity units, (T, x, y, z) float32.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def driven_bold(baseline: np.ndarray, maps: np.ndarray, driven: np.ndarray) -> n
 
 
 def read_truth(dataset: Path | str, subject: str) -> np.ndarray:
-    """Noise-free BOLD change that the EEG of a subject drives.
+    """Read the noise-free BOLD change that the EEG of a subject drives.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def read_truth(dataset: Path | str, subject: str) -> np.ndarray:
 
 
 def read_amplitudes(dataset: Path | str, subject: str) -> np.ndarray:
-    """EEG amplitudes of the networks at the volumes, (T, K), of mean 1."""
+    """Read EEG amplitudes of the networks at the volumes, (T, K), of mean 1."""
     path = _path(dataset, subject, "desc-amplitude_timeseries.tsv")
     if not path.is_file():
         raise DatasetError(f"{path} is missing: only a dataset made by `simulate` knows its truth")
@@ -98,16 +98,16 @@ def read_amplitudes(dataset: Path | str, subject: str) -> np.ndarray:
 
 
 def read_mask(dataset: Path | str, subject: str) -> np.ndarray:
-    """Brain mask (x, y, z) bool in which the best score of a subject was computed."""
+    """Read the brain mask (x, y, z) bool in which the best score of a subject was computed."""
     return _image(dataset, subject, "desc-brain_mask.nii.gz") > 0
 
 
 def read_true_eeg(dataset: Path | str, subject: str) -> tuple[np.ndarray, float]:
-    """EEG of a raw simulation without its gradient and pulse artefacts.
+    """Read the EEG of a raw simulation without its gradient and pulse artefacts.
 
     Returns
     -------
-    (channels, n) in µV, the ECG last, and the sampling rate in Hz; its sample k lies at the time of
+    (channels, n) in µV, the ECG last, and the sampling rate in Hz; its sample k has the time of
     sample ``k * RAW_FACTOR`` of the raw recording.
     """
     import mne
@@ -138,7 +138,7 @@ def read_best_r2(dataset: Path | str, cutoff: float) -> dict[str, float]:
 
 
 def write_truth(root: Path, label: str, subject: Subject) -> dict[str, Any]:
-    """Write a subject's truth below `root` / derivatives; the JSON that sums it up comes last."""
+    """Write a subject's truth below `root` / derivatives; the JSON of its summary comes last."""
     from eeg2fmri.simulation import files
 
     base = _path(root, label, "")
@@ -170,13 +170,13 @@ def write_truth(root: Path, label: str, subject: Subject) -> dict[str, Any]:
 
 
 def clean_eeg_base(dataset: Path | str, subject: str) -> Path:
-    """Path of the EEG beneath the artefacts of a raw recording, up to ``_eeg.vhdr``."""
+    """Return the path of the EEG beneath the artefacts of a raw recording, up to ``_eeg.vhdr``."""
     label = subject if subject.startswith("sub-") else f"sub-{subject}"
     return Path(dataset) / FOLDER / label / "eeg" / f"{label}_task-rest_desc-clean"
 
 
 def summary_path(root: Path, label: str) -> Path:
-    """Where the summary of a subject's truth lies; it exists once the subject is complete."""
+    """Return the path of the summary of a subject's truth; it exists once the subject is complete."""
     return root / FOLDER / label / f"{label}_truth.json"
 
 

@@ -32,7 +32,7 @@ BOLD only. Subjects differ in head, network positions, gains, rhythms and noise.
 The EEG starts some seconds before the scanner; each volume is marked by `R128` at its onset. {eeg} All
 slices show the networks at the onset of the volume, as after slice-timing correction. {confound}
 
-The truth (network maps, amplitudes, noise-free BOLD, and the best score any model can reach) lies in
+The truth (network maps, amplitudes, noise-free BOLD, and the best score any model can reach) is in
 `derivatives/simulation`.
 
 Networks, with the reports their regions, rhythm and sign follow:
@@ -103,7 +103,7 @@ def _write_eeg(folder: Path, label: str, subject: Subject, config: SimulationCon
 
 
 def _write_clean_eeg(root: Path, label: str, subject: Subject, config: SimulationConfig) -> None:
-    """Write what lies beneath the artefacts of a raw recording."""
+    """Write the EEG beneath the artefacts of a raw recording."""
     names, rate = [*CHANNELS[: config.channels], "ECG"], subject.clock.rate
     base = clean_eeg_base(root, label)
     base.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ def _channel_rows(names: list[str], rate: float) -> list[list[Any]]:
 
 
 def _write_eeg_tables(folder: Path, label: str, names: list[str], subject: Subject) -> None:
-    """Volume markers and electrode positions of an EEG recording."""
+    """Write volume markers and electrode positions of an EEG recording."""
     base, rate = folder / f"{label}_task-rest", subject.rate
     events = [[int(s) / rate, 0, "volume", f"R{MARKER}", int(s)] for s in subject.onsets]
     write_tsv(f"{base}_events.tsv", ("onset", "duration", "trial_type", "value", "sample"), events)

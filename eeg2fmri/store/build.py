@@ -1,8 +1,8 @@
-"""Building a store from recordings, here or on many workers.
+"""Build of a store from recordings, here or on many workers.
 
-Recordings are groups of their own; the store's own attributes are written when all of them are
-done, in one step, and say which groups belong to it. A build that was stopped goes on from the
-recordings that are finished, and a reader sees the store as it was until the next one is whole.
+Each recording is a group of its own. The store's attributes name the groups that belong to it. They are written in one
+step after all recordings. A stopped build continues after the recordings that are finished. A reader sees the old store
+until the new one is whole.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from eeg2fmri.store.write import CODE, Outcome, digest_of, store_recording
 GROUP = re.compile(r".+\.[0-9a-f]{12}")
 logger = logging.getLogger(__name__)
 VOXEL_TOLERANCE = 0.01  # of a voxel's edge
-UNFINISHED_FILE = ".partial"  # what Zarr calls a file that it has not renamed yet
+UNFINISHED_FILE = ".partial"  # Zarr's name for a file that it has not renamed yet
 
 
 @dataclass(frozen=True)
 class Built:
-    """A store and what became of the recordings that were asked for.
+    """A store, and the outcome of the recordings that were asked for.
 
-    kept: recordings that were in it already.  failures: one line for each that is not in it.
+    kept: recordings that were in it before.  failures: one line for each that is not in it.
     """
 
     store: Store
@@ -57,13 +57,13 @@ def build_store(
     scheduler: str | None = None,
     on_recording: Callable[[Outcome], None] | None = None,
 ) -> Built:
-    """Write the store of `recordings`, keeping those that are there already.
+    """Write the store of `recordings`; keep those that it holds already.
 
-    A recording that cannot be used, or whose TR, frequencies, space or grid are not those of most, is left out.
+    A recording that cannot be used, or that differs from most in TR, frequencies, space or grid, is left out.
 
     Parameters
     ----------
-    recordings : what to put in; what else is there is removed, but nothing of a recording that fails today.
+    recordings : for the store; others are removed from it, but nothing of a recording that fails today.
     where : folder or fsspec URL of the store; workers must see the same place.
     config : settings; they are part of the digest.
     name : of the data set, see `eeg2fmri.store.dataset_name`.
@@ -79,7 +79,7 @@ def build_store(
     ConfigError, LeakageError
         If the subjects of `recordings` cannot be split so.
     DatasetError
-        If no recording can be used; what lies there is then left as it was.
+        If no recording can be used; an old store then does not change.
     """
     location = Location.of(where)
     settings = config.model_dump(mode="json")
@@ -92,7 +92,9 @@ def build_store(
             sessions.setdefault(r.subject, []).append(f"{r.subject}{SESSION}{r.session}" if r.session else r.subject)
         split_sessions({subject: sorted(set(labels)) for subject, labels in sorted(sessions.items())}, split)
     if location.one_process_only and (workers > 1 or scheduler):
-        raise StoreError(f"{location}: lives in one process; use --workers 1, or a place that workers can see")
+        raise StoreError(
+            f"{location}: only this process can see it; use --workers 1, or a place that all workers can see"
+        )
     task = partial(store_recording, location=location.absolute(), config=config, code=code_digest(*CODE))
     outcomes: dict[str, Outcome] = {}
     for recording, result in each(task, recordings, workers=workers, scheduler=scheduler):
@@ -107,7 +109,7 @@ def build_store(
 
 
 def say_left_out(built: Built, *, allow_failures: bool) -> None:
-    """Log what a store lacks, one line each.
+    """Log the channels and recordings that a store lacks, one line each.
 
     Raises
     ------
@@ -124,7 +126,7 @@ def say_left_out(built: Built, *, allow_failures: bool) -> None:
     if failed and not allow_failures:
         raise IncompleteError(
             f"{failed} of {failed + made} recordings cannot be used ({', '.join(built.failures)}); the store "
-            f"{store.path} holds the others: correct these, or go on without them (--allow-failures)"
+            f"{store.path} holds the others; correct these, or continue without them (--allow-failures)"
         )
 
 
@@ -172,16 +174,16 @@ def _finish(
     for name in sorted(set(location.entries()) - asked_for):
         recording = name.rpartition(".")[0] if GROUP.fullmatch(name) else ""
         if recording in outcomes and outcomes[recording].error:
-            continue  # what was read once is not thrown away because its files are out of reach today
+            continue  # a recording that was read once stays, even if its files are not available today
         if recording and recording not in usable:
-            logger.warning("%s: %s leaves the store, which holds what was asked for last", location, name)
+            logger.warning("%s: %s leaves the store, which holds the recordings asked for last", location, name)
         location.child(name).remove()
     kept = tuple(name for name in usable if outcomes[name].kept)
     return Built(open_store(location), kept, failures)
 
 
 def _of_other_kinds(usable: Mapping[str, StoredRecording], *, own_grids: bool) -> dict[str, str]:
-    """Why recordings whose signal is not that of most (of equals, the first's) are left out."""
+    """Explain why recordings with another signal than most (of equals, the first's) are left out."""
     signals = {name: recording.own for name, recording in usable.items()}
     kinds: list[list[str]] = []
     for name, signal in signals.items():
@@ -194,7 +196,7 @@ def _of_other_kinds(usable: Mapping[str, StoredRecording], *, own_grids: bool) -
     most = max(kinds, key=len, default=[])
     return {
         name: f"{_difference(signals[name], signals[most[0]], own_grids=own_grids)} in {len(most)} of {len(signals)} "
-        f"recordings; a store holds recordings of one kind, put this one into another store"
+        f"recordings; a store holds recordings of one kind, so put this one into another store"
         f"{_advice(signals[name], signals[most[0]])}"
         for members in kinds
         if members is not most
@@ -203,9 +205,9 @@ def _of_other_kinds(usable: Mapping[str, StoredRecording], *, own_grids: bool) -
 
 
 def _difference(one: Signal, other: Signal, *, own_grids: bool) -> str:
-    """What keeps two recordings from sharing a store; empty if nothing does.
+    """Explain why two recordings cannot share a store; empty if they can.
 
-    own_grids: volumes were not brought to a grid that was asked for, so their voxels must be of one size.
+    own_grids: volumes keep their own grid, so their voxels must have one size.
     """
     if abs(one.tr - other.tr) > 1e-3:
         return f"TR is {one.tr:g} s, but {other.tr:g} s"
@@ -219,7 +221,7 @@ def _difference(one: Signal, other: Signal, *, own_grids: bool) -> str:
 
 
 def _other_voxels(one: Signal, other: Signal) -> bool:
-    """Whether grids or voxel sizes of two recordings differ."""
+    """Return whether grids or voxel sizes of two recordings differ."""
     alike = np.allclose(_voxel_mm(one), _voxel_mm(other), rtol=VOXEL_TOLERANCE, atol=0)
     return one.grid != other.grid or not alike
 
@@ -234,18 +236,18 @@ def _grid_text(signal: Signal) -> str:
 
 
 def _advice(one: Signal, other: Signal) -> str:
-    """What else helps recordings that differ."""
+    """Name a setting that helps recordings that differ."""
     return ", or set data.grid to bring all to one grid" if _other_voxels(one, other) else ""
 
 
 def _eeg_channels(recording: StoredRecording) -> list[str]:
-    """Names of a recording's EEG channels."""
+    """Return names of a recording's EEG channels."""
     types = recording.attributes["types"]
     return [name for name, kind in zip(recording.own.channels, types, strict=True) if kind == "eeg"]
 
 
 def _common_channels(usable: Mapping[str, StoredRecording]) -> tuple[str, ...]:
-    """Channels that every recording has, in the order of the first."""
+    """Return channels that every recording has, in the order of the first."""
     own = {name: recording.own.channels for name, recording in usable.items()}
     first = next(iter(own.values()))
     common = tuple(channel for channel in first if all(channel in channels for channels in own.values()))

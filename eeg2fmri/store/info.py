@@ -1,4 +1,4 @@
-"""What a store holds, for people and for machines."""
+"""Contents of a store, for people and for machines."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from eeg2fmri.store.store import Store, StoredRecording
 
 
 def recordings_table(store: Store) -> pd.DataFrame:
-    """One row per recording."""
+    """Make a table with one row per recording."""
     return pd.DataFrame([_row(recording, store.context) for recording in store.recordings])
 
 
 def describe(store: Store) -> dict[str, Any]:
-    """Everything that `eeg2fmri store info --json` prints; JSON values."""
+    """Collect everything that `eeg2fmri store info --json` prints; JSON values."""
     return {
         "store": str(store.path),
         "dataset": store.name,
@@ -68,12 +68,12 @@ def _who(wanted: int | tuple[str, ...] | None) -> str:
 
 
 def _instances(recording: StoredRecording, context: int) -> int:
-    """Volumes with a whole context of EEG before them."""
+    """Count volumes with a whole context of EEG before them."""
     return sum(len(stretch.volumes) - context for stretch in recording.stretches(context))
 
 
 def _warnings(recording: StoredRecording) -> list[str]:
-    """What was said of its files and its alignment when it was stored."""
+    """List the remarks on its files and its alignment from preprocessing."""
     return list(recording.attributes["alignment"]["warnings"])
 
 

@@ -1,4 +1,4 @@
-"""Where a store lies: a folder of a local disk, or an fsspec URL such as ``s3://bucket/store``.
+"""Location of a store: a folder of a local disk, or an fsspec URL such as ``s3://bucket/store``.
 
 Credentials and endpoints of a URL come from the environment, as its fsspec driver documents them
 (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``, … for S3).
@@ -34,30 +34,30 @@ class Location:
 
     @property
     def is_url(self) -> bool:
-        """Whether it is an fsspec URL rather than a local folder."""
+        """Return whether it is an fsspec URL rather than a local folder."""
         return "://" in self.address
 
     @property
     def name(self) -> str:
-        """Last part of the address."""
+        """Return the last part of the address."""
         return self.address.rstrip("/").rsplit("/", 1)[-1]
 
     @property
     def one_process_only(self) -> bool:
-        """Whether other processes cannot see it."""
+        """Return whether other processes cannot see it."""
         return self.address.startswith("memory://")
 
     def absolute(self) -> Location:
-        """The same place, whatever the working directory of the process that opens it."""
+        """Return the same place, independent of the working directory of the process that opens it."""
         return self if self.is_url else Location(str(Path(self.address).absolute()))
 
     def is_file(self) -> bool:
-        """Whether a file lies there."""
+        """Return whether there is a file."""
         files, path = self._files()
         return bool(self._ask(files.isfile, path))
 
     def entries(self) -> list[str]:
-        """Names of what lies directly below, sorted; none where there is nothing."""
+        """Return the names directly below, sorted; none if there is nothing."""
         files, path = self._files()
         files.invalidate_cache()  # other processes write too
         if not self._ask(files.exists, path):
@@ -66,21 +66,21 @@ class Location:
         return sorted({str(name).rstrip("/").rsplit("/", 1)[-1] for name in found})
 
     def child(self, name: str) -> Location:
-        """The place `name` below this one."""
+        """Return the place `name` below this one."""
         return Location(f"{self.address.rstrip('/')}/{name}")
 
     def remove(self) -> None:
-        """Remove what lies there, with everything below."""
+        """Remove what is there, with everything below."""
         files, path = self._files()
         self._ask(files.rm, path, recursive=True)
 
     def metadata(self) -> dict[str, Any] | None:
-        """Attributes of the root group; ``None`` without one.
+        """Read attributes of the root group; ``None`` without one.
 
         Raises
         ------
         StoreError
-            If it is there and cannot be read.
+            If it exists and cannot be read.
         """
         files, path = self._files()
         try:
@@ -97,12 +97,12 @@ class Location:
             ) from err
 
     def open(self, mode: Literal["r", "w"]) -> Any:
-        """The group that lies there: to be read, or a new and empty one."""
+        """Open the group, to read it, or make a new and empty one."""
         zarr = _fast_zarr()
         return self._ask(zarr.open_group, self._zarr, mode=mode)
 
     def write_attributes(self, attributes: dict[str, Any]) -> None:
-        """Write the attributes of the group in one step, whether it is there or not."""
+        """Write the attributes of the group in one step, new or old."""
         zarr = _fast_zarr()
         if self.metadata() is None:
             self._ask(zarr.create_group, self._zarr, attributes=attributes)
@@ -120,7 +120,7 @@ class Location:
         return found
 
     def _ask(self, call: Any, *arguments: Any, **options: Any) -> Any:
-        """Drivers raise kinds of their own for what does not answer; all mean the same here."""
+        """Call a driver; drivers raise many kinds of error if there is no answer, and all mean the same here."""
         try:
             return call(*arguments, **options)
         except ImportError as err:
@@ -132,9 +132,9 @@ class Location:
 
 
 def _fast_zarr() -> Any:
-    """Zarr, whose chunks on local disks `zarrs` moves from now on, in a third of the time.
+    """Return Zarr; from now on `zarrs` moves its chunks on local disks, in a third of the time.
 
-    Places that `zarrs` does not know stay with Zarr's own pipeline.
+    Other places stay with Zarr's own pipeline.
     """
     import zarr
 

@@ -31,12 +31,12 @@ def each(
 ) -> Generator[tuple[Item, Result | BaseException]]:
     """Yield each item with its result, as they are done.
 
-    A task whose worker dies is run again elsewhere, so `function` must be one that may be repeated.
+    A task is run again elsewhere if its worker dies, so it must be possible to repeat `function`.
 
     Parameters
     ----------
     function : importable by the workers; it handles the errors of its own.
-    items : what to call it on.
+    items : its arguments, one per call.
     workers : local processes; with 1 everything happens in this process.
     scheduler : address of a Dask scheduler whose workers are used instead, e.g. ``tcp://host:8786``.
     threads : that the libraries of each local process may use.
@@ -67,8 +67,8 @@ def each(
                 result = future.exception() or future.result()
             except FutureCancelledError as err:
                 raise IncompleteError(
-                    f"--scheduler {scheduler}: went away in the middle; start it and its workers again and repeat the "
-                    f"command, what is done is kept"
+                    f"--scheduler {scheduler}: it stopped during the work; start it and its workers again and repeat "
+                    f"the command; finished recordings are kept"
                 ) from err
             yield owner[future.key], result
 
@@ -79,7 +79,7 @@ def local_cluster(workers: int, threads: int = 1) -> Iterator[Any]:
     import dask
     from distributed import LocalCluster
 
-    # Dask would have its workers hand freed memory back after every 64 KiB: faulting it in anew doubled
+    # By default Dask workers return freed memory after every 64 KiB. To request it again doubled
     # the time of a recording.
     cores = dict.fromkeys(THREADS, threads)
     # Nobody looks at the profile for which workers are sampled every 10 ms; with that and the wake-ups every
@@ -96,7 +96,7 @@ def local_cluster(workers: int, threads: int = 1) -> Iterator[Any]:
             )
         with cluster:
             yield cluster
-    finally:  # Dask sets what its workers are to inherit in this process, and leaves it there
+    finally:  # Dask sets in this process what its workers inherit, and leaves it there
         os.environ.clear()
         os.environ.update(own)
 
@@ -109,7 +109,7 @@ def _client(workers: int, scheduler: str | None, threads: int) -> Iterator[Any]:
         with local_cluster(workers, threads) as cluster, Client(cluster) as client:
             yield client
         return
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what its tracebacks mean is said by `each`
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # `each` reports the errors
     try:
         client = Client(scheduler, timeout=ANSWER_S)
     except (OSError, ValueError) as err:
@@ -122,15 +122,15 @@ def _client(workers: int, scheduler: str | None, threads: int) -> Iterator[Any]:
             client.wait_for_workers(1, timeout=WORKER_S)
         except TimeoutError as err:
             raise ConfigError(
-                f"--scheduler {scheduler}: has no worker; start one with: dask worker {scheduler}"
+                f"--scheduler {scheduler}: it has no worker; start one with: dask worker {scheduler}"
             ) from err
         yield client
 
 
 @contextmanager
 def _children_without_interrupt() -> Iterator[None]:
-    """Processes started within inherit that Ctrl-C is ignored: this process stops them, without their tracebacks."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may say so
+    """Let processes started within ignore Ctrl-C: this process stops them, without their tracebacks."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set it
         yield
         return
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""From the files of one recording to what the store holds of it."""
+"""Preparation of one recording: from its files to the arrays of the store."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Signals:
     alignment: how that is known; JSON values.  interpolated: channels that were rebuilt.
     regressors: what BOLD may follow beside the EEG, of all volumes of the BOLD file.
     quality: arrays kept for quality control: marker_intervals (s), spectrum_frequencies (F,) in Hz,
-    spectrum_before and spectrum_after cleaning (channels, F) in µV²/Hz, and r_peaks (s) where they were needed.
+    spectrum_before and spectrum_after cleaning (channels, F) in µV²/Hz, and r_peaks (s) if they were needed.
     """
 
     eeg: np.ndarray
@@ -69,7 +69,7 @@ class Signals:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Arrays and attributes (JSON values) of one recording, by their names in the store, and what the arrays mean."""
+    """Arrays and attributes (JSON values) of one recording, by their names in the store, and their meaning."""
 
     arrays: Mapping[str, np.ndarray]
     attributes: Mapping[str, Any]
@@ -77,7 +77,7 @@ class Prepared:
 
 
 def prepare(recording: Recording, config: DataConfig) -> Prepared:
-    """Read one recording and compute what the store holds of it.
+    """Read one recording and compute its arrays and attributes for the store.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
         space=recording.space,
         affine=tuple(map(tuple, stored.affine.tolist())),
     )
-    try:  # windows that no context reads are not asked for: those of dropped volumes, and that of the last one
+    try:  # windows that no context reads are left out: those of dropped volumes, and that of the last one
         magnitudes = window_magnitudes(
             signals.eeg, signal, signals.windows,
             onset=signals.onset, period=signals.period, first=config.dropped_volumes,
@@ -143,7 +143,7 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
 
 
 def read_signals(recording: Recording, config: DataConfig) -> Signals:
-    """Read both modalities and find their common clock: the one place that knows the readers.
+    """Read both modalities and find their common clock; only this function knows the readers.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def read_signals(recording: Recording, config: DataConfig) -> Signals:
 
 
 def _gradient_artefact(eeg: CleanEeg, onsets: np.ndarray, tr: float) -> list[str]:
-    """A warning where the EEG holds the artefact of the running scanner, by its first EEG channel."""
+    """Warn if the EEG holds the artefact of the running scanner, by its first EEG channel."""
     rows = [row for row, kind in enumerate(eeg.types) if kind == "eeg"]
     if not rows or len(onsets) < MARKERS_TO_JUDGE:
         return []
@@ -201,5 +201,5 @@ def _gradient_artefact(eeg: CleanEeg, onsets: np.ndarray, tr: float) -> list[str
         return []
     return [
         f"{share:.0%} of the variance of {eeg.channels[rows[0]]} repeats with every volume: the gradient artefact is "
-        f"still in it; set data.cleaning.gradient=true, or point dataset.eeg at the cleaned EEG"
+        f"still in it; set data.cleaning.gradient=true, or set dataset.eeg to the cleaned EEG"
     ]

@@ -87,7 +87,7 @@ def split_sessions(sessions: Mapping[str, Sequence[str]], config: SplitConfig) -
 def split_subjects(subjects: list[str], config: SplitConfig) -> Split:
     """Assign subjects to train, validation and test; what `config` does not set is that of `DEFAULT`.
 
-    Numbers count from the end of the sorted subjects: the last are test, those before validate.
+    Numbers count from the end of the sorted subjects: the last are test, those before are validation.
 
     Raises
     ------
@@ -116,11 +116,15 @@ def _take(subjects: list[str], wanted: int | tuple[str, ...] | None, name: str) 
     assert wanted is not None  # of a settled split
     if isinstance(wanted, int):
         if wanted > len(subjects):
-            raise ConfigError(f"split.{name}: {wanted} subjects asked for, {len(subjects)} there")
+            raise ConfigError(
+                f"split.{name}: {wanted} subjects asked for, {len(subjects)} are in the store; ask for fewer"
+            )
         return tuple(subjects[len(subjects) - wanted :])
     labels = _with_prefix(wanted)
     if unknown := sorted(set(labels) - set(subjects)):
-        raise ConfigError(f"split.{name}: {', '.join(unknown)} not in the store, which has {', '.join(subjects)}")
+        raise ConfigError(
+            f"split.{name}: {', '.join(unknown)} not in the store, which has {', '.join(subjects)}; name one of these"
+        )
     return labels
 
 

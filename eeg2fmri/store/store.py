@@ -3,7 +3,7 @@
 A store is a Zarr v3 group with one child group per recording, on a local disk or any fsspec URL:
     spectrogram  (volumes - 1, channels, frequencies) float32, µV (mV/m² of a surface Laplacian)
     volumes      (volumes, x, y, z) in the closest RAS+, scanner intensity, one chunk per volume, eight in a file;
-                 whole numbers where the BOLD file has them on this grid, else float32
+                 whole numbers if the BOLD file has them on this grid, else float32
     mask, voxel_mean, voxel_sd   (x, y, z)
     global_signal  (volumes,) float32, mean intensity in the mask
     dvars, framewise_displacement  (volumes - 1,), intensity and mm, of the second volume on; the latter from
@@ -43,11 +43,11 @@ FORMAT = 6
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array of a recording on disk: read when it is indexed, and refused where something is lost.
+    """An array of a recording on disk: read when it is indexed, and refused if something is lost.
 
     Whole numbers come as float32.
 
-    where: what to call it in a message.  start, stop: its part of the first axis; the whole by default.
+    where: its name in a message.  start, stop: its part of the first axis; the whole by default.
     """
 
     array: Any
@@ -57,7 +57,7 @@ class StoredArray:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape, e.g. (volumes, x, y, z)."""
+        """Return the shape, e.g. (volumes, x, y, z)."""
         stop = self.array.shape[0] if self.stop is None else self.stop
         return (stop - self.start, *self.array.shape[1:])
 
@@ -67,19 +67,19 @@ class StoredArray:
     def __getitem__(self, index: Any) -> np.ndarray:
         try:
             found = np.asarray(self.array[self._placed(index)])
-        except (ValueError, OSError, RuntimeError) as err:  # a chunk that is cut short, or out of reach
+        except (ValueError, OSError, RuntimeError) as err:  # a chunk that is cut short, or not available
             raise StoreError(
                 f"{self.where}: cannot be read ({type(err).__name__}); preprocess the dataset again"
             ) from err
         if _has_lost(found):
             raise StoreError(
-                f"{self.where}: a chunk is missing; if the store was written anew while it was open, start again, "
+                f"{self.where}: a chunk is missing; if the store was rewritten while it was open, start again, "
                 f"otherwise preprocess the dataset again"
             )
         return found.astype(np.float32) if found.dtype.kind in "iu" else found
 
     def _placed(self, index: Any) -> Any:
-        """An index into this part as one into the whole array; only whole numbers and slices have a place in a part."""
+        """Translate an index into this part to one into the whole array; a part takes only whole numbers and slices."""
         if self.start == 0 and self.stop is None:
             return index
         if isinstance(index, slice):
@@ -89,7 +89,7 @@ class StoredArray:
 
 
 def lost_value(dtype: np.dtype) -> Any:
-    """What an array of that type holds where its chunk is lost: NaN, False, or the most extreme whole number."""
+    """Return the value of a lost chunk of an array of that type: NaN, False, or the most extreme whole number."""
     if dtype.kind == "f":
         return np.nan
     if dtype.kind == "b":
@@ -98,7 +98,7 @@ def lost_value(dtype: np.dtype) -> Any:
 
 
 def _has_lost(found: np.ndarray) -> bool:
-    """Whether a chunk of what was read is lost: a whole volume of whole numbers, a whole mask, any NaN."""
+    """Return whether a chunk of an array is lost: a whole volume of whole numbers, a whole mask, any NaN."""
     if found.dtype.kind == "f":
         return bool(np.isnan(found).any())
     return bool((found == lost_value(found.dtype)).all(axis=(-3, -2, -1)).any())
@@ -108,7 +108,7 @@ def _has_lost(found: np.ndarray) -> bool:
 class StoredRecording:
     """One recording of a store; arrays are read on first use.
 
-    group: its arrays by name.  attributes: how they were made; JSON values.  own: what they mean, with all of
+    group: its arrays by name.  attributes: how they were made; JSON values.  own: their meaning, with all of
     its channels.  picks: its channels that all recordings have, in the store's order; ``None`` for all of them.
     part: (first volume, number of volumes) of a stretch without a gap of the EEG; ``None`` for the whole recording.
     """
@@ -142,12 +142,12 @@ class StoredRecording:
 
     @property
     def source_digest(self) -> str:
-        """Digest of the source files alone: the same data, however it was preprocessed."""
+        """Digest of the source files alone: it does not depend on preprocessing."""
         return str(self.attributes["source_digest"])
 
     @cached_property
     def signal(self) -> Signal:
-        """What its windows and volumes mean; the channels are those of `picks`."""
+        """Meaning of its windows and volumes; the channels are those of `picks`."""
         if self.picks is None:
             return self.own
         return replace(self.own, channels=tuple(self.own.channels[i] for i in self.picks))
@@ -160,7 +160,7 @@ class StoredRecording:
         return [row for row, channel in enumerate(picked) if types[channel] == "eeg"]
 
     def read(self, name: str) -> np.ndarray:
-        """A whole array of the recording, e.g. ``"global_signal"``."""
+        """Read a whole array of the recording, e.g. ``"global_signal"``."""
         return self._array(name)[:]
 
     def regressors(self, kind: str) -> dict[str, np.ndarray]:
@@ -187,7 +187,7 @@ class StoredRecording:
         return replace(whole, start=self.part[0], stop=sum(self.part)) if self.part else whole
 
     def stretches(self, context: int) -> tuple[StoredRecording, ...]:
-        """Parts of the recording within which every volume has `context` windows before it; itself without a gap.
+        """Return the parts in which every volume has `context` windows before it; the recording itself without a gap.
 
         The first `context` volumes of a part have fewer, as at the start of a recording.
         """
@@ -266,17 +266,17 @@ class Store:
 
 
 def recordings_digest(recordings: Sequence[StoredRecording]) -> str:
-    """Digest of what some recordings hold; equal for equal recordings, whatever else is in their store."""
+    """Compute a digest of some recordings; equal for equal recordings, in any store."""
     return hashlib.sha256("".join(sorted(r.digest for r in recordings)).encode()).hexdigest()
 
 
 def check_digest(store: Store, wanted: str | None) -> None:
-    """Refuse a store that a configuration was not made for.
+    """Refuse a store that the configuration was not made for.
 
     Parameters
     ----------
     store : the store.
-    wanted : ``run.store_digest``, the start of the digest of the only store that will do; ``None`` for any.
+    wanted : ``run.store_digest``, the start of the digest of the store to use; ``None`` for any.
 
     Raises
     ------
@@ -285,8 +285,8 @@ def check_digest(store: Store, wanted: str | None) -> None:
     """
     if wanted and not store.digest.startswith(wanted):
         raise StoreError(
-            f"{store.path}: digest {store.digest[:16]}…, but the configuration is for run.store_digest {wanted[:16]}; "
-            "give that store, or leave run.store_digest out"
+            f"{store.path}: its digest is {store.digest[:16]}…, but the configuration has run.store_digest "
+            f"{wanted[:16]}; give that store, or leave run.store_digest out"
         )
 
 
@@ -303,7 +303,7 @@ def open_store(where: str | Path | Location) -> Store:
     attributes = location.metadata()
     if attributes is None:
         raise StoreError(
-            f"{location}: no store there; make one with: eeg2fmri preprocess --root DATASET --store {location}"
+            f"{location}: there is no store; make one with: eeg2fmri preprocess --root DATASET --store {location}"
         )
     check_format(location, attributes)
     root = location.open("r")
@@ -316,7 +316,7 @@ def open_store(where: str | Path | Location) -> Store:
         return Store(location, attributes["digest"], attributes["settings"], signal, recordings, name, split)
     except (ValueError, KeyError, OSError) as err:
         raise StoreError(
-            f"{location}: damaged ({type(err).__name__}); preprocess the dataset again, it keeps what is whole"
+            f"{location}: damaged ({type(err).__name__}); preprocess the dataset again, which keeps complete recordings"
         ) from err
 
 
@@ -330,6 +330,6 @@ def check_format(location: Location, attributes: Mapping[str, Any]) -> None:
 
 
 def open_recording(group: Any) -> StoredRecording:
-    """A recording with all of its channels, from its finished group."""
+    """Open a recording with all of its channels, from its finished group."""
     attributes = group.attrs.asdict()
     return StoredRecording(group, attributes, Signal.from_json(attributes.pop("signal")))

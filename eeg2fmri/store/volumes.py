@@ -1,4 +1,4 @@
-"""The volumes of one recording as the store holds them: their grid, mask, statistics and affine."""
+"""Volumes of one recording in the store: grid, mask, statistics and affine."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class StoredVolumes:
 
 
 def prepare_volumes(recording: Recording, bold: Bold, config: DataConfig) -> StoredVolumes:
-    """Bring volumes to the grid of the store, their own where `config` asks for none.
+    """Bring volumes to the grid of the store; they keep their own if `config` sets none.
 
     Raises
     ------
     DatasetError
-        If there is no brain in them, their mask is of other volumes, or all voxels are alike.
+        If there is no brain in them, their mask is of other volumes, or all voxels are equal.
     """
     own = bold.volumes.shape[1:]
     grid = config.grid or (own[0], own[1], own[2])
@@ -44,7 +44,7 @@ def prepare_volumes(recording: Recording, bold: Bold, config: DataConfig) -> Sto
 
 
 def _read_mask(recording: Recording, bold: Bold, grid: tuple[int, int, int], config: DataConfig) -> np.ndarray:
-    """The brain mask that came with the volumes; on another grid a voxel is brain where half of it is."""
+    """Read the brain mask that came with the volumes; on another grid a voxel is brain if half of it is."""
     path: Any = recording.mask_path
     mask = regrid(load_mask(path, bold, recording.orientation)[None], grid, config.regrid)[0] > 0.5
     if not mask.any():
@@ -53,7 +53,7 @@ def _read_mask(recording: Recording, bold: Bold, grid: tuple[int, int, int], con
 
 
 def _brain_mask(voxel_mean: np.ndarray, recording: Recording) -> np.ndarray:
-    """EPI brain mask of the mean volume (nilearn's histogram method, as in SPM and Nipype)."""
+    """Compute the EPI brain mask of the mean volume (nilearn's histogram method, as in SPM and Nipype)."""
     import nibabel
     from nilearn.masking import compute_epi_mask
 
@@ -62,15 +62,17 @@ def _brain_mask(voxel_mean: np.ndarray, recording: Recording) -> np.ndarray:
     try:
         mask = compute_epi_mask(mean, opening=0 if small else 2, connected=not small, ensure_finite=True)
     except Exception as err:
-        raise DatasetError(f"{recording.bold_path}: no brain mask can be found in it ({err})") from err
+        raise DatasetError(
+            f"{recording.bold_path}: no brain mask can be computed from it ({err}); check the volumes"
+        ) from err
     found = np.asarray(mask.dataobj).astype(bool)
     if not found.any():
-        raise DatasetError(f"{recording.bold_path}: no brain mask can be found in it; check the volumes")
+        raise DatasetError(f"{recording.bold_path}: no brain mask can be computed from it; check the volumes")
     return found
 
 
 def _regridded_affine(affine: np.ndarray, old: tuple[int, ...], new: tuple[int, int, int]) -> np.ndarray:
-    """Affine of a volume resampled over the same field of view (voxel edges stay in place)."""
+    """Compute the affine of a volume resampled over the same field of view (voxel edges stay in place)."""
     scale = np.asarray(old) / np.asarray(new)
     change = np.diag([*scale, 1.0])
     change[:3, 3] = (scale - 1) / 2

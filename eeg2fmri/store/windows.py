@@ -1,8 +1,8 @@
 """Instances of a set of recordings: an EEG context and the volume that follows it.
 
-For volume v the context is windows v - context … v - 1. Contexts are views on the spectrograms;
-nothing is copied until a batch is asked for. A recording whose EEG has gaps counts as several, one for
-each stretch without a gap: no instance touches a gap, and what follows in time follows in order.
+For volume v the context is windows v - context … v - 1. Contexts are views on the spectrograms; nothing is copied
+before a batch is read. A recording with gaps in its EEG counts as several, one for each stretch without a gap: no
+instance touches a gap, and instances follow each other without a break.
 """
 
 from __future__ import annotations
@@ -46,21 +46,21 @@ class Windows:
 
     @property
     def signal(self) -> Signal:
-        """What the windows and volumes mean: the same for all recordings, but for sampling rate and affine."""
+        """Meaning of the windows and volumes: equal for all recordings, except sampling rate and affine."""
         return self.recordings[0].signal
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(channels, frequencies, context) of one window."""
+        """Shape of one window: (channels, frequencies, context)."""
         _, channels, frequencies = self.recordings[0].spectrogram.shape
         return channels, frequencies, self.context
 
     def indices(self, recording: int) -> np.ndarray:
-        """Instances of one recording, in time order."""
+        """Return instances of one recording, in time order."""
         return np.flatnonzero(self.owner == recording)
 
     def eeg(self, indices: np.ndarray) -> np.ndarray:
-        """Contexts, (n, channels, frequencies, context) in µV."""
+        """Return contexts, (n, channels, frequencies, context) in µV."""
         return np.stack([self._contexts[self.owner[i]][self.volume[i] - self.context] for i in indices])
 
     def volumes(self, indices: np.ndarray) -> np.ndarray:
@@ -68,7 +68,7 @@ class Windows:
         return np.concatenate([recording.volumes[run] for recording, run in self._runs(indices)])
 
     def standardised(self, indices: np.ndarray, kind: str) -> np.ndarray:
-        """Volumes, (n, x, y, z), each standardised by its own recording's statistics."""
+        """Return volumes, (n, x, y, z), each standardised by its own recording's statistics."""
         scaling = bold_scaling(kind)
         parts = [scaling.standardise(recording.volumes[run], recording.statistics)
                  for recording, run in self._runs(indices)]  # fmt: skip
@@ -83,7 +83,7 @@ class Windows:
                 yield self.recordings[owner[first]], slice(volume[first], volume[first] + min(RUN, stop - first))
 
     def bold_statistics(self) -> BoldStatistics:
-        """Average of the recordings' statistics; the mask is where most recordings have brain."""
+        """Compute the average of the recordings' statistics; the mask is brain in most recordings."""
         each = [r.statistics for r in self.recordings]
         return BoldStatistics(
             mean=float(np.mean([s.mean for s in each])),
@@ -94,7 +94,7 @@ class Windows:
         )
 
     def eeg_statistics(self) -> EegStatistics:
-        """Mean and deviation of the spectrograms per (channel, frequency), over all windows."""
+        """Compute mean and deviation of the spectrograms per (channel, frequency), over all windows."""
         windows = np.concatenate([r.spectrogram for r in self.recordings])
         return EegStatistics(
             mean=windows.mean(axis=0, dtype=np.float64).astype(np.float32),
@@ -102,7 +102,7 @@ class Windows:
         )
 
     def mean_volume(self, kind: str) -> np.ndarray:
-        """Mean over the instances of the standardised volumes, (x, y, z)."""
+        """Compute the mean over the instances of the standardised volumes, (x, y, z)."""
         total = np.zeros(self.recordings[0].mask.shape, np.float64)
         for start in range(0, len(self), 64):
             total += self.standardised(np.arange(start, min(start + 64, len(self))), kind).sum(axis=0, dtype=np.float64)
@@ -110,7 +110,7 @@ class Windows:
 
 
 def split_windows(store: Store, config: SplitConfig) -> tuple[Windows, Windows, Windows]:
-    """Instances of the training, validation and test subjects.
+    """Return instances of the training, validation and test subjects.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Writing one recording into a store: the task that one worker does."""
+"""Task of one worker: to write one recording into a store."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from eeg2fmri.store.location import Location
 from eeg2fmri.store.prepare import Prepared, prepare
 from eeg2fmri.store.store import lost_value
 
-# Where the code starts that a recording depends on, besides settings and files.
+# Entry points of the code that a recording depends on, besides settings and files.
 CODE = ("eeg2fmri.store.prepare:prepare", "eeg2fmri.store.write:_write")
 PACKAGES = ("eeg2fmri", "mne", "nibabel", "nilearn", "numpy", "scipy", "zarr")
-VOLUMES_A_FILE = 8  # a recording is some forty files rather than 300, and a batch reads no more than its volumes
+VOLUMES_A_FILE = 8  # a recording is about forty files rather than 300, and a batch reads no more than its volumes
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a recording.
+    """Outcome of the task for a recording.
 
-    group: its group in the store.  kept: it was there already.  error: one line, empty if it is in.
-    warnings: what a person should look at, one line each.
+    group: its group in the store.  kept: it was there before.  error: one line, empty if it is in.
+    warnings: remarks that a person should check, one line each.
     """
 
     name: str
@@ -40,14 +40,14 @@ class Outcome:
 
 
 def store_recording(recording: Recording, *, location: Location, config: DataConfig, code: str) -> Outcome:
-    """Bring one recording into the store, unless it is there; an error becomes the outcome's.
+    """Write the recording into the store, unless it is there; an error becomes part of the outcome.
 
-    The group is named by what it is made from and its attributes are written last. So it may be
-    written twice, stopped anywhere and begun again: a group with attributes is whole.
+    The group's name is a digest of its sources, and its attributes are written last. So a group with attributes is
+    whole, and the task may be stopped anywhere and repeated.
 
     Parameters
     ----------
-    recording, config : what to prepare, and how.
+    recording, config : the files, and the settings of preprocessing.
     location : of the store.
     code : digest of `CODE` where the job was started.
     """
@@ -73,7 +73,7 @@ def store_recording(recording: Recording, *, location: Location, config: DataCon
         return Outcome(recording.name, group, warnings=tuple(f"{recording.eeg_path}: {line}" for line in warnings))
     except Eeg2FmriError as err:
         return Outcome(recording.name, error=one_line(err))
-    except Exception as err:  # whatever it is, the other recordings go on
+    except Exception as err:  # the other recordings continue after any error
         logger.debug("%s", recording.name, exc_info=True)
         return Outcome(
             recording.name, error=f"{recording.eeg_path}: failed ({one_line(err)}); --debug --workers 1 shows where"
@@ -81,19 +81,19 @@ def store_recording(recording: Recording, *, location: Location, config: DataCon
 
 
 def is_whole(location: Location, digest: str) -> bool:
-    """Whether the group of a recording is there, with this digest and every chunk of its arrays."""
+    """Return whether the group of a recording exists, with this digest and every chunk of its arrays."""
     try:
         group = location.open("r")
         arrays = dict(group.arrays())
-        # Zarr counts a last shard as full, whatever is in it, so there may be more than there are.
+        # Zarr counts a last shard as full, so its count may exceed the number of chunks.
         whole = all(array.nchunks_initialized >= array.nchunks for array in arrays.values())
         return whole and group.attrs.get("digest") == digest and sorted(arrays) == group.attrs["arrays"]
-    except (StoreError, ValueError, KeyError, OSError):  # absent or damaged: written anew
+    except (StoreError, ValueError, KeyError, OSError):  # absent or damaged: written again
         return False
 
 
 def digest_of(*parts: Any) -> str:
-    """Digest (sha256) of JSON values."""
+    """Compute the digest (sha256) of JSON values."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -107,8 +107,8 @@ def _write(location: Location, content: Prepared, marks: dict[str, Any]) -> None
             dtype=values.dtype,
             chunks=(1, *values.shape[1:]) if by_volume else tuple(max(1, n) for n in values.shape),
             shards=(VOLUMES_A_FILE, *values.shape[1:]) if by_volume else None,
-            chunk_key_encoding={"name": "default", "separator": "."},  # one folder an array, not three a volume
-            compressors=None,  # noise hardly shrinks, and batches are read at the speed of the disk
+            chunk_key_encoding={"name": "default", "separator": "."},  # one folder per array, not three per volume
+            compressors=None,  # noise hardly compresses, and batches are read at the speed of the disk
             fill_value=lost_value(values.dtype),
             config={"write_empty_chunks": True},
         )

@@ -1,4 +1,4 @@
-"""What every model family and every dataset layout must do, as tests that a lab runs on its own: needs pytest.
+"""Tests that every model family and every dataset layout must pass, for a lab to run on its own: needs pytest.
 
 In a test file of yours::
 
@@ -12,7 +12,7 @@ In a test file of yours::
 
         def write(self, root): ...  # a small dataset, see `LayoutTests`
 
-``pytest.register_assert_rewrite("eeg2fmri.testing")`` before that import shows the values of what fails.
+``pytest.register_assert_rewrite("eeg2fmri.testing")`` before that import shows the values in a failure.
 """
 
 from eeg2fmri.testing.families import FamilyTests

@@ -1,4 +1,4 @@
-"""What every model family must do: seconds per family."""
+"""Tests that every model family must pass: seconds per family."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from eeg2fmri.testing.processes import in_fresh_process
 from eeg2fmri.testing.recordings import CONTEXT, GRID, SIGNAL, recording
 from eeg2fmri.tracking.registry import pyfunc_model
 
-# Nothing but the logged code and what is installed may be found; MLflow puts the former on the path.
+# Only logged code and installed packages may be found; MLflow puts the former on the path.
 SERVE = """
 import base64, io, os, sys
 import mlflow, numpy as np
@@ -53,7 +53,7 @@ _KILLED: dict[type, tempfile.TemporaryDirectory[str]] = {}
 
 
 class FamilyTests:
-    """Tests of a family; derive and set `model`.
+    """Tests of a family; derive a class and set `model`.
 
     model: its section of `models`, small enough for 6 channels × 13 frequencies × 3 windows and 8 × 7 × 5 voxels.
     ranges: its section of `search.ranges`, if its own are too large for these.
@@ -64,48 +64,48 @@ class FamilyTests:
 
     @cached_property
     def config(self) -> ModelConfig:
-        """Settings of the family."""
+        """Return the settings of the family."""
         return parse(Config, {"models": [dict(self.model)]}, "model").models[0]
 
     @cached_property
     def parts(self) -> tuple[Windows, Windows]:
-        """Training and validation windows."""
+        """Return training and validation windows."""
         train = [recording(f"sub-0{n}", n) for n in (1, 2, 3)]
         return Windows(train, CONTEXT), Windows([recording("sub-04", 4)], CONTEXT)
 
     def fit(self, on_epoch: OnEpoch | None = None, **changes: Any) -> FitResult:
-        """A new fit, always of the same seed."""
+        """Make a new fit, always with the same seed."""
         return fit(self.config, *self.parts, dataclasses.replace(SETTINGS, **changes), on_epoch)
 
     def fitted(self) -> FitResult:
-        """A fit that the tests of this class share."""
+        """Return a fit that the tests of this class share."""
         if type(self) not in _FITTED:
             _FITTED[type(self)] = self.fit()
         return _FITTED[type(self)]
 
     def bundle(self) -> Bundle:
-        """A fitted model with its settings."""
+        """Bundle a fitted model with its settings."""
         settings = DataConfig(context=CONTEXT).model_dump(mode="json")
         provenance = {"data_digest": "d" * 64, "recordings": {"train": [], "validation": []}}
         return Bundle(self.fitted().model, SIGNAL, settings, provenance)
 
     @property
     def eeg(self) -> np.ndarray:
-        """Windows of a validation subject, (n, C, F, T)."""
+        """Return windows of a validation subject, (n, C, F, T)."""
         return self.parts[1].eeg(np.arange(5))
 
     def test_settings_come_back_and_an_unknown_one_is_refused(self) -> None:
-        """Through JSON, as a run and a served model keep them."""
+        """Check a round trip through JSON, as a run and a served model keep them."""
         tree = json.loads(self.config.model_dump_json())
         assert parse(Config, {"models": [tree]}, "again").models[0] == self.config
         _refused(ConfigError, lambda: parse(Config, {"models": [{**tree, "no_such_setting": 1}]}, "bad"))
 
     def test_a_subject_in_both_parts_is_refused(self) -> None:
-        """Before anything is fitted."""
+        """Check the refusal before anything is fitted."""
         _refused(LeakageError, lambda: fit(self.config, self.parts[0], self.parts[0]))
 
     def test_the_score_that_is_reported_is_that_of_the_model_that_is_kept(self) -> None:
-        """Every epoch is reported; the best one's model gives finite volumes, and scores what was reported."""
+        """Check that every epoch is reported, and that the best model has finite volumes and its score."""
         seen: list[float] = []
         result = self.fit(on_epoch=lambda epoch, metrics, example: seen.append(metrics["val/r2_temporal"]))
         assert seen == result.history["val/r2_temporal"]
@@ -117,13 +117,13 @@ class FamilyTests:
             _close(_score(result.model, self.parts[1]), seen[result.best_epoch])
 
     def test_the_same_seed_gives_the_same_model(self) -> None:
-        """Whatever was fitted in between."""
+        """Check that two fits agree, with another fit in between."""
         first, second = self.fitted(), self.fit()
         assert first.best_epoch == second.best_epoch
         _close(first.model.synthesise(self.eeg), second.model.synthesise(self.eeg))
 
     def killed(self) -> Path:
-        """Checkpoints and notes of a fit that was killed half way; the tests of this class share it."""
+        """Return checkpoints and notes of a fit that was killed half way; the tests of this class share it."""
         if type(self) not in _KILLED:
             kept = _KILLED[type(self)] = tempfile.TemporaryDirectory(prefix="eeg2fmri-killed-")
             half_way = (len(self.fitted().history["val/r2_temporal"]) - 1) // 2
@@ -132,7 +132,7 @@ class FamilyTests:
         return Path(_KILLED[type(self)].name)
 
     def test_a_killed_fit_goes_on_as_if_never_killed(self, tmp_path: Path) -> None:
-        """What was done before is not done again; a family that is fitted in one step starts again."""
+        """Check that finished epochs are not repeated; a family that is fitted in one step starts again."""
         whole = self.fitted()
         checkpoints = Path(shutil.copytree(self.killed(), tmp_path / "killed"))
         examples: list[Any] = []
@@ -143,14 +143,14 @@ class FamilyTests:
         _close(resumed.model.synthesise(self.eeg), whole.model.synthesise(self.eeg))
 
     def test_it_computes_where_it_is_told(self) -> None:
-        """On TensorFlow: a GPU that is not there is refused, and one that is there is left alone."""
+        """Check on TensorFlow that a missing GPU is refused, and that a present one is not used."""
         found = json.loads((self.killed() / NOTES).read_text())
         assert "\n" not in found["refusal"]
         assert "no GPU" in found["refusal"]
         assert not found["on_gpu"], "device=cpu, and it was fitted on the GPU"
 
     def test_a_saved_model_is_the_same_to_the_bit(self, tmp_path: Path) -> None:
-        """And its files hold no pickle."""
+        """Check predictions, and that the files hold no pickle."""
         bundle = self.bundle()
         save_bundle(tmp_path, bundle)
         assert not [path for path in tmp_path.rglob("*") if path.suffix in (".pkl", ".pickle", ".py")]
@@ -159,7 +159,7 @@ class FamilyTests:
         np.testing.assert_array_equal(loaded.model.synthesise(self.eeg), bundle.model.synthesise(self.eeg))
 
     def test_it_is_evaluated_beside_its_nulls(self) -> None:
-        """The mean volume scores nothing."""
+        """Check that the mean volume scores 0."""
         model = self.fitted().model
         scored = score_windows(model, self.parts[1], EvaluationConfig(shuffles=1, permutations=20))
         scores = scored.table.set_index("condition")["r2_temporal"]
@@ -168,7 +168,7 @@ class FamilyTests:
         assert 0 < scored.null.p_value <= 1
 
     def test_what_is_drawn_from_its_space_is_a_model_of_it(self) -> None:
-        """The base among them; a family may have no ranges."""
+        """Check draws of the space, and the base; a family may have no ranges."""
         import optuna
 
         family = family_of(self.config)
@@ -185,7 +185,7 @@ class FamilyTests:
             assert all(cost >= 0 for cost, _ in space.costs(drawn).values())
 
     def test_it_is_served_by_a_fresh_process(self, tmp_path: Path) -> None:
-        """Logged with all code that it needs, and asked through MLflow's pyfunc; on the device it is told."""
+        """Check a model with all code that it needs, by MLflow's pyfunc, on the device of the environment."""
         import mlflow
 
         bundle = self.bundle()
@@ -198,7 +198,7 @@ class FamilyTests:
 
 
 def _fit_and_be_killed(config: ModelConfig, parts: tuple[Windows, Windows], folder: Path, last: int) -> None:
-    """Ask for a GPU where there is none; then fit on the CPU where there is one, and die at report `last`."""
+    """Ask for a GPU that is missing; then fit on the CPU although there is a GPU, and die at report `last`."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     notes: dict[str, Any] = {"refusal": ""}
     try:
@@ -227,7 +227,7 @@ def _score(model: FittedModel, windows: Windows) -> float:
 
 
 def _close(found: Any, expected: Any) -> None:
-    """Equal up to what threads of a library may change between two runs."""
+    """Compare two results, with a tolerance for threads of a library."""
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -1,6 +1,6 @@
-"""A GPU that TensorFlow believes in, to see whether a process that is to leave it alone does.
+"""A GPU that TensorFlow assumes, to test whether a process does not use it.
 
-For a fresh process, where it may run as text: nothing of this package is imported.
+For a new process, where it may run as text: nothing of this package is imported.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ _visible: list[Any] = []
 
 
 def claim_a_gpu() -> None:
-    """Let TensorFlow list a GPU, and note which devices it is told to use."""
+    """Let TensorFlow list a GPU, and record which devices it may use."""
     import tensorflow as tf
 
     listed, show = tf.config.list_physical_devices, tf.config.set_visible_devices
@@ -26,13 +26,13 @@ def claim_a_gpu() -> None:
 
 
 def computed_on_gpu() -> bool:
-    """Whether TensorFlow has computed without being told to leave the GPU alone."""
+    """Return whether TensorFlow has computed while it was allowed to use the GPU."""
     import tensorflow as tf
 
     if ([], "GPU") in _visible:
         return False
     cpu = tf.config.list_physical_devices("CPU")[0]
-    try:  # possible as long as nothing is computed
+    try:  # possible while nothing is computed
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     except RuntimeError:
         return True

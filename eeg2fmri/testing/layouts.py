@@ -1,4 +1,4 @@
-"""What every dataset layout must do: a second or two per layout."""
+"""Tests that every dataset layout must pass: a second or two per layout."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ SIGNALS = (".vhdr", ".edf", ".bdf", ".set", ".fif", ".mat", ".cnt", ".nwb", ".gd
 
 
 def loud_eeg(channels: int, sampling_rate: float, tr: float, onset: float, *, tail: float = 0.5) -> np.ndarray:
-    """EEG of a run of `VOLUMES` with an impulse where volume `MOMENT` starts, and a smaller one before it ends.
+    """Make EEG of a run of `VOLUMES` with an impulse at the start of volume `MOMENT`, and a smaller one at its end.
 
-    A clock that is wrong by a tenth of a TR brings one of them into another volume.
+    If the clock is wrong by a tenth of a TR, one of them is in another volume.
 
     Parameters
     ----------
     channels : how many.
     sampling_rate, tr : Hz, s.
-    onset : s of the EEG at which the first volume starts; negative where the EEG starts later.
+    onset : s of the EEG at which the first volume starts; negative if the EEG starts later.
     tail : s of EEG after the last volume.
 
     Returns
@@ -50,7 +50,7 @@ def loud_eeg(channels: int, sampling_rate: float, tr: float, onset: float, *, ta
 
 
 def bright_volumes(grid: tuple[int, int, int]) -> np.ndarray:
-    """(x, y, z, VOLUMES) int16; volume `MOMENT` is bright."""
+    """Make (x, y, z, VOLUMES) int16; volume `MOMENT` is bright."""
     volumes = np.random.default_rng(1).integers(450, 550, (*grid, VOLUMES)).astype(np.int16)
     volumes[..., MOMENT] += 300
     return volumes
@@ -58,7 +58,7 @@ def bright_volumes(grid: tuple[int, int, int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Dataset:
-    """A written dataset, its store, and the dataset's files before and after that was built."""
+    """A written dataset, its store, and the dataset's files before and after the build."""
 
     folder: tempfile.TemporaryDirectory[str]
     root: Path
@@ -71,11 +71,11 @@ _DATASETS: dict[type, _Dataset] = {}
 
 
 class LayoutTests:
-    """Tests of a layout of datasets; derive, set `layout` and write a dataset of it.
+    """Tests of a layout of datasets; derive a class, set `layout` and write a dataset of it.
 
-    layout: its name or path, as ``dataset.name`` takes it.
-    apart: patterns of files that are no part of what the layout reads, such as anatomical images.
-    data: how recordings are prepared; keys of `DataConfig`.
+    layout: its name or path, as in ``dataset.name``.
+    apart: patterns of files that the layout does not read, for example anatomical images.
+    data: settings for the preparation of recordings; keys of `DataConfig`.
     """
 
     layout: str
@@ -85,13 +85,13 @@ class LayoutTests:
     def write(self, root: Path) -> None:
         """Write two recordings or more into an empty folder, small, with files beside them that do not pair.
 
-        The EEG is that of `loud_eeg` and the volumes those of `bright_volumes`, in whatever format and on
-        whatever clock the layout has.
+        The EEG is that of `loud_eeg` and the volumes those of `bright_volumes`, in the format and on the
+        clock of the layout.
         """
         raise NotImplementedError
 
     def dataset(self) -> _Dataset:
-        """The dataset and its store, which the tests of this class share."""
+        """Return the dataset and its store, which the tests of this class share."""
         if type(self) not in _DATASETS:
             folder = tempfile.TemporaryDirectory(prefix="eeg2fmri-layout-")
             root = Path(folder.name) / "dataset"
@@ -105,19 +105,19 @@ class LayoutTests:
         return _DATASETS[type(self)]
 
     def copy(self, folder: Path) -> Path:
-        """A copy of the dataset that a test may change."""
+        """Copy the dataset, so that a test may change it."""
         return Path(shutil.copytree(self.dataset().root, folder / "copy"))
 
     def config(self, **filters: Any) -> DatasetConfig:
-        """The section ``dataset``."""
+        """Return the section ``dataset``."""
         return DatasetConfig(name=self.layout, **filters)
 
     def find(self, root: Path, **filters: Any) -> tuple[list[Recording], list[Skipped]]:
-        """Recordings of a dataset, and files that belong to none; none of either is no error."""
+        """Find recordings of a dataset, and files that belong to none; an empty result is no error."""
         return list_recordings(root, self.config(**filters))[:2]
 
     def test_recordings_are_found_each_under_a_name_of_its_own(self) -> None:
-        """With files that are there; workers receive them pickled."""
+        """Check that their files exist, and that workers can receive them pickled."""
         root = self.dataset().root
         recordings, _ = self.find(root)
         assert len(recordings) >= 2
@@ -129,7 +129,7 @@ class LayoutTests:
         assert pickle.loads(pickle.dumps(recordings)) == recordings
 
     def test_every_signal_is_paired_or_listed(self) -> None:
-        """With the reason; nothing is passed over but what `apart` names."""
+        """Check that every file is paired or has a reason, except files that `apart` names."""
         root = self.dataset().root
         recordings, skipped = self.find(root)
         known = {file for found in recordings for file in found.files} | {item.path for item in skipped}
@@ -141,7 +141,7 @@ class LayoutTests:
         assert all(item.reason and "\n" not in item.reason for item in skipped)
 
     def test_a_file_without_its_partner_is_listed(self, tmp_path: Path) -> None:
-        """EEG or BOLD; and the other recordings stay as they were."""
+        """Check EEG and BOLD, and that the other recordings do not change."""
         for gone, left in (("bold_path", "eeg_path"), ("eeg_path", "bold_path")):
             root = self.copy(tmp_path / gone)
             (first, *others), _ = self.find(root)
@@ -151,7 +151,7 @@ class LayoutTests:
             assert getattr(first, left) in {item.path for item in skipped}, f"{getattr(first, left)} is not listed"
 
     def test_hidden_copies_are_no_recordings(self, tmp_path: Path) -> None:
-        """As macOS leaves them on foreign disks."""
+        """Check hidden copies, which macOS leaves on foreign disks."""
         root = self.copy(tmp_path)
         before = self.find(root)
         for path in [path for path in root.rglob("*") if path.is_file()]:
@@ -159,14 +159,14 @@ class LayoutTests:
         assert self.find(root) == before, "they change what is found"
 
     def test_order_does_not_hang_on_the_disk(self) -> None:
-        """A folder's files come in any order."""
+        """Check that a folder's files may come in any order."""
         root = self.dataset().root
         before = self.find(root)
         with _reversed_folders():
             assert self.find(root) == before, "another order of the disk gives other recordings"
 
     def test_subjects_are_chosen_by_their_labels(self) -> None:
-        """With ``sub-`` or without."""
+        """Check labels with and without ``sub-``."""
         recordings, _ = self.find(self.dataset().root)
         subject = recordings[-1].subject
         own = [found for found in recordings if found.subject == subject]
@@ -174,14 +174,14 @@ class LayoutTests:
             assert self.find(self.dataset().root, subjects=[label])[0] == own
 
     def test_what_is_not_there_is_refused(self, tmp_path: Path) -> None:
-        """An empty folder, one that is missing, and a subject that nobody is."""
+        """Check an empty folder, a missing one, and an unknown subject."""
         _refused(tmp_path, lambda: find_recordings(tmp_path, self.config()))
         _refused(tmp_path / "absent", lambda: find_recordings(tmp_path / "absent", self.config()))
         root = self.dataset().root
         _refused(root, lambda: self.find(root, subjects=["nobody"]))
 
     def test_a_file_that_breaks_off_is_refused(self, tmp_path: Path) -> None:
-        """EEG or BOLD, by its name, when it is read."""
+        """Check that the message names the file, for EEG and for BOLD."""
         for cut in ("eeg_path", "bold_path"):
             recording = self.find(self.copy(tmp_path / cut))[0][0]
             path = getattr(recording, cut)
@@ -189,7 +189,7 @@ class LayoutTests:
             _refused(path, partial(prepare, recording, DataConfig(**self.data)))
 
     def test_what_was_loud_when_a_volume_was_bright_is_one_instance_of_the_store(self) -> None:
-        """Both modalities are on one clock, in every recording."""
+        """Check that both modalities are on one clock, in every recording."""
         built = self.dataset().built
         assert not built.failures
         for stored in built.store.recordings:
@@ -200,19 +200,19 @@ class LayoutTests:
             assert (loud.tolist(), bright) == ([row], row), f"{stored.name}: the EEG is loud elsewhere"
 
     def test_the_dataset_is_left_as_it_was(self) -> None:
-        """Found, looked at and prepared: no byte, no time and no file is another."""
+        """Check that no byte, no time and no file of the dataset has changed."""
         before, after = self.dataset().before, self.dataset().after
         changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
         assert not changed, f"changed: {sorted(map(str, changed))}"
 
 
 def _content(root: Path) -> dict[Path, tuple[bytes, int]]:
-    """Every file below a folder: its bytes and when it was changed."""
+    """Return every file below a folder: its bytes and the time of its last change."""
     return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in root.rglob("*") if path.is_file()}
 
 
 def _refused(named: Path, work: Callable[[], object]) -> None:
-    """Refused in one line that names the path."""
+    """Expect a refusal in one line that names the path."""
     try:
         work()
     except Eeg2FmriError as err:
@@ -225,7 +225,7 @@ def _refused(named: Path, work: Callable[[], object]) -> None:
 
 @contextmanager
 def _reversed_folders() -> Iterator[None]:
-    """Every folder gives its files in the opposite order."""
+    """Let every folder give its files in the opposite order."""
     listdir, scandir = os.listdir, os.scandir
 
     @contextmanager

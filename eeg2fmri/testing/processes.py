@@ -1,4 +1,4 @@
-"""Work in a process of its own, for what a process decides once and for what must outlive a kill."""
+"""Work in a separate process, for choices that a process makes only once, and for work that survives a kill."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-# Imported once by the process that the others are forked from; nothing of a family or of this package.
+# Imported once by the process from which the others are forked; nothing of a family or of this package.
 PRELOADED = ("keras", "mlflow.pyfunc")
 
 
 def in_fresh_process(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Call `work` in a process that has computed nothing yet; its result or its exception come back.
+    """Call `work` in a process that has computed nothing yet; return its result or raise its exception.
 
     Raises
     ------

@@ -31,7 +31,7 @@ SIGNAL = Signal(
 
 
 def recording(subject: str, seed: int, *, windows: int = 24, coupling: float = 1.0, run: int = 1) -> StoredRecording:
-    """A recording of `windows` TRs; with ``coupling=0`` the EEG says nothing about the BOLD."""
+    """Make a recording of `windows` TRs; with ``coupling=0`` the EEG does not predict the BOLD."""
     rng = np.random.default_rng(seed)
     course = rng.standard_normal(windows)
     spectrogram = np.exp(0.2 * rng.standard_normal((windows, *EEG_SHAPE[:2])))

@@ -1,4 +1,4 @@
-"""MLflow: the one door to runs, logged models, the registry and its gate."""
+"""MLflow: all access to runs, logged models, the registry and its gate."""
 
 from eeg2fmri.tracking.gate import Argument, Criterion, Evidence, argue
 from eeg2fmri.tracking.notes import describe_experiment, describe_model, describe_version

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from eeg2fmri.config import PolicyConfig
 from eeg2fmri.evaluation import p_text
 
-# Not nulls: a rival that a policy may name, and the bound that only the test subject's own data give.
+# These are not nulls: another model that a policy may name, and a bound from the test subjects' own data.
 NO_NULLS = ("model", "linear", "subject_mean")
 
 
@@ -39,26 +39,26 @@ class Evidence:
     space: str
 
     def score(self, metric: str, condition: str = "model") -> float:
-        """Score under a condition; NaN if it was not computed."""
+        """Return the score under a condition; NaN if it was not computed."""
         return float(self.overall.get(condition, {}).get(metric, float("nan")))
 
     def comparable(self, other: Evidence) -> bool:
-        """Whether both were scored on the same data in the same way."""
+        """Return whether both were scored on the same data in the same way."""
         return (self.data_digest, self.scoring) == (other.data_digest, other.scoring)
 
     def to_json(self) -> str:
-        """Text that `from_json` reads, numbers to the bit."""
+        """Return text for `from_json`, with numbers to the bit."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def from_json(text: str) -> Evidence:
-        """Evidence from the text of `to_json`."""
+        """Read the evidence from the text of `to_json`."""
         return Evidence(**json.loads(text))
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """One step of the argument. `reason` says in words why it does not hold."""
+    """One step of the argument. `reason` explains in words why it does not hold."""
 
     name: str
     found: str
@@ -76,12 +76,12 @@ class Argument:
 
     @property
     def beats_nulls(self) -> bool:
-        """Whether the version may be champion if no better one is."""
+        """True if the version may be champion when no better one exists."""
         return all(criterion.holds for criterion in self.nulls)
 
     @property
     def passes(self) -> bool:
-        """Whether the version becomes champion."""
+        """True if the version becomes champion."""
         return not self.reasons
 
     @property
@@ -91,7 +91,7 @@ class Argument:
 
     @property
     def verdict(self) -> str:
-        """``passed``, ``challenger`` (better than its nulls, not better than the champion) or ``refused``."""
+        """The verdict: ``passed``, ``challenger`` (better than its nulls, not than the champion) or ``refused``."""
         return "passed" if self.passes else "challenger" if self.beats_nulls else "refused"
 
 
@@ -100,14 +100,14 @@ def argue(policy: PolicyConfig, candidate: Evidence, champion: Evidence | None =
 
     Parameters
     ----------
-    policy : metric, nulls to beat, margin, level and least number of test subjects.
+    policy : metric, nulls, margin, level and least number of test subjects.
     candidate : evidence of the version.
     champion : evidence of the present champion, if there is one.
 
     Returns
     -------
-    The argument. The champion is compared only within a data space: one of other channels or another grid does not
-    stand in the way.
+    The argument. The champion is compared only within a data space: one with other channels or another grid
+    does not prevent a promotion.
     """
     return Argument(_against_nulls(policy, candidate), _against_champion(policy, candidate, champion))
 

@@ -1,4 +1,4 @@
-"""Descriptions in Markdown that MLflow's pages show; what a person has written there is kept."""
+"""Descriptions in Markdown for MLflow's pages; a person's own text there is kept."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 
 NOTE_TAG = "mlflow.note.content"
-# First line of the descriptions that are written anew: by it they are known from a person's own.
+# First line of automatic descriptions, which distinguishes them from a person's own.
 TITLE = "**EEG to fMRI.**"
 HOW_TO_READ = """
 **How to read it.** `r2_temporal` is the share of the BOLD fluctuations of unseen subjects that a model explains.
-Compare it with its nulls: the mean volume (exactly 0), and the same model fed EEG of the wrong time (shuffled EEG).
+Compare it with its nulls: the mean volume (exactly 0), and the same model with EEG of the wrong time (shuffled EEG).
 A model counts if it is above both and p is below 0.05. A `main` run holds one whole job, its children are the steps.
 """
 
@@ -18,7 +18,7 @@ A model counts if it is above both and p is below 0.05. A `main` run holds one w
 def describe_experiment(experiment_id: str, text: str = "") -> None:
     """Describe an experiment: `text`, and how to read it; without `text` only if it has no description yet.
 
-    MLflow shows the first line alone until the description is opened: `text` starts with what matters.
+    MLflow shows only the first line until the description is opened, so `text` starts with the main result.
     """
     client = mlflow.MlflowClient()
     present = client.get_experiment(experiment_id).tags.get(NOTE_TAG, "")
@@ -35,7 +35,7 @@ def describe_model(name: str, text: str = "") -> None:
 
 
 def describe_version(version: ModelVersion, text: str) -> None:
-    """Describe a version of a registered model, its logged model and its run by what was last measured."""
+    """Describe a version of a registered model, its logged model and its run by the last scores."""
     client = mlflow.MlflowClient()
     client.update_model_version(version.name, version.version, text)
     if version.run_id:

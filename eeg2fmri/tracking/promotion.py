@@ -1,8 +1,9 @@
-"""Who is champion: the evidence of a version, the gate's verdict on it, and the aliases that follow.
+"""Choice of the champion: the evidence of a version, the gate's verdict on it, and the aliases.
 
 Two promotions may run at once, and MLflow has no operation that compares and moves an alias in one step. So each
 promotion first marks its version, then moves the alias to the best marked one, and looks again until nothing changes.
-A mark is set before its promotion looks: whoever moves the alias last has seen every mark, so the best version wins.
+A promotion sets its mark before it reads the others. So the promotion that moves the alias last has seen every
+mark, and the best version wins.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from eeg2fmri.tracking.gate import Argument, Criterion, Evidence, argue
 from eeg2fmri.tracking.registry import champion, resolve_version
 
 CHALLENGER = "challenger"
-# MLflow shows no tag whose name starts with `mlflow.`: that is where long values go.
+# MLflow hides tags with a name that starts with `mlflow.`, so long values go there.
 EVIDENCE_TAG, POLICY_TAG = "mlflow.eeg2fmri.evidence", "mlflow.eeg2fmri.policy"
 SCORE_TAG, P_VALUE_TAG = "test.r2_temporal", "test.p_value"
 VERDICT_TAG, TIME_TAG, BEFORE_TAG = "eeg2fmri.verdict", "eeg2fmri.verdict_time", "eeg2fmri.champion_before"
@@ -29,7 +30,7 @@ PASSED, ROLLED_BACK = "passed", "rolled back"
 
 @dataclass(frozen=True)
 class Decision:
-    """The argument about a version. before: the champion that it was compared with, if there was one."""
+    """The argument about a version. before: the champion of the comparison, if there was one."""
 
     version: ModelVersion
     evidence: Evidence
@@ -38,7 +39,7 @@ class Decision:
 
 
 def store_evidence(version: ModelVersion, evidence: Evidence) -> None:
-    """Write a version's evidence where the gate finds it, and its score and p-value where people do."""
+    """Write a version's evidence for the gate, and its score and p-value for people."""
     values = {
         SCORE_TAG: f"{evidence.score('r2_temporal'):.6g}",
         P_VALUE_TAG: f"{evidence.p_value:.4g}",
@@ -48,13 +49,13 @@ def store_evidence(version: ModelVersion, evidence: Evidence) -> None:
 
 
 def version_evidence(version: ModelVersion) -> Evidence | None:
-    """Evidence that `evaluate` has written, or ``None``."""
+    """Return evidence that `evaluate` has written, or ``None``."""
     text = version.tags.get(EVIDENCE_TAG)
     return Evidence.from_json(text) if text else None
 
 
 def decide(name: str, version: str | None, alias: str, policy: PolicyConfig) -> Decision:
-    """Weigh a version against its nulls and the present champion; nothing is changed.
+    """Compare a version with its nulls and the present champion; change nothing.
 
     Parameters
     ----------
@@ -80,8 +81,8 @@ def decide(name: str, version: str | None, alias: str, policy: PolicyConfig) -> 
     before = version_evidence(present) if present else None
     if present and before is None and present.version != candidate.version:
         raise ModelError(
-            f"the champion, {name} version {present.version}, has no scores to compare with; "
-            f"run: eeg2fmri evaluate --model-uri models:/{name}/{present.version}"
+            f"the champion, {name} version {present.version}, has no scores for the comparison; run: eeg2fmri "
+            f"evaluate --model-uri models:/{name}/{present.version}"
         )
     argument = argue(policy, evidence, before)
     if candidate.tags.get(VERDICT_TAG) == ROLLED_BACK:
@@ -93,12 +94,12 @@ def decide(name: str, version: str | None, alias: str, policy: PolicyConfig) -> 
 def promote(decision: Decision, alias: str, policy: PolicyConfig) -> None:
     """Move the alias to a version that passes the gate, and record the verdict on the version.
 
-    A version that beats its nulls and not the champion gets the alias ``challenger``.
+    A version that is better than its nulls, but not than the champion, gets the alias ``challenger``.
 
     Parameters
     ----------
     decision : of `decide`.
-    alias, policy : those that it was made with.
+    alias, policy : those of that call.
 
     Raises
     ------
@@ -117,13 +118,13 @@ def promote(decision: Decision, alias: str, policy: PolicyConfig) -> None:
     if argument.verdict == CHALLENGER:
         mlflow.MlflowClient().set_registered_model_alias(name, CHALLENGER, number)
     if not argument.passes:
-        kept = "is challenger" if argument.verdict == CHALLENGER else "stays unpromoted"
+        kept = "is challenger" if argument.verdict == CHALLENGER else "is not promoted"
         raise GateRefusal(f"{name} version {number} {kept}: {'; '.join(argument.reasons)}")
     winner = _settle(name, alias, decision.evidence, policy.metric)
     if winner.version != number:
         _tag(decision.version, {VERDICT_TAG: CHALLENGER})
         raise GateRefusal(
-            f"{name} version {number} stays unpromoted: version {winner.version}, promoted at the same time, has "
+            f"{name} version {number} is not promoted: version {winner.version}, promoted at the same time, has "
             f"{policy.metric} {winner.score(policy.metric):.4f}, this one {decision.evidence.score(policy.metric):.4f}"
         )
 
@@ -133,7 +134,7 @@ def rollback(name: str, alias: str) -> tuple[str, str]:
 
     Returns
     -------
-    The version that is champion again, and the one that was taken back.
+    The version that is champion again, and the one that is not any more.
 
     Raises
     ------
@@ -142,22 +143,25 @@ def rollback(name: str, alias: str) -> tuple[str, str]:
     """
     present = champion(name, alias)
     if present is None:
-        raise ModelError(f"{name} has no {alias}; there is nothing to roll back")
+        raise ModelError(f"{name} has no {alias}, so a rollback is not possible; promote a version first")
     before = present.tags.get(BEFORE_TAG)
     if before is None:
-        raise ModelError(f"{name} version {present.version} is the first {alias}; there is none to go back to")
+        raise ModelError(
+            f"{name} version {present.version} is the first {alias}, so a rollback is not possible; promote another "
+            f"version"
+        )
     _tag(present, {VERDICT_TAG: ROLLED_BACK})
     mlflow.MlflowClient().set_registered_model_alias(name, alias, before)
     return before, str(present.version)
 
 
 def policy_digest(policy: PolicyConfig) -> str:
-    """Key of a policy, which a version keeps with its verdict."""
+    """Return the key of a policy, which a version keeps with its verdict."""
     return hashlib.sha256(policy.model_dump_json().encode()).hexdigest()
 
 
 def _settle(name: str, alias: str, mine: Evidence, metric: str) -> Evidence:
-    """Move the alias to the best version that passed on the same data; the latest of equals. Returns its evidence."""
+    """Move the alias to the best version that passed on the same data, the latest of equals; return its evidence."""
     client = mlflow.MlflowClient()
     while True:
         passed = [

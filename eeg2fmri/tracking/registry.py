@@ -24,7 +24,7 @@ from eeg2fmri.serving import Bundle, save_bundle
 from eeg2fmri.serving.requests import encode
 from eeg2fmri.tracking.notes import describe_model
 
-# What every served model imports; a family adds its own.
+# Packages that every served model imports; a family adds its own.
 SERVING_PACKAGES = ("mlflow", "numpy", "scipy", "pandas", "pydantic", "pyyaml")
 DATASET_TAG = "eeg2fmri.dataset"  # of a registered model: by it this package's are known
 
@@ -41,7 +41,7 @@ def log_bundle(
     dataset : name of the data set.
     example : (C, F, T), an EEG window for the input example.
     metadata_ : facts stored with the model.
-    step : the epoch that the model is of; MLflow shows the run's metrics of this step as the model's own.
+    step : the epoch of the model; MLflow shows the run's metrics of this step as the model's own.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def _log(bundle: Bundle, example: np.ndarray, **options: Any) -> Any:
 
 
 def pyfunc_model(bundle: Bundle, folder: Path, example: np.ndarray) -> dict[str, Any]:
-    """Write a bundle into an empty folder; gives what MLflow takes to log or save it with all code that it needs."""
+    """Write a bundle into an empty folder; return MLflow's arguments to log or save it with all code that it needs."""
     config = bundle.model.config
     save_bundle(folder, bundle)
     return {
@@ -79,7 +79,7 @@ def pyfunc_model(bundle: Bundle, folder: Path, example: np.ndarray) -> dict[str,
 
 
 def _code(family: str) -> list[Path]:
-    """Folders of the packages that a family needs: its own, which may be a single file, beside this one."""
+    """Return folders of the packages that a family needs: its own, which may be a single file, beside this one."""
     found = {}
     for name in ("eeg2fmri", family_path(family).partition(":")[0].partition(".")[0]):
         module = sys.modules[name]
@@ -95,12 +95,12 @@ def _pinned(package: str) -> str:
 
 
 def load_model(model_uri: str, device: str = "auto") -> tuple[Bundle, ModelVersion | None]:
-    """A logged model, and its registered version if `model_uri` names one.
+    """Load a logged model, and its registered version if `model_uri` names one.
 
     Parameters
     ----------
-    model_uri : what MLflow loads, for instance ``models:/eeg2fmri@champion``.
-    device : ``"auto"`` leaves it to ``EEG2FMRI_DEVICE``; another one takes its place in this process.
+    model_uri : its address in MLflow, for instance ``models:/eeg2fmri@champion``.
+    device : ``"auto"`` uses ``EEG2FMRI_DEVICE``; another value replaces it in this process.
 
     Raises
     ------
@@ -118,17 +118,17 @@ def load_model(model_uri: str, device: str = "auto") -> tuple[Bundle, ModelVersi
     except (MlflowException, OSError) as err:
         raise ModelError(f"{model_uri}: no such model ({one_line(err)})") from err
     if not isinstance(getattr(loaded, "bundle", None), Bundle):
-        raise ModelError(f"{model_uri}: not a model of eeg2fmri; give one that `train` has registered")
+        raise ModelError(f"{model_uri}: not a model of eeg2fmri; give a model that `train` has registered")
     return loaded.bundle, version
 
 
 def logged_model_id(model_uri: str) -> str | None:
-    """The logged model behind an address: what MLflow hangs a model's metrics on."""
+    """Return the logged model behind an address; MLflow attaches a model's metrics to it."""
     return mlflow.models.get_model_info(model_uri).model_id
 
 
 def resolve_version(model_uri: str) -> ModelVersion | None:
-    """The version behind ``models:/NAME/VERSION``, ``models:/NAME/latest`` or ``models:/NAME@ALIAS``.
+    """Return the version behind ``models:/NAME/VERSION``, ``models:/NAME/latest`` or ``models:/NAME@ALIAS``.
 
     ``None`` for ``models:/m-…``, a logged model that need not be registered.
     """
@@ -145,7 +145,7 @@ def resolve_version(model_uri: str) -> ModelVersion | None:
             return latest_version(name)
         return client.get_model_version(name, number)
     except MlflowException as err:
-        raise ModelError(f"{model_uri}: {one_line(err)}; list what there is with: mlflow ui") from err
+        raise ModelError(f"{model_uri}: {one_line(err)}; list the models with: mlflow ui") from err
 
 
 def only_model(option: str) -> str:
@@ -180,7 +180,7 @@ def experiment_of(name: str, version: str | None) -> str:
 
 
 def latest_version(name: str) -> ModelVersion:
-    """The newest version of a registered model."""
+    """Return the newest version of a registered model."""
     versions = mlflow.MlflowClient().search_model_versions(f"name = '{name}'")
     if not versions:
         raise ModelError(f"no registered model {name!r}; train one with: eeg2fmri train --register-as {name}")
@@ -197,7 +197,7 @@ def model_exists(model_uri: str) -> bool:
 
 
 def champion(name: str, alias: str) -> ModelVersion | None:
-    """The version that carries the alias, or ``None``."""
+    """Return the version that carries the alias, or ``None``."""
     try:
         return mlflow.MlflowClient().get_model_version_by_alias(name, alias)
     except MlflowException as err:

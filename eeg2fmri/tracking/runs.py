@@ -1,4 +1,4 @@
-"""MLflow runs: opening them, what each of them holds, and finding finished ones."""
+"""MLflow runs: how to open, fill and find them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mlflow.data.dataset import Dataset
     from mlflow.entities import Run
 
-# MLflow shows no tag whose name starts with `mlflow.`: that is where long digests go.
+# MLflow hides tags with a name that starts with `mlflow.`, so long digests go there.
 STEP_KEY = "mlflow.eeg2fmri.step_key"
 DATA_DIGEST = "mlflow.eeg2fmri.data_digest"
 PREPROCESS_RUN = "mlflow.eeg2fmri.preprocess_run"
@@ -44,7 +44,7 @@ _outer: ContextVar[tuple[str, str] | None] = ContextVar("outer", default=None)
 
 
 class RunLog:
-    """What a step may write into its run."""
+    """The run of a step, and the calls that write into it."""
 
     def __init__(self, run_id: str, experiment_id: str = "") -> None:
         self.run_id, self.experiment_id = run_id, experiment_id
@@ -62,9 +62,9 @@ class RunLog:
         model_id: str | None = None,
         dataset: Dataset | None = None,
     ) -> None:
-        """Log metrics; the name's part before ``/`` groups them in the UI.
+        """Log metrics; the part of a name before ``/`` groups them in the UI.
 
-        With `model_id` they are those of a logged model, on `dataset`, and its page and the list of models show them.
+        With `model_id` they belong to a logged model, on `dataset`; its page and the list of models show them.
         """
         mlflow.log_metrics(dict(values), step=step, model_id=model_id, dataset=dataset)
 
@@ -220,7 +220,7 @@ def children_ended(run_id: str, stop: Callable[[], None]) -> Iterator[None]:
 
 
 def finished_run(step_key: str) -> Run | None:
-    """The newest finished run of a step with this key, in whichever experiment it was made."""
+    """Return the newest finished run of a step with this key, in any experiment."""
     check_server()
     runs: Sequence[Run] = mlflow.search_runs(
         search_all_experiments=True,
@@ -233,19 +233,19 @@ def finished_run(step_key: str) -> Run | None:
 
 
 def step_key(entry_point: str, code: Sequence[str], *inputs: Any) -> str:
-    """Key of a step: its inputs and settings, and the code that it reaches from these entries."""
+    """Return the key of a step: its inputs and settings, and the code that it reaches from these entries."""
     content = json.dumps([entry_point, code_digest(*code), *inputs], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of the packages that shape a result and of this code, as dotted parameters."""
+    """Return versions of Python, of the packages that shape a result and of this code, as dotted parameters."""
     found = {f"version.{package}": version for package, version in package_versions(PACKAGES).items()}
     return {"version.python": platform.python_version(), **found, "version.git_commit": git_commit()}
 
 
 def git_commit() -> str:
-    """Commit of the checkout the package runs from, with ``-dirty`` for uncommitted changes, or unknown."""
+    """Return the commit of the package's checkout, with ``-dirty`` for uncommitted changes, or unknown."""
     folder = Path(eeg2fmri.__file__).parent
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:

@@ -1,4 +1,4 @@
-"""Training: what a fit is given and gives back. The families fit; Keras is imported by the modules that need it."""
+"""Training: inputs and results of a fit. The families fit; modules that need Keras import it."""
 
 from eeg2fmri.training.settings import MONITOR, Example, FitResult, FitSettings, History, OnEpoch
 

@@ -13,7 +13,7 @@ from eeg2fmri.errors import ConfigError
 
 
 def make_deterministic(device: str) -> None:
-    """Make every operation repeat to the last bit; it stays so for the rest of the process.
+    """Make every operation repeat to the last bit, for the rest of the process.
 
     Raises
     ------
@@ -24,7 +24,9 @@ def make_deterministic(device: str) -> None:
     if device == "gpu" and backend in DETERMINISTIC:
         variable, value = DETERMINISTIC[backend]
         if value not in os.environ.get(variable, ""):
-            raise ConfigError(f"run.deterministic on a GPU needs {variable}={value} in the environment of the command")
+            raise ConfigError(
+                f"run.deterministic on a GPU needs {variable}={value} in the environment; set it before the command"
+            )
     if backend == "tensorflow":
         import tensorflow as tf
 
@@ -36,7 +38,7 @@ def make_deterministic(device: str) -> None:
 
 
 def generators() -> list[list[int]]:
-    """State of PyTorch's own generators, which its dropout draws from; the other backends have none."""
+    """Return the state of PyTorch's own generators, which its dropout uses; other backends have none."""
     if keras.backend.backend() != "torch":
         return []
     import torch
@@ -46,7 +48,7 @@ def generators() -> list[list[int]]:
 
 
 def set_generators(states: list[list[int]]) -> None:
-    """Set what `generators` gave."""
+    """Restore the state that `generators` returned."""
     if not states:
         return
     import torch
@@ -57,9 +59,9 @@ def set_generators(states: list[list[int]]) -> None:
 
 
 def compile_with_xla(device: str) -> bool:
-    """Whether to compile the step: on JAX always, on TensorFlow on a GPU only.
+    """Return whether to compile the step: on JAX always, on TensorFlow on a GPU only.
 
-    On a CPU, XLA makes this model some thirty times slower in TensorFlow; JAX has nothing else.
+    On a CPU, XLA makes this model about thirty times slower in TensorFlow; JAX has nothing else.
     """
     backend = keras.backend.backend()
     return backend == "jax" or (backend == "tensorflow" and device == "gpu")
@@ -94,16 +96,16 @@ def input_gradients(model: keras.Model, x: np.ndarray, batch: int = 32) -> np.nd
 
 
 def check_precision(precision: str, device: str) -> None:
-    """Refuse float16 on a CPU, which lacks operations in it; bfloat16 runs (a step takes 9 % less with AVX512-BF16)."""
+    """Refuse float16 on a CPU, which lacks operations for it; bfloat16 works (9 % faster with AVX512-BF16)."""
     if precision == "mixed_float16" and device == "cpu":
         raise ConfigError(
-            "training.precision=mixed_float16 needs a GPU: on a CPU there are no convolution and pooling kernels for "
-            "it; use float32 or mixed_bfloat16"
+            "training.precision=mixed_float16 needs a GPU, because a CPU has no convolution and pooling for it; use "
+            "float32 or mixed_bfloat16"
         )
 
 
 def data_parallel(devices: int | None, device: str, batch_size: int) -> Any:
-    """Distribution of every batch over several devices of a kind, or ``None`` for one device.
+    """Return a distribution of every batch over several devices of a kind, or ``None`` for one device.
 
     Parameters
     ----------
@@ -114,27 +116,30 @@ def data_parallel(devices: int | None, device: str, batch_size: int) -> Any:
     Raises
     ------
     ConfigError
-        If there are not as many, the backend cannot distribute, or the batch cannot be shared equally.
+        If there are fewer devices, the backend cannot distribute, or the batch cannot be shared equally.
     """
     if keras.backend.backend() != "jax":
         if (devices or 1) > 1:
-            raise ConfigError(f"run.devices={devices}: Keras trains on several devices with run.backend=jax only")
+            raise ConfigError(
+                f"run.devices={devices}: Keras trains on several devices only with run.backend=jax; set it, or leave "
+                f"run.devices out"
+            )
         return None
     found = keras.distribution.list_devices(device)
     wanted = len(found) if devices is None else devices
     if wanted > len(found):
-        raise ConfigError(f"run.devices={wanted}, but JAX sees {len(found)} of kind {device}; give at most as many")
+        raise ConfigError(f"run.devices={wanted}, but JAX sees {len(found)} of kind {device}; set at most as many")
     if wanted == 1:
         return None
     if batch_size % wanted:
         raise ConfigError(
-            f"training.batch_size {batch_size} is not a multiple of {wanted} devices; change it or give run.devices"
+            f"training.batch_size {batch_size} is not a multiple of {wanted} devices; change it or set run.devices"
         )
     return keras.distribution.DataParallel(devices=found[:wanted], auto_shard_dataset=False)
 
 
 def adam(learning_rate: Any, device: str, *, global_clipnorm: float | None = None) -> keras.optimizers.Optimizer:
-    """Adam; on TensorFlow's CPU its fused update, which passes over the 44 million weights once.
+    """Return Adam; on TensorFlow's CPU its fused update, which reads the 44 million weights only once.
 
     Parameters
     ----------
@@ -150,7 +155,7 @@ class FusedAdam(keras.optimizers.Adam):
     """`keras.optimizers.Adam` (no amsgrad) with the update in one TensorFlow kernel per variable."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Same formula and state as the parent's."""
+        """Apply the formula of the parent, with the same state."""
         import tensorflow as tf
 
         index = self._get_variable_index(variable)
@@ -170,5 +175,5 @@ class FusedAdam(keras.optimizers.Adam):
 
 
 def _handle(variable: Any) -> Any:
-    """Resource handle of a Keras variable or of the TensorFlow variable inside it."""
+    """Return the resource handle of a Keras variable or of the TensorFlow variable inside it."""
     return getattr(variable, "_value", variable).handle

@@ -1,4 +1,4 @@
-"""What happens within an epoch that Keras runs: shuffling, time, learning rate, progress."""
+"""Callbacks within an epoch of Keras: shuffling, time, learning rate, progress."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eeg2fmri.training.prefetch import Prefetched
 
 
 class EpochEnd(keras.callbacks.Callback):
-    """Around each epoch: shuffle before it, finish it after it, and stop when nothing improves any more."""
+    """Start and end of each epoch: shuffle before it, finish it after it, and stop when nothing improves any more."""
 
     def __init__(self, data: Prefetched, epochs: Epochs) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class EpochEnd(keras.callbacks.Callback):
         self.started = time.perf_counter()
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if batch == len(self.data) - 1:  # a schedule has moved on when the epoch ends
+        if batch == len(self.data) - 1:  # a schedule has changed when the epoch ends
             self.learning_rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

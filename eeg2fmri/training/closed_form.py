@@ -40,7 +40,7 @@ def scores_of(
     model: FittedModel,
     cutoff: float,
 ) -> tuple[dict[str, float], Example]:
-    """MAE and `r2_temporal` in standard units, the mean over recordings, and one example.
+    """Compute MAE and `r2_temporal` in standard units, the mean over recordings, and return one example.
 
     Parameters
     ----------

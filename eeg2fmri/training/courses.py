@@ -1,4 +1,4 @@
-"""What the `factorised` family is fitted to: band power and component scores of whole recordings, in closed form.
+"""Targets and inputs of the `factorised` family: scores and band power of whole recordings, in closed form.
 
 n instances of one recording, W its windows, C channels, b bands, P = C·b features, T context, H lag shapes,
 K components, M members, q drift waves.
@@ -21,7 +21,7 @@ from eeg2fmri.signals import bold_scaling, drift_waves, noise_components, withou
 from eeg2fmri.store import Windows
 from eeg2fmri.training.linear import volumes_without_drift
 
-DEAD = 1e-4  # log power that varies less is a dead channel, and what varies is rounding
+DEAD = 1e-4  # log power that varies less is rounding in a dead channel
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Course:
     clean: np.ndarray
 
     def answered(self, response: np.ndarray) -> np.ndarray:
-        """Log power through a response (T,) over each instance's context, (n, C, b)."""
+        """Return log power through a response (T,) over each instance's context, (n, C, b)."""
         contexts = np.lib.stride_tricks.sliding_window_view(self.power, len(response), axis=2)
         return np.moveaxis(contexts[:, :, : len(self.measured)] @ response, 2, 0)
 
 
 @dataclass(frozen=True)
 class Courses:
-    """All training recordings, and what their band power is standardised by."""
+    """All training recordings, and the scaling of their band power."""
 
     config: FactorisedConfig
     tr: float
@@ -62,7 +62,7 @@ class Courses:
             for number, volumes in enumerate(volumes_without_drift(train, config.bold_scaling, config.drift_cutoff))
         ]
         response = lag_shapes(train.context, tr)[:, 0]
-        # By the deviation within recordings, of what the response makes of log power.
+        # The scale is the deviation within recordings, of log power through the response.
         answered = [without_drift(course.answered(response), tr, config.drift_cutoff) for course in recordings]
         varying = np.concatenate(answered).std(axis=0)
         features = Features(
@@ -74,7 +74,7 @@ class Courses:
         return cls(config, tr, recordings, features)
 
     def sources(self, parts: Sequence[Sequence[str]]) -> tuple[list[Sources], Penalties]:
-        """The sources of every member, by its subjects, and their penalties."""
+        """Fit the sources of every member, by its subjects, and their penalties."""
         moments, products = self._moments(), self._products()
         penalties = choose_penalties(moments, products, self.config)
         return [
@@ -83,7 +83,7 @@ class Courses:
         ], penalties
 
     def regression(self) -> Regression | None:
-        """The linear path, if it has a share, and several subjects to choose its penalties by."""
+        """Fit the linear path, if it has a share, and if several subjects can choose its penalties."""
         if not self.config.linear_share or len({course.subject for course in self.recordings}) == 1:
             return None
         like = LinearConfig(bands=self.config.bands, drift_cutoff=self.config.drift_cutoff)
@@ -93,24 +93,24 @@ class Courses:
         return Regression(fitted.lag_shapes, fitted.coefficients)
 
     def targets(self, parts: Sequence[Sequence[str]]) -> Iterator[dict[str, np.ndarray]]:
-        """What a step compares the members' scores of each recording with."""
+        """Return the targets for the members' scores of each recording."""
         deviation = np.concatenate([course.clean for course in self.recordings]).std(axis=0)
         for course in self.recordings:
             yield {
                 "scores": course.clean,
                 "waves": drift_waves(len(course.clean), self.tr, self.config.drift_cutoff).astype(np.float32),
                 "members": np.array([course.subject in part for part in parts], np.float32),
-                # Between errors of volumes, where a few noisy components decide, and equal components.
+                # Between the error of volumes, in which a few noisy components dominate, and equal weights.
                 "weights": 1 / np.maximum(deviation, deviation.max() * 1e-3),
             }
 
     def _moments(self) -> dict[str, Moments]:
-        """Of each subject: features against measured and clean scores."""
+        """Return for each subject: features against measured and clean scores."""
         result: dict[str, Moments] = {}
         cutoff, features = self.config.drift_cutoff, self.features
         for course in self.recordings:
             n = len(course.measured)
-            # A constant taken off the features goes with the means.
+            # A constant that is subtracted from the features cancels with the means.
             x = without_drift((course.answered(features.response) * features.scale).reshape(n, -1), self.tr, cutoff)
             freedom = n - drift_waves(n, self.tr, cutoff).shape[1]
             own = Moments.of(x, np.concatenate([course.measured, course.clean], axis=1), freedom)
@@ -118,7 +118,7 @@ class Courses:
         return result
 
     def _products(self) -> dict[str, np.ndarray]:
-        """Of each subject: SᵀS of the scores without noise, (K, K)."""
+        """Return for each subject: SᵀS of the scores without noise, (K, K)."""
         result: dict[str, np.ndarray] = {}
         for course in self.recordings:
             own = course.clean.T @ course.clean
@@ -134,7 +134,7 @@ def _course(
     edges: np.ndarray,
     basis: np.ndarray,
 ) -> Course:
-    """What a recording's drift-free `volumes` (n, V) and its spectrogram say."""
+    """Make a course from a recording's drift-free `volumes` (n, V) and its spectrogram."""
     recording, frequencies = train.recordings[number], np.asarray(train.signal.frequencies)
     power = log_band_power(np.moveaxis(recording.spectrogram, 0, -1)[None], frequencies, edges)[0]
     scores = volumes @ basis.T

@@ -1,4 +1,4 @@
-"""Fitting a Keras family on windows."""
+"""Fit of a Keras family on windows."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _train(
 
 
 def _networks(make: Callable[[], Calhas2022], precision: str) -> tuple[Calhas2022, keras.Model, keras.Model]:
-    """The parts that are trained, the synthesiser in them, and the one that is served, in float32.
+    """Return the parts to train, the synthesiser in them, and the one to serve, in float32.
 
     Under mixed precision the latter two are different models with the same weights.
     """
@@ -116,7 +116,7 @@ def _networks(make: Callable[[], Calhas2022], precision: str) -> tuple[Calhas202
 
 
 def in_precision(precision: str, make: Callable[[], Calhas2022]) -> Calhas2022:
-    """Parts that compute in a precision; what they give is float32, so that no loss overflows."""
+    """Make parts compute in a precision; their outputs are float32, so that no loss overflows."""
     if precision == "float32":
         return make()
     keras.config.set_dtype_policy(precision)
@@ -129,23 +129,23 @@ def in_precision(precision: str, make: Callable[[], Calhas2022]) -> Calhas2022:
 
 
 def _in_float32(part: keras.Model) -> keras.Model:
-    """The same layers with outputs in float32."""
+    """Return the same layers with outputs in float32."""
     cast = keras.layers.Activation("linear", dtype="float32")
     return keras.Model(part.input, keras.tree.map_structure(cast, part.output), name=part.name)
 
 
 def optimizer_of(options: TrainingConfig, steps_per_epoch: int, device: str) -> keras.optimizers.Optimizer:
-    """Adam with the configured schedule, clipping and scaling of the loss."""
+    """Return Adam with the configured schedule, clipping and scaling of the loss."""
     rate = learning_rate(options, steps_per_epoch)
     adam = backend.adam(rate, device, global_clipnorm=options.global_clipnorm)
-    if options.precision == "mixed_float16":  # its small gradients would be zero
+    if options.precision == "mixed_float16":  # otherwise its small gradients are zero
         return keras.optimizers.LossScaleOptimizer(adam)
     return adam
 
 
 @contextmanager
 def _distributed(distribution: Any) -> Iterator[int]:
-    """Variables made inside lie on every device of `distribution`; gives their number."""
+    """Place variables made inside on every device of `distribution`; give their number."""
     if distribution is None:
         yield 1
         return

@@ -1,4 +1,4 @@
-"""What follows an epoch of any family that has them: score, keep, report, and stop when nothing improves any more."""
+"""End of an epoch, for any family that has epochs: score, keep, report, and stop when nothing improves any more."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from eeg2fmri.training.settings import MONITOR, Example, History, OnEpoch
 
 
 class Options(Protocol):
-    """What of a family's section `training` is needed here."""
+    """Settings of a family's section `training` that are needed here."""
 
     @property
     def epochs(self) -> int:
-        """Most epochs."""
+        """Largest number of epochs."""
         ...
 
     @property
     def patience(self) -> int:
-        """Epochs without a better one, after which training stops."""
+        """Epochs without improvement after which training stops."""
         ...
 
 
@@ -41,11 +41,11 @@ class Progressing:
 
     @property
     def epochs(self) -> int:
-        """Finished epochs."""
+        """Return the number of finished epochs."""
         return len(next(iter(self.history.values()), []))
 
     def add(self, metrics: dict[str, float]) -> bool:
-        """Append an epoch's metrics; whether it is the best one."""
+        """Append an epoch's metrics; return whether it is the best one."""
         for key, value in metrics.items():
             self.history.setdefault(key, []).append(float(value))
         series = self.history[MONITOR]
@@ -62,14 +62,16 @@ class Checkpoints:
         self.folder, self.key = folder, key
 
     def latest(self) -> Path | None:
-        """The newest checkpoint; one of another configuration is refused."""
+        """Return the newest checkpoint; refuse one of another configuration."""
         whole = [p for p in self.folder.glob("epoch-*") if p.suffix != ".part"]
         found = sorted(whole, key=lambda p: int(p.name.split("-")[1]))
         if not found:
             return None
         key = json.loads((found[-1] / "state.json").read_text())["key"]
         if key != self.key:
-            raise ModelError(f"{found[-1]}: a checkpoint of another configuration; delete it or give another --workdir")
+            raise ModelError(
+                f"{found[-1]}: the checkpoint of another configuration; delete it or give another --workdir"
+            )
         return found[-1]
 
     def save(self, model: keras.Model, synthesiser: keras.Model, state: Progressing, *, best: bool) -> None:
@@ -97,7 +99,7 @@ class Checkpoints:
             shutil.rmtree(old)
 
     def restore(self, model: keras.Model) -> Progressing:
-        """Load the newest checkpoint into `model`; an empty state if there is none."""
+        """Load the newest checkpoint into `model`; return an empty state if there is none."""
         latest = self.latest()
         if latest is None:
             return Progressing()
@@ -106,9 +108,9 @@ class Checkpoints:
         return Progressing(state["history"], state["best_epoch"])
 
     def restore_random(self, model: keras.Model) -> None:
-        """Set the dropout's generators as the newest checkpoint has them.
+        """Set the dropout's generators to the state of the newest checkpoint.
 
-        Apart from `restore`, since what Keras does when a fit begins may draw from them.
+        This is separate from `restore`, because Keras may draw random numbers when a fit begins.
         """
         if latest := self.latest():
             state = json.loads((latest / "state.json").read_text())
@@ -124,21 +126,21 @@ class Checkpoints:
 
 
 def _random_states(model: keras.Model) -> list[Any]:
-    """State of the dropout's generators, which Keras leaves out of a model's weights."""
+    """Return the state of the dropout's generators, which is not among a model's weights."""
     return [v for v in model.non_trainable_variables if "seed_generator" in v.path]
 
 
 class Epochs:
-    """A training, epoch by epoch, from where its last checkpoint stands.
+    """A training, epoch by epoch, from its last checkpoint on.
 
     Parameters
     ----------
-    model : what takes the steps; its weights and optimiser are kept.
-    synthesiser : what is kept of the best epoch.
+    model : takes the steps; its weights and optimiser are kept.
+    synthesiser : the part that is kept of the best epoch.
     options : the section `training`.
     validate : scores after an epoch, and an example.
-    checkpoints : where the state lies; it is restored at once.
-    on_epoch : told of every epoch, and of those of an interrupted fit again, since its run is not this one.
+    checkpoints : folder of the state, which is restored at once.
+    on_epoch : called with every epoch, and again with those of an interrupted fit, because this is another run.
     first : number of the first epoch in messages.
     """
 
@@ -162,11 +164,11 @@ class Epochs:
 
     @property
     def stale(self) -> bool:
-        """Whether too many epochs have passed since the best one."""
+        """Return whether too many epochs have passed since the best one."""
         return self.state.epochs - 1 - max(self.state.best_epoch, 0) >= self.options.patience
 
     def restore_random(self) -> None:
-        """Set the dropout's generators as the last checkpoint has them; just before the first step."""
+        """Set the dropout's generators to the state of the last checkpoint, just before the first step."""
         self.checkpoints.restore_random(self.model)
 
     def finish(self, metrics: dict[str, float]) -> None:
@@ -185,7 +187,7 @@ class Epochs:
         metrics = metrics | scores
         if bad := [key for key, value in metrics.items() if not np.isfinite(value)]:
             raise DivergenceError(
-                f"{', '.join(bad)} not finite after epoch {epoch + self.first}; lower training.learning_rate"
+                f"{', '.join(bad)} is not finite after epoch {epoch + self.first}; lower training.learning_rate"
             )
         best = self.state.add(metrics)
         self.checkpoints.save(self.model, self.synthesiser, self.state, best=best)

@@ -1,9 +1,9 @@
-"""Fitting the `factorised` family: a start in closed form, then gradient steps on whole recordings.
+"""Fit of the `factorised` family: a start in closed form, then gradient steps on whole recordings.
 
 n instances of one recording, C channels, F frequencies, T context, K components, M members, q drift waves.
 
-A step takes one recording, since only over time can drifts and means be told from what the EEG explains.
-Epoch 0 is the start itself, so training is kept only where it helps validation subjects.
+A step takes one recording, because only over time drifts and means differ from the part that the EEG explains.
+Epoch 0 is the start itself, so training is kept only if it helps validation subjects.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class SourcesModel(keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """Share of the weighted variance that the members leave unexplained; drifts they predict are free."""
+        """Compute the share of the weighted variance that members leave unexplained; predicted drifts are free."""
         error = ops.transpose(y_pred - y["scores"][:, None], (1, 0, 2))
         error = error - ops.matmul(y["waves"], ops.matmul(ops.transpose(y["waves"]), error))
         each = ops.sum(ops.square(error) * y["weights"], axis=(1, 2))
@@ -57,8 +57,9 @@ class SourcesModel(keras.Model):
 
 @dataclass(frozen=True)
 class Start:
-    """A network at its closed form: the model that takes steps, the same weights in `network` and `fitted`,
-    and the recordings with what a step on each compares with.
+    """A network in its closed form: the model that takes steps, and the same weights in `network` and `fitted`.
+
+    It also holds the recordings, with the targets of a step on each.
     """
 
     model: SourcesModel
@@ -98,7 +99,7 @@ def fit_factorised_model(
 
 
 def _start(config: FactorisedConfig, train: Windows, device: str, settings: FitSettings) -> Start:
-    """Fit the closed form, and put what gradient steps need around it."""
+    """Fit the closed form, and build the parts for gradient steps around it."""
     keras.utils.set_random_seed(settings.seed)
     parts = members([recording.subject for recording in train.recordings], config.members)
     edges = np.stack(list(bands_with_bins(config.bands, np.asarray(train.signal.frequencies)).values()))
@@ -115,7 +116,7 @@ def _start(config: FactorisedConfig, train: Windows, device: str, settings: FitS
     optimiser = keras.optimizers.Adam(config.training.learning_rate)
     model.compile(optimizer=optimiser, jit_compile=backend.compile_with_xla(device))
     model.optimizer.build(model.trainable_variables)
-    # Tensors, since PyTorch's steps take what they are given.
+    # Tensors, because PyTorch's steps do not convert their inputs.
     batches = [
         {name: ops.convert_to_tensor(array) for name, array in targets.items()} for targets in courses.targets(parts)
     ]
@@ -126,7 +127,7 @@ def _start(config: FactorisedConfig, train: Windows, device: str, settings: FitS
 def _train(
     config: FactorisedConfig, start: Start, validation: Windows, settings: FitSettings, on_epoch: OnEpoch | None
 ) -> Progressing:
-    """Gradient steps from the start, the weights of the best epoch kept in its network."""
+    """Take gradient steps from the start; keep the weights of the best epoch in its network."""
     options, network = config.training, start.network
     with tempfile.TemporaryDirectory() as scratch:
         checkpoints = Checkpoints(settings.checkpoints or Path(scratch), settings.key)
@@ -153,7 +154,7 @@ def _train(
 
 
 def _epoch(start: Start, epoch: int, seed: int) -> float:
-    """Mean loss over the recordings; epoch 0 only measures, later ones take a step on each."""
+    """Return the mean loss over the recordings; epoch 0 only measures, later ones take a step on each."""
     step = start.model.train_on_batch if epoch else start.model.test_on_batch
     train = start.train
     order = np.random.default_rng((seed, epoch)).permutation(len(start.batches))

@@ -1,10 +1,10 @@
-"""What varies within a recording, and its components: what a decoder of principal components is trained on.
+"""Fluctuations within a recording, and their components: the targets of a decoder of principal components.
 
 R recordings, n instances, V = X·Y·Z voxels, K components.
 
-A recording's own voxel means are taken out: they are its anatomy, which the EEG of another subject cannot
-tell and which `evaluation.r2_temporal` does not score. Components of plain volumes would mostly describe
-how the anatomies of the training subjects differ; these describe dynamics, and the mean volume gives the
+A recording's own voxel means are removed. They are its anatomy, which the EEG of another subject cannot
+predict and which `evaluation.r2_temporal` does not score. Components of plain volumes would mostly describe
+differences of anatomy between training subjects; these describe dynamics, and the mean volume gives the
 anatomy.
 """
 
@@ -31,19 +31,19 @@ class Fluctuations:
 
     @cached_property
     def means(self) -> np.ndarray:
-        """Voxel means, (R, V) float32."""
+        """Compute voxel means, (R, V) float32."""
         total = np.zeros((len(self.windows.recordings), np.prod(self.windows.recordings[0].mask.shape)))
         for recording, slab in self._slabs():
             total[recording] += slab.sum(axis=0, dtype=np.float64)
         return (total / np.bincount(self.windows.owner)[:, None]).astype(np.float32)
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """All fluctuations in order of the instances, (b, V) at a time."""
+        """Yield all fluctuations in order of the instances, (b, V) at a time."""
         for recording, slab in self._slabs():
             yield slab - self.means[recording]
 
     def _slabs(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Number of the recording and up to `SLAB` of its standardised volumes, (b, V)."""
+        """Yield the index of the recording and up to `SLAB` of its standardised volumes, (b, V)."""
         for number, recording in enumerate(self.windows.recordings):
             volumes = self.windows.volume[self.windows.indices(number)]
             for start in range(volumes[0], volumes[-1] + 1, SLAB):
@@ -68,23 +68,23 @@ class Components:
 
     @property
     def scaled(self) -> np.ndarray:
-        """What one standard deviation of each coefficient adds to a volume, (K, V)."""
+        """Return the change of a volume by one standard deviation of each coefficient, (K, V)."""
         return self.basis * self.sd[:, None]
 
     def project(self, fluctuations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients in standard deviations, (n, K), and the squared length outside the basis, (n,)."""
+        """Compute coefficients in standard deviations, (n, K), and the squared length outside the basis, (n,)."""
         coefficients = fluctuations @ self.basis.T
         outside = np.square(fluctuations).sum(axis=1) - np.square(coefficients).sum(axis=1)
         return coefficients / self.sd, np.maximum(outside, 0)
 
     def project_all(self, blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """`project` of many blocks of fluctuations, joined."""
+        """Join `project` of many blocks of fluctuations."""
         coefficients, outside = zip(*map(self.project, blocks), strict=True)
         return np.concatenate(coefficients), np.concatenate(outside)
 
 
 def fit_components(windows: Windows, scaling: str, count: int) -> Components:
-    """Principal components of the fluctuations in `windows`.
+    """Compute principal components of the fluctuations in `windows`.
 
     Raises
     ------

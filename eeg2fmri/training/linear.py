@@ -1,8 +1,8 @@
-"""Fitting the linear family on windows.
+"""Fit of the linear family on windows.
 
-Volumes are read from the store several times, one recording at a time, and never kept: what grows with
-the number of recordings is 0.5 MB for each (band power and component scores of 300 windows). n windows
-of one recording, C channels, B bands, W windows before the context is taken, K components, V voxels.
+Volumes are read from the store several times, one recording at a time, and never kept. Each recording needs 0.5 MB
+(band power and component scores of 300 windows). n windows of one recording, C channels, B bands, W windows before
+the context is removed, K components, V voxels.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from eeg2fmri.store import Windows
 from eeg2fmri.training.closed_form import closed_form_result
 from eeg2fmri.training.settings import FitResult, FitSettings, OnEpoch, fitted_model
 
-BLOCK = 32  # volumes or voxel thousands handled at once within a recording
-MEMORY = 2**28  # bytes of all recordings' volumes at once; what does not fit is read in several passes
+BLOCK = 32  # volumes, or thousands of voxels, at once within a recording
+MEMORY = 2**28  # bytes of all recordings' volumes at once; more are read in several passes
 
 
 def fit_linear_model(
@@ -41,14 +41,14 @@ def fit_linear_model(
 
 
 def everyone(train: Windows, validation: Windows) -> Windows:
-    """Windows of training and validation subjects together, for a fit that nothing is chosen by any more."""
+    """Join windows of training and validation subjects, for a fit after all choices are made."""
     return Windows((*train.recordings, *validation.recordings), train.context)
 
 
 def _fit(config: LinearConfig, train: Windows, validation: Windows | None) -> tuple[FittedModel, LinearFit]:
-    """A model of the training subjects; its penalties are judged by the validation subjects too, if there are any."""
+    """Fit a model of the training subjects; validation subjects, if any, help to choose its penalties."""
     tr = train.signal.tr
-    # The served model keeps float32: what lies on an edge must fall to the same side here and there.
+    # The served model keeps float32: a bin on an edge must be on the same side here and there.
     frequencies = np.asarray(train.signal.frequencies, np.float32)
     bands = np.stack(list(bands_with_bins(config.bands, frequencies).values()))
     mean = train.mean_volume(config.bold_scaling)
@@ -80,7 +80,7 @@ def _facts(fitted: LinearFit) -> dict[str, str | int | float]:
     predicted = np.isfinite(fitted.chosen)
     return {
         "parameters": int(fitted.coefficients.size),
-        "components": fitted.coefficients.shape[1],  # fewer than asked for where the volumes vary in fewer directions
+        "components": fitted.coefficients.shape[1],  # fewer than asked for if the volumes vary in fewer directions
         "components_predicted": int(predicted.sum()),
         "median_penalty": float(np.median(fitted.chosen[predicted])) if predicted.any() else "none",
         "estimated_gain": float(np.maximum(fitted.gains.max(axis=0), 0).mean()),
@@ -88,7 +88,7 @@ def _facts(fitted: LinearFit) -> dict[str, str | int | float]:
 
 
 def _blocks(windows: Windows, recording: int, kind: str) -> Iterator[np.ndarray]:
-    """Standardised volumes of one recording, (up to BLOCK, V) at a time, in time order."""
+    """Yield standardised volumes of one recording, (up to BLOCK, V) at a time, in time order."""
     rows = windows.indices(recording)
     for start in range(0, len(rows), BLOCK):
         volumes = windows.standardised(rows[start : start + BLOCK], kind)
@@ -96,14 +96,14 @@ def _blocks(windows: Windows, recording: int, kind: str) -> Iterator[np.ndarray]
 
 
 def volumes_without_drift(windows: Windows, kind: str, cutoff: float) -> Iterator[np.ndarray]:
-    """Volumes of one recording after the other, (n, V), each without its mean and drifts."""
+    """Yield volumes of one recording after the other, (n, V), each without its mean and drifts."""
     for number in range(len(windows.recordings)):
         n, voxels = len(windows.indices(number)), windows.recordings[number].mask.size
         volumes, row = np.empty((n, voxels), np.float32), 0
         for block in _blocks(windows, number, kind):
             volumes[row : row + len(block)] = block
             row += len(block)
-        for start in range(0, voxels, BLOCK * 1000):  # by voxels, as the whole would be in memory thrice
+        for start in range(0, voxels, BLOCK * 1000):  # by voxels, because the whole would be in memory three times
             part = slice(start, start + BLOCK * 1000)
             volumes[:, part] = without_drift(volumes[:, part], windows.signal.tr, cutoff)
         yield volumes
@@ -112,7 +112,7 @@ def volumes_without_drift(windows: Windows, kind: str, cutoff: float) -> Iterato
 def _series(
     windows: Windows, kind: str, frequencies: np.ndarray, bands: np.ndarray, basis: np.ndarray, mean: np.ndarray
 ) -> Iterator[Series]:
-    """Band power and component scores of each recording."""
+    """Return band power and component scores of each recording."""
     for number, recording in enumerate(windows.recordings):
         scores = [(block - mean.ravel()) @ basis.T for block in _blocks(windows, number, kind)]
         power = log_band_power(np.moveaxis(recording.spectrogram, 0, -1)[None], frequencies, bands)[0]

@@ -1,4 +1,4 @@
-"""The model and the data of one training step.
+"""Model and data of one training step.
 
 As published, a step takes {"eeg": (B, C, F, T), "fmri": (B, X, Y, Z)} and gives {"volume", "z_x", "z_y"};
 the volume is the fMRI encoder's input and the target. With ``decoder: pca`` it takes {"eeg"}, gives
@@ -34,28 +34,28 @@ class PairModel(keras.Model):
     components: Components | None
 
     def prepare(self, parts: Calhas2022, components: Components | None) -> None:
-        """Take the parts, which the loss depends on."""
+        """Take the parts, on which the loss depends."""
         self.parts, self.components = parts, components
         names = ["mae", "cosine"] if components is None else ["unexplained"]
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     @property
     def metrics(self) -> list[Any]:
-        """The loss and its parts."""
+        """List the loss and its parts."""
         return [*super().metrics, *self.trackers.values()]
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """Error of the volume + cosine distance + weight penalties."""
+        """Compute the error of the volume + cosine distance + weight penalties."""
         terms = self.loss_terms(x, y, y_pred)
         for name, value in terms.items():
-            # Weighted as Keras weights the loss itself: the last batch of an epoch may be smaller.
+            # The weights are those of Keras for the loss itself: the last batch of an epoch may be smaller.
             self.trackers[name].update_state(value, sample_weight=ops.shape(x["eeg"])[0])
         return self.total(terms)
 
     def loss_terms(self, x: Any, y: Any, outputs: Any) -> dict[str, Any]:
-        """The terms of the loss by name; `y` may be empty or None with the dense decoder."""
+        """Compute the terms of the loss by name; `y` may be empty or None with the dense decoder."""
         if self.components is None:
             return {
                 "mae": mean_absolute_error(x["fmri"], outputs["volume"]),
@@ -67,23 +67,23 @@ class PairModel(keras.Model):
         return {"unexplained": error / self.components.variance}
 
     def total(self, terms: Mapping[str, Any]) -> Any:
-        """The loss: the sum of its terms and the weight penalties."""
+        """Compute the loss: the sum of its terms and the weight penalties."""
         return sum(terms.values()) + sum(self.losses)
 
     def volumes(self, outputs: Any) -> Any:
-        """The volumes of an output, (B, X, Y, Z)."""
+        """Return the volumes of an output, (B, X, Y, Z)."""
         if "volume" in outputs:
             return outputs["volume"]
         return self.parts.decoder.get_layer("volume")(outputs["coefficients"])
 
 
 def pair_model(parts: Calhas2022, components: Components | None = None) -> PairModel:
-    """One model of both encoders and the decoder; the EEG encoder runs once.
+    """Build one model of both encoders and the decoder; the EEG encoder runs once.
 
     Parameters
     ----------
     parts : from `models.calhas2022.build`.
-    components : those that ``decoder: pca`` was built with.
+    components : of ``decoder: pca``.
     """
     inputs = {"eeg": keras.Input(parts.eeg_encoder.input_shape[1:], name="eeg")}
     encoded = parts.eeg_encoder(inputs["eeg"])
@@ -102,10 +102,10 @@ def pair_model(parts: Calhas2022, components: Components | None = None) -> PairM
 
 
 class PairData(keras.utils.PyDataset):
-    """Batches of windows, shuffled anew each epoch by (seed, epoch), so that a resumed run sees the same.
+    """Batches of windows, shuffled in each epoch by (seed, epoch), so that a resumed run gets the same ones.
 
-    Without `shuffle` they come in the order in which they were recorded, subject by subject.
-    `model` says which targets its loss takes; without it they are the published ones.
+    Without `shuffle` they have the order of recording, subject by subject.
+    `model` determines the targets of its loss; without it they are the published ones.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class PairData(keras.utils.PyDataset):
         self.statistics = statistics
         self.components = model.components if model else None
         self.rows = np.arange(len(windows))
-        # Read here and not by the first batch: several threads may ask for one.
+        # Read here and not by the first batch, because several threads may ask for one.
         self.projected = (np.empty(0), np.empty(0))
         if self.components is not None:
             self.projected = self.components.project_all(Fluctuations(windows, bold_scaling).blocks())
@@ -140,14 +140,14 @@ class PairData(keras.utils.PyDataset):
         return self.batch(np.sort(self.order[index * self.batch_size : (index + 1) * self.batch_size]))
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """What a step takes for the instances `rows`: the inputs, and the targets unless they are inputs."""
+        """Return the inputs of a step for the instances `rows`, and the targets unless they are inputs."""
         inputs = {"eeg": self.eeg_scaling.standardise(self.windows.eeg(rows), self.statistics)}
         if self.components is None:
             return ({**inputs, "fmri": self.volumes(rows)},)
         return inputs, {"coefficients": self.projected[0][rows], "outside": self.projected[1][rows]}
 
     def volumes(self, rows: np.ndarray) -> np.ndarray:
-        """Standardised volumes of the instances `rows`, (n, X, Y, Z)."""
+        """Return standardised volumes of the instances `rows`, (n, X, Y, Z)."""
         return self.windows.standardised(rows, self.bold_scaling)
 
     def on_epoch_end(self) -> None:

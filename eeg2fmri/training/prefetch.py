@@ -1,4 +1,4 @@
-"""Batches built ahead of the step that takes them."""
+"""Batches that are built before the step that takes them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ AHEAD = 4
 class Prefetched(keras.utils.PyDataset):
     """`PairData` with the next `AHEAD` batches built in threads, in the same order on every backend.
 
-    The epoch is set by `start`, not counted: Keras asks for batches and ends epochs on its own
-    before the first one, and not alike on every backend.
+    `start` sets the epoch, nothing counts it: Keras asks for batches and ends epochs on its own
+    before the first one, and backends differ in this.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Prefetched(keras.utils.PyDataset):
 
     @property
     def instances(self) -> int:
-        """Instances of an epoch, before the cut."""
+        """Return the instances of an epoch, before the cut."""
         return len(self.data.order)
 
     def __getitem__(self, index: int) -> Any:
@@ -47,7 +47,7 @@ class Prefetched(keras.utils.PyDataset):
         return self.waiting.pop(index).result()
 
     def start(self, epoch: int) -> None:
-        """Put the windows of this epoch in order, at or after the one that `data` stands at."""
+        """Order the windows of this epoch, at or after the current one of `data`."""
         self.drop()
         while self.data.epoch < epoch:
             self.data.on_epoch_end()

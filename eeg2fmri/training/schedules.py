@@ -1,4 +1,4 @@
-"""Learning rate over a training: how it starts and how it falls.
+"""Learning rate over a training: its rise and its fall.
 
 t: steps since the start.  w, n: steps of the warm-up and of the whole training.  r: the configured
 rate.  f: share of r that is left at the end.
@@ -16,7 +16,7 @@ from eeg2fmri.errors import ConfigError
 
 
 def learning_rate(options: TrainingConfig, steps_per_epoch: int) -> Any:
-    """The configured rate as a number or, where it changes, as a schedule.
+    """Return the configured rate as a number or, if it changes, as a schedule.
 
     After the warm-up, ``cosine`` is r·(f + (1 - f)·(1 + cos(π·s))/2) with s = (t - w)/(n - w)
     (Loshchilov & Hutter 2017, without restarts).

@@ -1,4 +1,4 @@
-"""What a fit is given besides its data, and what it gives back."""
+"""Settings of a fit besides its data, and its result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eeg2fmri.config import Config, EvaluationConfig, ModelConfig
 from eeg2fmri.evaluation import Dynamics
 from eeg2fmri.models.fitted import FittedModel, Network
 
-if TYPE_CHECKING:  # a served model reads no store
+if TYPE_CHECKING:  # a served model does not read a store
     from eeg2fmri.store import Windows
 
 History = dict[str, list[float]]
@@ -78,7 +78,7 @@ class FitSettings:
 class FitResult:
     """A fitted model, its scores per epoch (a closed form has one) and the epoch that was kept.
 
-    refitted: the model was fitted once more, on training and validation subjects; the scores are those of before.
+    refitted: the model was fitted once more, on training and validation subjects; the scores are older.
     """
 
     model: FittedModel

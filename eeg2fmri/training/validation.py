@@ -40,7 +40,7 @@ def validate(
 
 
 def _judge(model: PairModel, data: PairData, rows: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
-    """Synthesised volumes (n, X, Y, Z) in the model's units, and the loss with its terms."""
+    """Return synthesised volumes (n, X, Y, Z) in the model's units, and the loss with its terms."""
     inputs, targets = (_tensors(part) for part in (*data.batch(rows), {})[:2])
     outputs = model(inputs, training=False)
     terms = model.loss_terms(inputs, targets, outputs)
@@ -49,7 +49,7 @@ def _judge(model: PairModel, data: PairData, rows: np.ndarray) -> tuple[np.ndarr
     if not np.isfinite(volumes).all():
         raise DivergenceError("the model synthesises NaN or infinities; lower training.learning_rate")
     values = {name: float(ops.convert_to_numpy(value)) for name, value in terms.items()}
-    if "mae" not in values:  # trained on something else, but volumes are compared by it
+    if "mae" not in values:  # not the loss of training, but volumes are compared by it
         values["mae"] = float(np.abs(data.volumes(rows) - volumes).mean())
     return volumes, values
 

@@ -140,7 +140,7 @@ def test_missing_markers_are_counted(tmp_path):
     assert (found.markers_found, found.markers_missing) == (VOLUMES - 3, 3)
     pattern, warning = found.warnings
     assert pattern == "its R128 markers: 10 markers, 1 absent between the first and the last"
-    assert warning.startswith("2 volume markers are taken to be missing at the end (dataset.missing_markers")
+    assert warning.startswith("2 volume markers are assumed to be missing at the end (dataset.missing_markers")
 
 
 def test_the_end_that_misses_markers_is_said_of_a_recording_by_its_name(tmp_path, refuses):
@@ -190,7 +190,9 @@ def test_gaps_are_filled_by_the_tr(missing, clock):
 
 @pytest.mark.parametrize("missing", [[11], [10, 11], [0], [0, 1, 5]])
 def test_markers_missing_at_an_end_are_not_guessed_over(missing, clock, refuses):
-    with refuses(AlignmentError, r"x\.vhdr: its R128 markers .* span \d+ volumes, the BOLD file has 12; say which end"):
+    with refuses(
+        AlignmentError, r"x\.vhdr: its R128 markers .* span \d+ volumes, the BOLD file has 12; say at which end"
+    ):
         clock(np.delete(MARKERS, missing))
 
 
@@ -211,7 +213,9 @@ def test_forced_markers_that_are_not_there_are_refused(clock, refuses):
         clock([], alignment="markers")
 
 
-@pytest.mark.parametrize(("rule", "reason"), [("start-time", "no StartTime"), ("events", "no event that EEG and BOLD")])
+@pytest.mark.parametrize(
+    ("rule", "reason"), [("start-time", "no StartTime"), ("events", "EEG and BOLD share no event")]
+)
 def test_a_forced_rule_without_what_it_needs_is_refused(rule, reason, clock, refuses):
     with refuses(AlignmentError, rf"x\.vhdr: {reason}"):
         clock(MARKERS, alignment=rule)
@@ -247,7 +251,7 @@ def test_a_marker_written_twice_counts_once(clock):
 @pytest.mark.parametrize("markers", [MARKERS, np.delete(MARKERS, 5)])
 def test_more_markers_than_volumes_are_refused(markers, clock, refuses):
     with refuses(
-        AlignmentError, r"span 12 volumes, the BOLD file has 11; say where the 1 others lie: dataset\.surplus"
+        AlignmentError, r"span 12 volumes, the BOLD file has 11; say where the 1 others are: set dataset\.surplus"
     ):
         clock(markers, 11)
 
@@ -256,7 +260,7 @@ def test_more_markers_than_volumes_are_refused(markers, clock, refuses):
 def test_the_end_that_has_surplus_markers_can_be_said(end, onset, clock):
     found = clock(MARKERS, 10, surplus_markers=end)
     assert (found.onset, found.markers_found, found.markers_missing) == (pytest.approx(onset), 10, 0)
-    assert "2 of its R128 markers are taken to lie" in found.warnings[0]
+    assert "2 of its R128 markers are assumed to be" in found.warnings[0]
     np.testing.assert_allclose(found.onsets, MARKERS)  # the scanner ran: its artefact is in the EEG
 
 
@@ -278,14 +282,14 @@ def test_discarded_volumes_without_markers_are_noted(clock, tmp_path):
 def test_an_aborted_run_before_the_run_is_left_out(clock):
     found = clock(np.r_[MARKERS[:2], MARKERS + 300], 12)
     assert (found.onset, found.markers_found) == (pytest.approx(337), 12)
-    assert "lie in 2 parts; the one of 12 volumes is the run" in found.warnings[-1]
+    assert "are in 2 parts; the one of 12 volumes is the run" in found.warnings[-1]
 
 
 @pytest.mark.parametrize("lost", [[3], [3, 4], [3, 4, 5]])
 def test_lost_markers_do_not_part_the_run_from_dummies(lost, clock, refuses):
     markers = np.delete(37 + 50.0 * np.arange(16), lost)
     volumes = 15 - lost[-1]  # as many follow the lost ones
-    with refuses(AlignmentError, rf"span 16 volumes, the BOLD file has {volumes}; say where the \d+ others lie"):
+    with refuses(AlignmentError, rf"span 16 volumes, the BOLD file has {volumes}; say where the \d+ others are"):
         clock(markers, volumes)
 
 
@@ -325,7 +329,7 @@ def test_a_known_name_wins_over_a_stimulus_at_every_volume(clock):
 
 def test_the_more_common_of_two_known_names_is_not_left_for_one_that_fits(clock, refuses):
     events = others("Toggle/T  1", MARKERS + 15)
-    with refuses(AlignmentError, r"R128 markers \(11 markers\) span 11 volumes, the BOLD file has 12; say which"):
+    with refuses(AlignmentError, r"R128 markers \(11 markers\) span 11 volumes, the BOLD file has 12; say at which"):
         clock(MARKERS[1:], events=events)
     assert clock(MARKERS[:1], events=events).source == "T  1"  # one marker is no rhythm
 
@@ -355,7 +359,7 @@ def test_two_runs_of_the_same_length_in_one_file_are_refused(clock, refuses):
 def test_start_time_and_shared_events_that_contradict_each_other_are_refused(tmp_path, refuses):
     with_events(tmp_path)
     write_json(tmp_path / "sub-01/eeg/sub-01_task-rest_eeg.json", {"StartTime": 0})
-    with refuses(AlignmentError, r"StartTime of its sidecar puts BOLD 3\.212 s off the events that both list"):
+    with refuses(AlignmentError, r"StartTime of its sidecar and the events that both list differ by 3\.212 s"):
         aligned(tmp_path)
 
 
@@ -377,7 +381,7 @@ def test_two_unknown_markers_that_fit_are_refused_and_named(clock, refuses):
 
 
 def test_a_stimulus_in_the_rhythm_of_some_volumes_is_no_clock(clock, refuses):
-    reason = r"share no clock that is sure: S  1 has the rhythm .*spans 9, the BOLD file has 12; .*volume_marker='S  1'"
+    reason = r"share no certain clock: S  1 has the rhythm .*spans 9, the BOLD file has 12; .*volume_marker='S  1'"
     with refuses(AlignmentError, reason):
         clock([], events=others("Stimulus/S  1", MARKERS[2:11]))
 
@@ -406,7 +410,10 @@ def test_markers_of_slices_start_a_volume_every_so_many(clock):
 def test_slices_whose_first_marker_is_missing_are_refused(clock, refuses):
     slices = (MARKERS[:, None] + 10 * np.arange(5)).ravel()
     for kept in (slices[1:], slices[2:], slices[:-1]):
-        with refuses(AlignmentError, "fewer in the first or the last volume, so the first of a volume is not known"):
+        with refuses(
+            AlignmentError,
+            "the first or the last volume lacks some R128 markers .*, so the first marker of a volume is unknown",
+        ):
             clock(kept)
 
 
@@ -425,7 +432,7 @@ def test_one_marker_per_two_volumes_is_enough(clock):
         found = clock(MARKERS[::2], n_volumes)
         assert (found.onset, found.period, found.markers_missing) == (pytest.approx(37), pytest.approx(50), 0)
         assert found.warnings == (
-            "the first of its R128 markers is taken to be of volume 0",
+            "the first of its R128 markers is assumed to mark volume 0",
             "its R128 markers: 6 markers, one per 2 volumes",
         )
 
@@ -433,7 +440,7 @@ def test_one_marker_per_two_volumes_is_enough(clock):
 def test_a_start_time_that_contradicts_the_markers_is_told(clock, tmp_path):
     write_json(tmp_path / "eeg.json", {"StartTime": -1.37})
     (warning,) = clock(MARKERS, eeg_sidecars=(tmp_path / "eeg.json",)).warnings
-    assert warning == "StartTime of its sidecar puts BOLD 1.000 s off the volume markers, which are taken"
+    assert warning == "StartTime of its sidecar and the volume markers differ by 1.000 s; the markers are used"
     write_json(tmp_path / "eeg.json", {"StartTime": -0.37})
     assert not clock(MARKERS, eeg_sidecars=(tmp_path / "eeg.json",)).warnings
 
@@ -443,14 +450,14 @@ def test_a_start_time_that_contradicts_the_markers_is_told(clock, tmp_path):
 
 def test_a_break_of_unknown_length_within_the_run_is_refused(clock, refuses):
     with refuses(
-        AlignmentError, r"a boundary at 2\.000 s breaks the EEG off within its R128 markers for an unknown time"
+        AlignmentError, r"a boundary at 2\.000 s interrupts the EEG within its R128 markers for an unknown time"
     ):
         clock(MARKERS, breaks=((200, "boundary"),))
     assert clock(MARKERS, breaks=((20, "boundary"), (700, "boundary"))).onset == pytest.approx(37)
 
 
 def test_a_break_before_the_run_matters_where_the_file_start_is_the_clock(clock, refuses):
-    with refuses(AlignmentError, r"a boundary at 0\.200 s breaks the EEG off"):
+    with refuses(AlignmentError, r"a boundary at 0\.200 s interrupts the EEG"):
         clock([], alignment="file-start", breaks=((20, "boundary"),), n_volumes=10)
 
 
@@ -482,14 +489,14 @@ def test_a_start_time_that_is_no_number_is_refused(tmp_path, refuses):
 def test_a_rate_that_the_sidecar_contradicts_is_refused_where_no_marker_tells(tmp_path, refuses):
     with_start_time(tmp_path)
     write_json(tmp_path / "sub-01/eeg/sub-01_task-rest_eeg.json", {"StartTime": -LEAD, "SamplingFrequency": 5000})
-    with refuses(AlignmentError, rf"sampled at {RATE:g} Hz by the file and at 5000 Hz by its sidecar"):
+    with refuses(AlignmentError, rf"the file says {RATE:g} Hz and its sidecar 5000 Hz"):
         aligned(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
-        ([(1.0 + LEAD, 0, "press")], r"1 events 'press', sub-01_task-rest_events\.tsv has 3"),
+        ([(1.0 + LEAD, 0, "press")], r"1 events 'press', sub-01_task-rest_events\.tsv lists 3"),
         ([(t + LEAD, 0, "press") for t in (1.0, 7.9, 19.25)], r"3\.212 s apart, but one differs by 0\.400 s"),
     ],
 )
@@ -620,7 +627,7 @@ def test_an_xp_run_without_raw_markers_says_how_uncertain_its_clock_is(tmp_path)
     recording = find_recordings(tmp_path, DatasetConfig(name="xp2"))[0][0]
     (warning,) = (line for line in align(open_eeg(recording), recording, 1.0, VOLUMES).warnings if "uncertain" in line)
     assert warning.startswith(
-        "the scanner is taken to start 2 s before the first rest block, uncertain by one TR (1 s)"
+        "the scanner is assumed to start 2 s before the first rest block, uncertain by one TR (1 s)"
     )
 
 

@@ -240,7 +240,7 @@ def test_a_volume_of_one_value_is_refused(value, dtype, path, refuses):
     values = np.arange(120).reshape(3, 4, 2, 5).astype(dtype)
     values[..., 3] = value
     _save(path, values)
-    with refuses(DatasetError, rf"1 of 5 volumes hold nothing but {value}, the first is number 3"):
+    with refuses(DatasetError, rf"1 of 5 volumes hold only {value}, the first is number 3"):
         load(path, TR)
 
 

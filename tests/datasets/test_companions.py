@@ -64,8 +64,8 @@ def test_a_set_with_its_data_file(tmp_path):
 def test_a_set_that_names_the_data_of_another_is_refused(hdf5, own, tmp_path, refuses):
     write_set(tmp_path / "a.set", named="a.fdt", beside="a.fdt")
     path = write_set(tmp_path / "b.set", signal(3), named="a.fdt", beside=own, hdf5=hdf5)
-    lies = "b.fdt lies beside it" if own else "no file of its own is there"
-    with refuses(DatasetError, rf"b\.set: its EEG\.data names a\.fdt, which belongs to another header, while {lies}"):
+    lies = "b.fdt is beside it" if own else "it has no file of its own"
+    with refuses(DatasetError, rf"b\.set: its EEG\.data names a\.fdt, which belongs to another header, but {lies}"):
         open_eeg(recording(path))
 
 
@@ -94,7 +94,7 @@ def test_data_in_another_folder_are_refused(tmp_path, refuses):
     (tmp_path / "other").mkdir()
     write_set(tmp_path / "other" / "a.set", named="a.fdt", beside="a.fdt")
     path = write_set(tmp_path / "b.set", named="other/a.fdt")
-    with refuses(DatasetError, r"b\.set: its samples lie in .*other/a\.fdt, which is no file of this recording"):
+    with refuses(DatasetError, r"b\.set: its samples are in .*other/a\.fdt, which is no file of this recording"):
         open_eeg(recording(path))
 
 
@@ -152,7 +152,9 @@ def test_endings_in_upper_case_are_read(endings, tmp_path):
 def test_a_header_that_names_the_only_data_of_another_is_refused(tmp_path, refuses):
     path = header(tmp_path)
     copied = shutil.copy(path, tmp_path / "b.vhdr")
-    with refuses(DatasetError, r"b\.vhdr: its DataFile= names a\.eeg, which belongs to another header, while no file"):
+    with refuses(
+        DatasetError, r"b\.vhdr: its DataFile= names a\.eeg, which belongs to another header, but it has no file"
+    ):
         open_eeg(recording(copied))
 
 
@@ -160,7 +162,7 @@ def test_folders_of_windows_in_a_header_do_not_hide_whose_the_data_are(tmp_path,
     header(tmp_path)
     path = header(tmp_path, "b")
     rename_in_header(path, "DataFile=b.eeg", "DataFile=C:\\eeg\\a.eeg")
-    with refuses(DatasetError, r"names a\.eeg, which belongs to another header, while b\.eeg lies beside it"):
+    with refuses(DatasetError, r"names a\.eeg, which belongs to another header, but b\.eeg is beside it"):
         open_eeg(recording(path))
 
 

@@ -97,7 +97,7 @@ def test_a_pause_matters_without_volume_markers_too(write_recording, signal, tmp
 @pytest.mark.parametrize("second", ["", ",0", ",00000000000000000000"])
 def test_a_pause_of_unknown_length_within_the_run_is_refused(second, write_recording, signal, tmp_path, refuses):
     write(write_recording, tmp_path / "bids", signal, second)
-    with refuses(DatasetError, r"a New Segment at 6\.000 s breaks the EEG off within its R128 markers"):
+    with refuses(DatasetError, r"a New Segment at 6\.000 s interrupts the EEG within its R128 markers"):
         build_store(find_recordings(tmp_path / "bids")[0], tmp_path / "store", CONFIG)
 
 
@@ -125,7 +125,7 @@ def test_samples_across_a_pause_are_a_straight_line(write_recording, signal, tmp
 
 def test_a_segment_that_begins_before_the_other_ends_is_refused(write_recording, signal, tmp_path, refuses):
     folder = write(write_recording, tmp_path / "bids", signal, clock_of(CUT - 20))
-    with refuses(DatasetError, r"the New Segment at 6\.000 s begins 0\.200 s before the EEG ahead of it ends"):
+    with refuses(DatasetError, r"the New Segment at 6\.000 s begins 0\.200 s before the end of the EEG before it"):
         open_eeg_file(folder / "eeg/sub-01_task-rest_eeg.vhdr")
 
 
@@ -168,7 +168,7 @@ def test_a_boundary_of_eeglab_lasts_as_long_as_what_was_cut_out(write_recording,
 def test_a_boundary_of_eeglab_without_a_duration_is_refused(write_recording, signal, tmp_path, refuses):
     folder = write_recording(tmp_path / "bids", eeg=signal[0], volumes=signal[1], markers=kept_markers())
     as_eeglab(folder, signal[0], 0.0)
-    with refuses(DatasetError, r"a boundary at 6\.000 s breaks the EEG off within its R128 markers"):
+    with refuses(DatasetError, r"a boundary at 6\.000 s interrupts the EEG within its R128 markers"):
         build_store(find_recordings(tmp_path / "bids")[0], tmp_path / "store", CONFIG)
 
 
@@ -189,7 +189,7 @@ def test_recordings_that_mne_joined_are_refused_within_the_run(write_recording, 
         onsets = [LEAD_S + v * TR_S - start for v in range(first, last)]
         half.set_annotations(mne.Annotations(onsets, 0, "R128"))
     as_fif(folder, mne.concatenate_raws(halves, verbose="error"))
-    with refuses(DatasetError, r"a (BAD|EDGE) boundary at 6\.000 s breaks the EEG off"):
+    with refuses(DatasetError, r"a (BAD|EDGE) boundary at 6\.000 s interrupts the EEG"):
         build_store(find_recordings(tmp_path / "bids")[0], tmp_path / "store", CONFIG)
 
 
@@ -267,7 +267,10 @@ def test_a_pause_that_the_markers_contradict_is_refused_whatever_the_settings(
     write(write_recording, tmp_path / "bids", signal, clock_of(CUT + PAUSE + 150))
     for end in ("refuse", "end", "start"):
         recordings, _ = find_recordings(tmp_path / "bids", DatasetConfig(missing_markers=end, surplus_markers=end))
-        with refuses(DatasetError, r"with the pause of 2\.870 s at 6\.000 s its R128 markers .* correct the pause"):
+        with refuses(
+            DatasetError,
+            r"the pause of 2\.870 s at 6\.000 s does not fit: with it its R128 markers .* correct the pause",
+        ):
             build_store(recordings, tmp_path / "store", CONFIG)
 
 

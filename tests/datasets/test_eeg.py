@@ -356,5 +356,5 @@ def test_the_same_channels_in_another_order_differ_in_nothing():
 
 
 def test_recordings_without_a_common_channel_are_refused(refuses):
-    with refuses(DatasetError, "a: no channel of it is in all of 2 recordings"):
+    with refuses(DatasetError, "a: none of its channels is in all 2 recordings"):
         common_channels([("a", ["Cz"]), ("b", ["CZ"])])

@@ -38,7 +38,7 @@ def test_quoted_cells(cell, tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (TABLE.encode("utf-16-le"), r"zeros in it, as in UTF-16 without a byte-order mark; save it as UTF-8"),
+        (TABLE.encode("utf-16-le"), r"it contains zeros, as UTF-16 does without a byte-order mark; save it as UTF-8"),
         (b'onset\ttrial_type\n1\t"R128\n2\tR128\n', r"not a readable table \(Error: unexpected end of data\)"),
         (b"onset\tonset\n1\t2\n", r"column onset is there more than once; leave one"),
         (b"onset\ttrial_type\n1\n", r"row 2 has 1 columns, 2 are expected"),

@@ -103,7 +103,7 @@ def test_what_only_the_whole_file_shows_is_found_where_it_is_asked_for(tmp_path,
     assert cli.main(["inspect", str(tmp_path / "bids"), "--full", *settings]) == 1
     out = capsys.readouterr().out
     assert "1 of 2 recordings usable" in out
-    assert "sub-02_task-rest_bold.nii.gz: 1 of 22 volumes hold nothing but 0, the first is number 7" in out
+    assert "sub-02_task-rest_bold.nii.gz: 1 of 22 volumes hold only 0, the first is number 7" in out
 
 
 @pytest.mark.usefixtures("run")
@@ -153,7 +153,9 @@ def test_nothing_usable_ends_with_2(options, run, tmp_path):
     status, lines, errors = run("--dataset", "xp1", *options)
     assert status == 2
     assert lines
-    assert errors == [f"eeg2fmri inspect: {tmp_path}: nothing usable; the lines above say why for each file"]
+    assert errors == [
+        f"eeg2fmri inspect: {tmp_path}: no usable recording; the lines above give the reason for each file"
+    ]
 
 
 def test_some_that_cannot_be_used_end_with_1_unless_allowed(run, tmp_path):
@@ -162,7 +164,7 @@ def test_some_that_cannot_be_used_end_with_1_unless_allowed(run, tmp_path):
     status, lines, errors = run("--dataset", "cn-epfl")
     assert (status, len(errors)) == (1, 1)
     assert f"{tmp_path}: 1 of " in errors[0]
-    assert "recordings cannot be used, see above" in errors[0]
+    assert "recordings cannot be used; the lines above give the reasons" in errors[0]
     assert run("--dataset", "cn-epfl", "--allow-failures") == (0, lines, [])
 
 

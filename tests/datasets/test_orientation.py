@@ -50,7 +50,7 @@ def test_without_sform_and_qform_the_orientation_must_be_given(brain, tmp_path, 
     image = nibabel.Nifti1Image(brain, np.diag([3.0, 3.0, 4.0, 1.0]))
     image.header["sform_code"] = image.header["qform_code"] = 0
     image = nibabel.Nifti1Image(brain, None, image.header)
-    with refuses(DatasetError, r"nothing of left and right .* set dataset\.orientation"):
+    with refuses(DatasetError, r"does not define left and right .* set dataset\.orientation"):
         _load(image, tmp_path / "bold.nii")
     bold = _load(image, tmp_path / "bold.nii", orientation="LAS")
     np.testing.assert_array_equal(bold.volumes, np.moveaxis(brain[::-1], 3, 0))

@@ -159,7 +159,7 @@ def test_echoes_are_refused_unless_one_is_chosen(tree, refuses):
         find(root)
     found, skipped = pairs(root, echo=2)
     assert found == {"task-rest": "task-rest_echo-2"}
-    assert skipped == {name: "echo 2 is taken (dataset.echo)" for name in (ECHOES[0], ECHOES[2])}
+    assert skipped == {name: "echo 2 is used (dataset.echo)" for name in (ECHOES[0], ECHOES[2])}
     with refuses(DatasetError, r"dataset\.echo: '4' matches nothing"):
         find(root, DatasetConfig(echo=4))
 
@@ -183,7 +183,7 @@ def test_phase_is_never_taken_for_magnitude(tree):
     root = tree(["task-rest", "task-video"], ["task-rest_part-phase", "task-rest_part-mag", "task-video_part-phase"])
     found, skipped = pairs(root)
     assert found == {"task-rest": "task-rest_part-mag"}
-    phase = "part-phase, while part-mag is taken; dataset.part=phase chooses it"
+    phase = "part-phase, but part-mag is used; dataset.part=phase chooses it"
     assert skipped == {"task-rest_part-phase": phase, "task-video_part-phase": phase, "task-video": "EEG without BOLD"}
     assert pairs(root, part="phase")[0] == {t: f"{t}_part-phase" for t in ("task-rest", "task-video")}
 

@@ -137,7 +137,7 @@ def test_raw_noddi_without_its_export_has_no_clock(tmp_path, refuses):
     root = write_noddi(tmp_path, ("32",))
     shutil.rmtree(root / "EEG1/32/export")
     (recording,), _ = find(root, "noddi", eeg="raw")
-    with refuses(AlignmentError, r"it has no volume markers, and no export of it is there to tell the time; fetch"):
+    with refuses(AlignmentError, r"it has no volume markers, and its export is missing; fetch"):
         align(open_eeg(recording), recording, 2.16, 13)
 
 
@@ -206,7 +206,7 @@ def test_a_layout_of_your_own_is_one_class(mylab):
     ("name", "reason"),
     [
         ("xp3", r"'xp3' is not known; expected bids, cn-epfl, .* or package\.module:Class; did you mean 'xp2'\?"),
-        ("mylab_layout:Mine", r"cannot be imported \(.*Mine.*\); is its folder on PYTHONPATH"),
+        ("mylab_layout:Mine", r"cannot be imported \(.*Mine.*\); put its folder on PYTHONPATH"),
         ("absent.package:Mine", r"cannot be imported \(No module named 'absent'\)"),
         ("mylab_layout:NotOne", r"is no subclass of eeg2fmri\.datasets\.Adapter"),
     ],

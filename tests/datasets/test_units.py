@@ -124,7 +124,7 @@ def test_larger_units_of_edf(unit, scale, tmp_path, signal):
 def test_the_table_gives_the_unit_that_a_header_leaves_open(unit, tmp_path, signal, table):
     values, notes = amplitudes(edf(tmp_path / "x_eeg.edf", signal, ""), table(unit))
     assert values == [10, 20, 30]
-    assert notes == ("Fp1, Cz, Oz, ECG: the unit is µV by sub-01_task-rest_channels.tsv",)
+    assert notes == ("Fp1, Cz, Oz, ECG: sub-01_task-rest_channels.tsv gives the unit µV",)
 
 
 @pytest.mark.parametrize(("unit", "scale"), [("V", 1e-6), ("mV", 1e-3), ("nV", 1e3)])
@@ -157,14 +157,18 @@ def eeglab(folder, numbers):
         (
             {},
             {"units": "V"},
-            r"eeg\.vhdr: Fp1, Cz, Oz: the unit is µV by the file and V by sub-01_.*tsv, a factor of 1e6",
+            r"eeg\.vhdr: Fp1, Cz, Oz: the file gives the unit µV and sub-01_.*tsv gives V, a factor of 1e6",
         ),
-        ({"unit": b"mV", "scale": 1e-3}, {}, "the unit is mV by the file and µV by .*, a factor of 1e3; correct the"),
+        (
+            {"unit": b"mV", "scale": 1e-3},
+            {},
+            "the file gives the unit mV and .* gives µV, a factor of 1e3; correct the",
+        ),
         ({"unit": b"abc"}, {"units": "n/a"}, r"the unit 'abc' is not known; write it \(uV, mV, V or nV\) into"),
-        ({"unit": b"C", "only": "Cz"}, {}, "Cz: the unit is C by the file, which is no voltage; give another type"),
-        ({}, {"units": "S"}, r"the unit is S by sub-01_task-rest_channels\.tsv, which is no voltage"),
+        ({"unit": b"C", "only": "Cz"}, {}, "Cz: the unit in the file is C, which is no voltage; give another type"),
+        ({}, {"units": "S"}, r"the unit in sub-01_task-rest_channels\.tsv is S, which is no voltage"),
         ({"tail": b",uV", "unit": b"5"}, {}, r"the resolution in 'Ch1=Fp1,,1,5' has a decimal comma"),
-        ({}, {"types": {"ECG": "EEG"}}, r"channels\.tsv: ECG is of type EEG by it and an ECG by name; give it"),
+        ({}, {"types": {"ECG": "EEG"}}, r"channels\.tsv: ECG has the type EEG, but the name of an ECG; give it"),
         ({}, {"types": dict.fromkeys(NAMES, "n/a")}, r"no channel of type eeg among \['n/a'\]; .* fill in the column"),
         ({"scale": 0}, {}, "every EEG channel is constant"),
     ],
@@ -198,7 +202,7 @@ def test_a_unit_of_a_channel_that_is_not_wanted_does_not_matter(vhdr):
 def test_a_channel_of_another_quantity_is_no_eeg_and_that_is_said(vhdr):
     values, notes = amplitudes(vhdr("°C".encode(), only="Cz"))
     assert values == [10, 30]
-    assert notes == ("the unit of Cz is no voltage: not taken as EEG without a channel table",)
+    assert notes == ("the unit of Cz is no voltage: not used as EEG without a channel table",)
 
 
 @pytest.mark.parametrize("name", ["ECG", "ekg2", "EEG ECG-Ref", "BIP1_EKG"])
@@ -213,7 +217,7 @@ def test_an_ecg_is_known_by_its_name(name):
 @pytest.mark.parametrize(
     ("scale", "words"),
     [
-        (1e-6, "EEG channels of 2e-05 µV, 0.7 to 700 µV are expected; looks like volts read as µV: 1e6 too small"),
+        (1e-6, "EEG channels of 2e-05 µV, 0.7 to 700 µV are expected; it looks like volts read as µV: 1e6 too small"),
         (1e-3, "looks like mV read as µV: 1e3 too small"),
         (1e3, "looks like µV read as mV or nV as µV: 1e3 too large"),
         (1e6, "looks like µV read as volts: 1e6 too large"),
@@ -310,7 +314,7 @@ def test_fif_holds_volts_whatever_a_table_says(write_recording, rng, tmp_path):
 def test_a_table_that_contradicts_itself_is_refused(write_recording, tmp_path, refuses):
     table = write_recording(tmp_path) / "eeg/sub-01_task-rest_channels.tsv"
     table.write_text(table.read_text() + "Cz\tEOG\tuV\n")
-    with refuses(DatasetError, r"channels\.tsv: describes Cz twice, and differently; leave one of the rows"):
+    with refuses(DatasetError, r"channels\.tsv: two rows describe Cz differently; keep one of them"):
         open_eeg_file(table.with_name("sub-01_task-rest_eeg.vhdr"), table)
 
 

@@ -267,6 +267,6 @@ def test_without_coupling_the_gate_refuses(uncoupled, capsys):
         assert command_line("promote", "--name", "uncoupled", "--version", version) == 1
         (line,) = capsys.readouterr().err.splitlines()
         score = float(mlflow.MlflowClient().get_model_version("uncoupled", version).tags["test.r2_temporal"])
-        assert f"uncoupled version {version} stays unpromoted: r2_temporal {score:.4f}" in line
+        assert f"uncoupled version {version} is not promoted: r2_temporal {score:.4f}" in line
     assert champion("uncoupled", "champion") is None
     assert champion("eeg2fmri", "champion") is not None

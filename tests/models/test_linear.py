@@ -30,7 +30,7 @@ def test_bands_without_bins_are_left_out():
 
 
 def test_frequencies_outside_every_band_are_refused(refuses):
-    with refuses(SpecError, "no frequency of 100 to 200 Hz lies in a band"):
+    with refuses(SpecError, "no frequency of 100 to 200 Hz is in a band"):
         bands_with_bins(LinearConfig().bands, np.array([100.0, 200.0]))
 
 

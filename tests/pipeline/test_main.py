@@ -311,7 +311,7 @@ def test_the_summary_tells_of_a_refusal():
     )
     text = summary(result, Config())
     assert "No champion." in text
-    assert "Gate: version 3 stays unpromoted: because" in text
+    assert "Gate: version 3 is not promoted: because" in text
     assert "models serve" not in text
     assert "reachable" not in text
 

@@ -47,7 +47,7 @@ def test_a_promotion_says_why():
 
 
 def test_a_refusal_is_a_finished_run_with_its_verdict(refuses):
-    with refuses(GateRefusal, "study version 2 stays unpromoted: .*is not above 0.0700"):
+    with refuses(GateRefusal, "study version 2 is not promoted: .*is not above 0.0700"):
         promote_step(CONFIG, "2")
     (run,) = runs("promote")
     assert run.info.status == "FINISHED"

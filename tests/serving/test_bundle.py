@@ -111,7 +111,7 @@ class TestFiles:
     def test_a_missing_network_is_refused(self, folders, family, file, tmp_path, refuses):
         folder = shutil.copytree(folders[family], tmp_path / "bundle")
         (folder / file).unlink()
-        with refuses(ModelError, rf"{file}: missing, .* fetch the model again"):
+        with refuses(ModelError, rf"{file}: it is missing, .* fetch the model again"):
             load_bundle(folder)
 
     def test_the_network_of_another_family_is_refused(self, folders, tmp_path, refuses):
@@ -186,5 +186,5 @@ class TestWindows:
             bundle.windows(eeg, SAMPLING_RATE, CHANNELS[:5])
 
     def test_other_number_of_channels_without_names(self, bundle, eeg):
-        with pytest.raises(RequestError, match="eeg: 5 channels, the model takes 6"):
+        with pytest.raises(RequestError, match="eeg: 5 channels, the model needs 6"):
             bundle.windows(eeg[:5], SAMPLING_RATE)

@@ -179,7 +179,7 @@ FAULTS = {
     "eeg of rank 1": ({"eeg": E[0].tolist(), **RATE}, r"eeg: shape \(160,\), expected \(channels, samples\)"),
     "eeg of rank 3": ({"eeg_npy": encode(E[None]), **RATE}, r"eeg_npy: shape \(1, 6, 160\)"),
     "eeg ragged": ({"eeg": [*E[:5].tolist(), [1.0]], **RATE}, "eeg: not a rectangular array"),
-    "eeg of 5 channels": ({"eeg": E[:5].tolist(), **RATE}, "eeg: 5 channels, the model takes 6"),
+    "eeg of 5 channels": ({"eeg": E[:5].tolist(), **RATE}, "eeg: 5 channels, the model needs 6"),
     "channel missing": ({"eeg": E.tolist(), **RATE, "channels": [*CHANNELS[:5], "EOG"]}, "channels: ECG missing"),
     "channels too few": ({"eeg": E.tolist(), **RATE, "channels": list(CHANNELS[:5])}, "channels: 5 names for 6 rows"),
     "channels twice": (
@@ -206,7 +206,7 @@ def test_what_the_faults_start_from_is_valid(bundles):
 
 def test_eeg_too_large_for_a_finite_volume_is_refused(bundles, windows):
     windows[:, 0] *= np.float32(1e25)  # one channel, so the amplitude of most is right
-    with pytest.raises(RequestError, match="no finite volume"):
+    with pytest.raises(RequestError, match="too large for a finite volume"):
         answer(bundles["linear"], {"windows_npy": encode(windows)})
 
 
@@ -221,7 +221,7 @@ def test_eeg_too_large_for_a_finite_volume_is_refused(bundles, windows):
 def test_eeg_in_another_unit_is_refused(bundles, windows, eeg, factor, words):
     for record in ({"eeg_npy": encode(eeg * factor), "sampling_rate": SAMPLING_RATE},
                    {"windows_npy": encode(windows * factor)}):  # fmt: skip
-        with pytest.raises(RequestError, match=f"(eeg|windows).* times the amplitude that .*{words}"):
+        with pytest.raises(RequestError, match=f"(eeg|windows).* times the amplitude of .*{words}"):
             answer(bundles["linear"], record)
 
 

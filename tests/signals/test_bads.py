@@ -45,8 +45,8 @@ def test_without_bad_channels_nothing_happens(smooth):
 @pytest.mark.parametrize(
     ("names", "bads", "match"),
     [
-        ([*NAMES[:-1], "E99"], ["Cz", "E99"], "channel E99 is marked bad and is no 10-05 position"),
-        (NAMES, NAMES[3:], "3 good EEG channels .* beside 10 bad ones"),
+        ([*NAMES[:-1], "E99"], ["Cz", "E99"], "channel E99 is marked bad and has no 10-05 position"),
+        (NAMES, NAMES[3:], "3 good EEG channels .* besides 10 bad ones"),
     ],
 )
 def test_what_cannot_be_rebuilt_is_refused(smooth, names, bads, match, refuses):

@@ -153,7 +153,7 @@ def test_a_recording_shorter_than_a_spectrum_window(eeg):
     [
         ({"gradient": True, "markers": np.empty(0)}, AlignmentError, "needs the volume markers.*gradient=false"),
         ({"sampling_rate": 1000.0}, ConfigError, "1000 Hz is above the EEG's 500 Hz"),
-        ({"pulse": True, "types": ("eeg",) * 6}, DatasetError, "needs a good ECG channel, the types are eeg"),
+        ({"pulse": True, "types": ("eeg",) * 6}, DatasetError, "needs a good ECG channel, found the types eeg"),
         ({"pulse": True, "bads": ["ECG"]}, DatasetError, "needs a good ECG channel"),
         ({"bads": ["X9"], "names": ("X9", *NAMES[1:])}, DatasetError, "channel X9 is marked bad"),
     ],

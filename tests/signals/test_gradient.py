@@ -142,9 +142,9 @@ def test_single_precision_is_enough():
     [
         ({"onsets": np.array([700.0])}, "found 1; export the EEG with its markers"),
         ({"onsets": np.array([])}, "found 0"),
-        ({"template": 41}, "the mean of 41 volumes is asked for, and the EEG holds 40"),
+        ({"template": 41}, "the mean of 41 volumes is asked for, but the EEG holds 40"),
         ({"n_samples": 5000}, "mean of 21 volumes"),
-        ({"gaps": ((3000, 9000),)}, "mean of 21 volumes is asked for, and the EEG holds 19"),
+        ({"gaps": ((3000, 9000),)}, "mean of 21 volumes is asked for, but the EEG holds 19"),
     ],
 )
 def test_onsets_that_do_not_give_a_template_are_refused(change, match, refuses):

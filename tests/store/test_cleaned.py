@@ -138,7 +138,7 @@ def test_raw_eeg_that_is_not_cleaned_is_told(gradient, raw_root, tiny_config):
 @pytest.mark.parametrize(
     ("mask", "text", "in_header"),
     [
-        (np.ones((9, 8, 6)), r"brain_mask\.nii\.gz: its shape is \(9, 8, 6\), that of the volumes \(9, 8, 7\)", True),
+        (np.ones((9, 8, 6)), r"brain_mask\.nii\.gz: its shape is \(9, 8, 6\), the volumes have \(9, 8, 7\)", True),
         (np.zeros(GRID), r"brain_mask\.nii\.gz: no voxel of the mask is brain", False),
     ],
 )

@@ -69,5 +69,7 @@ def test_a_store_of_another_digest_is_refused(build, refuses):
     store, _ = build(subjects=("sub-01",))
     for wanted in (None, store.digest, store.digest[:8]):
         check_digest(store, wanted)
-    with refuses(StoreError, r"digest .*, but the configuration is for run\.store_digest 0123456789abcdef; give that"):
+    with refuses(
+        StoreError, r"its digest is .*, but the configuration has run\.store_digest 0123456789abcdef; give that"
+    ):
         check_digest(store, "0123456789abcdef" * 4)

@@ -84,7 +84,7 @@ def test_a_killed_build_leaves_no_store_and_goes_on(build, bids_root, tmp_path, 
     path = tmp_path / "store"
     arguments = [sys.executable, "-c", KILLED, str(bids_root), str(path), tiny_config.model_dump_json()]
     assert subprocess.run(arguments, env={**os.environ}, check=False).returncode == -signal.SIGKILL
-    with refuses(StoreError, "no store there; make one with: eeg2fmri preprocess"):
+    with refuses(StoreError, "there is no store; make one with: eeg2fmri preprocess"):
         open_store(path)
     (group,) = path.iterdir()
     first = tree(group)

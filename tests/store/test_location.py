@@ -85,7 +85,7 @@ def test_a_url_with_something_else_is_refused(build, url, refuses):
 
 
 def test_an_empty_url_holds_no_store(url, refuses):
-    with refuses(StoreError, f"{url}: no store there; make one with: eeg2fmri preprocess .* --store {url}"):
+    with refuses(StoreError, f"{url}: there is no store; make one with: eeg2fmri preprocess .* --store {url}"):
         open_store(url)
 
 
@@ -102,7 +102,7 @@ def test_an_address_that_cannot_be_opened_is_one_line(address, kind, text, refus
 
 
 def test_a_bucket_that_is_not_there(s3, build, refuses):
-    with refuses(StoreError, "no store there"):
+    with refuses(StoreError, "there is no store"):
         open_store("s3://no-such-bucket/store")
     with pytest.raises(Exception, match=r"no-such-bucket|NoSuchBucket"):
         build("s3://no-such-bucket/store", subjects=("sub-01",))

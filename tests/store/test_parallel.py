@@ -138,7 +138,9 @@ def test_a_scheduler_that_dies_in_the_middle_is_told(refuses, tmp_path):
             for _ in range(300):
                 time.sleep(0 if address_file.exists() else 0.1)
         address = json.loads(address_file.read_text())["address"]
-        with refuses(IncompleteError, f"--scheduler {address}: went away in the middle; .* what is done is kept"):
+        with refuses(
+            IncompleteError, f"--scheduler {address}: it stopped during the work; .* finished recordings are kept"
+        ):
             list(each(_close_scheduler, [address], scheduler=address))
 
 
@@ -150,7 +152,7 @@ def test_a_cluster_without_workers_is_refused(build, monkeypatch, refuses):
 
 
 def test_memory_is_not_shared_between_processes(build, refuses):
-    with refuses(StoreError, "memory://here: lives in one process; use --workers 1"):
+    with refuses(StoreError, "memory://here: only this process can see it; use --workers 1"):
         build("memory://here", workers=2)
 
 

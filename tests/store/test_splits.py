@@ -48,8 +48,8 @@ def test_a_split_cannot_be_made_with_shared_subjects(refuses):
 @pytest.mark.parametrize(
     ("config", "text"),
     [
-        (SplitConfig(validation=1, test=6), r"split\.test: 6 subjects asked for, 5 there"),
-        (SplitConfig(validation=4, test=2), r"split\.validation: 4 subjects asked for, 3 there"),
+        (SplitConfig(validation=1, test=6), r"split\.test: 6 subjects asked for, 5 are in the store"),
+        (SplitConfig(validation=4, test=2), r"split\.validation: 4 subjects asked for, 3 are in the store"),
         (SplitConfig(validation=0, test=2), "no subject left for validation among 5"),
         (SplitConfig(validation=3, test=2), "no subject left for train among 5"),
         (SplitConfig(validation=1, test=("07",)), r"split\.test: sub-07 not in the store, which has sub-01"),

@@ -145,7 +145,7 @@ def test_rollback_goes_back_and_lasts(refuses):
     promoted("2")
     assert rollback(NAME, ALIAS) == ("1", "2")
     assert present() == "1"
-    with refuses(GateRefusal, "version 2 stays unpromoted: it was rolled back; delete its tag"):
+    with refuses(GateRefusal, "version 2 is not promoted: it was rolled back; delete its tag"):
         promoted("2")
     assert present() == "1"
 

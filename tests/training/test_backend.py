@@ -100,7 +100,7 @@ def test_float16_needs_a_gpu(refuses):
 def test_several_devices_need_jax(refuses):
     assert backend.data_parallel(None, "cpu", 4) is None
     assert backend.data_parallel(1, "cpu", 4) is None
-    with refuses(ConfigError, r"run\.devices=2: .* run\.backend=jax only"):
+    with refuses(ConfigError, r"run\.devices=2: .* only with run\.backend=jax"):
         backend.data_parallel(2, "cpu", 4)
 
 

@@ -363,7 +363,7 @@ class TestRefusals:
 
     def test_validation_that_is_too_short_to_be_scored(self, train):
         short = Windows([recording("sub-08", 8, windows=CONTEXT + 1)], CONTEXT)
-        with pytest.raises(ConfigError, match=r"sub-08_.* validates with 1 volume; dynamics need at least 2"):
+        with pytest.raises(ConfigError, match=r"sub-08_.* validates with 1 volume, at least 2 are needed"):
             learn(MeanConfig(), train, short)
 
     @pytest.mark.parametrize("config", [deep_config(), LinearConfig()])
