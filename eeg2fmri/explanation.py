@@ -1,4 +1,4 @@
-"""Where in the EEG a model's score comes from: its relevance by channel, frequency and lag.
+"""Origin of a model's score in the EEG: its relevance by channel, frequency and lag.
 
 C channels, F frequencies, T lags (the context), P parts of the EEG, n windows.
 """
@@ -27,7 +27,7 @@ def relevance(
 ) -> Relevance:
     """Replace one part of the EEG after the other by that of another time, and see what the score loses.
 
-    Neighbouring channels tell much the same, and so do neighbouring lags. Others stand in for a single one, so its
+    Neighbouring channels hold much the same, and so do neighbouring lags. Others stand in for a single one, so its
     loss is small; a region loses what its channels have in common.
 
     Parameters
@@ -81,12 +81,12 @@ def relevance(
 
 
 def _table(found: list[np.ndarray]) -> tuple[tuple[float, ...], ...] | None:
-    """Mean over subjects; none if there are none."""
+    """Return mean over subjects; none if there are none."""
     return tuple(map(tuple, np.mean(found, axis=0).tolist())) if found else None
 
 
 def _chosen(windows: Windows, most: int) -> dict[int, np.ndarray]:
-    """Windows that are taken of each recording, one recording a subject."""
+    """Return windows that are taken of each recording, one recording a subject."""
     least = least_windows(windows.context)
     longest: dict[str, int] = {}
     for number, recording in enumerate(windows.recordings):
@@ -119,7 +119,7 @@ def _parts(windows: Windows) -> dict[str, dict[str, Place]]:
 
 
 def _seconds(windows: Windows) -> list[float]:
-    """From the middle of each window of a context to the volume that follows it, (T,)."""
+    """Return from the middle of each window of a context to the volume that follows it, (T,)."""
     return [(windows.context - row - 0.5) * windows.signal.tr for row in range(windows.context)]
 
 
@@ -132,7 +132,7 @@ def _scores(
     cutoff: float,
     places: list[Place],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`r2_by_shift` of all EEG, (n,), and without each part, (P, n); `measured` is (n, V)."""
+    """Return `r2_by_shift` of all EEG, (n,), and without each part, (P, n); `measured` is (n, V)."""
     steady = without_drift(measured, tr, cutoff)
 
     def score() -> np.ndarray:

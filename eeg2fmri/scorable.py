@@ -51,7 +51,8 @@ def _check_level(config: Config, windows: list[int], context: int) -> None:
 
 
 def seen_windows(bundle: Bundle, store: Store, part: str) -> Windows | None:
-    """Windows of the recordings that shaped a model or chose it, as far as the store holds them; ``None`` without any.
+    """Return windows of the recordings that shaped a model or chose it, as far as the store holds them; ``None``
+    without any.
 
     Parameters
     ----------

@@ -57,7 +57,7 @@ LEAST_SUBJECTS = 3  # fewer have no interval
 
 @dataclass(frozen=True)
 class Significance:
-    """How sure the deciding score is.
+    """Certainty of the deciding score.
 
     p_value: chance that the same model scores as much with shuffled EEG.  smallest_p: the least that this test set can
     give.  effect_size: score minus mean of the null, in standard deviations of the null; ``None`` if it has none.
@@ -104,7 +104,7 @@ class Scoring:
 
 
 def subject_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """95 % interval of the mean over subjects, by bootstrap of the subjects.
+    """Return 95 % interval of the mean over subjects, by bootstrap of the subjects.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def score_windows(
     train: Windows | None = None,
     validation: Windows | None = None,
 ) -> Scoring:
-    """Scores of every recording under all conditions, and the dynamics.
+    """Return scores of every recording under all conditions, and the dynamics.
 
     The conditions are the model, its nulls, and the baselines that are available.
 
@@ -252,7 +252,9 @@ def scored_figures(scored: Scoring, *, title: str, best_reachable: Mapping[str, 
 
 
 def strongest_baseline(overall: Mapping[str, Mapping[str, float]]) -> tuple[str, float] | None:
-    """The baseline with the highest `r2_temporal`, or ``None`` without any; the subject's mean, which is 0, is none."""
+    """Return the baseline with the highest `r2_temporal`, or ``None`` without any; the subject's mean, which is 0,
+    is none.
+    """
     found = {
         condition: overall[condition]["r2_temporal"]
         for condition in BASELINES
@@ -284,6 +286,6 @@ def summarise(table: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def _conditions(table: pd.DataFrame) -> list[str]:
-    """Conditions that a table has, in the order in which they are shown."""
+    """Return conditions that a table has, in the order in which they are shown."""
     found = set(table["condition"])
     return [condition for condition in CONDITIONS if condition in found]

@@ -48,7 +48,7 @@ def check_server() -> None:
 
 
 def needs_server(verb: str, model_uri: str | None) -> bool:
-    """Whether a command needs the server: `synthesize` unless the model is given and lies elsewhere."""
+    """Say whether a command needs the server: `synthesize` unless the model is given and lies elsewhere."""
     scheme = model_uri.partition(":")[0] if model_uri else "models"
     return verb in TRACKING_VERBS or (verb == "synthesize" and scheme in TRACKED_SCHEMES)
 

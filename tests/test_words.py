@@ -34,7 +34,7 @@ VERBS = re.findall(
     map mark mask match measure merge move multiply name normalise note open order pack pair parse place plot
     predict prepare preprocess print promote put raise rank read record refuse register remove rename render
     repair replace report resample resolve restore return revert round run save say scale score search select
-    send serve set shift shorten show shuffle simulate smooth sort split standardise start stop store subtract
+    send serve set settle shift shorten show shuffle simulate smooth sort split standardise start stop store subtract
     sum summarise survey switch synthesise take test time train transform translate turn undo update use
     validate wait walk warn weigh wrap write yield zero
     """,

@@ -1,4 +1,4 @@
-"""What explains BOLD without a model's reading of the right EEG, and what can be reached by anatomy alone."""
+"""Baselines: what explains BOLD without a model's reading of the right EEG, and what anatomy alone reaches."""
 
 from eeg2fmri.baselines.beside import Baselines, baselines_of, synthesise
 from eeg2fmri.baselines.regression import Regression, arousal, fit_regressions

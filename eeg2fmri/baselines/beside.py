@@ -70,7 +70,7 @@ class Baselines:
 def baselines_of(
     model: FittedModel, windows: Windows, config: EvaluationConfig, train: Windows | None, validation: Windows | None
 ) -> Baselines:
-    """Make ready what `config.baselines` asks for, fitting what is to be fitted.
+    """Make ready what `config.baselines` asks for, and fit what must be fitted.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def baselines_of(
 
 
 def swap_partners(subjects: list[str], count: int) -> dict[int, tuple[int, ...]]:
-    """Recordings of other subjects for each recording, by numbers; at most `count`, and one a subject.
+    """Return recordings of other subjects for each recording, by numbers; at most `count`, and one a subject.
 
     The subjects are taken in turn, from the one that follows in the alphabet; of each the recording with the same
     place as one's own, so that nothing is drawn by chance.
@@ -130,5 +130,5 @@ def swap_partners(subjects: list[str], count: int) -> dict[int, tuple[int, ...]]
 
 
 def synthesise(model: FittedModel, windows: Windows, number: int) -> np.ndarray:
-    """What a model makes of the EEG of one recording, (n, x, y, z) in standard units."""
+    """Return what a model makes of the EEG of one recording, (n, x, y, z) in standard units."""
     return model.standard_units(model.synthesise(windows.eeg(windows.indices(number))))

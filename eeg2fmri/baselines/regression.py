@@ -44,7 +44,7 @@ class Regression:
     cutoff: float
 
     def predict(self, recording: StoredRecording, context: int) -> np.ndarray:
-        """Deviations from the mean volume, (n, x, y, z) float32, of a recording or a stretch of it."""
+        """Return deviations from the mean volume, (n, x, y, z) float32, of a recording or a stretch of it."""
         courses = _courses(self.baseline, recording, context)
         steady = _steady([courses[name] for name in self.names], recording.signal.tr, self.cutoff)
         return np.tensordot(steady.astype(np.float32), self.weights, axes=1)
@@ -88,7 +88,7 @@ def fit_regressions(
 
 
 def arousal(recording: StoredRecording, context: int) -> np.ndarray | None:
-    """Global arousal as BOLD would follow it, (n,); ``None`` where no frequency lies in one of the two bands.
+    """Return global arousal as BOLD would follow it, (n,); ``None`` where no frequency lies in one of the two bands.
 
     ``log(alpha power / theta power)``, 8 to 12 Hz and 4 to 7 Hz, each summed over all EEG channels, through the
     canonical haemodynamic response over the windows of the context. The ratio is the usual index of vigilance
@@ -105,7 +105,7 @@ def arousal(recording: StoredRecording, context: int) -> np.ndarray | None:
 
 
 def _courses(baseline: str, recording: StoredRecording, context: int) -> dict[str, np.ndarray]:
-    """The courses of a recording at its instances, (n,) each; empty if it has none."""
+    """Return the courses of a recording at its instances, (n,) each; empty if it has none."""
     if baseline == "arousal":
         course = arousal(recording, context)
         return {} if course is None else {"arousal": course}
@@ -118,7 +118,7 @@ def _common_names(baseline: str, recordings: Sequence[StoredRecording], context:
 
 
 def _reason(baseline: str, recordings: Sequence[StoredRecording], context: int) -> str:
-    """Why no course is common to all recordings, by the first recording without any."""
+    """Return why no course is common to all recordings, by the first recording without any."""
     lacking = next((r for r in recordings if not _courses(baseline, r, context)), None)
     if baseline == "arousal":
         return f"no frequency between {THETA_HZ[0]:g} and {ALPHA_HZ[1]:g} Hz"
@@ -132,7 +132,9 @@ def _reason(baseline: str, recordings: Sequence[StoredRecording], context: int) 
 def _moments(
     present: Sequence[str], names: Mapping[str, Sequence[str]], training: Windows, mask: np.ndarray, cutoff: float
 ) -> list[Moments]:
-    """Sums of products over the courses of all baselines and the voxels of `mask`, one for each fold of subjects."""
+    """Return sums of products over the courses of all baselines and the voxels of `mask`, one for each fold of
+    subjects.
+    """
     subjects = sorted({recording.subject for recording in training.recordings})
     folds: dict[int, Moments] = {}
     for number, recording in enumerate(training.recordings):
@@ -149,7 +151,7 @@ def _moments(
 
 
 def _steady(courses: Sequence[np.ndarray], tr: float, cutoff: float) -> np.ndarray:
-    """Courses without mean and drifts, (n, R) float64; a constant one becomes exactly 0."""
+    """Return courses without mean and drifts, (n, R) float64; a constant one becomes exactly 0."""
     columns = np.stack(courses, axis=1).astype(np.float64)
     steady = without_drift(columns, tr, cutoff)
     steady[:, steady.std(axis=0) <= CONSTANT * np.abs(columns).max(axis=0)] = 0
@@ -157,12 +159,12 @@ def _steady(courses: Sequence[np.ndarray], tr: float, cutoff: float) -> np.ndarr
 
 
 def _part(moments: Moments, columns: slice) -> Moments:
-    """The sums of some courses."""
+    """Return the sums of some courses."""
     return Moments(moments.features[columns, columns], moments.cross[columns], moments.targets, moments.freedom)
 
 
 def _weights(folds: Sequence[Moments]) -> np.ndarray:
-    """Weights (R, V) of the ridge regression whose penalty saves most error in the fold that is left out."""
+    """Return weights (R, V) of the ridge regression whose penalty saves most error in the fold that is left out."""
     total = reduce(add, folds)
     sd = np.sqrt(np.diag(total.features) / total.freedom)
     scale = np.divide(1, sd, out=np.zeros_like(sd), where=sd > 0)

@@ -209,14 +209,15 @@ class SplitConfig(Section):
     """Validation subjects: a number [subjects], or labels. By default as the store was prepared, else 1.
     Source: the demo's six subjects."""
     test: Count | tuple[str, ...] | None = None
-    """Test subjects, likewise. By default as the store was prepared, else 2 [subjects]. Source: the published code."""
+    """Test subjects: a number [subjects], or labels. By default as the store was prepared, else 2.
+    Source: the published code."""
 
 
 class CrossvalConfig(Section):
-    """How `crossval` makes folds of the subjects, and which models it compares; it takes no notice of `split`."""
+    """Folds of `crossval`, and the models that it compares; it takes no notice of `split`."""
 
     protocol: Literal["leave-one-subject-out", "k-fold", "leave-one-session-out"] = "leave-one-subject-out"
-    """Who is tested together: one subject, a group of subjects, or one session of every subject. With
+    """Those who are tested together: one subject, a group of subjects, or one session of every subject. With
     ``leave-one-session-out`` people are tested whose other sessions train. Source: common practice."""
     folds: Annotated[int, Field(ge=2)] = 5
     """Folds of ``k-fold`` [folds]. Source: common practice."""

@@ -34,7 +34,7 @@ BASELINES: tuple[Baseline, ...] = get_args(Baseline)
 
 
 def _all_or_none(value: Any) -> Any:
-    """``true`` is all of them, ``false`` none."""
+    """Return ``true`` is all of them, ``false`` none."""
     return (BASELINES if value else ()) if isinstance(value, bool) else value
 
 
@@ -51,8 +51,8 @@ class EvaluationConfig(Section):
     that chooses epochs and models [s]: they are mostly the scanner's, and a shift cuts a drift in two. Source: SPM;
     measured, 3.4 % of p < 0.05 on real BOLD."""
     baselines: Annotated[tuple[Baseline, ...], BeforeValidator(_all_or_none)] = BASELINES
-    """What else stands beside every score; ``true`` for all, ``false`` for none: the model with another subject's EEG
-    (``swapped``), one course of ``arousal``, ``motion_pulse``, ``task``, the ``linear`` family, and the subject's own
+    """Baselines that stand beside every score; ``true`` for all, ``false`` for none: the model with another subject's
+    EEG (``swapped``), one course of ``arousal``, ``motion_pulse``, ``task``, the ``linear`` family, and the subject's own
     mean volume (``subject_mean``). What a recording lacks is left out. Source: ours."""
 
 
@@ -72,7 +72,7 @@ class PolicyConfig(Section):
 
 
 class ExplanationConfig(Section):
-    """Where in the EEG a score comes from: what it loses without each channel, band of frequencies and lag."""
+    """Origin of a score in the EEG: what it loses without each channel, band of frequencies and lag."""
 
     enabled: bool = True
     """Explain every evaluation. Source: ours."""
@@ -124,9 +124,9 @@ class Config(Section):
     data: DataConfig = DataConfig()
     """Preparation of spectrograms and volumes."""
     split: SplitConfig = SplitConfig()
-    """Who validates and tests."""
+    """Subjects that validate and test."""
     crossval: CrossvalConfig = CrossvalConfig()
-    """How `crossval` makes folds."""
+    """Folds of `crossval`."""
     models: Annotated[tuple[AnyModel, ...], Field(min_length=1)] = (Calhas2022Config(), LinearConfig())
     """Models to train."""
     search: SearchConfig = SearchConfig()
@@ -136,7 +136,7 @@ class Config(Section):
     policy: PolicyConfig = PolicyConfig()
     """When a version may become champion."""
     explanation: ExplanationConfig = ExplanationConfig()
-    """Where in the EEG a score comes from."""
+    """Origin of a score in the EEG."""
     registry: RegistryConfig = RegistryConfig()
     """Registry of models."""
 

@@ -34,7 +34,7 @@ def framewise_displacement(path: Path, n_volumes: int) -> np.ndarray:
 
 
 def motion_parameters(path: Path, n_volumes: int) -> dict[str, np.ndarray]:
-    """The six parameters of the head's rigid motion, ``trans_*`` in mm and ``rot_*`` in radians.
+    """Return the six parameters of the head's rigid motion, ``trans_*`` in mm and ``rot_*`` in radians.
 
     Parameters and errors as `framewise_displacement`.
 
@@ -46,10 +46,10 @@ def motion_parameters(path: Path, n_volumes: int) -> dict[str, np.ndarray]:
 
 
 def _column(path: Path, column: str, n_volumes: int, unit: str, lowest: float = -np.inf, first: str = "") -> np.ndarray:
-    """Numbers of a column, (n_volumes,) float32; that of the first volume is 0 where it is the text `first`."""
+    """Return numbers of a column, (n_volumes,) float32; that of the first volume is 0 where it is the text `first`."""
     rows = read_table(path)
     if not rows or column not in rows[0]:
-        raise DatasetError(f"{path}: a column {column} is expected, there is none; remove the file or make it anew")
+        raise DatasetError(f"{path}: a column {column} is expected, there is none; remove the file or make it again")
     texts = [row[column] for row in rows]
     if len(texts) != n_volumes:
         raise DatasetError(

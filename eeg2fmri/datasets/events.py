@@ -38,7 +38,7 @@ def table_events(path: Path, rate: float | None = None) -> list[tuple[float, str
 
 
 def event_rows(path: Path, rate: float | None = None) -> list[tuple[float, dict[str, str]]]:
-    """Onset (s) of every event of a table, and its row.
+    """Return onset (s) of every event of a table, and its row.
 
     With the sampling rate (Hz), the column ``sample`` undoes the rounding of ``onset``, also where it counts from 1.
 

@@ -48,7 +48,7 @@ def read_regressors(
     raw, recording : the EEG, opened; its files.
     found : where BOLD lies in the EEG.
     tr, n_volumes : of the BOLD file.
-    config : how the EEG is cleaned; the ECG is cleaned likewise before beats are looked for.
+    config : how the EEG is cleaned; the ECG is cleaned in the same way before beats are looked for.
     """
     times = tr * np.arange(n_volumes)
     kinds: dict[str, Callable[[], dict[str, np.ndarray]]] = {
@@ -66,14 +66,16 @@ def read_regressors(
 
 
 def _without_folders(text: str, recording: Recording) -> str:
-    """A text that goes into the store, which is the same wherever the dataset lies."""
+    """Return a text that goes into the store, which is the same wherever the dataset lies."""
     for path in recording.files:
         text = text.replace(str(path), path.name)
     return text
 
 
 def _motion(recording: Recording, n_volumes: int) -> dict[str, np.ndarray]:
-    """The six parameters and their changes since the volume before (Friston et al. 1996, Magn. Reson. Med. 35:346)."""
+    """Return the six parameters and their changes since the volume before (Friston et al. 1996, Magn. Reson. Med.
+    35:346).
+    """
     if recording.confounds_path is None:
         raise DatasetError("no table of confounds beside the BOLD file")
     found = motion_parameters(recording.confounds_path, n_volumes)
@@ -97,7 +99,7 @@ def _pulse(
 
 
 def _task(raw: RawEeg, recording: Recording, found: Alignment, tr: float, times: np.ndarray) -> dict[str, np.ndarray]:
-    """One course for each trial type, of BOLD's table or, on the EEG's clock, of the EEG's."""
+    """Return one course for each trial type, of BOLD's table or, on the EEG's clock, of the EEG's."""
     if recording.bold_events_path:
         path = recording.bold_events_path
         rows = event_rows(path)
@@ -124,7 +126,7 @@ def _task(raw: RawEeg, recording: Recording, found: Alignment, tr: float, times:
 
 
 def _is_trial(row: Mapping[str, str], found: Alignment) -> bool:
-    """Whether a row is of something that was shown or done, not of the scanner, the amplifier or an answer."""
+    """Say whether a row is of something that was shown or done, not of the scanner, the amplifier or an answer."""
     names = [row[column] for column in COLUMNS if row.get(column, "") not in EMPTY]
     scanner = name_of(found.source.partition(" in ")[0])
     return row.get("trial_type", "") not in EMPTY and not any(
@@ -134,7 +136,7 @@ def _is_trial(row: Mapping[str, str], found: Alignment) -> bool:
 
 
 def _duration(text: str) -> float:
-    """Seconds that a trial lasts; one without a duration is an impulse."""
+    """Return seconds that a trial lasts; one without a duration is an impulse."""
     try:
         return max(float(text), 0.0) if text not in EMPTY else 0.0
     except ValueError as err:

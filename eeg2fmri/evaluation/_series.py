@@ -68,7 +68,7 @@ def centred_planes(
 
 
 def centred(series: Floats, waves: Floats | None = None) -> NDArray[np.float64]:
-    """Series minus their mean over time and `waves`; a constant one becomes exactly 0, whatever its value."""
+    """Return series minus their mean over time and `waves`; a constant one becomes exactly 0."""
     from_first = np.subtract(series, series[:1], dtype=np.float64)
     without_mean = from_first - from_first.mean(0)
     return without_mean if waves is None else without_mean - waves @ (waves.T @ without_mean)

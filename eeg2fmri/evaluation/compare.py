@@ -59,7 +59,7 @@ def compare(first: Mapping[str, float], second: Mapping[str, float]) -> Comparis
 
 
 def _signed_rank(differences: np.ndarray) -> float:
-    """Two-sided p of the signed ranks; 1 where no subject differs."""
+    """Return two-sided p of the signed ranks; 1 where no subject differs."""
     if not differences.any():
         return 1.0
     return float(stats.wilcoxon(differences).pvalue)

@@ -1,4 +1,4 @@
-"""Where and how measured and synthesised series go together over time.
+"""Dynamics: where and how measured and synthesised series go together over time.
 
 measured     (n_volumes, x, y, z)  BOLD of one recording
 synthesised  (n_volumes, x, y, z)  what the model made of its EEG
@@ -22,7 +22,7 @@ REGION_SHARE = 0.02  # of the brain's voxels
 def correlation_map(
     measured: Floats, synthesised: Floats, mask: Mask, waves: Floats | None = None
 ) -> NDArray[np.float64]:
-    """Pearson's r over time between the two series of each voxel of the mask.
+    """Return Pearson's r over time between the two series of each voxel of the mask.
 
     ``r = Σ m̃ s̃ / sqrt(Σ m̃² Σ s̃²)``, m̃ and s̃ without their mean over time and without `waves`.
 
@@ -52,7 +52,7 @@ def correlation_map(
 
 @dataclass(frozen=True)
 class Dynamics:
-    """Where a model follows measured BOLD over time, and how it does so in one region.
+    """Dynamics: where a model follows measured BOLD over time, and how it does so in one region.
 
     correlation: (x, y, z), see `correlation_map`.  background: (x, y, z), mean measured volume.  mask: (x, y, z) bool.
     region: (x, y, z) bool, or ``None``.  courses: (2, n_volumes), mean over the region of the measured and of the
@@ -94,7 +94,7 @@ def dynamics_of(
 
 
 def best_voxels(values: NDArray[np.floating], mask: Mask, share: float = REGION_SHARE) -> Mask | None:
-    """The voxels of the mask with the highest values, or ``None`` if no value is above 0.
+    """Return the voxels of the mask with the highest values, or ``None`` if no value is above 0.
 
     Values are averaged over each voxel's neighbours in the mask (3 x 3 x 3) first: a voxel alone is often chance.
 
@@ -116,6 +116,6 @@ def best_voxels(values: NDArray[np.floating], mask: Mask, share: float = REGION_
 
 
 def pearson(measured: NDArray[np.floating], synthesised: NDArray[np.floating]) -> float:
-    """Pearson's r of two courses (n,) without their means, as `Dynamics` holds them; 0 if one is constant."""
+    """Return Pearson's r of two courses (n,) without their means, as `Dynamics` holds them; 0 if one is constant."""
     scale = float(np.linalg.norm(measured) * np.linalg.norm(synthesised))
     return float(measured @ synthesised) / scale if scale else 0.0

@@ -88,7 +88,7 @@ def psnr(measured: Floats, synthesised: Floats) -> float:
 
 
 def temporal_correlation(measured: Floats, synthesised: Floats, mask: Mask, waves: Floats | None = None) -> float:
-    """Mean over the mask of `correlation_map`; the mean volume scores exactly 0.
+    """Return mean over the mask of `correlation_map`; the mean volume scores exactly 0.
 
     Parameters
     ----------
@@ -140,7 +140,8 @@ def skill(measured: Floats, synthesised: Floats, mean_volume: Floats) -> float:
 
 
 def r2_temporal(measured: Floats, synthesised: Floats, mask: Mask, waves: Floats | None = None) -> float:
-    """Share of BOLD's temporal variance explained inside the mask; with the drifts as `waves`, the deciding score.
+    """Return share of BOLD's temporal variance explained inside the mask; with the drifts as `waves`, the deciding
+    score.
 
     ``1 - Σ (m̃ - s̃)² / Σ m̃²`` over the volumes and the voxels of the mask, where m̃ and s̃ are the
     series without each voxel's mean over time and without `waves`. Anatomy earns nothing: what is constant in time
@@ -176,7 +177,7 @@ def r2_temporal(measured: Floats, synthesised: Floats, mask: Mask, waves: Floats
 
 
 def r2_temporal_no_global(measured: Floats, synthesised: Floats, mask: Mask, waves: Floats) -> float:
-    """`r2_temporal` without the global signal: what is explained beyond a rise and fall of the whole brain.
+    """Return `r2_temporal` without the global signal: what is explained beyond a rise and fall of the whole brain.
 
     The global signal is the mean over the mask of the measured series, without `waves`. It is regressed out of each
     measured series and, in the same way, of each synthesised one, as nuisance regressors are (Fox et al. 2009,
@@ -210,7 +211,7 @@ def r2_temporal_no_global(measured: Floats, synthesised: Floats, mask: Mask, wav
 def score_recording(
     measured: Floats, synthesised: Floats, mean_volume: Floats, mask: Mask, waves: Floats
 ) -> dict[str, float]:
-    """Every score of one recording by its name, the deciding `r2_temporal` among them.
+    """Return every score of one recording by its name, the deciding `r2_temporal` among them.
 
     Shapes as in the single scores; `measured` needs at least two volumes. `r2_temporal` and `temporal_correlation`
     are of series without `waves`, `r2_temporal_no_global` without the global signal too, ``r2_temporal_raw`` of series

@@ -1,4 +1,4 @@
-"""The volume that figures show: the middle one, whatever its score."""
+"""The volume that figures show: the middle one; its score plays no part."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from eeg2fmri.evaluation._series import Floats
 
 
 def middle_change(series: Floats) -> Floats:
-    """Change of the middle volume, number n // 2 from 0, from the mean over time.
+    """Return change of the middle volume, number n // 2 from 0, from the mean over time.
 
     Parameters
     ----------

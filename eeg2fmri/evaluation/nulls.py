@@ -46,7 +46,7 @@ def shuffled_order(n: int, margin: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def r2_of_shifts(measured: Floats, synthesised: Floats, mask: Mask, waves: Floats | None = None) -> np.ndarray:
-    """`r2_temporal` of the synthesised series under every circular shift, (n,).
+    """Return `r2_temporal` of the synthesised series under every circular shift, (n,).
 
     Element s is the score after ``np.roll(synthesised, s, axis=0)`` of the series without `waves`; element 0 the
     model's own. All come from one (n, n) matrix of inner products between volumes.
@@ -123,7 +123,7 @@ def shuffled_null(
 
 
 def pooled_null(nulls: Sequence[Null], subjects: Sequence[int], rng: np.random.Generator) -> Null:
-    """The null of the mean over the subjects of several test sets, each scored by a model of its own.
+    """Return the null of the mean over the subjects of several test sets, each scored by a model of its own.
 
     Draws of a test set are put in a new order first: each was drawn from the same seed, so draws of one number have
     the same shifts in all of them.
@@ -146,7 +146,7 @@ def pooled_null(nulls: Sequence[Null], subjects: Sequence[int], rng: np.random.G
 
 
 def smallest_p(windows: Sequence[int], margin: int, permutations: int) -> float:
-    """The least p-value of a test set: that of a score above all others.
+    """Return the least p-value of a test set: that of a score above all others.
 
     Parameters
     ----------
@@ -163,13 +163,13 @@ def smallest_p(windows: Sequence[int], margin: int, permutations: int) -> float:
 
 
 def p_text(p_value: float, smallest_p: float) -> str:
-    """A p-value in words, which say where it could not have been smaller."""
+    """Return a p-value in words, which say where it could not have been smaller."""
     shown = f"p = {p_number(p_value)}"
     return f"{shown}, the smallest this test set can reach" if p_value <= smallest_p else shown
 
 
 def p_number(p_value: float) -> str:
-    """Digits of a p-value, as many as say something."""
+    """Return digits of a p-value, as many as say something."""
     return f"{p_value:.{4 if p_value < 0.01 else 3}f}"
 
 

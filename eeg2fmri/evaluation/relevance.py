@@ -54,19 +54,19 @@ class Profile:
     threshold: float
 
     def ranked(self) -> list[str]:
-        """Names, that of the largest loss first."""
+        """Return names, that of the largest loss first."""
         return [self.names[i] for i in np.argsort(self.loss)[::-1]]
 
 
 @dataclass(frozen=True)
 class Relevance:
-    """Where in the EEG a model's `r2_temporal`, without drifts, comes from.
+    """Origin in the EEG of a model's `r2_temporal`, without drifts.
 
     score: `r2_temporal` of the windows, mean over subjects.  subjects: (S,).  windows: (S,), how many of each.
     bands: (B, 2) Hz, the lower edge included.  seconds: (T,), from the middle of the window of each lag to the volume.
     channels, regions, frequencies, lags: loss without each.
     shares: (C, F), of the synthesised fluctuations that a channel and frequency makes; sum 1, negative where it
-    counters others; ``None`` if the family does not tell.  bins: (F,) Hz.
+    counters others; ``None`` if the family gives none.  bins: (F,) Hz.
     attention: (C, C), how much of each channel (column) goes into each one (row), rows of sum 1; ``None`` without.
     """
 
@@ -84,22 +84,22 @@ class Relevance:
     attention: tuple[tuple[float, ...], ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain mappings, sequences and numbers."""
+        """Return plain mappings, sequences and numbers."""
         return asdict(self)
 
 
 def half(n: int) -> int:
-    """Windows by which a part is shifted in a recording of n."""
+    """Return windows by which a part is shifted in a recording of n."""
     return n // 2
 
 
 def least_windows(context: int) -> int:
-    """Windows in a row that an explanation needs, for a `context` of windows."""
+    """Return windows in a row that an explanation needs, for a `context` of windows."""
     return 4 * context + 1
 
 
 def r2_by_shift(measured: np.ndarray, synthesised: np.ndarray) -> np.ndarray:
-    """`r2_temporal` under every circular shift, as `r2_of_shifts` gives it, of series without their means.
+    """Return `r2_temporal` under every circular shift, as `r2_of_shifts` gives it, of series without their means.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def profile(names: Sequence[str], losses: Sequence[np.ndarray], context: int, rn
 
 
 def _wrong_times(n: int, context: int) -> np.ndarray:
-    """Shifts at which neither the EEG nor the part that was shifted before is of the right time."""
+    """Return shifts at which neither the EEG nor the part that was shifted before is of the right time."""
     if n < least_windows(context):
         raise EvaluationError(f"{n} windows: relevance needs at least {least_windows(context)} in a row, 4 contexts.")
     shifts = np.arange(context, n - context + 1)
@@ -157,14 +157,16 @@ def _wrong_times(n: int, context: int) -> np.ndarray:
 
 
 def bands_of(frequencies: np.ndarray) -> Mapping[tuple[float, float], np.ndarray]:
-    """Bins of each band of `BAND_EDGES` that has some, by its edges in Hz, the lower one included."""
+    """Return bins of each band of `BAND_EDGES` that has some, by its edges in Hz, the lower one included."""
     edges = [(float(low), float(high)) for low, high in pairwise(BAND_EDGES)]
     bins = {(low, high): np.flatnonzero((frequencies >= low) & (frequencies < high)) for low, high in edges}
     return {band: rows for band, rows in bins.items() if len(rows)}
 
 
 def regions_of(channels: Sequence[str]) -> Mapping[str, list[int]]:
-    """Rows of the channels by region of the head, which the letters of a 10-05 name give; other names are in none."""
+    """Return rows of the channels by region of the head, which the letters of a 10-05 name give; other names are in
+    none.
+    """
     letters = [name.lower().rstrip("0123456789z") for name in channels]
     rows = {region: [i for i, name in enumerate(letters) if name in given] for region, given in REGIONS.items()}
     return {region: found for region, found in rows.items() if found}

@@ -54,7 +54,7 @@ class Calhas2022(KerasFamily[Calhas2022Config]):
         return fit_deep_model(config, train, validation, settings, on_epoch)
 
     def attention(self, model: FittedModel, eeg: np.ndarray) -> np.ndarray | None:
-        """The scores of topographical attention, of the variants that have it."""
+        """Return the scores of topographical attention, of the variants that have it."""
         network, config = model.network, model.config
         assert isinstance(network, KerasNetwork)
         assert isinstance(config, Calhas2022Config)

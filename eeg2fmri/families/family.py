@@ -71,15 +71,18 @@ class Family(ABC, Generic[Settings]):
         """Fit a model on `train`, and choose settings on `validation`; see `eeg2fmri.families.fit`."""
 
     def figures(self, model: FittedModel, signal: Signal) -> Mapping[str, Figure]:
-        """Figures of what a model has learned from EEG and BOLD of this meaning, by name; none by default."""
+        """Return figures of what a model has learned from EEG and BOLD of this meaning, by name; none by default."""
         return {}
 
     def attention(self, model: FittedModel, eeg: np.ndarray) -> np.ndarray | None:
-        """How much of each channel (the last axis) goes into each one, (n, C, C) by EEG window; none by default."""
+        """Return how much of each channel (the last axis) goes into each one, (n, C, C) by EEG window; none by
+        default.
+        """
         return None
 
     def shares(self, model: FittedModel, eeg: np.ndarray) -> np.ndarray | None:
-        """Share of the synthesised fluctuations that each channel and frequency makes, (C, F), sum 1; none by default.
+        """Return share of the synthesised fluctuations that each channel and frequency makes, (C, F), sum 1; none by
+        default.
 
         eeg: (n, C, F, T) in µV, of one recording.
         """

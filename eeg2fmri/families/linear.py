@@ -35,7 +35,7 @@ class Linear(ArrayFamily[LinearConfig]):
         return fit_linear_model(config, train, validation, settings, on_epoch)
 
     def figures(self, model: FittedModel, signal: Signal) -> Mapping[str, Figure]:
-        """The coefficients; none if no component is predicted."""
+        """Return the coefficients; none if no component is predicted."""
         from eeg2fmri import plotting
 
         network, config = model.network, model.config

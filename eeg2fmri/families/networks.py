@@ -64,7 +64,7 @@ class KerasFamily(Family[Settings], ABC):
         return KerasNetwork(keras.saving.load_model(path, compile=False, safe_mode=True))
 
     def shares(self, model: FittedModel, eeg: np.ndarray) -> np.ndarray | None:
-        """Gradient × input of the squared fluctuations, over windows and lags, by its sum; on TensorFlow only.
+        """Return gradient × input of the squared fluctuations, over windows and lags, by its sum; on TensorFlow only.
 
         The input is what it differs from its mean by. Of a linear network the products add up to the squared
         fluctuations of its volumes (Shrikumar et al. 2017, arXiv 1605.01713; Ancona et al. 2018, arXiv 1711.06104).

@@ -25,5 +25,5 @@ def training_code(model: ModelConfig) -> tuple[str, ...]:
 
 
 def evaluation_code(model: ModelConfig) -> tuple[str, ...]:
-    """Of scoring a model and of explaining its score."""
+    """Return of scoring a model and of explaining its score."""
     return (*SCORING_CODE, "eeg2fmri.explanation:relevance", family_path(model.family), "eeg2fmri.serving:load_bundle")

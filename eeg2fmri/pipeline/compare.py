@@ -80,7 +80,7 @@ def compare_step(first: str, second: str) -> tuple[str, Comparison]:
 
 
 def sentence(names: tuple[str, str], result: Comparison) -> str:
-    """The comparison in words."""
+    """Return the comparison in words."""
     return (
         f"{names[0]} scores more than {names[1]} on {result.won} of {result.subjects} subjects; median difference of "
         f"{DECIDING} {result.median_difference:+.4f}, p = {result.p_value:.3g} (Wilcoxon's signed ranks, two-sided; so "

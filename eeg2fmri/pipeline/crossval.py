@@ -79,7 +79,7 @@ class Crossvalidation:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     def mean(self, variant: str, condition: str = "model") -> float:
-        """Mean over subjects."""
+        """Return mean over subjects."""
         own = self.scores[variant][condition]
         return sum(own.values()) / len(own)
 
@@ -109,7 +109,7 @@ def crossval_step(
     """Train and score each model in each fold, and compare the models by subject.
 
     A fold's training and evaluation are steps as any other: those that are finished are used again, and an
-    interrupted training goes on from its checkpoint. Their models are logged, but not registered.
+    interrupted training continues from its checkpoint. Their models are logged, but not registered.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def _run(
     workers: int,
     scheduler: str | None,
 ) -> tuple[dict[Part, Evaluation], dict[str, str]]:
-    """Evaluations by part, in order, without those of models of which a fit diverged; and why it did."""
+    """Return evaluations by part, in order, without those of models of which a fit diverged; and why it did."""
     here = workers == 1 and scheduler is None
     task = partial(
         _fold_model,
@@ -223,7 +223,7 @@ def _run(
 def _fold_model(
     part: Part, config: Config, source: Store | Location, workdir: Path, parent: tuple[str, str, str]
 ) -> Evaluation | DivergenceError:
-    """Train and score one model in one fold, in whichever process."""
+    """Train and score one model in one fold, in any process."""
     store = source if isinstance(source, Store) else open_store(source)
     config = _of_fold(config, part.split)
     forget_networks()
@@ -240,14 +240,16 @@ def _of_fold(config: Config, fold: Split) -> Config:
 
 
 def _scores(part: Part, evaluation: Evaluation) -> pd.DataFrame:
-    """The table of an evaluation, a row per recording and condition, with the columns model and fold before it."""
+    """Return the table of an evaluation, a row per recording and condition, with the columns model and fold before
+    it.
+    """
     uri = mlflow.get_run(evaluation.run_id).info.artifact_uri
     found = pd.DataFrame(**mlflow.artifacts.load_dict(f"{uri}/scores.json"))
     return pd.concat([pd.DataFrame({"model": part.variant, "fold": part.fold}, index=found.index), found], axis=1)
 
 
 def _null(done: Mapping[Part, Evaluation], scores: pd.DataFrame) -> Null:
-    """The null of one model over all of its folds."""
+    """Return the null of one model over all of its folds."""
     nulls, subjects = [], []
     for part, found in done.items():
         content = mlflow.artifacts.load_dict(f"{mlflow.get_run(found.run_id).info.artifact_uri}/{NULL}")
@@ -289,7 +291,7 @@ def _log(
 
 
 def summary(result: Crossvalidation) -> str:
-    """Markdown: each model's mean over subjects beside its nulls, and the models compared by subject."""
+    """Return markdown: each model's mean over subjects beside its nulls, and the models compared by subject."""
     rows = []
     for variant, interval in result.intervals.items():
         own, shuffled = (result.scores[variant][condition] for condition in ("model", "shuffled"))
@@ -313,7 +315,7 @@ def summary(result: Crossvalidation) -> str:
 
 
 def _by_subject(result: Crossvalidation) -> str:
-    """Markdown table: a row per subject; each model's score, and the same with shuffled EEG."""
+    """Return markdown table: a row per subject; each model's score, and the same with shuffled EEG."""
     head = ["subject", *(name for variant in result.scores for name in (variant, f"{variant}, shuffled EEG"))]
     columns = [of[condition] for of in result.scores.values() for condition in ("model", "shuffled")]
     rows = [[subject, *(f"{column[subject]:+.4f}" for column in columns)] for subject in sorted(columns[0])]

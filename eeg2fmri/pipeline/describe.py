@@ -1,4 +1,4 @@
-"""What the descriptions of runs and versions say: a verdict, scores beside nulls and baselines, a picture, how to
+"""Descriptions of runs and versions: a verdict, scores beside nulls and baselines, a picture, how to
 serve.
 """
 
@@ -33,7 +33,8 @@ def argument_table(argument: Argument) -> str:
 
 
 def score_table(overall: Overall, significance: Significance, best_reachable: float | None = None) -> str:
-    """Markdown table: a row per score, by importance, beside its nulls; the deciding one with interval, p and ceiling.
+    """Return markdown table: a row per score, by importance, beside its nulls; the deciding one with interval, p and
+    ceiling.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ NAMES = {
 
 
 def baseline_table(overall: Overall) -> str:
-    """Markdown table: a row per condition, with `r2_temporal` and the same without the global signal."""
+    """Return markdown table: a row per condition, with `r2_temporal` and the same without the global signal."""
     shown = ("r2_temporal", "r2_temporal_no_global")
     rows = [[NAMES[name], *(f"{scores[score]:+.4f}" for score in shown)] for name, scores in overall.items()]
     return table(["", "`r2_temporal`", "without the global signal"], rows)
@@ -87,12 +88,12 @@ def beaten_by(overall: Overall) -> str:
 
 
 def bounds(significance: Significance) -> str:
-    """The interval over subjects as a cell of a table."""
+    """Return the interval over subjects as a cell of a table."""
     return "{:+.4f} to {:+.4f}".format(*significance.interval) if significance.interval else "–"
 
 
 def interval_text(significance: Significance) -> str:
-    """The interval over subjects in words, or why there is none."""
+    """Return the interval over subjects in words, or why there is none."""
     if significance.interval is None:
         return f"no interval, it needs {LEAST_SUBJECTS} subjects"
     return f"95 % interval over subjects {bounds(significance)}"
@@ -101,7 +102,7 @@ def interval_text(significance: Significance) -> str:
 def scored_text(
     argument: Argument, evidence: Evidence, significance: Significance, run_id: str, best_reachable: float | None
 ) -> str:
-    """Verdict, table and picture of a run of `evaluate`."""
+    """Return verdict, table and picture of a run of `evaluate`."""
     effect, beaten = significance.effect_size, beaten_by(evidence.overall)
     size = "" if effect is None else f" Effect size: {effect:+.1f} standard deviations of the null."
     return paragraphs(

@@ -157,7 +157,7 @@ def evaluate_step(
 
 
 def scoring_key(config: Config) -> str:
-    """Key of the way in which scores are computed: scores of two keys do not compare."""
+    """Return key of the way in which scores are computed: scores of two keys do not compare."""
     return step_key("scores", SCORING_CODE, config.evaluation.model_dump(mode="json", exclude={"baselines"}))
 
 
@@ -172,7 +172,8 @@ def metric_names(
     significance: Significance,
     best_reachable: float | None = None,
 ) -> dict[str, float]:
-    """``test/r2_temporal``, its nulls and baselines, p-value, effect size, interval and ceiling in one group; then
+    """Return ``test/r2_temporal``, its nulls and baselines, p-value, effect size, interval and ceiling in one group;
+    then
     ``test_others/<score>``, by importance.
 
     MLflow sorts the charts of a group by name. The nulls of the other scores are only in `OVERALL`.
@@ -204,7 +205,7 @@ def _significance(metrics: Mapping[str, float], split: str) -> Significance:
 
 
 def sentence(overall: Mapping[str, Mapping[str, float]], significance: Significance) -> str:
-    """The deciding score with its interval beside its nulls, in words."""
+    """Return the deciding score with its interval beside its nulls, in words."""
     score = {condition: overall[condition]["r2_temporal"] for condition in ("model", *NULLS)}
     beaten = "".join(f"; {line}" for line in [beaten_by(overall)] if line)
     return (
@@ -215,7 +216,7 @@ def sentence(overall: Mapping[str, Mapping[str, float]], significance: Significa
 
 
 def _explain(log: RunLog, model: FittedModel, windows: Windows, config: Config) -> None:
-    """Log where in the EEG the score comes from; short recordings do not tell it."""
+    """Log where in the EEG the score comes from; short recordings do not show it."""
     try:
         found = relevance(model, windows, most=config.explanation.windows, drift_cutoff=config.evaluation.drift_cutoff)
     except EvaluationError as err:

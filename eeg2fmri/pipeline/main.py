@@ -158,7 +158,9 @@ def _score_old_champion(config: Config, store: Store) -> None:
 
 
 def _story(result: JobResult) -> str:
-    """Markdown of the job: who is champion, every model's scores beside nulls and ceiling, a picture, how to serve."""
+    """Return markdown of the job: who is champion, every model's scores beside nulls and ceiling, a picture, how to
+    serve.
+    """
     name, number = result.name, result.champion
     rows = [[variant, version, *_deciding(e)] for variant, (version, e) in result.models.items()]
     new = [
@@ -194,7 +196,7 @@ def _story(result: JobResult) -> str:
 
 
 def summary(result: JobResult, config: Config) -> str:
-    """Markdown: every model's scores beside its nulls, the champion, and where to look next."""
+    """Return markdown: every model's scores beside its nulls, the champion, and where to look next."""
     name, alias = result.name, config.registry.alias
     columns = ("model", "version", "r2_temporal", "95 % interval", "mean volume", "shuffled EEG",
                "strongest baseline", "p", "skill", "rmse", "ssim")  # fmt: skip
@@ -218,7 +220,7 @@ def summary(result: JobResult, config: Config) -> str:
 
 
 def _deciding(evaluation: Evaluation) -> list[str]:
-    """Cells of the deciding score: the model's own and its interval, the nulls, the strongest baseline, p."""
+    """Return cells of the deciding score: the model's own and its interval, the nulls, the strongest baseline, p."""
     model, *nulls = (f"{evaluation.overall[condition]['r2_temporal']:+.4f}" for condition in ("model", *NULLS))
     strongest = strongest_baseline(evaluation.overall)
     beside = f"{strongest[0]} {strongest[1]:+.4f}" if strongest else "–"

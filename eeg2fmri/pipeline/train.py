@@ -209,7 +209,7 @@ def _log_model(
     train: Windows,
     result: FitResult,
 ) -> tuple[str, str]:
-    """Address and version of the model, which is registered at `place`; without one it has no version."""
+    """Return address and version of the model, which is registered at `place`; without one it has no version."""
     bundle = Bundle.of(result, store, split)
     bundle = replace(bundle, provenance={**bundle.provenance, "run_id": log.run_id})
     log.params({f"result.{key}": value for key, value in result.facts.items()})

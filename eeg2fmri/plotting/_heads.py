@@ -9,7 +9,7 @@ FEWEST_ELECTRODES = 4  # fewer make no map of the scalp
 
 
 def electrodes(channels: Sequence[str]) -> tuple[list[int], Any]:
-    """Which channels have a place in the 10-05 system, and MNE's description of these."""
+    """Return which channels have a place in the 10-05 system, and MNE's description of these."""
     import mne
 
     # The montage's name changes with MNE 1.13.

@@ -1,4 +1,4 @@
-"""What a network does with its EEG: shares of its fluctuations by channel and frequency, and its attention.
+"""Figures of what a network does with its EEG: shares of its fluctuations by channel and frequency, and its attention.
 
 C channels, F frequencies.
 """

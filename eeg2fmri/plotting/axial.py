@@ -41,7 +41,7 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True)
 class Axial:
-    """How the axial slices of volumes on one grid are drawn.
+    """Axial slices of volumes on one grid, as they are drawn.
 
     Volumes whose voxels are stored to the left, to the back or in another order of axes are turned to the closest
     RAS+, so the subject's left is on the left of the figure (neurological convention). Without an affine, volumes
@@ -99,19 +99,23 @@ class Axial:
         return volume.transpose(self.axes)[tuple(slice(None, None, step) for step in self.steps)]
 
     def spread(self, count: int) -> list[int]:
-        """The slices in the middle of `count` equal parts of those with brain; all of them where there are fewer."""
+        """Return the slices in the middle of `count` equal parts of those with brain; all of them where there are
+        fewer.
+        """
         first, last = self.slices
         return sorted({first + int((part + 0.5) * (last + 1 - first) / count) for part in range(count)})
 
     def height(self, z: int) -> str:
-        """Where a slice lies: z in mm at its middle, e.g. ``−12 mm``; without an affine its number, ``Z₁₂``."""
+        """Return where a slice lies: z in mm at its middle, e.g. ``−12 mm``; without an affine its number, ``Z₁₂``."""
         if self.affine is None:
             return "Z" + str(z).translate(_SUBSCRIPTS)
         middle = self.affine @ [(self.shape[0] - 1) / 2, (self.shape[1] - 1) / 2, z, 1]
         return f"{math.floor(middle[2] + 0.5)} mm".replace("-", "−")
 
     def label(self, z: int) -> str:
-        """Title of a slice: ``z = −12 mm``; ``z ≈`` if it is tilted, so that its height differs from edge to edge."""
+        """Return title of a slice: ``z = −12 mm``; ``z ≈`` if it is tilted, so that its height differs from edge to
+        edge.
+        """
         if self.affine is None:
             return self.height(z)
         tilt = float(np.abs(self.affine[2, :2]) @ np.subtract(self.shape[:2], 1))
@@ -170,7 +174,7 @@ def draw_overlay(
 
 
 def grey_scale(anatomy: Volume) -> Scale:
-    """Grey that ends at two thirds of white with the 99.5th percentile, so that colours over it stand out."""
+    """Return grey that ends at two thirds of white with the 99.5th percentile, so that colours over it stand out."""
     low, high = float(anatomy.min()), float(np.percentile(anatomy, 99.5))
     return Scale(low, low + 1.5 * (high - low or 1.0), 0, False, "gray")
 
@@ -184,7 +188,7 @@ def note_sides(figure: FigureBase, axial: Axial) -> None:
 def _closest_ras(
     shape: tuple[int, ...], given: Affine
 ) -> tuple[tuple[int, ...], tuple[int, ...], NDArray[np.floating]]:
-    """Axes of the stored voxels in the order x, y, z, the steps along them, and the affine of what they give."""
+    """Return axes of the stored voxels in the order x, y, z, the steps along them, and the affine of what they give."""
     from nibabel.orientations import inv_ornt_aff, io_orientation
 
     affine = np.asarray(given, float)

@@ -153,7 +153,7 @@ def _draw_component(figure: Figure, axial: Axial, anatomy: Volume, component: Vo
 def _bar(
     figure: Figure, place: tuple[float, float], shades: ScalarMappable, label: str, beneath: str = "white"
 ) -> None:
-    """A colour bar beside a panel, `place` its bottom and height."""
+    """Return a colour bar beside a panel, `place` its bottom and height."""
     bottom, height = place
     bar = figure.colorbar(shades, cax=figure.add_axes((_BAR, bottom, _THICK, height)))
     bar.ax.set_facecolor(beneath)

@@ -155,7 +155,7 @@ def _draw_legend(figure: Figure) -> None:
 
 
 def _draw_score(axes: Axes, conditions: Mapping[str, Mapping[str, float]], *, named: bool) -> None:
-    """One panel; its rows are `named` where it stands at the left edge."""
+    """Return one panel; its rows are `named` where it stands at the left edge."""
     subjects = sorted({subject for values in conditions.values() for subject in values})
     table = np.array([[values.get(subject, np.nan) for values in conditions.values()] for subject in subjects]).reshape(
         len(subjects), len(conditions)

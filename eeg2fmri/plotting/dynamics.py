@@ -46,7 +46,7 @@ class ScoreEvidence:
 
 @dataclass(frozen=True)
 class DynamicsPage:
-    """What the figure shows.
+    """Content of the figure.
 
     correlation: (x, y, z) Pearson's r over time.  background: (x, y, z), drawn in grey.  mask: (x, y, z) bool.
     region: (x, y, z) bool, outlined; ``None`` for none.  courses: (2, n) measured and synthesised mean of the
@@ -198,6 +198,6 @@ def _draw_subjects(axes: Axes, evidence: ScoreEvidence) -> None:
 
 
 def _legend(axes: Axes, place: Literal["lower left", "lower right"], x: float) -> None:
-    """Above the axes, where no data are."""
+    """Return above the axes, where no data are."""
     axes.legend(fontsize=TICK - 1, frameon=False, loc=place, bbox_to_anchor=(x, 1.0), borderaxespad=0.2, borderpad=0,
                 ncols=4, columnspacing=1.2, handletextpad=0.4, handlelength=1.4)  # fmt: skip

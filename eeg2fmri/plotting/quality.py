@@ -162,7 +162,7 @@ def _draw_volumes(figure: Figure, page: QualityPage) -> None:
 
 
 def _row_height(columns: int, aspect: float, page: float) -> float:
-    """Share of the page's height that a row of slices fills, which its colour bar then has too.
+    """Return share of the page's height that a row of slices fills, which its colour bar then has too.
 
     Both aspects are widths by heights: of a slice, and of the page.
     """

@@ -1,4 +1,4 @@
-"""Which channels, frequencies and lags a model's score comes from, as heads and profiles."""
+"""Figure of the channels, frequencies and lags that a model's score comes from, as heads and profiles."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ QRS_S = 0.05  # on either side of an R peak: the complex lasts about 0.1 s
 
 
 def event_response(onsets: np.ndarray, durations: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Canonical haemodynamic response to events, (n,) in arbitrary units.
+    """Return canonical haemodynamic response to events, (n,) in arbitrary units.
 
     The double-gamma response of Friston et al. 1998, NeuroImage 7:30, as nilearn computes it (``spm``).
 
@@ -35,7 +35,7 @@ def event_response(onsets: np.ndarray, durations: np.ndarray, times: np.ndarray)
 
 
 def pulse_courses(beats: np.ndarray, times: np.ndarray, amplitudes: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """Heart rate and the ECG's amplitude at the volumes, as they are and through the cardiac response.
+    """Return heart rate and the ECG's amplitude at the volumes, as they are and through the cardiac response.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def pulse_courses(beats: np.ndarray, times: np.ndarray, amplitudes: np.ndarray |
 
 
 def cardiac_response(t: np.ndarray) -> np.ndarray:
-    """BOLD's response to the heart rate at `t` seconds, arbitrary unit.
+    """Return BOLD's response to the heart rate at `t` seconds, arbitrary unit.
 
     ``0.6 t^2.7 exp(-t/1.6) - 16 exp(-(t-12)²/18) / sqrt(18 π)``, Chang, Cunningham & Glover 2009,
     NeuroImage 44:857.
@@ -76,7 +76,8 @@ def cardiac_response(t: np.ndarray) -> np.ndarray:
 
 
 def beat_amplitudes(ecg: np.ndarray, rate: float, r_peaks: np.ndarray) -> np.ndarray:
-    """Height of the QRS complex of each beat, its range within 50 ms of the R peak, (beats,) in the unit of `ecg`.
+    """Return height of the QRS complex of each beat, its range within 50 ms of the R peak, (beats,) in the unit of
+    `ecg`.
 
     Parameters
     ----------

@@ -63,12 +63,12 @@ def hrf(latency_s: float) -> np.ndarray:
 
 
 def respond(drive: np.ndarray, latency_s: float, volume_times_s: np.ndarray) -> np.ndarray:
-    """Haemodynamic response to a drive on the clock, at the volumes' times, (n_volumes,)."""
+    """Return haemodynamic response to a drive on the clock, at the volumes' times, (n_volumes,)."""
     return convolve(drive, hrf(latency_s), volume_times_s)
 
 
 def convolve(drive: np.ndarray, response: np.ndarray, volume_times_s: np.ndarray) -> np.ndarray:
-    """Any response, sampled every STEP_S, to a drive on the clock, at the volumes' times, (n_volumes,)."""
+    """Return any response, sampled every STEP_S, to a drive on the clock, at the volumes' times, (n_volumes,)."""
     from scipy.signal import fftconvolve
 
     full = fftconvolve(drive, response)[: len(drive)] * STEP_S

@@ -1,7 +1,7 @@
 """BOLD volumes: networks, drift, physiological and thermal noise on a head's mean image.
 
 Physiological noise is everything that moves BOLD without thermal noise, drift and the networks that the
-EEG shows (Krueger & Glover 2001): activity of regions that no rhythm tells of, slow fluctuations of the
+EEG shows (Krueger & Glover 2001): activity of regions that no rhythm shows, slow fluctuations of the
 whole brain, and the cycles of breathing and heart. `experiments/benchmarks/realism.py` compares the sum
 with real scans.
 
@@ -72,7 +72,7 @@ class Noise:
 
 
 def draw_noise(rng: np.random.Generator) -> Noise:
-    """Noise levels of one subject."""
+    """Return noise levels of one subject."""
     return Noise(*(float(rng.uniform(*range_)) for range_ in (TEMPORAL_SNR, PHYSIOLOGICAL_RATIO, WHOLE_BRAIN_SHARE)))
 
 
@@ -87,7 +87,7 @@ def draw_nuisance(
     maps, courses = _drift(anatomy, len(times_s), rng)
 
     def scaled(weight: np.ndarray, share: float) -> np.ndarray:
-        """Weights (..., x, y, z) whose sum of squares is that share of physiological variance over the brain."""
+        """Return weights (..., x, y, z) whose sum of squares is that share of physiological variance over the brain."""
         rms = np.sqrt((weight[..., anatomy.mask] ** 2).sum() / anatomy.mask.sum())
         return weight * (noise.physiological_percent * np.sqrt(share) / rms)
 
@@ -113,7 +113,7 @@ def draw_nuisance(
 
 
 def _unseen_activity(anatomy: Anatomy, times_s: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Activity of all published regions that the EEG does not show: maps (160, x, y, z), courses (160, n).
+    """Return activity of all published regions that the EEG does not show: maps (160, x, y, z), courses (160, n).
 
     A course is of variance 1 in expectation. Its drive has the statistics of a rhythm's amplitude.
     """

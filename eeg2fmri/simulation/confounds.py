@@ -1,4 +1,4 @@
-"""What couples EEG and BOLD apart from the brain's rhythms: the pulse, head motion or a task.
+"""Confounds: what couples EEG and BOLD apart from the brain's rhythms: the pulse, head motion or a task.
 
 With `simulation.coupling` 0 it is all that they share. Symbols: T volumes, n EEG samples, K networks; arrays
 of the EEG lie on its clock.
@@ -87,7 +87,7 @@ def framewise_displacement(motion: np.ndarray) -> np.ndarray:
 
 
 def _pulse(anatomy: Anatomy, clock: Clock, times_s: np.ndarray, rng: np.random.Generator) -> Confound:
-    """A pulse whose strength drifts, in the ECG, the EEG and, by the cardiac response, BOLD."""
+    """Return a pulse whose strength drifts, in the ECG, the EEG and, by the cardiac response, BOLD."""
     slow = amplitudes.clock(clock.times()[-1])
     strength = np.sqrt(amplitudes.draw_amplitude(len(slow), rng))  # varies by a fifth
     t = np.arange(0, amplitudes.HRF_S, amplitudes.STEP_S)
@@ -99,7 +99,7 @@ def _pulse(anatomy: Anatomy, clock: Clock, times_s: np.ndarray, rng: np.random.G
 
 
 def _motion(anatomy: Anatomy, clock: Clock, times_s: np.ndarray, rng: np.random.Generator) -> Confound:
-    """Nods of the head: an artefact in the EEG and a change of BOLD as long as the head is away."""
+    """Return nods of the head: an artefact in the EEG and a change of BOLD as long as the head is away."""
     t = clock.times()
     starts = rng.uniform(t[0], t[-1], max(2, rng.poisson(NODS_PER_MINUTE * (t[-1] - t[0]) / 60)))
     sizes = NOD_MM * np.exp(NOD_LOG_SD * rng.standard_normal(len(starts)))
@@ -120,7 +120,7 @@ def _motion(anatomy: Anatomy, clock: Clock, times_s: np.ndarray, rng: np.random.
 
 
 def _task(placements: list[Placement], clock: Clock, times_s: np.ndarray, rng: np.random.Generator) -> Confound:
-    """Blocks that lower a rhythm and raise the BOLD of its network."""
+    """Return blocks that lower a rhythm and raise the BOLD of its network."""
     pauses = BLOCK_S + rng.uniform(*PAUSE_S, int(times_s[-1] / BLOCK_S) + 1)
     blocks = np.cumsum(pauses) - pauses[0] + PAUSE_S[0]
     blocks = blocks[blocks < times_s[-1]]
@@ -137,7 +137,7 @@ def _boxes(blocks: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 
 def _over_brain(weight: np.ndarray, anatomy: Anatomy) -> np.ndarray:
-    """The weights, of root mean square PERCENT over the brain."""
+    """Return the weights, of root mean square PERCENT over the brain."""
     return (weight * (PERCENT / np.sqrt((weight[anatomy.mask] ** 2).mean()))).astype("float32")
 
 

@@ -77,7 +77,7 @@ def is_simulated(out: Path, config: SimulationConfig) -> bool:
 
 
 def is_simulation(root: Path) -> bool:
-    """Whether the simulator wrote the dataset at `root`, whichever version and settings."""
+    """Say whether the simulator wrote the dataset at `root`, with any version and settings."""
     from eeg2fmri.simulation import truth
 
     return (root / truth.FOLDER / "truth.json").is_file()

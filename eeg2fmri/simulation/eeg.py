@@ -212,7 +212,7 @@ def _sensor_noise(clock: Clock, rng: np.random.Generator) -> np.ndarray:
 
 
 def _ecg(clock: Clock, beats: np.ndarray, heart: np.ndarray | float, rng: np.random.Generator) -> np.ndarray:
-    """Trace of the ECG lead with a little wander and noise, (n,)."""
+    """Return trace of the ECG lead with a little wander and noise, (n,)."""
     t = np.arange(-0.4, 0.5, 1 / clock.rate)
     wave = sum(size * np.exp(-(((t - at) / width) ** 2) / 2) for at, width, size in ECG_WAVES)
     trace = _beat_train(clock, beats, np.asarray(wave), 0.4)

@@ -175,7 +175,7 @@ def _bold_map(centres: np.ndarray, weights: np.ndarray, anatomy: Anatomy) -> np.
 
 
 def region_maps(anatomy: Anatomy) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Share of the cortex of every published region, (160, x, y, z) in 0..1, and the network of each."""
+    """Return share of the cortex of every published region, (160, x, y, z) in 0..1, and the network of each."""
     centres, labels = _published_regions()
     inside, shares = _cortex(centres, anatomy)
     maps = np.zeros((len(centres), *anatomy.mask.shape), "float32")
@@ -184,7 +184,7 @@ def region_maps(anatomy: Anatomy) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _cortex(centres: np.ndarray, anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray]:
-    """Grey voxels (x, y, z) bool, and the share of each that belongs to each region, (regions, voxels).
+    """Return grey voxels (x, y, z) bool, and the share of each that belongs to each region, (regions, voxels).
 
     Regions tile the cortex, so every grey voxel belongs to those nearest to it, with soft borders. Grey
     matter farther than REACH_MM from every region belongs to none.

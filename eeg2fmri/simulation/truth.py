@@ -24,7 +24,7 @@ NAMES = tuple(network.name for network in NETWORKS)
 
 
 def power_of_waves(measured: np.ndarray, driven: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Share of each frequency in the sums of squares that the best score is made of.
+    """Return share of each frequency in the sums of squares that the best score is made of.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def read_true_eeg(dataset: Path | str, subject: str) -> tuple[np.ndarray, float]
 
 
 def read_best_r2(dataset: Path | str, cutoff: float) -> dict[str, float]:
-    """Best reachable `r2_temporal` by subject label, such as ``{"sub-01": 0.02}``.
+    """Return best reachable `r2_temporal` by subject label, such as ``{"sub-01": 0.02}``.
 
     Parameters
     ----------

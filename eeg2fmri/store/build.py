@@ -75,7 +75,7 @@ def build_store(
     Raises
     ------
     StoreError
-        If a store made with other settings, or something else, lies there.
+        If a store made with other settings, or something else, is there.
     ConfigError, LeakageError
         If the subjects of `recordings` cannot be split so.
     DatasetError
@@ -261,7 +261,9 @@ def _common_channels(usable: Mapping[str, StoredRecording]) -> tuple[str, ...]:
 
 
 def _check_place(location: Location, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Attributes of the store that lies there; empty where there is none, and what else lies there is refused."""
+    """Return attributes of the store that is there; empty if there is none. What else is there is
+    refused.
+    """
     if location.is_file():
         raise StoreError(f"{location}: a file, not a folder; give another --store")
     found = location.metadata()

@@ -136,6 +136,6 @@ def read_folds(path: Path, store: Store) -> tuple[str, tuple[Split, ...]]:
 
 
 def _turned(items: list[str], start: int) -> list[str]:
-    """The same items in a circle, from another one on."""
+    """Return the same items in a circle, from another one on."""
     start %= len(items)
     return [*items[start:], *items[:start]]

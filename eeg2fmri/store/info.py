@@ -41,7 +41,7 @@ def describe(store: Store) -> dict[str, Any]:
 
 
 def summary(store: Store) -> str:
-    """What `eeg2fmri store info` prints."""
+    """Return what `eeg2fmri store info` prints."""
     signal, split = store.signal, settled(SplitConfig(), store.split)
     grid = " × ".join(map(str, signal.grid))
     frequencies = signal.frequencies
@@ -63,7 +63,7 @@ def summary(store: Store) -> str:
 
 
 def _who(wanted: int | tuple[str, ...] | None) -> str:
-    """A number of subjects, or their labels."""
+    """Return a number of subjects, or their labels."""
     return " ".join(wanted) if isinstance(wanted, tuple) else str(wanted)
 
 

@@ -75,7 +75,9 @@ def each(
 
 @contextmanager
 def local_cluster(workers: int, threads: int = 1) -> Iterator[Any]:
-    """Dask cluster of so many processes on this machine, each of one task at a time whose libraries use `threads`."""
+    """Return Dask cluster of so many processes on this machine, each of one task at a time whose libraries use
+    `threads`.
+    """
     import dask
     from distributed import LocalCluster
 

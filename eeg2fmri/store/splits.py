@@ -33,7 +33,7 @@ class Split:
                     raise LeakageError(f"split: {', '.join(both)} in {first} and in {second}; split by subject")
 
     def part(self, name: str) -> tuple[str, ...]:
-        """Labels of ``"train"``, ``"validation"`` or ``"test"``."""
+        """Return labels of ``"train"``, ``"validation"`` or ``"test"``."""
         parts: dict[str, tuple[str, ...]] = asdict(self)
         if name not in parts:
             raise ConfigError(f"split {name!r} is not known; expected one of {', '.join(parts)}")
@@ -51,7 +51,7 @@ def settled(config: SplitConfig, kept: SplitConfig) -> SplitConfig:
 
 
 def subject_of(label: str) -> str:
-    """The subject of a session's label; a subject's label itself."""
+    """Return the subject of a session's label; a subject's label itself."""
     return label.partition(SESSION)[0]
 
 
@@ -133,6 +133,6 @@ def _with_prefix(labels: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _shared(one: Collection[str], other: Collection[str]) -> list[str]:
-    """Labels of one part that the other holds too: the same label, or a subject and a session of it."""
+    """Return labels of one part that the other holds too: the same label, or a subject and a session of it."""
     mutual = ((one, other), (other, one))
     return sorted({label for these, those in mutual for label in these if {label, subject_of(label)} & set(those)})

@@ -164,7 +164,9 @@ class StoredRecording:
         return self._array(name)[:]
 
     def regressors(self, kind: str) -> dict[str, np.ndarray]:
-        """Courses of a kind (``motion``, ``pulse``, ``task``) by name, each (volumes,); empty where there are none."""
+        """Return courses of a kind (``motion``, ``pulse``, ``task``) by name, each (volumes,); empty where there are
+        none.
+        """
         names = self.attributes.get("regressors", {}).get(kind, [])
         if not names:
             return {}
@@ -261,7 +263,7 @@ class Store:
         return {channel: names for channel, names in lacking.items() if names}
 
     def of(self, labels: tuple[str, ...]) -> list[StoredRecording]:
-        """The recordings of these subjects (``sub-01``) and sessions (``sub-01_ses-02``)."""
+        """Return the recordings of these subjects (``sub-01``) and sessions (``sub-01_ses-02``)."""
         return [r for r in self.recordings if r.subject in labels or r.session in labels]
 
 

@@ -1,4 +1,4 @@
-"""What a study is called, in MLflow too, where the configuration gives no names."""
+"""Names of a study, in MLflow too, where the configuration gives no names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def with_names(config: Config, name: str) -> Config:
 
 
 def named(config: Config, store: Store) -> Config:
-    """As `with_names`, by the data set that a store says it is of.
+    """Do as `with_names`, by the data set that a store says it is of.
 
     Raises
     ------

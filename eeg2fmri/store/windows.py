@@ -64,7 +64,7 @@ class Windows:
         return np.stack([self._contexts[self.owner[i]][self.volume[i] - self.context] for i in indices])
 
     def volumes(self, indices: np.ndarray) -> np.ndarray:
-        """Volumes, (n, x, y, z), scanner intensity."""
+        """Return volumes, (n, x, y, z), scanner intensity."""
         return np.concatenate([recording.volumes[run] for recording, run in self._runs(indices)])
 
     def standardised(self, indices: np.ndarray, kind: str) -> np.ndarray:
@@ -75,7 +75,9 @@ class Windows:
         return np.concatenate(parts).astype(np.float32, copy=False)
 
     def _runs(self, indices: np.ndarray) -> Iterator[tuple[StoredRecording, slice]]:
-        """Volumes of the instances; those that follow each other are read together, at hardly more cost than one."""
+        """Return volumes of the instances; those that follow each other are read together, at hardly more cost than
+        one.
+        """
         owner, volume = self.owner[indices], self.volume[indices]
         starts = np.flatnonzero((np.diff(volume, prepend=-1) != 1) | (np.diff(owner, prepend=-1) != 0))
         for start, stop in pairwise([*starts.tolist(), len(owner)]):

@@ -216,7 +216,7 @@ def _fit_and_be_killed(config: ModelConfig, parts: tuple[Windows, Windows], fold
 
 
 def _score(model: FittedModel, windows: Windows) -> float:
-    """`r2_temporal` of series without drifts, the mean over recordings."""
+    """Return `r2_temporal` of series without drifts, the mean over recordings."""
     scores = []
     for number, found in enumerate(windows.recordings):
         rows = windows.indices(number)

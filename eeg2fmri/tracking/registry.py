@@ -54,7 +54,7 @@ def log_bundle(
 
 
 def log_unregistered(bundle: Bundle, *, example: np.ndarray, metadata_: dict[str, Any], step: int = 0) -> str:
-    """As `log_bundle`, but the registry learns nothing of the model; gives its address, ``models:/m-…``."""
+    """Do as `log_bundle`, but the registry learns nothing of the model; gives its address, ``models:/m-…``."""
     return str(_log(bundle, example, metadata=metadata_, step=step).model_uri)
 
 
@@ -188,7 +188,7 @@ def latest_version(name: str) -> ModelVersion:
 
 
 def model_exists(model_uri: str) -> bool:
-    """Whether a registered version, or a logged model, is still there."""
+    """Say whether a registered version, or a logged model, is still there."""
     try:
         mlflow.models.get_model_info(model_uri)
     except (MlflowException, OSError):

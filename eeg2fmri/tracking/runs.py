@@ -165,7 +165,7 @@ def tracked_run(
 
 
 def _in_default(run_id: str) -> bool:
-    """Whether a run is in the experiment that MLflow takes where nobody chooses one."""
+    """Say whether a run is in the experiment that MLflow takes where nobody chooses one."""
     return bool(mlflow.get_experiment(mlflow.get_run(run_id).info.experiment_id).name == DEFAULT)
 
 
@@ -202,7 +202,7 @@ def children_of(run_id: str, tracking_uri: str, registry_uri: str, ending: str =
 
 @contextmanager
 def children_ended(run_id: str, stop: Callable[[], None]) -> Iterator[None]:
-    """At the end call `stop`, and close as killed the children of a run that other processes have left open.
+    """Call `stop` at the end, and close as killed the children of a run that other processes have left open.
 
     What a process that is stopped makes of its run is left to chance, so it is said again after it.
     """

@@ -68,7 +68,8 @@ def compile_with_xla(device: str) -> bool:
 
 
 def input_gradients(model: keras.Model, x: np.ndarray, batch: int = 32) -> np.ndarray | None:
-    """Gradient of half of the squared deviations of the outputs from their mean, by the inputs; on TensorFlow only.
+    """Return gradient of half of the squared deviations of the outputs from their mean, by the inputs; on TensorFlow
+    only.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ def closed_form_result(
 
 
 def validation_scores(model: FittedModel, windows: Windows, cutoff: float) -> tuple[dict[str, float], Example]:
-    """`scores_of` the volumes that a fitted model gives for all instances."""
+    """Return `scores_of` the volumes that a fitted model gives for all instances."""
     rows = np.arange(len(windows))
     return scores_of(windows, rows, lambda rows: model.synthesise(windows.eeg(rows)), model, cutoff)
 

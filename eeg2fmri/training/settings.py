@@ -21,7 +21,7 @@ MONITOR = "val/r2_temporal"  # what chooses the epoch, and the model of a search
 
 
 class Example(NamedTuple):
-    """What an epoch shows of a validation subject.
+    """Example: what an epoch shows of a validation subject.
 
     measured, synthesised: (x, y, z), the middle volume of the first recording in standard units.  dynamics: of that
     recording, with courses of a region that is fixed before training.
@@ -37,12 +37,12 @@ OnEpoch = Callable[[int, dict[str, float], Example | None], None]
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Where and how a fit runs; what it fits depends on the seed and on `drift_cutoff` alone.
+    """Settings of a fit; what it fits depends on the seed and on `drift_cutoff` alone.
 
     drift_cutoff: s; `val/r2_temporal`, which chooses epochs and models, counts no slower changes, as the score that
     decides (`evaluation.drift_cutoff`).  devices: how many GPUs share a batch (``None``: all that the backend can use).
     deterministic: repeat to the last bit.  checkpoints: folder for the state after each epoch, from which an
-    interrupted fit of the same `key` goes on.  progress: show a bar.
+    interrupted fit of the same `key` continues.  progress: show a bar.
     """
 
     seed: int = 0
@@ -59,7 +59,7 @@ class FitSettings:
     def of(
         cls, config: Config, *, checkpoints: Path | None = None, key: str = "", progress: bool = False
     ) -> FitSettings:
-        """Those of a configuration."""
+        """Return those of a configuration."""
         run = config.run
         return cls(
             seed=run.seed,

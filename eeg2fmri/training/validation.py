@@ -20,7 +20,7 @@ VALIDATION_BATCH = 16
 def validate(
     model: PairModel, fitted: FittedModel, windows: Windows, cutoff: float
 ) -> tuple[dict[str, float], Example]:
-    """Losses beside `scores_of` the volumes; ``val/mae`` is that of the loss, in the unit that is trained on."""
+    """Return losses beside `scores_of` the volumes; ``val/mae`` is that of the loss, in the unit that is trained on."""
     config, statistics = fitted.config, fitted.eeg_statistics
     data = PairData(windows, 1, config.eeg_scaling, config.bold_scaling, statistics, seed=0, model=model)
     sums: dict[str, float] = {}

@@ -87,8 +87,8 @@ def test_a_fold_is_fitted_and_standardised_by_its_own_subjects(crossed, store):
 
 def test_folds_are_children_and_nothing_is_registered(crossed):
     assert children(crossed.run_id) == {
-        f"{step}-{variant}-fold-{fold}": "FINISHED"
-        for step in ("train", "evaluate")
+        f"{step.format(variant)} · fold {fold}": "FINISHED"
+        for step in ("train {} · memory", "evaluate {} · memory test")
         for variant in ("linear", "mean")
         for fold in (1, 2)
     }
@@ -230,7 +230,11 @@ def test_a_stopped_crossval_goes_on_and_gives_the_same_numbers(crossed, store, t
     assert len(children(stopped.info.run_id)) == 5
     found = crossval_step(settings(), store, tmp_path)
     assert found.scores == crossed.scores
-    assert sorted(children(found.run_id)) == ["evaluate-linear-fold-2", "evaluate-mean-fold-2", "train-mean-fold-2"]
+    assert sorted(children(found.run_id)) == [
+        "evaluate linear · memory test · fold 2",
+        "evaluate mean · memory test · fold 2",
+        "train mean · memory · fold 2",
+    ]
 
 
 @pytest.mark.slow
@@ -238,7 +242,7 @@ def test_two_workers_give_the_numbers_of_one(bids_root, tmp_path, monkeypatch, t
     from eeg2fmri.datasets import find_recordings
     from eeg2fmri.store import build_store
 
-    store = build_store(find_recordings(bids_root)[0], tmp_path / "store", tiny_config).store
+    store = build_store(find_recordings(bids_root)[0], tmp_path / "store", tiny_config, name="tiny").store
     config = settings(models=[LINEAR], crossval={}, policy={"level": 0.2})  # recordings of 17 windows
     found = {}
     for workers in (1, 2):
@@ -257,14 +261,14 @@ def test_two_workers_give_the_numbers_of_one(bids_root, tmp_path, monkeypatch, t
 def evaluated(crossed):
     """The run that scored `linear` in the first fold."""
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    return next(run for run in runs if run.info.run_name == "evaluate-linear-fold-1")
+    return next(run for run in runs if run.info.run_name == "evaluate linear · memory test · fold 1")
 
 
 def test_two_models_of_a_run_are_compared(crossed):
     text, found = compare_step(f"{crossed.run_id}:linear", f"{crossed.run_id}:mean")
     assert found == crossed.pairs["linear", "mean"]
     assert f"linear scores more than mean on {found.won} of 6 subjects" in text
-    (run,) = [r for r in mlflow.search_runs(output_format="list") if r.info.run_name == "compare-linear-mean"]
+    (run,) = [r for r in mlflow.search_runs(output_format="list") if r.info.run_name == "compare linear · mean"]
     assert run.data.metrics["compare/p_value"] == found.p_value
     assert text in run.data.tags["mlflow.note.content"]
     assert mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/comparison.json")["won"] == found.won
