@@ -52,7 +52,7 @@ class EvaluationConfig(Section):
     measured, 3.4 % of p < 0.05 on real BOLD."""
     baselines: Annotated[tuple[Baseline, ...], BeforeValidator(_all_or_none)] = BASELINES
     """Baselines that stand beside every score; ``true`` for all, ``false`` for none: the model with another subject's
-    EEG (``swapped``), one course of ``arousal``, ``motion_pulse``, ``task``, the ``linear`` family, and the subject's own
+    EEG (``swapped``), one course of ``arousal``, ``motion_pulse``, ``task``, the ``linear`` family, the subject's own
     mean volume (``subject_mean``). What a recording lacks is left out. Source: ours."""
 
 

@@ -47,7 +47,6 @@ def promote_step(config: Config, version: str | None) -> str:
             refused = refusal
             log.tags({"eeg2fmri.verdict": argument.verdict})
             log.describe(paragraphs(f"{refusal}.", argument_table(argument)))
-            logger.info("promote: %s", refusal)
         else:
             before = decision.before
             instead = f" instead of version {before.version}" if before and before.version != number else ""

@@ -9,14 +9,16 @@ mark, and the best version wins.
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 
 from eeg2fmri.config import PolicyConfig
-from eeg2fmri.errors import GateRefusal, ModelError
+from eeg2fmri.errors import GateRefusal, ModelError, TrackingError, one_line
 from eeg2fmri.tracking.gate import Argument, Criterion, Evidence, argue
 from eeg2fmri.tracking.registry import champion, resolve_version
 
@@ -25,6 +27,7 @@ CHALLENGER = "challenger"
 EVIDENCE_TAG, POLICY_TAG = "mlflow.eeg2fmri.evidence", "mlflow.eeg2fmri.policy"
 SCORE_TAG, P_VALUE_TAG = "test.r2_temporal", "test.p_value"
 VERDICT_TAG, TIME_TAG, BEFORE_TAG = "eeg2fmri.verdict", "eeg2fmri.verdict_time", "eeg2fmri.champion_before"
+ATTEMPTS = 20  # to move an alias that others move too
 PASSED, ROLLED_BACK = "passed", "rolled back"
 
 
@@ -163,7 +166,7 @@ def policy_digest(policy: PolicyConfig) -> str:
 def _settle(name: str, alias: str, mine: Evidence, metric: str) -> Evidence:
     """Move the alias to the best version that passed on the same data, the latest of equals; return its evidence."""
     client = mlflow.MlflowClient()
-    while True:
+    for attempt in range(ATTEMPTS):
         passed = [
             (evidence.score(metric), version.tags[TIME_TAG], evidence)
             for version in client.search_model_versions(f"name = '{name}'")
@@ -175,7 +178,13 @@ def _settle(name: str, alias: str, mine: Evidence, metric: str) -> Evidence:
         present = champion(name, alias)
         if present and str(present.version) == best.version:
             return best
-        client.set_registered_model_alias(name, alias, best.version)
+        try:
+            client.set_registered_model_alias(name, alias, best.version)
+        except MlflowException as err:  # another promotion creates the alias in this moment
+            if attempt == ATTEMPTS - 1:
+                raise TrackingError(f"{name}@{alias}: cannot be moved ({one_line(err)}); promote again") from err
+            time.sleep(0.05 * (attempt + 1))
+    raise TrackingError(f"{name}@{alias}: other promotions move it all the time; promote again")
 
 
 def _tag(version: ModelVersion, values: dict[str, str]) -> None:

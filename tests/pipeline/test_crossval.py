@@ -44,7 +44,7 @@ def children(run_id: str) -> dict[str, str]:
 def parents() -> list:
     """The runs of `crossval`, the newest first."""
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    return [run for run in runs if run.info.run_name == "crossval"]
+    return [run for run in runs if run.info.run_name == "crossval · memory"]
 
 
 @pytest.fixture(scope="module")
