@@ -29,7 +29,7 @@ from eeg2fmri.evaluation import (
     shuffled_order,
 )
 from eeg2fmri.models.fitted import FittedModel
-from eeg2fmri.signals import drift_waves
+from eeg2fmri.signals import Signal, drift_waves
 from eeg2fmri.store import Windows
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Scoring:
     table: subject, recording, condition and one column per score.  null: of `r2_temporal`.
     absent: why a baseline that was asked for is not there.
     dynamics: mean map over the recordings, and the region's courses in the first one.  region_r: correlation of the
-    region's courses in each recording; empty without a region.  tr: s.
+    region's courses in each recording; empty without a region.  signal: of the recordings.
     example: (measured, synthesised), the middle volume of the first recording in standard units.
     """
 
@@ -86,7 +86,7 @@ class Scoring:
     absent: Mapping[str, str]
     dynamics: Dynamics
     region_r: tuple[float, ...]
-    tr: float
+    signal: Signal
     example: tuple[np.ndarray, np.ndarray]
 
     @property
@@ -184,7 +184,7 @@ def score_windows(
         mask=np.any([each.mask for each in found], axis=0),
     )
     together = tuple(pearson(*each.courses) for each in found if each.courses is not None)
-    return Scoring(table, null, beside.absent, dynamics, together, windows.signal.tr, examples[0])
+    return Scoring(table, null, beside.absent, dynamics, together, windows.signal, examples[0])
 
 
 def choose_region(model: FittedModel, train: Windows, cutoff: float) -> np.ndarray | None:
@@ -242,7 +242,8 @@ def scored_figures(scored: Scoring, *, title: str, best_reachable: Mapping[str, 
         region=dynamics.region,
         courses=dynamics.courses,
         courses_title=courses,
-        tr=scored.tr,
+        tr=scored.signal.tr,
+        affine=np.asarray(scored.signal.affine),
         evidence=evidence,
     )
     return {

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
 
 from eeg2fmri.evaluation._series import Floats, Mask, centred, centred_planes, check_temporal
 
@@ -96,8 +95,6 @@ def dynamics_of(
 def best_voxels(values: NDArray[np.floating], mask: Mask, share: float = REGION_SHARE) -> Mask | None:
     """Return the voxels of the mask with the highest values, or ``None`` if no value is above 0.
 
-    Values are averaged over each voxel's neighbours in the mask (3 x 3 x 3) first: a voxel alone is often chance.
-
     Parameters
     ----------
     values
@@ -107,8 +104,7 @@ def best_voxels(values: NDArray[np.floating], mask: Mask, share: float = REGION_
     share
         of the mask's voxels; at least one is taken
     """
-    total, weight = (uniform_filter(each, 3, mode="constant") for each in (values * mask, mask.astype(float)))
-    inside = np.where(mask, total / np.where(mask, weight, 1), -np.inf)
+    inside = np.where(mask, values, -np.inf)
     count = max(1, round(share * int(mask.sum())))
     threshold = np.partition(inside.ravel(), -count)[-count]
     found = (inside >= threshold) & (inside > 0)

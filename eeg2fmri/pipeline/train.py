@@ -24,6 +24,7 @@ from eeg2fmri.pipeline.data import say_skipped
 from eeg2fmri.pipeline.describe import paragraphs, picture, serving
 from eeg2fmri.pipeline.figures import volume_figure
 from eeg2fmri.serving import Bundle
+from eeg2fmri.signals import Signal
 from eeg2fmri.store import Split, Store, Windows, check_digest, named, split_store
 from eeg2fmri.tracking import RunLog, describe_version, finished_run, log_bundle, log_unregistered, tracked_run
 from eeg2fmri.tracking.registry import model_exists
@@ -168,8 +169,7 @@ class _EpochLog:
             title = f"{self.variant}, epoch {number}"
             volume = volume_figure(self.validation, example[:2], self.dropped_volumes, title=title)
             self.log.image(volume, "validation_volume", number)
-            tr = self.validation.signal.tr
-            dynamics = _dynamics_figure(example.dynamics, f"{title}, validation subject", tr)
+            dynamics = _dynamics_figure(example.dynamics, f"{title}, validation subject", self.validation.signal)
             self.log.image(dynamics, "validation_dynamics", number)
 
     def say_restored(self) -> None:
@@ -181,7 +181,7 @@ class _EpochLog:
         self.restored = 0
 
 
-def _dynamics_figure(dynamics: Dynamics, title: str, tr: float) -> Figure:
+def _dynamics_figure(dynamics: Dynamics, title: str, signal: Signal) -> Figure:
     courses = "No region: training subjects do not vary"
     if dynamics.courses is not None:
         r = pearson(*dynamics.courses)
@@ -195,7 +195,8 @@ def _dynamics_figure(dynamics: Dynamics, title: str, tr: float) -> Figure:
             region=dynamics.region,
             courses=dynamics.courses,
             courses_title=courses,
-            tr=tr,
+            tr=signal.tr,
+            affine=np.asarray(signal.affine),
         )
     )
 

@@ -17,12 +17,14 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from eeg2fmri.plotting._courses import tidy
-from eeg2fmri.plotting._scale import DIVERGING, Volume, check_volume
+from eeg2fmri.plotting._scale import DIVERGING, Volume, check_volume, make_scale
+from eeg2fmri.plotting.axial import Affine, Axial, draw_overlay, note_sides
 from eeg2fmri.plotting.canvas import BAD, DATA, LABEL, TICK, TITLE, new_figure
 
 Course = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 _SLICES = 7
+_BLANK = 0.25  # of the limit: a weaker correlation shows the anatomy
 _LEAST_LIMIT = 0.3  # correlations of chance must look pale
 _SHUFFLED, _CEILING, _GREY = "#CC79A7", "#009E73", "0.55"  # Okabe & Ito (2008), as in the score figure
 _MOST_NAMES = 12  # subjects whose names fit on an axis
@@ -51,7 +53,7 @@ class DynamicsPage:
     correlation: (x, y, z) Pearson's r over time.  background: (x, y, z), drawn in grey.  mask: (x, y, z) bool.
     region: (x, y, z) bool, outlined; ``None`` for none.  courses: (2, n) measured and synthesised mean of the
     region, one a `tr` (s); ``None`` for none.  courses_title: what they are of, or why there are none.
-    evidence: two more panels; ``None`` leaves them out.
+    evidence: two more panels; ``None`` leaves them out.  affine: (4, 4), voxels to mm; without it slices are counted.
     """
 
     title: str
@@ -63,6 +65,7 @@ class DynamicsPage:
     courses_title: str
     tr: float
     evidence: ScoreEvidence | None = None
+    affine: Affine | None = None
 
 
 def dynamics_figure(page: DynamicsPage) -> Figure:
@@ -100,15 +103,16 @@ def dynamics_figure(page: DynamicsPage) -> Figure:
 def _draw_map(figure: Figure, page: DynamicsPage, top: float, bottom: float) -> None:
     """Draw axial slices through the brain, evenly spaced, with one colour bar."""
     limit = max(_LEAST_LIMIT, math.ceil(10 * float(np.percentile(np.abs(page.correlation[page.mask]), 99.5))) / 10)
-    area = page.mask.sum((0, 1))
-    slices = np.flatnonzero(area > 0.15 * area.max())
-    shown = np.unique(np.linspace(slices[0], slices[-1], _SLICES).round().astype(int))
+    axial = Axial.of(page.correlation.shape, page.affine, page.mask)
+    scale = make_scale(page.correlation, True, _BLANK, (-limit, limit), None)
+    inside = np.ma.masked_where(~page.mask, page.correlation)
+    shown = axial.spread(_SLICES)
     grid = GridSpec(1, len(shown), figure, left=0.02, right=0.915, top=top, bottom=bottom, wspace=0.03)
-    low, high = float(page.background.min()), float(np.percentile(page.background, 99.5))
     for place, z in enumerate(shown):
         axes = figure.add_subplot(grid[place])
-        _draw_slice(axes, page, z, limit, Normalize(low, low + 1.5 * (high - low or 1)))
-        axes.set_title(f"z = {z}", fontsize=TICK, pad=3)
+        draw_overlay(axes, axial, z, page.background, inside, scale, sides=place == 0)
+        _outline(axes, axial, z, page.region)
+    note_sides(figure, axial)
     bar = figure.colorbar(
         ScalarMappable(Normalize(-limit, limit), DIVERGING),
         cax=figure.add_axes((0.925, bottom, 0.01, top - bottom)),
@@ -117,17 +121,12 @@ def _draw_map(figure: Figure, page: DynamicsPage, top: float, bottom: float) -> 
     bar.ax.tick_params(labelsize=TICK - 1)
 
 
-def _draw_slice(axes: Axes, page: DynamicsPage, z: int, limit: float, grey: Normalize) -> None:
-    """Draw the correlation over the grey mean volume, the less opaque the weaker it is."""
-    r = page.correlation[:, :, z].T
-    axes.imshow(page.background[:, :, z].T, origin="lower", cmap="gray", norm=grey, interpolation="nearest")
-    alpha = np.clip(2 * np.abs(r) / limit, 0, 1) * page.mask[:, :, z].T
-    axes.imshow(r, origin="lower", cmap=DIVERGING, vmin=-limit, vmax=limit, alpha=alpha, interpolation="nearest")
-    if page.region is not None and page.region[:, :, z].any():
-        axes.contour(page.region[:, :, z].T.astype(float), levels=[0.5], colors="#F0E442", linewidths=1.4)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
+def _outline(axes: Axes, axial: Axial, z: int, region: Mask | None) -> None:
+    """Draw the border of the region in a slice."""
+    if region is None or not (part := axial.upright(region)[:, :, z]).any():
+        return
+    x, y = ((np.arange(n) + 0.5) * size for n, size in zip(part.shape, axial.sizes[:2], strict=True))
+    axes.contour(x, y, part.T.astype(float), levels=[0.5], colors="#F0E442", linewidths=1.4)
 
 
 def _draw_courses(axes: Axes, page: DynamicsPage) -> None:
