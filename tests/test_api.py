@@ -23,7 +23,15 @@ from eeg2fmri.store import Store
 ROOT = Path(__file__).parents[1]
 GRID = (9, 8, 7)
 SETTINGS = {
-    "simulation": {"subjects": 3, "volumes": 40, "channels": 5, "grid": GRID, "sampling_rate": 100, "tr": 1.0},
+    "simulation": {
+        "subjects": 3,
+        "volumes": 40,
+        "channels": 5,
+        "grid": GRID,
+        "sampling_rate": 100,
+        "tr": 1.0,
+        "seed": 1,
+    },
     "data": {"frequencies": 20, "context": 3, "grid": GRID},
     "split": {"validation": 1, "test": 1},
     "models": [{"family": "linear", "components": 3}, {"family": "mean"}],
@@ -75,7 +83,7 @@ def test_the_whole_way_needs_no_mlflow(config, dataset, tmp_path):
     command = [sys.executable, "-c", WHOLE_WAY, str(dataset), str(tmp_path), str(path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-2:] == ["(9, 8, 7, 40)", "[]"]
+    assert done.stdout.splitlines()[-2:] == ["(9, 8, 7, 41)", "[]"]
     assert (tmp_path / "bold.nii.gz").exists()
     assert (tmp_path / "bold.json").exists()
 

@@ -77,7 +77,7 @@ def config(text: str) -> str:
         (["compare", "a", "b"], ["a: no scores", "evaluate or crossval"]),
         (["store", "info", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
         (["preprocess", "--root", ".", "--workers", "2", "--scheduler", "tcp://x"], ["--workers 2", "--scheduler"]),
-        (["inspect", "--json", "--plot", "x.png"], ["--json and --plot x.png: give one of them"]),
+        (["inspect", "--json", "--plot", "x.png"], ["--json and --plot x.png: give only one of them"]),
         (["promote"], ["no registered model", "eeg2fmri train", "--name NAME"]),
         (["promote", "--name", "other", "--version", "2"], ["models:/other/2"]),
         (["promote", "--name", "a/b"], ["registry.name"]),

@@ -34,7 +34,7 @@ class SimulationConfig(Section):
     confound: Literal["none", "pulse", "motion", "task"] = "none"
     """Something apart from the rhythms that moves EEG and BOLD, to try the baselines made for it; with `coupling` 0
     they share nothing else. ``pulse`` shows in the ECG, ``motion`` in ``derivatives/fmriprep`` (read with
-    ``dataset.bold=fmriprep``), ``task`` in ``events.tsv`` [-]. Source: ours."""
+    ``dataset.bold=fmriprep``), ``task`` in ``events.tsv``. Source: ours."""
 
 
 class CleaningConfig(Section):

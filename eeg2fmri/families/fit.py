@@ -35,7 +35,7 @@ def _check(
 ) -> None:
     both = {r.subject for r in train.recordings} & {r.subject for r in validation.recordings}
     if both:
-        raise LeakageError(f"{', '.join(sorted(both))} are in train and in validation; split by subject")
+        raise LeakageError(f"{', '.join(sorted(both))} in train and in validation; split by subject")
     for number, recording in enumerate(validation.recordings):
         if (volumes := len(validation.indices(number))) < 2:
             raise ConfigError(

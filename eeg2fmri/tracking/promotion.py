@@ -111,12 +111,12 @@ def promote(decision: Decision, alias: str, policy: PolicyConfig) -> None:
     """
     name, number, argument = decision.version.name, str(decision.version.version), decision.argument
     values = {
-        VERDICT_TAG: argument.verdict,
         TIME_TAG: datetime.now(UTC).isoformat(timespec="microseconds"),
         POLICY_TAG: policy_digest(policy),
     }
     if argument.passes and decision.before and decision.before.version != number:
         values[BEFORE_TAG] = decision.before.version
+    values[VERDICT_TAG] = argument.verdict  # the mark comes last: another promotion reads the tags beside it
     _tag(decision.version, values)
     if argument.verdict == CHALLENGER:
         mlflow.MlflowClient().set_registered_model_alias(name, CHALLENGER, number)

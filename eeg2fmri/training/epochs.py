@@ -69,9 +69,7 @@ class Checkpoints:
             return None
         key = json.loads((found[-1] / "state.json").read_text())["key"]
         if key != self.key:
-            raise ModelError(
-                f"{found[-1]}: the checkpoint of another configuration; delete it or give another --workdir"
-            )
+            raise ModelError(f"{found[-1]}: a checkpoint of another configuration; delete it or give another --workdir")
         return found[-1]
 
     def save(self, model: keras.Model, synthesiser: keras.Model, state: Progressing, *, best: bool) -> None:

@@ -34,7 +34,7 @@ def one_dataset(coupling: float, seed: int, folder: Path) -> dict[str, float | b
     split = split_subjects(store.subjects, Config().split)
     train, validation, test = (Windows(store.of(split.part(p)), store.context) for p in ("train", "validation", "test"))
     model = fit(LinearConfig(), train, validation, FitSettings()).model
-    scored = score_windows(model, test)
+    scored = score_windows(model, test, EvaluationConfig(), train, validation)
     overall, null = scored.overall, scored.null
     score, shuffled = (overall[condition]["r2_temporal"] for condition in ("model", "shuffled"))
     best = read_best_r2(folder / "dataset", EvaluationConfig().drift_cutoff)

@@ -135,7 +135,7 @@ def test_it_goes_through_the_whole_job_and_its_search(job):
 def server(job):
     """Address of the promoted model, served by a process that does not have its package."""
     folder, config, _ = job
-    version = latest_version(config.registry.name)
+    version = latest_version("eeg2fmri")
     store_evidence(version, evidence(str(version.version), 0.5))
     assert promote_step(config, str(version.version)) == str(version.version)
     assert champion("eeg2fmri", "champion").version == version.version

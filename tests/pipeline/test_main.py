@@ -307,7 +307,7 @@ def test_the_description_says_what_there_is_and_no_more():
 @pytest.mark.usefixtures("tracking")
 def test_the_summary_tells_of_a_refusal():
     result = JobResult(
-        "my-study", {"linear": ("3", evaluation(-0.01))}, None, "version 3 stays unpromoted: because", None
+        "my-study", {"linear": ("3", evaluation(-0.01))}, None, "version 3 is not promoted: because", None
     )
     text = summary(result, Config())
     assert "No champion." in text

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import mlflow
 import optuna
@@ -102,7 +101,7 @@ def quick_fit(config, train, validation, fit_settings, on_epoch):
 def quick(tracking, monkeypatch):
     monkeypatch.setattr(module, "fit", quick_fit)
     # Nothing is trained, so there is nothing to free; a full collection takes half a second.
-    monkeypatch.setattr(module, "gc", SimpleNamespace(collect=lambda: None))
+    monkeypatch.setattr(module, "forget_networks", lambda: None)
     monkeypatch.setattr("keras.backend.clear_session", lambda: None)
 
 

@@ -119,7 +119,7 @@ def test_best_score_equals_a_computation_by_hand(dataset, tiny, cutoff):
         inside = read_mask(dataset, label)
         y, d = (without_drift(series[:, inside], tiny.tr, cutoff) for series in (measured, driven))
         assert best == pytest.approx(1 - ((y - d) ** 2).sum() / (y**2).sum(), rel=1e-6)
-        assert 0 < best < 1
+        assert best < 1  # a few volumes may by chance lie apart from what drives them
 
 
 def test_best_score_is_one_for_a_perfect_and_zero_for_a_silent_truth():
