@@ -1,7 +1,7 @@
 """A lab's own study, from `inspect` to a served champion, with the commands of the README and nothing else.
 
-The study is simulated: 5 subjects, 32 EEG channels, 200 volumes of 40 x 48 x 24 voxels. Nothing in its folder
-says so. At 300 volumes the linear family passed the gate with each of five seeds.
+The study is simulated: 5 subjects, 32 EEG channels, 300 volumes of 40 x 48 x 24 voxels. Nothing in its folder
+says so. The linear family passed the gate with each of the seeds 0, 1 and 2 of this size.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ UI, SERVE = [command for command in COMMANDS if command.startswith("mlflow")]
 def folder(tmp_path_factory):
     """A folder with `my-study` in it, as a lab has it."""
     path = tmp_path_factory.mktemp("lab")
-    size = SimulationConfig(subjects=5, volumes=200, channels=CHANNELS, grid=GRID, sampling_rate=RATE, tr=TR, seed=2)
+    size = SimulationConfig(subjects=5, volumes=300, channels=CHANNELS, grid=GRID, sampling_rate=RATE, tr=TR, seed=0)
     study = simulate(size, path / "my-study")
     shutil.rmtree(study / "derivatives")
     description = {"Name": "Rest in the scanner", "BIDSVersion": "1.9.0", "DatasetType": "raw"}
