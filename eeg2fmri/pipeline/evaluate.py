@@ -141,7 +141,7 @@ def evaluate_step(
         volume = volume_figure(windows, scored.example, int(store.settings["dropped_volumes"]), title=variant)
         log.figure(volume, "figures/volume.png")
         log.table(scored.table, "scores.json")
-        if config.explanation.enabled:
+        if config.explanation.enabled and overall["model"][DECIDING] > 0:  # else there is nothing to explain
             _explain(log, bundle.model, windows, config)
         found = evidence(version, overall, significance)
         text = scored_text(argue(config.policy, found), found, significance, log.run_id, best_reachable)
