@@ -13,9 +13,9 @@ class SimulationConfig(Section):
     """Settings of the simulator."""
 
     subjects: Positive = 6
-    """Subjects of the dataset [subjects]. Source: the demo."""
+    """Subjects of the dataset [subjects]. Source: ours; the demo has 8."""
     volumes: Annotated[int, Field(ge=2)] = 120
-    """Volumes of each subject [volumes]. Source: the demo; NODDI has 300."""
+    """Volumes of each subject [volumes]. Source: ours; the demo has 150, NODDI 300."""
     coupling: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share of the networks' BOLD that the EEG drives; 0: nothing [-]. Source: by definition."""
     seed: Count = 0
@@ -207,7 +207,7 @@ class SplitConfig(Section):
 
     validation: Count | tuple[str, ...] | None = None
     """Validation subjects: a number [subjects], or labels. By default as the store was prepared, else 1.
-    Source: the demo's six subjects."""
+    Source: the demo's eight subjects."""
     test: Count | tuple[str, ...] | None = None
     """Test subjects: a number [subjects], or labels. By default as the store was prepared, else 2.
     Source: the published code."""
