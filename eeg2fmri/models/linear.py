@@ -127,7 +127,7 @@ def bins_between(frequencies: np.ndarray, edges: Sequence[float] | np.ndarray) -
 
 
 def lag_shapes(context: int, tr: float) -> np.ndarray:
-    """Compute weights of the lags, (T, H), columns of unit length.
+    """Compute weights of the lags by the haemodynamic response (HRF), (T, H), columns of unit length.
 
     They are the canonical response at the lags from each window's middle to the volume, and its difference from a
     response with one second more or less of latency.
