@@ -6,7 +6,6 @@ from eeg2fmri.datasets.amplitudes import likely_mistake
 from eeg2fmri.datasets.bold import Bold, BoldHeader, load_bold, load_mask, read_bold_header
 from eeg2fmri.datasets.channels import common_channels, foreign_channels
 from eeg2fmri.datasets.cleaned import read_clean_eeg
-from eeg2fmri.datasets.clock import Alignment
 from eeg2fmri.datasets.confounds import framewise_displacement
 from eeg2fmri.datasets.eeg import RawEeg, open_eeg, open_eeg_file
 from eeg2fmri.datasets.files import check_fetched
@@ -14,7 +13,7 @@ from eeg2fmri.datasets.find import find_recordings, list_recordings
 from eeg2fmri.datasets.mne_raw import remove_gradient, remove_pulse
 from eeg2fmri.datasets.orientation import voxel_sizes
 from eeg2fmri.datasets.overview import Overview, survey
-from eeg2fmri.datasets.recording import AUTO, Recording, Skipped
+from eeg2fmri.datasets.recording import AUTO, Alignment, Recording, Skipped
 from eeg2fmri.datasets.regressors import Regressors, read_regressors
 from eeg2fmri.datasets.scanner import first_volume_marker
 from eeg2fmri.datasets.usable import usable_windows

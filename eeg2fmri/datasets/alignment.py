@@ -12,12 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from eeg2fmri.datasets.clock import Alignment
 from eeg2fmri.datasets.companion import by_wall_clock, by_xp_blocks
 from eeg2fmri.datasets.eeg import RawEeg
 from eeg2fmri.datasets.events import by_shared_events, table_events, table_fault
 from eeg2fmri.datasets.files import read_merged
-from eeg2fmri.datasets.recording import Recording
+from eeg2fmri.datasets.recording import Alignment, Recording
 from eeg2fmri.datasets.scanner import by_markers, unsure
 from eeg2fmri.errors import AlignmentError, DatasetError
 

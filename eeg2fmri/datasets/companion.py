@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from eeg2fmri.datasets.clock import Alignment
 from eeg2fmri.datasets.eeg import RawEeg, open_eeg_file
 from eeg2fmri.datasets.events import table_events
 from eeg2fmri.datasets.markers import is_label
-from eeg2fmri.datasets.recording import AUTO, Recording
+from eeg2fmri.datasets.recording import AUTO, Alignment, Recording
 from eeg2fmri.datasets.scanner import by_markers
 from eeg2fmri.errors import AlignmentError, DatasetError
 

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from eeg2fmri.datasets.clock import Alignment
 from eeg2fmri.datasets.eeg import RawEeg
 from eeg2fmri.datasets.files import check_fetched, read_table
 from eeg2fmri.datasets.markers import label_of, never_the_scanner
-from eeg2fmri.datasets.recording import Recording
+from eeg2fmri.datasets.recording import Alignment, Recording
 from eeg2fmri.errors import AlignmentError, DatasetError
 
 COLUMNS = ("trial_type", "value", "type", "marker_code", "description")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from eeg2fmri.datasets.clock import Alignment
 from eeg2fmri.datasets.eeg import RawEeg
 from eeg2fmri.datasets.events import table_events, table_fault, task_events
 from eeg2fmri.datasets.markers import (
@@ -24,7 +23,7 @@ from eeg2fmri.datasets.markers import (
     rank,
     ranked,
 )
-from eeg2fmri.datasets.recording import AUTO, Recording
+from eeg2fmri.datasets.recording import AUTO, Alignment, Recording
 from eeg2fmri.datasets.volume_zero import Found, expected_volumes, volume_zero
 from eeg2fmri.errors import AlignmentError, DatasetError, nearest
 

@@ -8,9 +8,8 @@ from eeg2fmri.config import DataConfig
 from eeg2fmri.datasets.alignment import covered
 from eeg2fmri.datasets.bold import BoldHeader
 from eeg2fmri.datasets.cleaned import check_eeg
-from eeg2fmri.datasets.clock import Alignment
 from eeg2fmri.datasets.eeg import RawEeg
-from eeg2fmri.datasets.recording import Recording
+from eeg2fmri.datasets.recording import Alignment, Recording
 from eeg2fmri.errors import AlignmentError, ConfigError, DatasetError
 from eeg2fmri.signals import check_positions, frequencies
 
