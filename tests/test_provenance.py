@@ -73,7 +73,7 @@ def edit(path: Path, old: str, new: str) -> None:
         ("training/prefetch.py", "import", "import sys as new; import", set()),
         ("training/losses.py", "return", "return not", {"train deep", "evaluate deep"}),
         ("signals/cleaning.py", "return", "return not", {"store"}),
-        ("signals/bold.py", "def regrid(", "def regrid(more=1, *, ", {"store"}),
+        ("signals/regrid.py", "def regrid(", "def regrid(more=1, *, ", {"store"}),
         ("signals/scaling.py", "return", "return not", set(KEYS) - {"store"}),
         ("__init__.py", 'ONEDNN_OPTS", "1"', 'ONEDNN_OPTS", "0"', set(KEYS)),
         ("plotting/curves.py", "return", "return not", set()),

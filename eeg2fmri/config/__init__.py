@@ -4,6 +4,7 @@ An unknown key is an error that names the nearest valid one. `flatten` gives the
 configuration as dotted keys, which is what a run logs.
 """
 
+from eeg2fmri.config.bands import BAND_SETS, CLINICAL_BANDS, FINE_BANDS
 from eeg2fmri.config.base import Section, Triple
 from eeg2fmri.config.calhas2022 import (
     PUBLISHED_EEG,
@@ -25,20 +26,12 @@ from eeg2fmri.config.data import (
     SplitConfig,
 )
 from eeg2fmri.config.explain import Setting, all_settings, settings_of
+from eeg2fmri.config.factorised import FactorisedConfig, FactorisedRanges, RecordingTraining
 from eeg2fmri.config.families import FAMILIES, family_path, find_family, variants
+from eeg2fmri.config.linear import LinearConfig, LinearRanges
 from eeg2fmri.config.load import flatten, load_config, parse, parse_overrides
-from eeg2fmri.config.models import Magnitudes, ModelConfig
-from eeg2fmri.config.power import (
-    BAND_SETS,
-    CLINICAL_BANDS,
-    FINE_BANDS,
-    FactorisedConfig,
-    FactorisedRanges,
-    LinearConfig,
-    LinearRanges,
-    MeanConfig,
-    RecordingTraining,
-)
+from eeg2fmri.config.mean import MeanConfig
+from eeg2fmri.config.model import Magnitudes, ModelConfig
 from eeg2fmri.config.sections import (
     BASELINES,
     Config,

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from eeg2fmri.config.base import Above, Positive, Range, Section, Share, Triple, ordered
-from eeg2fmri.config.models import ModelConfig
+from eeg2fmri.config.model import ModelConfig
 
 Variant = Literal["lp", "fp", "talp", "tafp", "tafp-style", "tafp-style-prior"]
 VARIANTS: tuple[str, ...] = get_args(Variant)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_args
 from pydantic import PlainValidator, SerializeAsAny, ValidationError
 
 from eeg2fmri.config.base import Section
-from eeg2fmri.config.models import ModelConfig
+from eeg2fmri.config.model import ModelConfig
 from eeg2fmri.errors import ConfigError, nearest
 
 FAMILIES = {

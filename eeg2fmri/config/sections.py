@@ -10,8 +10,8 @@ from eeg2fmri.config.base import Above, Count, Positive, Section
 from eeg2fmri.config.calhas2022 import Calhas2022Config
 from eeg2fmri.config.data import CrossvalConfig, DataConfig, DatasetConfig, SimulationConfig, SplitConfig
 from eeg2fmri.config.families import AnyModel, AnyRanges, model_called
-from eeg2fmri.config.models import ModelConfig
-from eeg2fmri.config.power import LinearConfig
+from eeg2fmri.config.linear import LinearConfig
+from eeg2fmri.config.model import ModelConfig
 
 
 class SearchConfig(Section):

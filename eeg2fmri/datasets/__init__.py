@@ -15,8 +15,8 @@ from eeg2fmri.datasets.orientation import voxel_sizes
 from eeg2fmri.datasets.overview import Overview, survey
 from eeg2fmri.datasets.recording import AUTO, Alignment, Recording, Skipped
 from eeg2fmri.datasets.regressors import Regressors, read_regressors
-from eeg2fmri.datasets.scanner import first_volume_marker
 from eeg2fmri.datasets.usable import usable_windows
+from eeg2fmri.datasets.volume_markers import first_volume_marker
 
 __all__ = [
     "AUTO",

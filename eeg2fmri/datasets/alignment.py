@@ -17,7 +17,7 @@ from eeg2fmri.datasets.eeg import RawEeg
 from eeg2fmri.datasets.events import by_shared_events, table_events, table_fault
 from eeg2fmri.datasets.files import read_merged
 from eeg2fmri.datasets.recording import Alignment, Recording
-from eeg2fmri.datasets.scanner import by_markers, unsure
+from eeg2fmri.datasets.volume_markers import by_markers, unsure
 from eeg2fmri.errors import AlignmentError, DatasetError
 
 RATE_TOLERANCE = 1e-3  # relative; of rates that are rounded

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from eeg2fmri.datasets.eeg import RawEeg, open_eeg_file
 from eeg2fmri.datasets.events import table_events
-from eeg2fmri.datasets.markers import is_label
+from eeg2fmri.datasets.marker_trains import is_label
 from eeg2fmri.datasets.recording import AUTO, Alignment, Recording
-from eeg2fmri.datasets.scanner import by_markers
+from eeg2fmri.datasets.volume_markers import by_markers
 from eeg2fmri.errors import AlignmentError, DatasetError
 
 XP_REST, XP_TASK = "S 99", "S  2"

@@ -14,7 +14,7 @@ import numpy as np
 
 from eeg2fmri.datasets.eeg import RawEeg
 from eeg2fmri.datasets.files import check_fetched, read_table
-from eeg2fmri.datasets.markers import label_of, never_the_scanner
+from eeg2fmri.datasets.marker_trains import label_of, never_the_scanner
 from eeg2fmri.datasets.recording import Alignment, Recording
 from eeg2fmri.errors import AlignmentError, DatasetError
 

@@ -11,9 +11,9 @@ from eeg2fmri.config import CleaningConfig, parse
 from eeg2fmri.datasets.cleaned import R_PEAK, read_clean_eeg
 from eeg2fmri.datasets.eeg import RawEeg
 from eeg2fmri.datasets.recording import AUTO
-from eeg2fmri.datasets.scanner import first_volume_marker
 from eeg2fmri.datasets.triggers import trigger_changes
 from eeg2fmri.datasets.units import Scales
+from eeg2fmri.datasets.volume_markers import first_volume_marker
 from eeg2fmri.errors import AlignmentError, DatasetError
 
 if TYPE_CHECKING:

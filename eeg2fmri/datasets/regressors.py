@@ -16,7 +16,7 @@ from eeg2fmri.datasets.cleaned import read_ecg
 from eeg2fmri.datasets.confounds import motion_parameters
 from eeg2fmri.datasets.eeg import RawEeg
 from eeg2fmri.datasets.events import COLUMNS, EMPTY, event_rows, table_fault
-from eeg2fmri.datasets.markers import is_known, is_label, label_of, name_of, never_the_scanner
+from eeg2fmri.datasets.marker_trains import is_known, is_label, label_of, name_of, never_the_scanner
 from eeg2fmri.datasets.recording import Alignment, Recording
 from eeg2fmri.errors import DatasetError, Eeg2FmriError, one_line
 from eeg2fmri.signals import beat_amplitudes, event_response, pulse_courses, volume_locked_share

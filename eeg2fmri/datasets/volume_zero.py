@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from eeg2fmri.datasets.eeg import RawEeg
 from eeg2fmri.datasets.files import read_merged
-from eeg2fmri.datasets.markers import Train
+from eeg2fmri.datasets.marker_trains import Train
 from eeg2fmri.datasets.recording import Recording
 from eeg2fmri.errors import AlignmentError
 

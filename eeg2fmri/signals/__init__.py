@@ -4,7 +4,6 @@ from eeg2fmri.signals.bold import (
     BoldStatistics,
     drift_waves,
     recording_statistics,
-    regrid,
     without_drift,
 )
 from eeg2fmri.signals.brain import brain_courses
@@ -14,6 +13,7 @@ from eeg2fmri.signals.montage import check_positions, current_source_density
 from eeg2fmri.signals.nuisance import noise_components
 from eeg2fmri.signals.principal import principal_components
 from eeg2fmri.signals.regressors import beat_amplitudes, event_response, pulse_courses
+from eeg2fmri.signals.regrid import regrid
 from eeg2fmri.signals.scaling import EegStatistics, bold_scaling, eeg_scaling
 from eeg2fmri.signals.signal import DENSITY, POTENTIAL, Signal
 from eeg2fmri.signals.spectrogram import frequencies, spectrogram

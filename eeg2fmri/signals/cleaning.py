@@ -19,7 +19,7 @@ from eeg2fmri.errors import DatasetError
 from eeg2fmri.signals.bads import interpolate_bads
 from eeg2fmri.signals.gradient import Epochs, Gaps, remove_gradient, scan_epochs, scanned_around
 from eeg2fmri.signals.pulse import find_r_peaks, plausible, remove_pulse
-from eeg2fmri.signals.resample import resample, resampling_ratio
+from eeg2fmri.signals.resample_eeg import resample, resampling_ratio
 
 BLOCK = 1 << 25  # samples of a block of channels at the full rate: 128 MiB
 SPECTRUM_S, HIGHEST_HZ = 4.0, 70.0

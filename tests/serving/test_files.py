@@ -15,7 +15,7 @@ from eeg2fmri.config import CleaningConfig
 from eeg2fmri.errors import AlignmentError, ConfigError, DatasetError
 from eeg2fmri.serving import synthesise_file
 from eeg2fmri.signals import DENSITY, current_source_density
-from eeg2fmri.signals.resample import resample
+from eeg2fmri.signals.resample_eeg import resample
 from tests.fakes import CHANNELS, CONTEXT, GRID, SAMPLING_RATE, TR
 
 STEP = round(TR * SAMPLING_RATE)

@@ -9,7 +9,7 @@ import numpy as np
 
 from eeg2fmri.datasets.eeg import RawEeg
 from eeg2fmri.datasets.events import table_events, table_fault, task_events
-from eeg2fmri.datasets.markers import (
+from eeg2fmri.datasets.marker_trains import (
     FEWEST,
     Train,
     alike,

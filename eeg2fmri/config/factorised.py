@@ -1,87 +1,14 @@
-"""Settings of the families that read log band power, and of the null; ranges of searches around them."""
+"""Settings of the family `factorised`, and ranges of a search around it."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import model_validator
 
+from eeg2fmri.config.bands import FINE_BANDS, Bands, BandSets, Counts, Penalties, Positives
 from eeg2fmri.config.base import Above, Count, Positive, Range, Section, Share, ordered
-from eeg2fmri.config.models import Magnitudes
-
-
-def _rising(bands: dict[str, Range]) -> dict[str, Range]:
-    for name, (low, high) in bands.items():
-        if not 0 <= low < high:
-            raise ValueError(f"{name} must be (low, high) in Hz, 0 <= low < high, found ({low}, {high})")
-    return bands
-
-
-Bands = Annotated[dict[str, Range], Field(min_length=1), AfterValidator(_rising)]
-Penalties = Annotated[tuple[Above, ...], Field(min_length=1)]
-Positives = Annotated[tuple[Positive, ...], Field(min_length=1)]
-Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
-BandSets = Annotated[tuple[Literal["clinical", "fine"], ...], Field(min_length=1)]
-CLINICAL_BANDS: dict[str, Range] = {
-    "delta": (0.1, 4.0),
-    "theta": (4.0, 8.0),
-    "alpha": (8.0, 13.0),
-    "beta": (13.0, 30.0),
-    "gamma": (30.0, 80.0),
-}
-# Alpha, beta and gamma in parts: each network follows another part of a band.
-FINE_BANDS: dict[str, Range] = {
-    "delta": (1.0, 4.0),
-    "theta": (4.0, 8.0),
-    "low alpha": (8.0, 10.5),
-    "high alpha": (10.5, 13.0),
-    "low beta": (13.0, 17.0),
-    "mid beta": (17.0, 23.0),
-    "high beta": (23.0, 30.0),
-    "low gamma": (30.0, 45.0),
-    "high gamma": (45.0, 80.0),
-}
-BAND_SETS = {"clinical": CLINICAL_BANDS, "fine": FINE_BANDS}
-
-
-class LinearConfig(Magnitudes):
-    """Distributed-lag ridge regression from log band power to principal components of BOLD.
-
-    A channel and band act through the canonical response and its latency derivative over all lags of the context.
-    """
-
-    variant: ClassVar[str] = "linear"
-
-    family: Literal["linear"] = "linear"
-    """Ridge regression, in closed form."""
-    components: Positive = 64
-    """Principal components of BOLD that are predicted [-]. Source: measured, 16 to 256 score the same."""
-    bands: Bands = CLINICAL_BANDS
-    """Edges of each band, the lower one included [Hz]; a band without a bin is left out. Source: IFCN; Babiloni et
-    al. 2020."""
-    drift_cutoff: Above = 128.0
-    """Longest period in the fit [s]; slower changes are left out. Source: SPM; measured, 64 and 256 do no better."""
-    penalties: Penalties = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
-    """Ridge penalties, of features of equal variance [-]; held-out subjects choose one for each component.
-    Source: measured, more do no better."""
-    refit: bool = False
-    """Fit once more, on training and validation subjects together, after all choices. Validation scores are those of
-    the fit without them. Source: ours."""
-
-
-class LinearRanges(Section):
-    """Ranges of a search around `linear`; each fit chooses its own penalties."""
-
-    bands: BandSets = ("clinical", "fine")
-    """`bands`: the clinical five, or nine. Source: those that were measured."""
-    components: Positives = (16, 32, 64, 128)
-    """`components` [-]. Source: around the default."""
-    drift_cutoff: Range = (60.0, 200.0)
-    """`drift_cutoff` [s]. Source: around the default."""
-
-    @model_validator(mode="after")
-    def _low_before_high(self) -> Self:
-        return ordered(self, "drift_cutoff")
+from eeg2fmri.config.model import Magnitudes
 
 
 class RecordingTraining(Section):
@@ -163,12 +90,3 @@ class FactorisedRanges(Section):
     @model_validator(mode="after")
     def _low_before_high(self) -> Self:
         return ordered(self, "linear_share", "dropout", "learning_rate")
-
-
-class MeanConfig(Magnitudes):
-    """The null as a model: the mean training volume for any EEG."""
-
-    variant: ClassVar[str] = "mean"
-
-    family: Literal["mean"] = "mean"
-    """The mean training volume."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eeg2fmri.datasets.markers import by_label, find_train, is_label, left_over, ranked
+from eeg2fmri.datasets.marker_trains import by_label, find_train, is_label, left_over, ranked
 
 TR, N = 2.16, 300
 TIMES = 3 + TR * np.arange(N)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eeg2fmri.errors import ConfigError
-from eeg2fmri.signals.resample import resample, resampling_ratio
+from eeg2fmri.signals.resample_eeg import resample, resampling_ratio
 
 
 def wave(frequency, rate, n):
