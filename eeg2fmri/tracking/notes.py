@@ -11,7 +11,8 @@ TITLE = "**EEG to fMRI.**"
 HOW_TO_READ = """
 **How to read it.** `r2_temporal` is the share of the BOLD fluctuations of unseen subjects that a model explains.
 Compare it with its nulls: the mean volume (exactly 0), the same model with EEG of the wrong time (shuffled EEG), and
-what arousal, motion, pulse or task explain alone. The gate's policy lists those that a champion exceeds. A `main` run holds one whole job, its children are the steps.
+what arousal, motion, pulse or task explain alone. The gate's policy lists those that a champion exceeds.
+A `main` run holds one whole job, its children are the steps.
 """
 
 
