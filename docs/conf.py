@@ -26,7 +26,9 @@ html_css_files = ["custom.css"]
 default_role = "py:obj"  # `name` in a docstring leads to what it names
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
-nb_execution_mode = "off"  # tests/test_experiments.py executes the notebook
+nb_execution_mode = "force"  # the figures of the tutorial are those of this very code
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
 numpydoc_show_class_members = False
 autodoc_typehints = "none"  # the signature of a numeric function is long enough without; types stand in the text
 autodoc_member_order = "bysource"
@@ -34,7 +36,8 @@ autodoc_member_order = "bysource"
 GENERATED = HERE / "_generated"
 GENERATED.mkdir(exist_ok=True)
 (GENERATED / "settings.md").write_text(settings_page(), encoding="utf-8")
-shutil.copyfile(HERE.parent / "experiments" / "tutorial.ipynb", GENERATED / "tutorial.ipynb")
+for name in ("tutorial.ipynb", "tutorial.yaml", "base.yaml"):
+    shutil.copyfile(HERE.parent / "experiments" / name, GENERATED / name)
 
 FACT = re.compile(r"(?:^|(?<=\S)  )((?:\w+, )*\w+): ")
 

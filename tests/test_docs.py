@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -137,12 +138,26 @@ def test_the_settings_page_holds_every_setting():
 
 
 @pytest.mark.slow
-def test_the_site_builds_without_a_warning(tmp_path):
+def test_the_site_builds_without_a_warning_and_runs_the_tutorial(tmp_path):
     pytest.importorskip("sphinx", reason="pip install 'eeg2fmri[docs]'")
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", tmp_path / "trees", DOCS, tmp_path]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    site = tmp_path / "site"
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", tmp_path / "trees", DOCS, site]
+    kernel = tmp_path / "kernels" / "python3"  # this very Python, whatever kernels the machine has
+    kernel.mkdir(parents=True)
+    launch = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    (kernel / "kernel.json").write_text(json.dumps({"argv": launch, "display_name": "Python 3", "language": "python"}))
+    environment = {
+        **os.environ, "PYTHONPATH": str(ROOT), "JUPYTER_PATH": str(tmp_path), "IPYTHONDIR": str(tmp_path / "ipython"),
+    }  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert done.returncode == 0, done.stderr
-    assert "run.deterministic" in (tmp_path / "_generated" / "settings.html").read_text(encoding="utf-8")
-    api = (tmp_path / "_generated" / "api" / "eeg2fmri.evaluation.html").read_text(encoding="utf-8")
+    assert "run.deterministic" in (site / "_generated" / "settings.html").read_text(encoding="utf-8")
+    api = (site / "_generated" / "api" / "eeg2fmri.evaluation.html").read_text(encoding="utf-8")
     assert "r2_temporal" in api
+    tutorial = (site / "_generated" / "tutorial.html").read_text(encoding="utf-8")
+    assert len(re.findall(r'<img alt="[^"]*" src="\.\./_images/', tutorial)) == 4
+    printed = re.sub(r"<[^>]+>", "", tutorial)
+    assert "train      (261, 21, 60, 10) (261, 16, 18, 12)" in printed
+    assert "epoch 6: training loss" in printed
+    assert printed.count("mean_volume       0.0000") == 2  # both models beside their nulls
+    assert "cuInit" not in printed  # nothing that looks like a fault

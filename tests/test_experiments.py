@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from eeg2fmri.config import PUBLISHED_FMRI, Calhas2022Config, load_config
 from eeg2fmri.datasets.find import adapter_class
@@ -156,24 +152,3 @@ def expand(entry: str) -> list[str]:
 def test_the_tutorial_is_kept_without_outputs():
     cells = nbformat.read(EXPERIMENTS / "tutorial.ipynb", as_version=4).cells
     assert all(not cell.outputs and cell.execution_count is None for cell in cells if cell.cell_type == "code")
-
-
-@pytest.mark.slow
-def test_the_tutorial_runs_from_top_to_bottom(tmp_path, monkeypatch):
-    kernel = tmp_path / "kernels" / "under-test"  # this very Python, whatever kernels the machine has
-    kernel.mkdir(parents=True)
-    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    spec = {"argv": command, "display_name": "under test", "language": "python", "env": {"PYTHONPATH": paths}}
-    (kernel / "kernel.json").write_text(json.dumps(spec))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    notebook = nbformat.read(EXPERIMENTS / "tutorial.ipynb", as_version=4)
-    where = {"metadata": {"path": str(EXPERIMENTS)}}
-    NotebookClient(notebook, kernel_name="under-test", timeout=600, resources=where).execute()
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 4
-    printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
-    assert "train      (261, 21, 60, 10) (261, 16, 18, 12)" in printed
-    assert "epoch 6: training loss" in printed
-    assert printed.count("mean_volume       0.0000") == 2  # both models beside their nulls
