@@ -308,10 +308,11 @@ def figures(model: Bundle, scores: Scoring | None = None, found: Relevance | Non
     Returns
     -------
     dict of matplotlib.figure.Figure
-        Where scores are given ``dynamics``, where the model follows BOLD over time and whether that is chance, and
-        ``scores``; where `found` is, ``relevance``, and ``shares`` of a network's channels and frequencies in what it
-        synthesises, and its ``attention``, if it has one; then ``learning_curves`` of several epochs, and those of the
-        model's family (``coefficients`` of a linear model).
+        Where scores are given ``dynamics``, where the model follows BOLD over time and whether that is chance,
+        ``scores``, and ``voxels``, those that it follows beyond the false-discovery rate; where `found` is,
+        ``relevance``, and ``shares`` of a network's channels and frequencies in what it synthesises, and its
+        ``attention``, if it has one; then ``learning_curves`` of several epochs, and those of the model's family
+        (``coefficients`` of a linear model).
 
     Examples
     --------

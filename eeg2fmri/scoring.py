@@ -15,8 +15,10 @@ from eeg2fmri import plotting
 from eeg2fmri.baselines import baselines_of, synthesise
 from eeg2fmri.config import BASELINES, EvaluationConfig
 from eeg2fmri.evaluation import (
+    FDR_LEVEL,
     Dynamics,
     Null,
+    Voxels,
     best_voxels,
     correlation_map,
     dynamics_of,
@@ -25,8 +27,11 @@ from eeg2fmri.evaluation import (
     pearson,
     r2_of_shifts,
     score_recording,
+    shift_variance_map,
     shuffled_null,
     shuffled_order,
+    subject_weights,
+    voxels_of,
 )
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.signals import Signal, drift_waves
@@ -76,8 +81,9 @@ class Scoring:
 
     table: subject, recording, condition and one column per score.  null: of `r2_temporal`.
     absent: why a baseline that was asked for is not there.
-    dynamics: mean map over the recordings, and the region's courses in the first one.  region_r: correlation of the
+    dynamics: mean map over the subjects, and the region's courses in the first one.  region_r: correlation of the
     region's courses in each recording; empty without a region.  signal: of the recordings.
+    voxels: which of the map's correlations are more than chance.
     example: (measured, synthesised), the middle volume of the first recording in standard units.
     """
 
@@ -87,6 +93,7 @@ class Scoring:
     dynamics: Dynamics
     region_r: tuple[float, ...]
     signal: Signal
+    voxels: Voxels
     example: tuple[np.ndarray, np.ndarray]
 
     @property
@@ -142,7 +149,7 @@ def score_windows(
         chooses the region whose courses are shown (`choose_region`). Without them there are none of these.
     """
     rows: list[dict[str, Any]] = []
-    shifts, examples = [], []
+    shifts, variances, examples = [], [], []
     found: list[Dynamics] = []
     region = choose_region(model, train, config.drift_cutoff) if train else None
     margin = windows.context
@@ -171,20 +178,23 @@ def score_windows(
         waves = drift_waves(n, tr, config.drift_cutoff)
         shifts.append(r2_of_shifts(measured, synthesised, recording.mask, waves))
         found.append(dynamics_of(measured, synthesised, recording.mask, waves, region, recording.subject))
+        variances.append(shift_variance_map(measured, synthesised, recording.mask, waves))
         examples.append((middle_change(measured), middle_change(synthesised)))
     rng = np.random.default_rng(SEED)
     subjects = [recording.subject for recording in windows.recordings]
     null = shuffled_null(shifts, subjects, margin, config.permutations, rng)
     table = pd.DataFrame(rows)
     table.loc[table.condition == "shuffled", "r2_temporal"] = null.by_recording
+    weights = subject_weights(subjects)
     dynamics = replace(
         found[0],
-        correlation=np.mean([each.correlation for each in found], axis=0),
+        correlation=np.average([each.correlation for each in found], axis=0, weights=weights),
         background=np.mean([each.background for each in found], axis=0),
         mask=np.any([each.mask for each in found], axis=0),
     )
     together = tuple(pearson(*each.courses) for each in found if each.courses is not None)
-    return Scoring(table, null, beside.absent, dynamics, together, windows.signal, examples[0])
+    voxels = voxels_of(dynamics.correlation, variances, [each.mask for each in found], weights)
+    return Scoring(table, null, beside.absent, dynamics, together, windows.signal, voxels, examples[0])
 
 
 def choose_region(model: FittedModel, train: Windows, cutoff: float) -> np.ndarray | None:
@@ -210,7 +220,7 @@ def choose_region(model: FittedModel, train: Windows, cutoff: float) -> np.ndarr
 
 
 def scored_figures(scored: Scoring, *, title: str, best_reachable: Mapping[str, float]) -> dict[str, Figure]:
-    """Draw ``dynamics`` and ``scores``.
+    """Draw ``dynamics``, ``scores`` and ``voxels``.
 
     Parameters
     ----------
@@ -246,9 +256,19 @@ def scored_figures(scored: Scoring, *, title: str, best_reachable: Mapping[str, 
         affine=np.asarray(scored.signal.affine),
         evidence=evidence,
     )
+    voxels = plotting.voxels_figure(
+        scored.voxels.correlation,
+        scored.voxels.significant,
+        scored.voxels.mask,
+        dynamics.background,
+        level=FDR_LEVEL,
+        title=f"{title} in unseen subjects",
+        affine=np.asarray(scored.signal.affine),
+    )
     return {
         "dynamics": plotting.dynamics_figure(page),
         "scores": plotting.score_figure(scores, title=f"{title}, unseen subjects"),
+        "voxels": voxels,
     }
 
 

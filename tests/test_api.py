@@ -152,7 +152,7 @@ def test_figures_show_coefficients_and_scores_and_no_curve_of_one_epoch(model, s
     scores = eeg2fmri.evaluate(model, store, config=config)
     assert eeg2fmri.figures(model).keys() == {"coefficients"}
     drawn = eeg2fmri.figures(model, scores)
-    assert list(drawn) == ["dynamics", "scores", "coefficients"]
+    assert list(drawn) == ["dynamics", "scores", "voxels", "coefficients"]
     first = drawn["scores"].axes[0]
     assert first.get_title().startswith("r2_temporal")  # what decides comes first
 

@@ -22,6 +22,7 @@ from eeg2fmri.evaluation.nulls import (
     shuffled_null,
     shuffled_order,
     smallest_p,
+    subject_weights,
 )
 from eeg2fmri.evaluation.quality import (
     bridged_channels,
@@ -43,13 +44,16 @@ from eeg2fmri.evaluation.relevance import (
     regions_of,
 )
 from eeg2fmri.evaluation.similarity import has_ssim, ssim
+from eeg2fmri.evaluation.voxels import FDR_LEVEL, Voxels, shift_variance_map, voxels_of
 
 __all__ = [
+    "FDR_LEVEL",
     "Comparison",
     "Dynamics",
     "Null",
     "Profile",
     "Relevance",
+    "Voxels",
     "bands_of",
     "best_voxels",
     "bridged_channels",
@@ -79,11 +83,14 @@ __all__ = [
     "relative_dvars",
     "rmse",
     "score_recording",
+    "shift_variance_map",
     "shuffled_null",
     "shuffled_order",
     "skill",
     "smallest_p",
     "ssim",
+    "subject_weights",
     "temporal_correlation",
     "temporal_snr",
+    "voxels_of",
 ]

@@ -99,6 +99,16 @@ class Null:
         return float((self.observed - self.draws.mean()) / spread) if spread else None
 
 
+def subject_weights(groups: Sequence[str]) -> np.ndarray:
+    """Return weights (recordings,) that make a sum over recordings the mean over subjects.
+
+    Parameters
+    ----------
+    groups : the subject of every recording.
+    """
+    return np.array([1 / (groups.count(g) * len(set(groups))) for g in groups])
+
+
 def shuffled_null(
     shifts: Sequence[np.ndarray], groups: Sequence[str], margin: int, permutations: int, rng: np.random.Generator
 ) -> Null:
@@ -112,7 +122,7 @@ def shuffled_null(
     permutations : draws.
     rng : seeded by the caller.
     """
-    weights = np.array([1 / (groups.count(g) * len(set(groups))) for g in groups])
+    weights = subject_weights(groups)
     drawn = np.empty((len(shifts), permutations))
     for row, values in zip(drawn, shifts, strict=True):
         _check_length(len(values), margin)

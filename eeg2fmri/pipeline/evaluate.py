@@ -27,6 +27,7 @@ from eeg2fmri.pipeline.code import SCORING_CODE, evaluation_code
 from eeg2fmri.pipeline.data import say_skipped
 from eeg2fmri.pipeline.describe import beaten_by, interval_text, paragraphs, scored_text, serving, table
 from eeg2fmri.pipeline.figures import volume_figure
+from eeg2fmri.pipeline.maps import voxel_maps
 from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score, seen_windows
 from eeg2fmri.scoring import NULLS, Significance, by_importance, score_windows, scored_figures
 from eeg2fmri.store import Store, Windows, check_digest, named, recordings_digest, split_store
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 DECIDING = "r2_temporal"
 OVERALL, NULL = "overall.json", "null.json"
-LAYOUT = 5  # of metrics and artifacts: a run of another one is not taken up again
+LAYOUT = 6  # of metrics and artifacts: a run of another one is not taken up again
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,8 @@ def evaluate_step(
         log.numbers({"observed": scored.null.observed, "draws": scored.null.draws.tolist()}, NULL)
         for name, figure in scored_figures(scored, title=variant, best_reachable=reachable).items():
             log.figure(figure, f"figures/{name}.png")
+        for name, content in voxel_maps(scored).items():
+            log.file(content, f"maps/{name}")
         volume = volume_figure(windows, scored.example, int(store.settings["dropped_volumes"]), title=variant)
         log.figure(volume, "figures/volume.png")
         log.table(scored.table, "scores.json")

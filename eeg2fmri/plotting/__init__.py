@@ -14,6 +14,7 @@ from eeg2fmri.plotting.quality import quality_page
 from eeg2fmri.plotting.relevance import relevance_figure, relevance_figures
 from eeg2fmri.plotting.slices import comparison_figure, slice_figure
 from eeg2fmri.plotting.subjects import models_figure, pairs_figure
+from eeg2fmri.plotting.voxels import voxels_figure
 
 __all__ = [
     "FD_MM",
@@ -46,4 +47,5 @@ __all__ = [
     "score_figure",
     "shares_figure",
     "slice_figure",
+    "voxels_figure",
 ]

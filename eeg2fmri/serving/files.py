@@ -24,6 +24,7 @@ from eeg2fmri.datasets import (
 from eeg2fmri.errors import ConfigError, DatasetError, RequestError
 from eeg2fmri.files import written_whole
 from eeg2fmri.serving.bundle import Bundle
+from eeg2fmri.signals import nifti_image
 
 if TYPE_CHECKING:
     from nibabel import Nifti1Image
@@ -180,14 +181,5 @@ def _beside(path: Path, kind: str) -> Path | None:
 
 def _image(bundle: Bundle, volumes: np.ndarray) -> Nifti1Image:
     """Make a 4-D image of volumes (n, x, y, z), 0 outside the model's brain mask."""
-    import nibabel
-
-    signal = bundle.signal
-    affine, space = np.asarray(signal.affine), "mni" if signal.space.startswith("MNI") else "scanner"
-    image: Any = nibabel.Nifti1Image(np.moveaxis(volumes * bundle.model.bold_statistics.mask, 0, 3), affine)
-    image.set_sform(affine, space)
-    image.set_qform(affine, space)
-    image.header.set_zooms((*image.header.get_zooms()[:3], signal.tr))
-    image.header.set_xyzt_units("mm", "sec")
-    image.header["descrip"] = b"synthesised from EEG by eeg2fmri"
-    return image
+    masked = np.moveaxis(volumes * bundle.model.bold_statistics.mask, 0, 3)
+    return nifti_image(masked, bundle.signal, "synthesised from EEG by eeg2fmri")

@@ -9,6 +9,7 @@ from eeg2fmri.signals.bold import (
 from eeg2fmri.signals.brain import brain_courses
 from eeg2fmri.signals.cleaning import CleanEeg, Marks, check_cleaning, check_finite, clean_eeg
 from eeg2fmri.signals.gradient import volume_locked_share
+from eeg2fmri.signals.image import nifti_image
 from eeg2fmri.signals.montage import check_positions, current_source_density
 from eeg2fmri.signals.nuisance import noise_components
 from eeg2fmri.signals.principal import principal_components
@@ -40,6 +41,7 @@ __all__ = [
     "eeg_scaling",
     "event_response",
     "frequencies",
+    "nifti_image",
     "noise_components",
     "principal_components",
     "pulse_courses",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import mlflow
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -175,7 +177,7 @@ def test_the_control_averages_its_shuffles(evaluated, store, monkeypatch):
 def test_figures_and_parameters(run, store):
     artifacts = mlflow.MlflowClient().list_artifacts(run.info.run_id, "figures")
     names = {item.path.removeprefix("figures/") for item in artifacts}
-    assert names == {"dynamics.png", "volume.png", "scores.png", "relevance.png"}
+    assert names == {"dynamics.png", "volume.png", "scores.png", "relevance.png", "voxels.png"}
     assert run.data.params["data.digest"] == store.digest
     assert run.data.params["evaluation.subjects"] == '["sub-05", "sub-06"]'
     assert run.data.tags["variant"] == "linear"
@@ -403,6 +405,33 @@ def test_the_null_is_kept_draw_by_draw(run, evaluated):
     assert run.data.metrics["test/r2_temporal_effect_size"] == pytest.approx(
         (null["observed"] - np.mean(null["draws"])) / np.std(null["draws"])
     )
+
+
+def test_the_maps_are_images_on_the_grid_of_the_store(run, store, tmp_path):
+    folder = Path(mlflow.artifacts.download_artifacts(f"{run.info.artifact_uri}/maps", dst_path=str(tmp_path)))
+    images = {path.name.removesuffix(".nii.gz"): nibabel.load(path) for path in folder.iterdir()}
+    assert images.keys() == {"correlation", "correlation_fdr", "correlation_q"}
+    for image in images.values():
+        np.testing.assert_allclose(image.affine, store.signal.affine)
+        assert image.shape == store.signal.grid
+        assert image.header.get_xyzt_units()[0] == "mm"
+        assert b"eeg2fmri" in bytes(image.header["descrip"])
+    r, kept, q = (images[name].get_fdata() for name in ("correlation", "correlation_fdr", "correlation_q"))
+    np.testing.assert_array_equal(kept, np.where(q < 0.05, r, 0))
+    assert kept.max() > 0.5  # EEG and BOLD of these subjects are coupled
+    assert kept.min() == 0
+    masks = np.all([recording.mask for recording in store.of(TEST)], axis=0)
+    assert (q[~masks] == 1).all()
+
+
+def test_the_map_counts_each_subject_once(evaluated, store):
+    bundle, _ = load_model(URI)
+    each = [
+        score_windows(bundle.model, Windows([recording], store.context), settings().evaluation).voxels.correlation
+        for recording in store.of(TEST)
+    ]
+    scored = score_windows(bundle.model, Windows(store.of(TEST), store.context), settings().evaluation)
+    np.testing.assert_allclose(scored.voxels.correlation, (each[0] + (each[1] + each[2]) / 2) / 2, atol=1e-9)
 
 
 def test_an_interval_needs_three_subjects():
