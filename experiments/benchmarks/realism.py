@@ -60,14 +60,14 @@ def measures(series: np.ndarray, tr: float) -> dict[str, float]:
     }
 
 
-def real_scans(folder: Path) -> Iterator[np.ndarray]:
-    """Region series (volumes, regions) of every scan in a folder."""
+def real_scans(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and region series (volumes, regions) of every scan in a folder."""
     for path in sorted(folder.glob("*.npz")):
         arrays = dict(np.load(path, allow_pickle=False))
         names = arrays.pop("columns", None)
-        for scan in arrays.values():
+        for label, scan in arrays.items():
             keep = slice(None) if names is None else [not str(name).startswith("global signal") for name in names]
-            yield scan[:, keep]
+            yield label, scan[:, keep]
 
 
 def region_means(subject: Subject, regions: int) -> np.ndarray:
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--grid", type=int, nargs=3, default=(32, 32, 16))
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     args = parser.parse_args()
-    real = [scan[: args.volumes] for scan in real_scans(args.folder)]
+    real = [scan[: args.volumes] for _, scan in real_scans(args.folder)]
     if not real:
         parser.error(f"{args.folder} holds no .npz file; give a folder with region series")
     regions = real[0].shape[1]
