@@ -142,7 +142,7 @@ def summarise(rows: list[dict[str, Any]], made_for: str | None) -> dict[str, Any
         "uniform": {"statistic": round(float(uniform.statistic), 4), "p_value": round(float(uniform.pvalue), 4)},
         "passes_first_nulls": share(len(by_chance), n),
         "promoted": share(sum(not r["objections"] for r in rows), n),
-        "mean_r2_temporal": {c: round(float(np.mean([r["r2_temporal"][c] for r in rows])), 5) for c in [*conditions]},
+        "mean_r2_temporal": {c: round(float(np.mean([r["r2_temporal"][c] for r in rows])), 5) for c in conditions},
         "mean_best_reachable": round(float(np.mean([r["best_reachable"] for r in rows])), 5),
     }
     if by_chance:
@@ -167,6 +167,39 @@ def summary(results: Iterable[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def shown(found: dict[str, Any]) -> str:
+    """Return a share in words: ``2 of 40, 5 % (1 to 17)``."""
+    low, high = found["interval"]
+    return f"{found['count']} of {found['of']}, {100 * found['share']:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def table(head: Sequence[str], *rows: Sequence[str]) -> str:
+    """Return a table in Markdown."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+def markdown(groups: dict[str, Any]) -> str:
+    """Return two tables: data sets without a confound, and data sets with one."""
+    plain = [["EEG", "model", "tested", "p < 0.05", "p uniform", "promoted", "mean r2_temporal", "best reachable"]]
+    first = ["shared", "tested", "pass the two first nulls", "made for it", "refuses of them", "promoted"]
+    confounded = [[*first, "mean r2_temporal", "the baseline's"]]
+    for name, found in groups.items():
+        part, model, tested = name.removesuffix(" tested").split(", ")
+        score, promoted = found["mean_r2_temporal"], shown(found["promoted"])
+        own = f"{score['model']:+.4f}"
+        if part in MADE_FOR:
+            baseline = found["made_for_it"]["baseline"]
+            of_those = found.get("refused_of_those_by")
+            refuses = shown(of_those[baseline]) if of_those else "none passes"
+            passing, other = shown(found["passes_first_nulls"]), f"{score[baseline]:+.4f}"
+            confounded.append([part, tested, passing, f"`{baseline}`", refuses, promoted, own, other])
+        else:
+            low, uniform = shown(found["p_below_level"]), f"{found['uniform']['p_value']:.2f}"
+            best = f"{found['mean_best_reachable']:.3f}"
+            plain.append([part, f"`{model}`", tested, low, uniform, promoted, own, best])
+    return f"{table(*plain)}\n\n{table(*confounded)}"
+
+
 def main() -> None:
     """Compute data sets, or write the JSON of those that are there."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -184,6 +217,7 @@ def main() -> None:
         return
     found = summary(json.loads(path.read_text()) for path in args.work.glob("*.json"))
     sizes = {name: part.simulation.model_dump(include={"subjects", "volumes"}) for name, part in PARTS.items()}
+    print(markdown(found))
     args.out.write_text(json.dumps({"grid": GRID, "sizes": sizes, "groups": found}, indent=1) + "\n")
 
 

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from calibration import share
+from calibration import share, shown, table
 from realism import real_scans
 
 from eeg2fmri.config import DataConfig, EvaluationConfig, PolicyConfig
@@ -169,6 +169,19 @@ def calibrate(scans: Sequence[tuple[str, np.ndarray]], length: int, tr: float) -
     }
 
 
+def markdown(content: dict[str, Any]) -> str:
+    """Return one row per test, the share of pairs and of groups at each length."""
+    columns = {
+        f"{kind}, {length}": found
+        for length, kinds in content.items()
+        if isinstance(kinds, dict)
+        for kind, found in kinds.items()
+    }
+    names = list(dict.fromkeys(name for found in columns.values() for name in found))
+    rows = [[name, *(shown(found[name]) if name in found else "" for found in columns.values())] for name in names]
+    return table(["finds what is not there", *columns], *rows)
+
+
 def main() -> None:
     """Calibrate at both lengths, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -180,14 +193,12 @@ def main() -> None:
     scans = list(real_scans(args.folder))
     if not scans:
         parser.error(f"{args.folder} holds no .npz file; give a folder with region series")
-    found = {}
-    for length in args.lengths:
-        found[f"{length} volumes"] = calibrate(scans, length, args.tr)
-        print(length, json.dumps(found[f"{length} volumes"], indent=1), flush=True)
     people = {name.partition("-")[0] for name, _ in scans}
-    args.out.write_text(
-        json.dumps({"scans": len(scans), "people": len(people), "tr": args.tr, **found}, indent=1) + "\n"
-    )
+    content: dict[str, Any] = {"scans": len(scans), "people": len(people), "tr": args.tr}
+    for length in args.lengths:
+        content[f"{length} volumes"] = calibrate(scans, length, args.tr)
+    print(markdown(content))
+    args.out.write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":
