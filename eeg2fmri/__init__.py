@@ -28,6 +28,7 @@ _HOMES = {
     "evaluate": "api",
     "explain": "api",
     "figures": "api",
+    "report": "api",
     "save_model": "api",
     "load_model": "api",
     "synthesise": "api",

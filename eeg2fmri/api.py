@@ -36,10 +36,21 @@ from eeg2fmri.evaluation import Relevance
 from eeg2fmri.explanation import relevance
 from eeg2fmri.families import FitSettings, OnEpoch, fitted_figures
 from eeg2fmri.families import fit as fit_family
+from eeg2fmri.files import written_whole
 from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score, seen_windows
 from eeg2fmri.scoring import Scoring, score_windows, scored_figures
 from eeg2fmri.serving import Bundle
-from eeg2fmri.store import Store, Windows, build_store, check_digest, dataset_name, prepare, say_left_out, split_store
+from eeg2fmri.store import (
+    Store,
+    Windows,
+    build_store,
+    check_digest,
+    dataset_name,
+    prepare,
+    recordings_digest,
+    say_left_out,
+    split_store,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -326,6 +337,75 @@ def figures(model: Bundle, scores: Scoring | None = None, found: Relevance | Non
     if scores is not None:
         drawn = scored_figures(scores, title=name, best_reachable={}) | drawn
     return drawn
+
+
+def report(
+    model: Bundle,
+    store: Store,
+    out: Path | str,
+    split: str = "test",
+    config: Settings = None,
+    *,
+    scores: Scoring | None = None,
+    found: Relevance | None = None,
+) -> Path:
+    """Write the report of an evaluation: one HTML page, which needs no network.
+
+    It is the page that the command `evaluate` logs. MLflow is imported, and nothing is written to it.
+
+    Parameters
+    ----------
+    model : Bundle
+        From `fit` or `load_model`.
+    store : Store
+        Made with the settings of the store that the model was fitted on.
+    out : path
+        The file, e.g. ``report.html``.
+    split : {"test", "validation", "train"}, default="test"
+        Part of the subjects.
+    config : Config or path, optional
+        Its sections ``split``, ``evaluation`` and ``policy``.
+    scores : Scoring, optional
+        From `evaluate` with the same model, store, split and configuration; by default they are computed.
+    found : Relevance, optional
+        From `explain`; without it the page has no explanation.
+
+    Returns
+    -------
+    pathlib.Path
+        `out`.
+
+    Raises
+    ------
+    ConfigError
+        If `out` is no HTML file's name.
+    LeakageError, ModelError, DatasetError
+        As `evaluate`.
+
+    Examples
+    --------
+    >>> scores, found = eeg2fmri.evaluate(model, store), eeg2fmri.explain(model, store)  # doctest: +SKIP
+    >>> eeg2fmri.report(model, store, "report.html", scores=scores, found=found)  # doctest: +SKIP
+    """
+    from eeg2fmri.pipeline.report import evaluation_report
+    from eeg2fmri.tracking import Evidence
+
+    out, given = Path(out), _config(config)
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"{out}: a report is an HTML file, its name ends with .html; give another one")
+    scores = scores or evaluate(model, store, split, given)
+    windows = Windows(recordings_to_score(given, store, split), store.context)
+    sure, digest = scores.significance, recordings_digest(windows.recordings)
+    people = len({recording.subject for recording in windows.recordings})
+    evidence = Evidence("", scores.overall, sure.p_value, sure.smallest_p, people, digest, "", "")
+    page, _ = evaluation_report(
+        given, model, store, split, (windows, seen_windows(model, store, "train"),
+        seen_windows(model, store, "validation")), scores, evidence, best_reachable={}, found=found,
+        unexplained="none was given", lineage={"digest of the recordings": digest},
+    )  # fmt: skip
+    with written_whole(out) as part:
+        part.write_text(page, encoding="utf-8")
+    return out
 
 
 def save_model(model: Bundle, folder: Path | str) -> Path:

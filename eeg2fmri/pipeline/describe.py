@@ -4,15 +4,15 @@ serve.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from eeg2fmri.evaluation import p_number, p_text
-from eeg2fmri.scoring import LEAST_SUBJECTS, NULLS, Significance, by_importance, strongest_baseline
+from eeg2fmri.reporting import NAMES, Overall, beaten_by, bounds, interval_text, score_text
+from eeg2fmri.scoring import NULLS, Significance, by_importance
 from eeg2fmri.tracking import Argument, Evidence
 
-Overall = Mapping[str, Mapping[str, float]]
-SIGNED = ("r2_temporal", "r2_temporal_no_global", "skill", "temporal_correlation", "r2_temporal_raw")
+REPORT = "report.html"
 
 
 def verdict(argument: Argument, evidence: Evidence) -> str:
@@ -46,28 +46,14 @@ def score_table(overall: Overall, significance: Significance, best_reachable: fl
     head += ["best reachable"] * (best_reachable is not None)
     rows = []
     for name in by_importance(overall["model"]):
-        form = "{:+.4f}" if name in SIGNED else "{:.4f}"
-        model, *nulls = (form.format(overall[condition][name]) for condition in ("model", *NULLS))
+        model, *nulls = (score_text(name, overall[condition][name]) for condition in ("model", *NULLS))
         row = [f"`{name}`", model, "", *nulls]
         if name == "r2_temporal":
-            row[2] = bounds(significance)
+            row[2] = bounds(significance.interval)
             row += [p_number(significance.p_value)]
             row += [f"{best_reachable:+.4f}"] if best_reachable is not None else []
         rows.append([*row, *[""] * (len(head) - len(row))])
     return table(head, rows)
-
-
-NAMES = {
-    "model": "the model",
-    "mean_volume": "mean volume of training",
-    "shuffled": "the model, EEG of the wrong time",
-    "swapped": "the model, EEG of other subjects",
-    "arousal": "arousal alone",
-    "motion_pulse": "motion and pulse alone",
-    "task": "task alone",
-    "linear": "the family linear",
-    "subject_mean": "the subject's own mean volume",
-}
 
 
 def baseline_table(overall: Overall) -> str:
@@ -75,28 +61,6 @@ def baseline_table(overall: Overall) -> str:
     shown = ("r2_temporal", "r2_temporal_no_global")
     rows = [[NAMES[name], *(f"{scores[score]:+.4f}" for score in shown)] for name, scores in overall.items()]
     return table(["", "`r2_temporal`", "without the global signal"], rows)
-
-
-def beaten_by(overall: Overall) -> str:
-    """Say that a baseline explains more than the model, or at least as much; empty if none does."""
-    strongest, model = strongest_baseline(overall), overall["model"]["r2_temporal"]
-    if strongest is None or strongest[1] < model:
-        return ""
-    name, score = strongest
-    much = "more than" if score > model else "as much as"
-    return f"the {name} baseline explains {much} the model ({score:.4f} against {model:.4f})"
-
-
-def bounds(significance: Significance) -> str:
-    """Return the interval over subjects as a cell of a table."""
-    return "{:+.4f} to {:+.4f}".format(*significance.interval) if significance.interval else "–"
-
-
-def interval_text(significance: Significance) -> str:
-    """Return the interval over subjects in words, or why there is none."""
-    if significance.interval is None:
-        return f"no interval, it needs {LEAST_SUBJECTS} subjects"
-    return f"95 % interval over subjects {bounds(significance)}"
 
 
 def scored_text(
@@ -131,6 +95,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def picture(run_id: str, path: str, alt: str) -> str:
     """Show an image of a run's artifacts; the address is that of MLflow's own pages."""
     return f"![{alt}](get-artifact?path={quote(path, safe='')}&run_uuid={run_id})"
+
+
+def report_line(run_id: str, experiment_id: str) -> str:
+    """Link to the artifact of a run that holds all of it on one page; the address is that of MLflow's own pages."""
+    address = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{REPORT}"
+    return f"All of it on one page, with an interactive map and a methods paragraph: artifact [`{REPORT}`]({address})."
 
 
 def serving(name: str, version: str) -> str:

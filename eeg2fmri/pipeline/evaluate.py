@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -15,21 +15,21 @@ import pandas as pd
 from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 
-from eeg2fmri import plotting
 from eeg2fmri.config import Config
 from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import EvaluationError
-from eeg2fmri.evaluation import has_ssim, p_text
+from eeg2fmri.evaluation import Relevance, has_ssim, p_text
 from eeg2fmri.explanation import relevance
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.pipeline.card import data_sheet
 from eeg2fmri.pipeline.code import SCORING_CODE, evaluation_code
 from eeg2fmri.pipeline.data import say_skipped
-from eeg2fmri.pipeline.describe import beaten_by, interval_text, paragraphs, scored_text, serving, table
-from eeg2fmri.pipeline.figures import volume_figure
+from eeg2fmri.pipeline.describe import REPORT, paragraphs, report_line, scored_text, serving, table
 from eeg2fmri.pipeline.maps import voxel_maps
+from eeg2fmri.pipeline.report import evaluation_report
+from eeg2fmri.reporting import beaten_by, interval_text
 from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score, seen_windows
-from eeg2fmri.scoring import NULLS, Significance, by_importance, score_windows, scored_figures
+from eeg2fmri.scoring import NULLS, Significance, by_importance, score_windows
 from eeg2fmri.store import Store, Windows, check_digest, named, recordings_digest, split_store
 from eeg2fmri.tracking import (
     Evidence,
@@ -44,13 +44,10 @@ from eeg2fmri.tracking import (
 from eeg2fmri.tracking.registry import logged_model_id
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
-if TYPE_CHECKING:
-    pass
-
 logger = logging.getLogger(__name__)
 DECIDING = "r2_temporal"
 OVERALL, NULL = "overall.json", "null.json"
-LAYOUT = 6  # of metrics and artifacts: a run of another one is not taken up again
+LAYOUT = 7  # of metrics and artifacts: a run of another one is not taken up again
 
 
 @dataclass(frozen=True)
@@ -137,17 +134,22 @@ def evaluate_step(
         log.metrics(metrics, model_id=logged_model_id(model_uri), dataset=data)
         log.numbers(overall, OVERALL)
         log.numbers({"observed": scored.null.observed, "draws": scored.null.draws.tolist()}, NULL)
-        for name, figure in scored_figures(scored, title=variant, best_reachable=reachable).items():
-            log.figure(figure, f"figures/{name}.png")
         for name, content in voxel_maps(scored).items():
             log.file(content, f"maps/{name}")
-        volume = volume_figure(windows, scored.example, int(store.settings["dropped_volumes"]), title=variant)
-        log.figure(volume, "figures/volume.png")
         log.table(scored.table, "scores.json")
-        if config.explanation.enabled and overall["model"][DECIDING] > 0:  # else there is nothing to explain
-            _explain(log, bundle.model, windows, config)
+        explained, unexplained = _explain(log, bundle.model, windows, config, overall["model"][DECIDING])
         found = evidence(version, overall, significance)
-        text = scored_text(argue(config.policy, found), found, significance, log.run_id, best_reachable)
+        page, figures = evaluation_report(
+            config, bundle, store, split_name, (windows, seen[0], seen[1]), scored, found, best_reachable=reachable,
+            found=explained, unexplained=unexplained, lineage=_lineage(model_uri, version, log.run_id, digest),
+        )  # fmt: skip
+        for name, png in figures.items():
+            log.file(png, f"figures/{name}.png")
+        log.text(page, REPORT)
+        text = paragraphs(
+            scored_text(argue(config.policy, found), found, significance, log.run_id, best_reachable),
+            report_line(log.run_id, log.experiment_id),
+        )
         log.describe(paragraphs(f"Scores of {model_uri} on the {split_name} subjects {', '.join(subjects)}.", text))
         if split_name == "test" and version:
             _publish(version, metrics)
@@ -157,6 +159,12 @@ def evaluate_step(
         log.tags({STEP_KEY: key})
         logger.info("evaluate %s on %s: %s", variant, split_name, sentence(overall, significance))
         return Evaluation(log.run_id, overall, significance, skipped=False)
+
+
+def _lineage(model_uri: str, version: ModelVersion | None, run_id: str, digest: str) -> dict[str, str]:
+    """Return names and values of what a report comes from."""
+    training = {"run of the training": str(version.run_id)} if version else {}
+    return {"model": model_uri, **training, "run of the evaluation": run_id, "digest of the recordings": digest}
 
 
 def scoring_key(config: Config) -> str:
@@ -218,16 +226,21 @@ def sentence(overall: Mapping[str, Mapping[str, float]], significance: Significa
     )
 
 
-def _explain(log: RunLog, model: FittedModel, windows: Windows, config: Config) -> None:
-    """Log where in the EEG the score comes from; short recordings do not show it."""
+def _explain(
+    log: RunLog, model: FittedModel, windows: Windows, config: Config, score: float
+) -> tuple[Relevance | None, str]:
+    """Log where in the EEG the score comes from, and return it; or nothing, and the reason."""
+    if not config.explanation.enabled:
+        return None, "`explanation.enabled` is false"
+    if score <= 0:  # there is nothing to explain
+        return None, "the score is not above 0"
     try:
         found = relevance(model, windows, most=config.explanation.windows, drift_cutoff=config.evaluation.drift_cutoff)
     except EvaluationError as err:
         logger.info("evaluate %s: no relevance, %s", model.config.variant, err)
-        return
+        return None, str(err)
     log.numbers(found.to_json(), "relevance.json")
-    for name, figure in plotting.relevance_figures(found, title=model.config.variant).items():
-        log.figure(figure, f"figures/{name}.png")
+    return found, ""
 
 
 def _publish(version: Any, metrics: dict[str, float]) -> None:

@@ -14,11 +14,12 @@ from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DivergenceError, GateRefusal, LeakageError, ModelError
 from eeg2fmri.evaluation import p_number
 from eeg2fmri.pipeline.data import preprocess_step, simulate_step
-from eeg2fmri.pipeline.describe import bounds, dynamics_picture, paragraphs, serving, table
+from eeg2fmri.pipeline.describe import dynamics_picture, paragraphs, serving, table
 from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step, scoring_key, sentence, space_key
 from eeg2fmri.pipeline.feasible import feasible, feasible_by_headers, say_left_out
 from eeg2fmri.pipeline.promote import promote_step
 from eeg2fmri.pipeline.train import check_training, train_step
+from eeg2fmri.reporting import bounds
 from eeg2fmri.scorable import recordings_to_score
 from eeg2fmri.scoring import NULLS, strongest_baseline
 from eeg2fmri.search import search_step
@@ -224,7 +225,7 @@ def _deciding(evaluation: Evaluation) -> list[str]:
     model, *nulls = (f"{evaluation.overall[condition]['r2_temporal']:+.4f}" for condition in ("model", *NULLS))
     strongest = strongest_baseline(evaluation.overall)
     beside = f"{strongest[0]} {strongest[1]:+.4f}" if strongest else "–"
-    return [model, bounds(evaluation.significance), *nulls, beside, p_number(evaluation.significance.p_value)]
+    return [model, bounds(evaluation.significance.interval), *nulls, beside, p_number(evaluation.significance.p_value)]
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -6,8 +6,8 @@ from eeg2fmri.plotting.attribution import attention_figure, shares_figure
 from eeg2fmri.plotting.axial import Axial, Layer, draw_overlay, draw_slice, note_sides
 from eeg2fmri.plotting.canvas import figure_to_png, figure_to_rgb
 from eeg2fmri.plotting.coefficients import coefficient_figure
-from eeg2fmri.plotting.curves import learning_curves, score_figure
-from eeg2fmri.plotting.dynamics import DynamicsPage, ScoreEvidence, dynamics_figure
+from eeg2fmri.plotting.curves import SHORT_NAMES, learning_curves, score_figure
+from eeg2fmri.plotting.dynamics import DynamicsPage, ScoreEvidence, correlation_scale, dynamics_figure
 from eeg2fmri.plotting.instance import instance_figure
 from eeg2fmri.plotting.overview import Measure, overview_figure
 from eeg2fmri.plotting.quality import quality_page
@@ -19,6 +19,7 @@ from eeg2fmri.plotting.voxels import voxels_figure
 __all__ = [
     "FD_MM",
     "ROUNDING",
+    "SHORT_NAMES",
     "Axial",
     "DynamicsPage",
     "Layer",
@@ -29,6 +30,7 @@ __all__ = [
     "attention_figure",
     "coefficient_figure",
     "comparison_figure",
+    "correlation_scale",
     "draw_overlay",
     "draw_slice",
     "dynamics_figure",

@@ -27,7 +27,7 @@ PANELS = {
 # Colours of Okabe & Ito (2008), distinct for colour-blind readers; markers make them distinct in grey.
 _LINES = {"train": ("#0072B2", "o", "training"), "val": ("#D55E00", "s", "validation")}
 _CONDITIONS = {"model": "#0072B2", "mean_volume": "#7F7F7F", "shuffled": "#CC79A7"}
-_NAMES = {
+SHORT_NAMES = {  # of conditions; the others are called as they are
     "mean_volume": "mean volume",
     "shuffled": "shuffled EEG",
     "swapped": "swapped EEG",
@@ -173,7 +173,7 @@ def _draw_score(axes: Axes, conditions: Mapping[str, Mapping[str, float]], *, na
     low, high = axes.get_xlim()
     if low <= 0 <= high:
         axes.axvline(0, color=_ZERO, linewidth=1.2, linestyle=":", zorder=0)
-    axes.set_yticks(places, [_NAMES.get(condition, condition) if named else "" for condition in conditions])
+    axes.set_yticks(places, [SHORT_NAMES.get(condition, condition) if named else "" for condition in conditions])
     axes.set_ylim(len(conditions) - 0.5, -0.5)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=TICK)

@@ -10,14 +10,13 @@ from typing import Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from eeg2fmri.plotting._courses import tidy
-from eeg2fmri.plotting._scale import DIVERGING, Volume, check_volume, make_scale
+from eeg2fmri.plotting._scale import DIVERGING, Scale, Volume, check_volume, make_scale
 from eeg2fmri.plotting.axial import Affine, Axial, draw_overlay, note_sides
 from eeg2fmri.plotting.canvas import BAD, DATA, LABEL, TICK, TITLE, new_figure
 
@@ -100,11 +99,16 @@ def dynamics_figure(page: DynamicsPage) -> Figure:
     return figure
 
 
+def correlation_scale(correlation: Volume, mask: Mask) -> Scale:
+    """Return the colours of a map of correlations: those of chance are left blank or pale."""
+    limit = max(_LEAST_LIMIT, math.ceil(10 * float(np.percentile(np.abs(correlation[mask]), 99.5))) / 10)
+    return make_scale(correlation, True, _BLANK, (-limit, limit), None)
+
+
 def _draw_map(figure: Figure, page: DynamicsPage, top: float, bottom: float) -> None:
     """Draw axial slices through the brain, evenly spaced, with one colour bar."""
-    limit = max(_LEAST_LIMIT, math.ceil(10 * float(np.percentile(np.abs(page.correlation[page.mask]), 99.5))) / 10)
     axial = Axial.of(page.correlation.shape, page.affine, page.mask)
-    scale = make_scale(page.correlation, True, _BLANK, (-limit, limit), None)
+    scale = correlation_scale(page.correlation, page.mask)
     inside = np.ma.masked_where(~page.mask, page.correlation)
     shown = axial.spread(_SLICES)
     grid = GridSpec(1, len(shown), figure, left=0.02, right=0.915, top=top, bottom=bottom, wspace=0.03)
@@ -114,7 +118,7 @@ def _draw_map(figure: Figure, page: DynamicsPage, top: float, bottom: float) -> 
         _outline(axes, axial, z, page.region)
     note_sides(figure, axial)
     bar = figure.colorbar(
-        ScalarMappable(Normalize(-limit, limit), DIVERGING),
+        ScalarMappable(scale.norm, DIVERGING),
         cax=figure.add_axes((0.925, bottom, 0.01, top - bottom)),
     )
     bar.set_label("r over time", fontsize=TICK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from base64 import b64encode
 from pathlib import Path
 
 import mlflow
@@ -31,6 +32,7 @@ from eeg2fmri.store import Store, Windows, recordings_digest
 from eeg2fmri.tracking import load_model, resolve_version, tracked_run, version_evidence
 from eeg2fmri.tracking.registry import logged_model_id
 from tests.mlflow_store import LINEAR, SETTINGS, SIGNAL, memory_store, use_tracking
+from tests.reporting.pages import Reader
 
 URI = "models:/memory/1"
 SCORES = {"rmse", "mae", "psnr", "temporal_correlation", "skill", "r2_temporal"}
@@ -181,6 +183,19 @@ def test_figures_and_parameters(run, store):
     assert run.data.params["data.digest"] == store.digest
     assert run.data.params["evaluation.subjects"] == '["sub-05", "sub-06"]'
     assert run.data.tags["variant"] == "linear"
+
+
+def test_the_report_is_an_artifact_that_the_description_names(run):
+    page = Reader(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/report.html"))
+    text = run.data.tags["mlflow.note.content"]
+    assert f"runs/{run.info.run_id}/artifacts/report.html" in text
+    verdict = next(line for line in text.splitlines() if line.startswith("Better than its nulls"))
+    assert verdict in page.text
+    assert run.info.run_id in page.text
+    logged = Path(mlflow.artifacts.download_artifacts(f"{run.info.artifact_uri}/figures/dynamics.png")).read_bytes()
+    pictures = [attributes["src"] for tag, attributes in page.elements if tag == "img"]
+    assert len(pictures) == 5
+    assert pictures[0] == f"data:image/png;base64,{b64encode(logged).decode()}"
 
 
 def test_an_evaluation_says_where_the_score_comes_from(run):

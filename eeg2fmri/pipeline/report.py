@@ -1,0 +1,76 @@
+"""The report of an evaluation and its figures, drawn once for the run and for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from eeg2fmri import plotting
+from eeg2fmri.config import Config
+from eeg2fmri.evaluation import Relevance
+from eeg2fmri.pipeline.describe import verdict
+from eeg2fmri.pipeline.figures import volume_figure
+from eeg2fmri.reporting import Evaluated, evaluation_page, render
+from eeg2fmri.scoring import Scoring, scored_figures
+from eeg2fmri.serving import Bundle
+from eeg2fmri.store import Store, Windows
+from eeg2fmri.tracking import Evidence, argue
+from eeg2fmri.tracking.runs import versions
+
+
+def evaluation_report(
+    config: Config,
+    bundle: Bundle,
+    store: Store,
+    split: str,
+    parts: tuple[Windows, Windows | None, Windows | None],
+    scored: Scoring,
+    evidence: Evidence,
+    *,
+    best_reachable: Mapping[str, float],
+    found: Relevance | None,
+    unexplained: str,
+    lineage: Mapping[str, str],
+) -> tuple[str, dict[str, bytes]]:
+    """Draw the figures of an evaluation, and write its page around them.
+
+    Parameters
+    ----------
+    config : sections `evaluation` and `policy`.
+    bundle, store, split : what was scored, on what.
+    parts : windows that were scored, and those that the model was fitted on and chosen by.
+    scored, evidence : scores, and what the gate makes of them.
+    best_reachable : ceiling by subject; empty where it is not known.
+    found, unexplained : relevance, or why there is none.
+    lineage : names and values of what the scores come from.
+
+    Returns
+    -------
+    The page as HTML, and every figure in it by name, as PNG.
+    """
+    title, argument = bundle.model.config.variant, argue(config.policy, evidence)
+    figures = scored_figures(scored, title=title, best_reachable=best_reachable)
+    figures["volume"] = volume_figure(parts[0], scored.example, int(store.settings["dropped_volumes"]), title=title)
+    if found is not None:
+        figures |= plotting.relevance_figures(found, title=title)
+    drawn = {name: plotting.figure_to_png(figure) for name, figure in figures.items()}
+    windows, train, validation = parts
+    page = evaluation_page(
+        Evaluated(
+            config=config,
+            bundle=bundle,
+            store=store,
+            split=split,
+            windows=windows,
+            train=train,
+            validation=validation,
+            scored=scored,
+            verdict=verdict(argument, evidence),
+            good=argument.beats_nulls,
+            best_reachable=best_reachable,
+            figures=drawn,
+            unexplained=unexplained,
+            lineage=lineage,
+            versions=versions(),
+        )
+    )
+    return render(page), drawn

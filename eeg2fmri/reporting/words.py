@@ -1,0 +1,58 @@
+"""Words for conditions and numbers, the same in descriptions of runs and in reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from eeg2fmri.scoring import LEAST_SUBJECTS, Significance, strongest_baseline
+
+Overall = Mapping[str, Mapping[str, float]]
+SIGNED = ("r2_temporal", "r2_temporal_no_global", "skill", "temporal_correlation", "r2_temporal_raw")
+NAMES = {
+    "model": "the model",
+    "mean_volume": "mean volume of training",
+    "shuffled": "the model, EEG of the wrong time",
+    "swapped": "the model, EEG of other subjects",
+    "arousal": "arousal alone",
+    "motion_pulse": "motion and pulse alone",
+    "task": "task alone",
+    "linear": "the family linear",
+    "subject_mean": "the subject's own mean volume",
+}
+
+
+def score_text(name: str, value: float) -> str:
+    """Return a score as a cell of a table; with its sign if it may be negative."""
+    return f"{value:+z.4f}" if name in SIGNED else f"{value:.4f}"
+
+
+def beaten_by(overall: Overall) -> str:
+    """Say that a baseline explains more than the model, or at least as much; empty if none does."""
+    strongest, model = strongest_baseline(overall), overall["model"]["r2_temporal"]
+    if strongest is None or strongest[1] < model:
+        return ""
+    name, score = strongest
+    much = "more than" if score > model else "as much as"
+    return f"the {name} baseline explains {much} the model ({score:.4f} against {model:.4f})"
+
+
+def bounds(interval: tuple[float, float] | None) -> str:
+    """Return an interval over subjects as a cell of a table."""
+    return "{:+.4f} to {:+.4f}".format(*interval) if interval else "–"
+
+
+def interval_text(significance: Significance) -> str:
+    """Return the interval over subjects in words, or why there is none."""
+    if significance.interval is None:
+        return f"no interval, it needs {LEAST_SUBJECTS} subjects"
+    return f"95 % interval over subjects {bounds(significance.interval)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names in words: a, b and c."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
+
+
+def counted(number: int, name: str) -> str:
+    """Return a number with its noun, which gets an s unless the number is 1."""
+    return f"{number:,} {name}{'s' * (number != 1)}"
