@@ -37,7 +37,7 @@ from eeg2fmri.explanation import relevance
 from eeg2fmri.families import FitSettings, OnEpoch, fitted_figures
 from eeg2fmri.families import fit as fit_family
 from eeg2fmri.files import written_whole
-from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score, seen_windows
+from eeg2fmri.scorable import atlas_to_score, check_fits, check_unseen, recordings_to_score, seen_windows
 from eeg2fmri.scoring import Scoring, score_windows, scored_figures
 from eeg2fmri.serving import Bundle
 from eeg2fmri.store import (
@@ -202,7 +202,9 @@ def fit(
     return Bundle.of(result, store, split)
 
 
-def evaluate(model: Bundle, store: Store, split: str = "test", config: Settings = None) -> Scoring:
+def evaluate(
+    model: Bundle, store: Store, split: str = "test", config: Settings = None, *, atlas: Path | str | None = None
+) -> Scoring:
     """Score a model on subjects that it has not seen, beside its nulls.
 
     Parameters
@@ -216,6 +218,8 @@ def evaluate(model: Bundle, store: Store, split: str = "test", config: Settings 
     config : Config or path, optional
         Its sections ``split`` and ``evaluation``: who is in which part (by default as the store was prepared), and
         how many shuffles.
+    atlas : path, optional
+        Label image (NIfTI) whose regions are scored too; by default that of ``evaluation.atlas``, if there is one.
 
     Returns
     -------
@@ -225,7 +229,8 @@ def evaluate(model: Bundle, store: Store, split: str = "test", config: Settings 
         of the wrong time) and the baselines of ``evaluation.baselines``; `absent` says why one is not there.
         ``r2_temporal`` is the score that decides: the share of the changes over time, drifts left out, that is
         explained. `significance` has the chance that wrong EEG does as well, and the interval over subjects; `null` the
-        distribution behind it.
+        distribution behind it. `voxels` has the voxels that the model follows beyond the false-discovery rate, and
+        `regions` a table of scores per region where there is an atlas.
 
     Raises
     ------
@@ -234,7 +239,8 @@ def evaluate(model: Bundle, store: Store, split: str = "test", config: Settings 
     ModelError
         If the model does not fit the store.
     DatasetError
-        If a recording is too short to shuffle, or the test set is too small for ``policy.level``.
+        If a recording is too short to shuffle, the test set is too small for ``policy.level``, or the atlas cannot be
+        used.
 
     Examples
     --------
@@ -242,11 +248,15 @@ def evaluate(model: Bundle, store: Store, split: str = "test", config: Settings 
     >>> scores.table.groupby("condition")["r2_temporal"].mean()  # doctest: +SKIP
     """
     given = _config(config)
+    if atlas is not None:
+        given = given.model_copy(update={"evaluation": given.evaluation.model_copy(update={"atlas": str(atlas)})})
     check_fits(model, store)
     recordings = recordings_to_score(given, store, split)
+    regions = atlas_to_score(given, store, recordings)
     check_unseen(model, recordings, split)
-    windows, parts = Windows(recordings, store.context), ("train", "validation")
-    return score_windows(model.model, windows, given.evaluation, *(seen_windows(model, store, p) for p in parts))
+    windows = Windows(recordings, store.context)
+    train, validation = (seen_windows(model, store, part) for part in ("train", "validation"))
+    return score_windows(model.model, windows, given.evaluation, train, validation, regions)
 
 
 def explain(

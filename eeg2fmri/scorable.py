@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+
 from eeg2fmri.config import Config
+from eeg2fmri.datasets import read_atlas
 from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
-from eeg2fmri.evaluation import smallest_p
+from eeg2fmri.evaluation import Atlas, smallest_p
 from eeg2fmri.serving import Bundle
 from eeg2fmri.store import Store, StoredRecording, Windows, split_store
 
@@ -35,6 +40,22 @@ def recordings_to_score(config: Config, store: Store, split_name: str) -> list[S
     if split_name == "test":
         _check_level(config, [len(r.volumes) - store.context for r in scored], store.context)
     return scored
+
+
+def atlas_to_score(config: Config, store: Store, recordings: list[StoredRecording]) -> Atlas | None:
+    """Read the regions of `evaluation.atlas` on the grid of a store, if there are any.
+
+    Only voxels in the brain of every recording belong to a region.
+
+    Raises
+    ------
+    DatasetError
+        If the image cannot be used, see `read_atlas`.
+    """
+    if config.evaluation.atlas is None:
+        return None
+    brain = np.logical_and.reduce([recording.mask for recording in recordings])
+    return read_atlas(Path(config.evaluation.atlas), store.signal, brain)
 
 
 def _check_level(config: Config, windows: list[int], context: int) -> None:

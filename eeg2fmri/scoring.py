@@ -16,16 +16,22 @@ from eeg2fmri.baselines import baselines_of, synthesise
 from eeg2fmri.config import BASELINES, EvaluationConfig
 from eeg2fmri.evaluation import (
     FDR_LEVEL,
+    Atlas,
     Dynamics,
     Null,
+    Regions,
+    RegionShifts,
     Voxels,
     best_voxels,
     correlation_map,
     dynamics_of,
+    low_pass_absent,
     middle_change,
     p_text,
     pearson,
     r2_of_shifts,
+    region_scores,
+    region_shifts,
     score_recording,
     shift_variance_map,
     shuffled_null,
@@ -83,6 +89,7 @@ class Scoring:
     absent: why a baseline that was asked for is not there.
     dynamics: mean map over the subjects, and the region's courses in the first one.  region_r: correlation of the
     region's courses in each recording; empty without a region.  signal: of the recordings.
+    regions: scores per region of an atlas, see `region_scores`; ``None`` without one.
     voxels: which of the map's correlations are more than chance.
     example: (measured, synthesised), the middle volume of the first recording in standard units.
     """
@@ -95,6 +102,7 @@ class Scoring:
     signal: Signal
     voxels: Voxels
     example: tuple[np.ndarray, np.ndarray]
+    regions: Regions | None = None
 
     @property
     def overall(self) -> dict[str, dict[str, float]]:
@@ -134,6 +142,7 @@ def score_windows(
     config: EvaluationConfig = EvaluationConfig(),  # noqa: B008 - frozen
     train: Windows | None = None,
     validation: Windows | None = None,
+    atlas: Atlas | None = None,
 ) -> Scoring:
     """Return scores of every recording under all conditions, and the dynamics.
 
@@ -147,10 +156,13 @@ def score_windows(
     config : shuffles, drifts, baselines.
     train, validation : windows that the model was fitted on and chosen by. Baselines are fitted on them, and `train`
         chooses the region whose courses are shown (`choose_region`). Without them there are none of these.
+    atlas : regions that are scored too, all in the brain of every recording.
     """
     rows: list[dict[str, Any]] = []
     shifts, variances, examples = [], [], []
     found: list[Dynamics] = []
+    regional: list[RegionShifts] = []
+    unfiltered = low_pass_absent(windows.signal.tr, [len(windows.indices(n)) for n in range(len(windows.recordings))])
     region = choose_region(model, train, config.drift_cutoff) if train else None
     margin = windows.context
     beside = baselines_of(model, windows, config, train, validation)
@@ -179,6 +191,10 @@ def score_windows(
         shifts.append(r2_of_shifts(measured, synthesised, recording.mask, waves))
         found.append(dynamics_of(measured, synthesised, recording.mask, waves, region, recording.subject))
         variances.append(shift_variance_map(measured, synthesised, recording.mask, waves))
+        if atlas:
+            regional.append(
+                region_shifts(measured, synthesised, recording.mask, waves, atlas, tr, low_pass=not unfiltered)
+            )
         examples.append((middle_change(measured), middle_change(synthesised)))
     rng = np.random.default_rng(SEED)
     subjects = [recording.subject for recording in windows.recordings]
@@ -194,7 +210,8 @@ def score_windows(
     )
     together = tuple(pearson(*each.courses) for each in found if each.courses is not None)
     voxels = voxels_of(dynamics.correlation, variances, [each.mask for each in found], weights)
-    return Scoring(table, null, beside.absent, dynamics, together, windows.signal, voxels, examples[0])
+    regions = region_scores(regional, subjects, atlas, margin, subject_interval, unfiltered) if atlas else None
+    return Scoring(table, null, beside.absent, dynamics, together, windows.signal, voxels, examples[0], regions)
 
 
 def choose_region(model: FittedModel, train: Windows, cutoff: float) -> np.ndarray | None:
@@ -220,7 +237,7 @@ def choose_region(model: FittedModel, train: Windows, cutoff: float) -> np.ndarr
 
 
 def scored_figures(scored: Scoring, *, title: str, best_reachable: Mapping[str, float]) -> dict[str, Figure]:
-    """Draw ``dynamics``, ``scores`` and ``voxels``.
+    """Draw ``dynamics``, ``scores``, ``voxels``, and ``regions`` if there is an atlas.
 
     Parameters
     ----------
@@ -265,11 +282,16 @@ def scored_figures(scored: Scoring, *, title: str, best_reachable: Mapping[str, 
         title=f"{title} in unseen subjects",
         affine=np.asarray(scored.signal.affine),
     )
-    return {
+    drawn = {
         "dynamics": plotting.dynamics_figure(page),
         "scores": plotting.score_figure(scores, title=f"{title}, unseen subjects"),
         "voxels": voxels,
     }
+    if scored.regions is not None:
+        drawn["regions"] = plotting.regions_figure(
+            scored.regions.table, level=FDR_LEVEL, title=f"{title} in unseen subjects", notes=scored.regions.notes
+        )
+    return drawn
 
 
 def strongest_baseline(overall: Mapping[str, Mapping[str, float]]) -> tuple[str, float] | None:

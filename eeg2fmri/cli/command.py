@@ -257,6 +257,7 @@ def _parser() -> argparse.ArgumentParser:
     main_.add_argument("--workdir", default="work", help="folder of dataset, store and checkpoints (default: work)")
     main_.add_argument("--root", type=optional(str), help="dataset to use instead of a simulated one")
     main_.add_argument("--trials", type=count, default=0, help="search trials before training (default: 0)")
+    add_setting(main_, "--atlas", "evaluation.atlas", metavar="NIFTI")
     add_workers(main_)
     add_allow_failures(main_)
     add_device(main_)
@@ -327,6 +328,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_store(evaluate)
     evaluate.add_argument("--split", default="test", choices=("train", "validation", "test"))
+    add_setting(evaluate, "--atlas", "evaluation.atlas", metavar="NIFTI")
     add_device(evaluate, limit=False)
 
     crossval = add_verb(verbs, "crossval", _crossval, "test every subject once and compare models by subject")
@@ -336,6 +338,7 @@ def _parser() -> argparse.ArgumentParser:
     add_setting(crossval, "--folds", "crossval.folds", positive)
     add_setting(crossval, "--models", "crossval.models", metavar="A,B,…")
     crossval.add_argument("--split-file", type=optional(str), help="repeat the folds of this split.json")
+    add_setting(crossval, "--atlas", "evaluation.atlas", metavar="NIFTI")
     add_workers(crossval)
     add_device(crossval)
 

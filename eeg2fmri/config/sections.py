@@ -54,6 +54,9 @@ class EvaluationConfig(Section):
     """Baselines that stand beside every score; ``true`` for all, ``false`` for none: the model with another subject's
     EEG (``swapped``), one course of ``arousal``, ``motion_pulse``, ``task``, the ``linear`` family, the subject's own
     mean volume (``subject_mean``). What a recording lacks is left out. Source: ours."""
+    atlas: Annotated[str, Field(min_length=1)] | None = None
+    """Label image (NIfTI) whose regions are scored too, in the space of the store; by default none. The names of the
+    regions are read from the table beside it (``.tsv`` with the columns index and name)."""
 
 
 class PolicyConfig(Section):

@@ -3,6 +3,7 @@
 from eeg2fmri.datasets.adapter import Adapter, Source
 from eeg2fmri.datasets.alignment import align, check_breaks, covered
 from eeg2fmri.datasets.amplitudes import likely_mistake
+from eeg2fmri.datasets.atlas import read_atlas
 from eeg2fmri.datasets.bold import Bold, BoldHeader, load_bold, load_mask, read_bold_header
 from eeg2fmri.datasets.channels import common_channels, foreign_channels
 from eeg2fmri.datasets.cleaned import read_clean_eeg
@@ -45,6 +46,7 @@ __all__ = [
     "load_mask",
     "open_eeg",
     "open_eeg_file",
+    "read_atlas",
     "read_bold_header",
     "read_clean_eeg",
     "read_regressors",

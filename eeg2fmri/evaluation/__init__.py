@@ -33,6 +33,14 @@ from eeg2fmri.evaluation.quality import (
     relative_dvars,
     temporal_snr,
 )
+from eeg2fmri.evaluation.regions import (
+    Atlas,
+    Regions,
+    RegionShifts,
+    low_pass_absent,
+    region_scores,
+    region_shifts,
+)
 from eeg2fmri.evaluation.relevance import (
     Profile,
     Relevance,
@@ -48,10 +56,13 @@ from eeg2fmri.evaluation.voxels import FDR_LEVEL, Voxels, shift_variance_map, vo
 
 __all__ = [
     "FDR_LEVEL",
+    "Atlas",
     "Comparison",
     "Dynamics",
     "Null",
     "Profile",
+    "RegionShifts",
+    "Regions",
     "Relevance",
     "Voxels",
     "bands_of",
@@ -65,6 +76,7 @@ __all__ = [
     "has_ssim",
     "least_windows",
     "line_noise",
+    "low_pass_absent",
     "mae",
     "marker_deviation",
     "middle_change",
@@ -79,6 +91,8 @@ __all__ = [
     "r2_of_shifts",
     "r2_temporal",
     "r2_temporal_no_global",
+    "region_scores",
+    "region_shifts",
     "regions_of",
     "relative_dvars",
     "rmse",

@@ -26,7 +26,7 @@ from eeg2fmri.pipeline.describe import paragraphs, picture, table
 from eeg2fmri.pipeline.evaluate import DECIDING, NULL, Evaluation, evaluate_step, scoring_key
 from eeg2fmri.pipeline.feasible import feasible, say_left_out
 from eeg2fmri.pipeline.train import check_training, train_step
-from eeg2fmri.scorable import recordings_to_score
+from eeg2fmri.scorable import atlas_to_score, recordings_to_score
 from eeg2fmri.scoring import SEED, scores_by_subject, subject_interval
 from eeg2fmri.store import (
     Location,
@@ -131,12 +131,18 @@ def crossval_step(
         raise ConfigError(f"--workers {workers} and --scheduler {scheduler}: give one of them")
     check_digest(store, config.run.store_digest)
     config = named(config, store)
+    if config.evaluation.atlas:  # a worker may be in another folder
+        atlas = str(Path(config.evaluation.atlas).absolute())
+        config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"atlas": atlas})})
     if split_file:
         protocol, folds = read_folds(split_file, store)
     else:
         protocol, folds = config.crossval.protocol, make_folds(store.sessions, config.crossval)
     configs = [_of_fold(config, fold) for fold in folds]
-    digest = recordings_digest([r for its in configs for r in recordings_to_score(its, store, "test")])
+    tested = [recordings_to_score(its, store, "test") for its in configs]
+    for its, recordings in zip(configs, tested, strict=True):
+        atlas_to_score(its, store, recordings)
+    digest = recordings_digest([recording for recordings in tested for recording in recordings])
     chosen = tuple(map(config.model, dict.fromkeys(config.crossval.models))) or config.models
 
     def check(model: ModelConfig) -> None:

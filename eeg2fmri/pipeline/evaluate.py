@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -28,7 +29,7 @@ from eeg2fmri.pipeline.describe import REPORT, paragraphs, report_line, scored_t
 from eeg2fmri.pipeline.maps import voxel_maps
 from eeg2fmri.pipeline.report import evaluation_report
 from eeg2fmri.reporting import beaten_by, interval_text
-from eeg2fmri.scorable import check_fits, check_unseen, recordings_to_score, seen_windows
+from eeg2fmri.scorable import atlas_to_score, check_fits, check_unseen, recordings_to_score, seen_windows
 from eeg2fmri.scoring import NULLS, Significance, by_importance, score_windows
 from eeg2fmri.store import Store, Windows, check_digest, named, recordings_digest, split_store
 from eeg2fmri.tracking import (
@@ -79,6 +80,7 @@ def evaluate_step(
     config = named(config, store)
     check_digest(store, config.run.store_digest)
     recordings = recordings_to_score(config, store, split_name)
+    atlas = atlas_to_score(config, store, recordings)
     subjects = split_store(store, config.split).part(split_name)
     use_backend(config.run.backend, deterministic=config.run.deterministic)
     bundle, version = load_model(model_uri or f"models:/{config.registered_model}/latest", config.run.device)
@@ -88,8 +90,11 @@ def evaluate_step(
     identity = f"{version.name}/{version.version}/{version.run_id}" if version else model_uri
     digest, seen = recordings_digest(recordings), [seen_windows(bundle, store, p) for p in ("train", "validation")]
     fitted_on = [recordings_digest(part.recordings) if part else "" for part in seen]
-    sections = [section.model_dump(mode="json") for section in (config.evaluation, config.explanation)]
-    settings = [LAYOUT, identity, split_name, subjects, fitted_on, *sections]
+    sections = [
+        config.evaluation.model_dump(mode="json", exclude={"atlas"}),
+        config.explanation.model_dump(mode="json"),
+    ]
+    settings = [LAYOUT, identity, split_name, subjects, fitted_on, *sections, atlas.digest if atlas else ""]
     people = len({recording.subject for recording in recordings})  # `subjects` may be sessions
     key = step_key("evaluate", evaluation_code(bundle.model.config), settings, digest)
 
@@ -116,13 +121,18 @@ def evaluate_step(
         "evaluation.data_digest": digest,
         "evaluation.scoring": scoring_key(config),
     }
+    if atlas:
+        params |= {"evaluation.atlas": Path(str(config.evaluation.atlas)).name, "evaluation.atlas_digest": atlas.digest}
+        if store.signal.space == "native":
+            logger.warning("evaluate %s: the store is in native space, so a region is not the same anatomy in every "
+                           "subject", variant)  # fmt: skip
     with tracked_run("evaluate", experiment=config.run.experiment, params=params,
                      name=f"evaluate {variant} · {store.name} {split_name}",
                      tags={"variant": variant, "dataset": store.name}) as log:  # fmt: skip
         if not has_ssim(store.signal.grid):
             logger.info("evaluate %s: no ssim, its window is larger than the axial slices", variant)
         windows = Windows(recordings, store.context)
-        scored = score_windows(bundle.model, windows, config.evaluation, *seen)
+        scored = score_windows(bundle.model, windows, config.evaluation, seen[0], seen[1], atlas)
         for name, reason in scored.absent.items():
             logger.info("evaluate %s: no baseline %s (%s)", variant, name, reason)
         overall, significance = scored.overall, scored.significance
@@ -137,6 +147,10 @@ def evaluate_step(
         for name, content in voxel_maps(scored).items():
             log.file(content, f"maps/{name}")
         log.table(scored.table, "scores.json")
+        if scored.regions:
+            log.table(scored.regions.table, "regions.json")
+            for note in scored.regions.notes:
+                logger.info("evaluate %s: regions %s", variant, note)
         explained, unexplained = _explain(log, bundle.model, windows, config, overall["model"][DECIDING])
         found = evidence(version, overall, significance)
         page, figures = evaluation_report(
@@ -169,7 +183,7 @@ def _lineage(model_uri: str, version: ModelVersion | None, run_id: str, digest: 
 
 def scoring_key(config: Config) -> str:
     """Return key of the way in which scores are computed: scores of two keys do not compare."""
-    return step_key("scores", SCORING_CODE, config.evaluation.model_dump(mode="json", exclude={"baselines"}))
+    return step_key("scores", SCORING_CODE, config.evaluation.model_dump(mode="json", exclude={"baselines", "atlas"}))
 
 
 def space_key(store: Store) -> str:

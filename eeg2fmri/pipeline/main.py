@@ -20,7 +20,7 @@ from eeg2fmri.pipeline.feasible import feasible, feasible_by_headers, say_left_o
 from eeg2fmri.pipeline.promote import promote_step
 from eeg2fmri.pipeline.train import check_training, train_step
 from eeg2fmri.reporting import bounds
-from eeg2fmri.scorable import recordings_to_score
+from eeg2fmri.scorable import atlas_to_score, recordings_to_score
 from eeg2fmri.scoring import NULLS, strongest_baseline
 from eeg2fmri.search import search_step
 from eeg2fmri.server import without_secrets
@@ -85,7 +85,7 @@ def main_job(
         store, _ = preprocess_step(config, root, workdir / "store", workers=workers, scheduler=scheduler,
                                    allow_failures=allow_failures)  # fmt: skip
         # Refuse now, not after hours of training.
-        recordings_to_score(config, store, "test")
+        atlas_to_score(config, store, recordings_to_score(config, store, "test"))
         able, unable = feasible(able, lambda model: check_training(config, [model], store))
         not_trained.update(unable)
         config = config.model_copy(update={"models": able})

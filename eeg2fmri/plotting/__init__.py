@@ -11,6 +11,7 @@ from eeg2fmri.plotting.dynamics import DynamicsPage, ScoreEvidence, correlation_
 from eeg2fmri.plotting.instance import instance_figure
 from eeg2fmri.plotting.overview import Measure, overview_figure
 from eeg2fmri.plotting.quality import quality_page
+from eeg2fmri.plotting.regions import regions_figure
 from eeg2fmri.plotting.relevance import relevance_figure, relevance_figures
 from eeg2fmri.plotting.slices import comparison_figure, slice_figure
 from eeg2fmri.plotting.subjects import models_figure, pairs_figure
@@ -44,6 +45,7 @@ __all__ = [
     "overview_figure",
     "pairs_figure",
     "quality_page",
+    "regions_figure",
     "relevance_figure",
     "relevance_figures",
     "score_figure",

@@ -17,7 +17,7 @@ from eeg2fmri.config import Config, EvaluationConfig
 from eeg2fmri.errors import ConfigError, DatasetError, GateRefusal, LeakageError, ModelError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.pipeline import evaluate_step, promote_step, train_step
-from eeg2fmri.pipeline.evaluate import metric_names, space_key
+from eeg2fmri.pipeline.evaluate import metric_names, scoring_key, space_key
 from eeg2fmri.scorable import recordings_to_score, seen_windows
 from eeg2fmri.scoring import (
     CONDITIONS,
@@ -437,6 +437,57 @@ def test_the_maps_are_images_on_the_grid_of_the_store(run, store, tmp_path):
     assert kept.min() == 0
     masks = np.all([recording.mask for recording in store.of(TEST)], axis=0)
     assert (q[~masks] == 1).all()
+
+
+@pytest.fixture
+def atlas(tmp_path, store):
+    """A label image of two regions in the brain of the store, and one outside."""
+    brain = np.all([recording.mask for recording in store.of(TEST)], axis=0)
+    labels = np.zeros(store.signal.grid, np.uint8)
+    labels[:4], labels[4:] = 3, 8
+    labels[~brain] = 0
+    outside = np.argwhere(~brain)[0]
+    labels[tuple(outside)] = 9
+    nibabel.save(nibabel.Nifti1Image(labels, np.asarray(store.signal.affine)), tmp_path / "a_dseg.nii.gz")
+    (tmp_path / "a_dseg.tsv").write_text("index\tname\n3\tleft\n8\tright\n9\tair\n")
+    return tmp_path / "a_dseg.nii.gz"
+
+
+def test_the_regions_of_an_atlas_are_scored(evaluated, store, atlas, caplog):
+    def configured(path):
+        return settings(evaluation={"shuffles": 3, "permutations": 99, "atlas": str(path)})
+
+    with caplog.at_level("INFO", logger="eeg2fmri"):
+        found = evaluate_step(configured(atlas), URI, store, "test")
+    run = mlflow.get_run(found.run_id)
+    table = pd.DataFrame(**mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/regions.json"))
+    assert list(table.series.unique()) == ["full", "low-pass 0.15 Hz", "no global signal"]
+    rows = table[table.series == "full"].set_index("region")
+    assert list(rows.index) == ["left", "right"]
+    assert (rows.q < 0.05).any()  # EEG and BOLD of these subjects are coupled
+    assert "regions without a voxel in the brain: air" in caplog.text
+    assert "a region is not the same anatomy in every subject" in caplog.text
+    figures = {item.path for item in mlflow.MlflowClient().list_artifacts(run.info.run_id, "figures")}
+    assert "figures/regions.png" in figures
+    # The deciding score is as it was, and what decides about another evaluation is the content of the atlas.
+    assert found.overall == evaluated[1].overall
+    assert scoring_key(configured(atlas)) == scoring_key(settings())
+    assert not found.skipped
+    moved = atlas.with_name("b_dseg.nii.gz")
+    moved.write_bytes(atlas.read_bytes())
+    moved.with_name("b_dseg.tsv").write_bytes(atlas.with_name("a_dseg.tsv").read_bytes())
+    assert evaluate_step(configured(moved), URI, store, "test").run_id == found.run_id
+    moved.with_name("b_dseg.tsv").write_text("index\tname\n3\tother\n")
+    assert not evaluate_step(configured(moved), URI, store, "test").skipped
+    assert evaluate_step(settings(), URI, store, "test").run_id == evaluated[1].run_id
+
+
+def test_an_atlas_of_another_place_is_refused_before_anything_is_scored(evaluated, store, atlas, refuses):
+    image = nibabel.load(atlas)
+    far = image.affine + np.array([[0, 0, 0, 5000], *3 * [[0] * 4]])
+    nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), far), atlas)
+    with refuses(DatasetError, "a_dseg.nii.gz: it does not overlap the volumes of the store"):
+        evaluate_step(settings(evaluation={"atlas": str(atlas)}), URI, store, "test")
 
 
 def test_the_map_counts_each_subject_once(evaluated, store):
