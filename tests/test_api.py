@@ -148,6 +148,19 @@ def test_evaluate_refuses_subjects_that_the_model_has_seen(model, store, refuses
         eeg2fmri.evaluate(model, store, config=seen)
 
 
+def test_evaluate_scores_the_regions_of_an_atlas(model, store, config, tmp_path, refuses):
+    brain = store.of(["sub-03"])[0].mask
+    image = nibabel.Nifti1Image((brain * 4).astype(np.uint8), np.asarray(store.signal.affine))
+    nibabel.save(image, tmp_path / "brain.nii")
+    scores = eeg2fmri.evaluate(model, store, config=config, atlas=tmp_path / "brain.nii")
+    whole = scores.regions.table.set_index("series").loc["full"]
+    assert (whole.region, whole.voxels) == ("4", brain.sum())
+    assert -1 < whole.r < 1
+    assert "regions" in eeg2fmri.figures(model, scores)
+    with refuses(DatasetError, "absent.nii: no such file"):
+        eeg2fmri.evaluate(model, store, config=config, atlas=tmp_path / "absent.nii")
+
+
 def test_figures_show_coefficients_and_scores_and_no_curve_of_one_epoch(model, store, config):
     scores = eeg2fmri.evaluate(model, store, config=config)
     assert eeg2fmri.figures(model).keys() == {"coefficients"}

@@ -30,7 +30,8 @@ PINNED = re.compile(r"[a-z0-9.-]+==[0-9][A-Za-z0-9.]*")
 
 # The parameters that an entry point keeps, and their defaults.
 CONTRACT = {
-    "main": {"config": "experiments/demo.yaml", "workdir": "work", "trials": 0, "workers": 1, "scheduler": ""},
+    "main": {"config": "experiments/demo.yaml", "workdir": "work", "trials": 0, "atlas": "", "workers": 1,
+             "scheduler": ""},
     "simulate": {"out": None, "subjects": None, "volumes": None, "coupling": None, "seed": None},
     "preprocess": {"dataset": "", "root": None, "store": None, "config": None},
     "inspect": {"root": None, "dataset": "", "subjects": None, "sessions": None, "tasks": None, "runs": None,
@@ -38,11 +39,11 @@ CONTRACT = {
     "search": {"config": None, "store": None, "study": None, "storage": None, "trials": None, "timeout": None},
     "train": {"config": None, "store": None, "epochs": None, "batch_size": None, "learning_rate": None,
               "variant": None, "seed": None, "register_as": None},
-    "evaluate": {"model_uri": "", "store": None, "split": "test"},
+    "evaluate": {"model_uri": "", "store": None, "split": "test", "atlas": ""},
     "promote": {"name": None, "version": "latest", "alias": "champion", "dry_run": ""},
     "rollback": {"name": None, "alias": "champion"},
     "crossval": {"config": None, "store": None, "workdir": "work", "protocol": "", "folds": "", "models": "",
-                 "split_file": "", "workers": 1, "scheduler": ""},
+                 "split_file": "", "atlas": "", "workers": 1, "scheduler": ""},
     "synthesize": {"model_uri": "", "eeg": None, "out": None, "volume_marker": ""},
 }  # fmt: skip
 
@@ -196,6 +197,7 @@ def test_the_project_and_the_command_line_have_the_same_defaults(name):
         ("search", {"timeout": 1.5}, "timeout", 1.5),
         ("train", {"learning_rate": "1e-3", "batch_size": 8}, "learning_rate", 0.001),
         ("evaluate", {"split": "validation"}, "split", "validation"),
+        ("evaluate", {"atlas": "an atlas_dseg.nii.gz"}, "atlas", "an atlas_dseg.nii.gz"),
         ("crossval", {"folds": 4}, "folds", 4),
         ("crossval", {"split_file": "a split.json"}, "split_file", "a split.json"),
         ("inspect", {"json": "true"}, "json", True),

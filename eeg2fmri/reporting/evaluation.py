@@ -30,12 +30,13 @@ CAPTIONS = {
     "distribution, and every subject.",
     "scores": "Every score of every subject beside its nulls.",
     "voxels": "Voxels that the model follows more than by chance: r over time where its false-discovery rate is low.",
+    "regions": "Each region of the atlas: r of its mean course beside shuffled EEG.",
     "volume": "One volume: measured, synthesised, and their difference. No score chooses it.",
     "relevance": "What the score loses without each channel, region, band and lag, beside what it loses by chance.",
     "shares": "Share of the synthesised fluctuations that each channel and frequency makes (gradient × input).",
     "attention": "How much of each channel goes into each one, by the model's attention.",
 }
-MAIN, MAP, EXPLAIN = ("dynamics", "scores", "volume"), ("voxels",), ("relevance", "shares", "attention")
+MAIN, MAP, EXPLAIN = ("dynamics", "scores", "volume"), ("voxels", "regions"), ("relevance", "shares", "attention")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ synthesis takes no time: a family that thinks adds its own, for the model, and a
 - seconds: wall clock; cpu_seconds: of the process. Where the load is above the cores, only the latter is the code's.
 - "nulls": model, mean volume, shuffled EEG and 1,999 draws of the null.  "regressions": and arousal, motion and
   pulse, task.  "all": and swapped EEG, the family `linear`, the subject's mean. Fits are included.
+- "regions": as "nulls", and 100 regions of an atlas.
+- "voxels": of "nulls", the variance of every voxel over all shifts.
 """
 
 from __future__ import annotations
@@ -28,9 +30,10 @@ import numpy as np
 import zarr
 
 from eeg2fmri.config import BASELINES, EvaluationConfig, MeanConfig
+from eeg2fmri.evaluation import Atlas, shift_variance_map
 from eeg2fmri.families import fit
 from eeg2fmri.scoring import score_windows
-from eeg2fmri.signals import Signal
+from eeg2fmri.signals import Signal, drift_waves
 from eeg2fmri.store import StoredRecording, Windows
 
 EEG, GRID, CONTEXT, TR, VOLUMES = (64, 134), (64, 64, 30), 10, 2.16, 297
@@ -68,11 +71,13 @@ def stored(folder: Path, number: int) -> StoredRecording:
     return StoredRecording(zarr.open_group(folder / name, mode="r"), attributes, signal)
 
 
-def timed(model: Any, test: Windows, train: Windows, validation: Windows, *baselines: str) -> dict[str, float]:
+def timed(
+    model: Any, test: Windows, train: Windows, validation: Windows, *baselines: str, atlas: Atlas | None = None
+) -> dict[str, float]:
     """Seconds of an evaluation with these baselines."""
     config = EvaluationConfig(baselines=baselines)
     wall, cpu = time.perf_counter(), time.process_time()
-    scored = score_windows(model, test, config, train, validation)
+    scored = score_windows(model, test, config, train, validation, atlas)
     assert not scored.absent
     found = {
         "seconds": round(time.perf_counter() - wall, 1),
@@ -81,6 +86,22 @@ def timed(model: Any, test: Windows, train: Windows, validation: Windows, *basel
     }
     print(found, flush=True)
     return found
+
+
+def slabs(mask: np.ndarray, regions: int = 100) -> Atlas:
+    """Return regions of equally many voxels."""
+    labels = np.zeros(mask.shape, int)
+    labels[mask] = 1 + np.arange(mask.sum()) * regions // mask.sum()
+    return Atlas(labels, {n: str(n) for n in range(1, regions + 1)})
+
+
+def voxels(test: Windows) -> dict[str, float]:
+    """Seconds of the part of "nulls" that tests voxels; the time of a synthesis is left out."""
+    pairs = [(test.standardised(test.indices(n), "recording"), r.mask) for n, r in enumerate(test.recordings)]
+    wall, cpu = time.perf_counter(), time.process_time()
+    for measured, mask in pairs:
+        shift_variance_map(measured, measured[::-1], mask, drift_waves(len(measured), TR, 128.0))
+    return {"seconds": round(time.perf_counter() - wall, 1), "cpu_seconds": round(time.process_time() - cpu, 1)}
 
 
 def main() -> None:
@@ -95,6 +116,8 @@ def main() -> None:
         model = fit(MeanConfig(), train, validation).model
         ways = {"nulls": (), "regressions": ("arousal", "motion_pulse", "task"), "all": BASELINES}
         result = {name: timed(model, test, train, validation, *baselines) for name, baselines in ways.items()}
+        result["regions"] = timed(model, test, train, validation, atlas=slabs(test.recordings[0].mask))
+        result["voxels"] = voxels(test)
         windows = [len(test.indices(0)), len(test.indices(1))]
     report = {
         **result,

@@ -10,8 +10,8 @@ import mlflow
 import pandas as pd
 import pytest
 
-from eeg2fmri.config import Config, SplitConfig
-from eeg2fmri.errors import ConfigError, DivergenceError, EvaluationError, LeakageError, ModelError
+from eeg2fmri.config import Config, EvaluationConfig, SplitConfig
+from eeg2fmri.errors import ConfigError, DatasetError, DivergenceError, EvaluationError, LeakageError, ModelError
 from eeg2fmri.evaluation import compare, r2_temporal
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.pipeline import compare_step, crossval, crossval_step
@@ -162,6 +162,14 @@ def test_a_split_file_with_a_leak_is_refused_before_any_run(crossed, store, tmp_
 def test_what_cannot_be_done_is_refused_before_any_run(store, changes, named, refuses, tmp_path):
     with refuses(ConfigError, named):
         crossval_step(settings(crossval=changes), store, tmp_path)
+    assert parents() == []
+
+
+@pytest.mark.usefixtures("tracking")
+def test_an_atlas_that_cannot_be_used_is_refused_before_any_run(store, refuses, tmp_path):
+    config = settings().model_copy(update={"evaluation": EvaluationConfig(atlas="absent.nii.gz")})
+    with refuses(DatasetError, "absent.nii.gz: no such file; give a label image"):
+        crossval_step(config, store, tmp_path)
     assert parents() == []
 
 

@@ -454,8 +454,10 @@ def atlas(tmp_path, store):
 
 
 def test_the_regions_of_an_atlas_are_scored(evaluated, store, atlas, caplog):
+    off = {"enabled": False}
+
     def configured(path):
-        return settings(evaluation={"shuffles": 3, "permutations": 99, "atlas": str(path)})
+        return settings(evaluation={"shuffles": 3, "permutations": 99, "atlas": str(path)}, explanation=off)
 
     with caplog.at_level("INFO", logger="eeg2fmri"):
         found = evaluate_step(configured(atlas), URI, store, "test")
