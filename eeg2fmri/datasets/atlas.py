@@ -77,7 +77,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise DatasetError(f"{path}: its values are not all whole numbers; give a label image, no probabilities")
     if volumes.min() < 0 or volumes.max() >= MOST:
         raise DatasetError(f"{path}: labels from {volumes.min():g} to {volumes.max():g}, 0 to {MOST - 1} are expected; "
-                           f"number the regions anew")  # fmt: skip
+                           f"number the regions from 1")  # fmt: skip
     if header.get_sform(coded=True)[0] is None and header.get_qform(coded=True)[0] is None:
         raise DatasetError(f"{path}: its header does not define left and right (sform_code and qform_code are 0); "
                            f"correct the header")  # fmt: skip
