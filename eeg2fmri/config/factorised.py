@@ -25,8 +25,8 @@ class RecordingTraining(Section):
 class FactorisedConfig(Magnitudes):
     """A network of few sources, ours: band power → sources over channels and bands → response → components.
 
-    The sources start as a reduced-rank regression on standardised log power. Each feature has a gate, its strength
-    in a ridge regression. Training continues from there. Defaults without another source are those of
+    The sources start as those combinations of standardised log power that the haemodynamic response passes best; BOLD
+    chooses their loadings. Training continues from there. Defaults without another source are those of
     ``docs/attempts.md``.
     """
 
@@ -34,16 +34,8 @@ class FactorisedConfig(Magnitudes):
 
     family: Literal["factorised"] = "factorised"
     """A network of few sources."""
-    linear_share: Share = 0.5
-    """Share of the regression of `linear` (its defaults, these bands) in the prediction, fitted in closed form and not
-    trained [-]. Source: measured, the fewest subjects get worse."""
     sources: Positive = 8
-    """Sources [-]. Source: measured, of 5 to 20."""
-    members: Positive = 3
-    """Networks that are averaged, each without some of the training subjects [-]. Source: measured; 7 are better with
-    enough subjects."""
-    gate_rounds: Count = 3
-    """Rounds of the gates' regression, 0: no gates [-]. Source: measured."""
+    """Sources [-]. Source: measured, of 6 to 40."""
     hidden: Count = 32
     """Units that correct each window's sources, 0: none [-]. Source: measured; they add almost nothing."""
     dropout: Share = 0.2
@@ -52,11 +44,9 @@ class FactorisedConfig(Magnitudes):
     """Principal components of BOLD that are predicted [-]. Source: as `linear`."""
     bands: Bands = FINE_BANDS
     """Edges of each band, the lower one included [Hz]. Source: measured, finer than the clinical ones is better."""
-    nuisance: Count = 6
-    """Components of noise that are removed from the targets of the start [-]. Source: measured."""
-    penalties: Penalties = (0.3, 1, 3, 10, 30)
-    """Ridge penalties of the sources, of the mean variance of a feature [-]; held-out training subjects choose.
-    Source: ours."""
+    penalties: Penalties = (0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
+    """Ridge penalties of the loadings, of the variance of a source [-]; held-out subjects choose one for each
+    component. Source: ours."""
     refit: bool = False
     """Fit once more, as `linear`, with the best number of epochs for validation subjects. Source: as `linear`."""
     drift_cutoff: Above = 128.0
@@ -70,18 +60,12 @@ class FactorisedRanges(Section):
 
     bands: BandSets = ("clinical", "fine")
     """`bands`: the clinical five, or nine. Source: those that were measured."""
-    linear_share: Range = (0.0, 0.9)
-    """`linear_share` [-]. Source: around the default."""
     sources: Positives = (4, 8, 16)
     """`sources` [-]. Source: around the default."""
-    gate_rounds: Counts = (0, 1, 3)
-    """`gate_rounds` [-]. Source: those that were measured."""
     hidden: Counts = (0, 16, 32, 64)
     """`hidden` [-]. Source: around the default."""
     dropout: Range = (0.0, 0.5)
     """`dropout` [-]. Source: around the default."""
-    nuisance: Counts = (0, 3, 6, 10)
-    """`nuisance` [-]. Source: around the default."""
     components: Positives = (16, 32, 64, 128)
     """`components` [-]. Source: around the default."""
     learning_rate: Range = (1e-5, 1e-2)
@@ -89,4 +73,4 @@ class FactorisedRanges(Section):
 
     @model_validator(mode="after")
     def _low_before_high(self) -> Self:
-        return ordered(self, "linear_share", "dropout", "learning_rate")
+        return ordered(self, "dropout", "learning_rate")

@@ -21,12 +21,6 @@ class Factorised(KerasFamily[FactorisedConfig]):
     layers = ("eeg2fmri.models.factorised",)
     first_epoch = 0
 
-    def check(self, config: FactorisedConfig, train: Windows, validation: Windows) -> None:
-        """Check feasibility, see `Family`."""
-        from eeg2fmri.models.factorised_fit import members
-
-        members([recording.subject for recording in train.recordings], config.members)
-
     def fit(
         self,
         config: FactorisedConfig,
@@ -41,17 +35,14 @@ class Factorised(KerasFamily[FactorisedConfig]):
         return fit_factorised_model(config, train, validation, settings, on_epoch)
 
     def space(self, base: FactorisedConfig, ranges: FactorisedRanges, train: Windows) -> Choices:
-        """Return a space of sizes, shares, noise and the training; each fit chooses its own penalties."""
+        """Return a space of sizes, dropout and the training; each fit chooses its own penalties."""
         return Choices(
             base,
             {
                 "bands": {name: BAND_SETS[name] for name in ranges.bands},
-                "linear_share": Between(*ranges.linear_share),
                 "sources": ranges.sources,
-                "gate_rounds": ranges.gate_rounds,
                 "hidden": ranges.hidden,
                 "dropout": Between(*ranges.dropout),
-                "nuisance": ranges.nuisance,
                 "components": ranges.components,
                 "training.learning_rate": Between(*ranges.learning_rate, log=True),
             },

@@ -1,20 +1,16 @@
 """The `factorised` family: a network of few sources between band power and BOLD components.
 
-Symbols: B batch, C channels, F frequencies, T context, b bands, M members, R sources, H response shapes,
-K components.
+Symbols: B batch, C channels, F frequencies, T context, b bands, R sources, K components.
 
-    eeg (B, C, F, T) ── log power per band ──> (B, T, C·b) ─┬─ sources ──> (B, T, M, R)
-        ── response over the context ──> (B, M, R) ── loadings ──> (B, M, K) ── mean of the members ──> (B, K)
-                                                            └─ linear path ──> (B, K)
-    scores (B, K), their weighted mean ── components + mean volume ──> (B, X, Y, Z)
+    eeg (B, C, F, T) ── log power per band ──> (B, T, C·b) ── sources ──> (B, T, R)
+        ── response over the context ──> (B, R) ── loadings ──> (B, K) ── components + mean volume ──> (B, X, Y, Z)
 
 Every window of the context passes through the same weights. So lags, channels × bands and components are
-factors of the prediction. The linear path instead has one weight for each of their combinations.
+factors of the prediction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,39 +53,36 @@ class LogBandPower(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SourceWeights(keras.layers.Layer):
-    """Sources of every member, (B, T, P) → (B, T, M, R): x W + tanh(x U + u) V, V starting at zero."""
+    """Sources of every window, (B, T, P) → (B, T, R): x W + tanh(x U + u) V, V starting at zero."""
 
-    def __init__(self, members: int, sources: int, hidden: int, seed: int = 0, **kwargs: Any) -> None:
+    def __init__(self, sources: int, hidden: int, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.settings = {"members": members, "sources": sources, "hidden": hidden, "seed": seed}
-        self.members, self.sources, self.hidden, self.seed = members, sources, hidden, seed
+        self.sources, self.hidden, self.seed = sources, hidden, seed
 
     def build(self, input_shape: tuple[int, ...]) -> None:
-        features, members, hidden = input_shape[-1], self.members, self.hidden
-        self.linear = self.add_weight(name="linear", shape=(members, features, self.sources), initializer="zeros")
+        features, hidden = input_shape[-1], self.hidden
+        self.linear = self.add_weight(name="linear", shape=(features, self.sources), initializer="zeros")
         if hidden:
             draw = keras.initializers.RandomNormal(0.0, features**-0.5, self.seed)
-            self.inward = self.add_weight(name="inward", shape=(members, features, hidden), initializer=draw)
-            self.bias = self.add_weight(name="bias", shape=(members, 1, hidden), initializer="zeros")
-            self.outward = self.add_weight(name="outward", shape=(members, hidden, self.sources), initializer="zeros")
+            self.inward = self.add_weight(name="inward", shape=(features, hidden), initializer=draw)
+            self.bias = self.add_weight(name="bias", shape=(hidden,), initializer="zeros")
+            self.outward = self.add_weight(name="outward", shape=(hidden, self.sources), initializer="zeros")
 
     def call(self, x: Any) -> Any:
-        context = x.shape[1]
-        rows = ops.reshape(x, (1, -1, x.shape[2]))
-        sources = ops.matmul(rows, self.linear)
+        sources = ops.matmul(x, self.linear)
         if self.hidden:
-            sources = sources + ops.matmul(ops.tanh(ops.matmul(rows, self.inward) + self.bias), self.outward)
-        return ops.reshape(ops.transpose(sources, (1, 0, 2)), (-1, context, self.members, self.sources))
+            sources = sources + ops.matmul(ops.tanh(ops.matmul(x, self.inward) + self.bias), self.outward)
+        return sources
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self.settings}
+        return {**super().get_config(), "sources": self.sources, "hidden": self.hidden, "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class ResponseLoadings(keras.layers.Layer):
-    """Component scores from sources, (B, T, M, R) → (B, M, K): each source's response, then its loadings.
+    """Component scores from sources, (B, T, R) → (B, K): each source's response, then its loadings.
 
-    response: (T, M, R).  loadings: (M, R, K).
+    response: (T, R).  loadings: (R, K).
     """
 
     def __init__(self, components: int, **kwargs: Any) -> None:
@@ -99,41 +92,13 @@ class ResponseLoadings(keras.layers.Layer):
     def build(self, input_shape: tuple[int, ...]) -> None:
         _, *shape = input_shape
         self.response = self.add_weight(name="response", shape=tuple(shape), initializer="zeros")
-        self.loadings = self.add_weight(name="loadings", shape=(*shape[1:], self.components), initializer="zeros")
+        self.loadings = self.add_weight(name="loadings", shape=(shape[1], self.components), initializer="zeros")
 
     def call(self, sources: Any) -> Any:
-        answered = ops.sum(sources * self.response, axis=1)
-        return ops.transpose(ops.matmul(ops.transpose(answered, (1, 0, 2)), self.loadings), (1, 0, 2))
+        return ops.matmul(ops.sum(sources * self.response, axis=1), self.loadings)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "components": self.components}
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
-class LinearPath(keras.layers.Layer):
-    """A regression of component scores through H shapes of response, (B, T, P) → (B, K). Nothing is trained.
-
-    shapes: (T, H).  coefficients: (P·H, K), in the order (P, H).
-    """
-
-    def __init__(self, shapes: int, components: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.settings = {"shapes": shapes, "components": components}
-
-    def build(self, input_shape: tuple[int, ...]) -> None:
-        _, context, features = input_shape
-        h, k = self.settings["shapes"], self.settings["components"]
-        self.shapes = self.add_weight(name="shapes", shape=(context, h), initializer="zeros", trainable=False)
-        self.coefficients = self.add_weight(
-            name="coefficients", shape=(features * h, k), initializer="zeros", trainable=False
-        )
-
-    def call(self, x: Any) -> Any:
-        answered = ops.matmul(ops.transpose(x, (0, 2, 1)), self.shapes)
-        return ops.matmul(ops.reshape(answered, (-1, self.coefficients.shape[0])), self.coefficients)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self.settings}
 
 
 @dataclass(frozen=True)
@@ -150,19 +115,8 @@ class Features:
 
 
 @dataclass(frozen=True)
-class Regression:
-    """Arrays of the linear path.
-
-    shapes: (T, H), of the response.  coefficients: (C·b·H, K), for standardised log power.
-    """
-
-    shapes: np.ndarray
-    coefficients: np.ndarray
-
-
-@dataclass(frozen=True)
 class Factorised:
-    """The network up to the scores of every member, and the whole network; both share their layers."""
+    """The network up to the scores, and the whole network; both share their layers."""
 
     scores: keras.Model
     synthesiser: keras.Model
@@ -171,8 +125,7 @@ class Factorised:
 def build(
     config: FactorisedConfig,
     features: Features,
-    starts: Sequence[Sources],
-    linear: Regression | None,
+    start: Sources,
     basis: np.ndarray,
     mean_volume: np.ndarray,
     *,
@@ -184,33 +137,25 @@ def build(
     ----------
     config : sizes.
     features : scaling of band power and the response.
-    starts : of every member, from `factorised_fit`.
-    linear : the linear path; ``None`` if its share is 0.
+    start : from `factorised_fit`.
     basis : (K, X·Y·Z), orthonormal.
     mean_volume : (X, Y, Z).
     seed : of the hidden units and the dropout.
     """
     shape = (len(features.centre), len(features.bins), len(features.response))
     power = LogBandPower(features.bins.shape[1], name="band_power")
-    sources = SourceWeights(len(starts), starts[0].weights.shape[1], config.hidden, seed, name="sources")
+    sources = SourceWeights(start.weights.shape[1], config.hidden, seed, name="sources")
     answer = ResponseLoadings(len(basis), name="loadings")
     volumes = PrincipalVolumes(mean_volume.shape, name="volume")
     eeg = keras.Input(shape, name="eeg")
-    x = power(eeg)
-    members = answer(sources(keras.layers.Dropout(config.dropout, seed=seed, name="dropout")(x)))
-    scores = ops.mean(members, axis=1)
-    if linear is not None:
-        path = LinearPath(linear.shapes.shape[1], len(basis), name="linear_path")
-        scores = (1 - config.linear_share) * scores + config.linear_share * path(x)
-        path.shapes.assign(linear.shapes)
-        path.coefficients.assign(linear.coefficients)
+    scores = answer(sources(keras.layers.Dropout(config.dropout, seed=seed, name="dropout")(power(eeg))))
     whole = keras.Model(eeg, volumes(scores), name="synthesiser")
     power.bins.assign(features.bins)
     power.centre.assign(features.centre)
     power.scale.assign(features.scale)
-    sources.linear.assign(np.stack([start.weights for start in starts]))
-    answer.response.assign(np.broadcast_to(features.response[:, None, None], answer.response.shape))
-    answer.loadings.assign(np.stack([start.loadings for start in starts]))
+    sources.linear.assign(start.weights)
+    answer.response.assign(np.broadcast_to(features.response[:, None], answer.response.shape))
+    answer.loadings.assign(start.loadings)
     volumes.mean.assign(mean_volume.ravel())
     volumes.basis.assign(basis)
-    return Factorised(keras.Model(eeg, members, name="scores"), whole)
+    return Factorised(keras.Model(eeg, scores, name="scores"), whole)

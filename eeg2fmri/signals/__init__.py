@@ -11,7 +11,6 @@ from eeg2fmri.signals.cleaning import CleanEeg, Marks, check_cleaning, check_fin
 from eeg2fmri.signals.gradient import volume_locked_share
 from eeg2fmri.signals.image import nifti_image
 from eeg2fmri.signals.montage import check_positions, current_source_density
-from eeg2fmri.signals.nuisance import noise_components
 from eeg2fmri.signals.principal import principal_components
 from eeg2fmri.signals.regressors import beat_amplitudes, event_response, pulse_courses
 from eeg2fmri.signals.regrid import regrid
@@ -42,7 +41,6 @@ __all__ = [
     "event_response",
     "frequencies",
     "nifti_image",
-    "noise_components",
     "principal_components",
     "pulse_courses",
     "recording_statistics",

@@ -1,6 +1,6 @@
 """Fit of the `factorised` family: a start in closed form, then gradient steps on whole recordings.
 
-n instances of one recording, C channels, F frequencies, T context, K components, M members, q drift waves.
+n instances of one recording, C channels, F frequencies, T context, K components, q drift waves.
 
 A step takes one recording, because only over time drifts and means differ from the part that the EEG explains.
 Epoch 0 is the start itself, so training is kept only if it helps validation subjects.
@@ -21,7 +21,6 @@ from keras import ops
 from eeg2fmri.config import FactorisedConfig
 from eeg2fmri.devices import use_device
 from eeg2fmri.models.factorised import Factorised, build
-from eeg2fmri.models.factorised_fit import members
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
 from eeg2fmri.models.linear import bands_with_bins
 from eeg2fmri.progress import progress_display
@@ -38,28 +37,25 @@ MEMORY = 2**28  # bytes of all recordings' volumes at once, as in the linear fam
 
 
 class SourcesModel(keras.Model):
-    """The scores of every member with their loss: x (n, C, F, T) gives (n, M, K).
+    """The scores with their loss: x (n, C, F, T) gives (n, K).
 
-    y: "scores" (n, K), "waves" (n, q), "members" (M,), 1 for those that learn from the recording, and
-    "weights" (K,) of the squared errors.
+    y: "scores" (n, K), "waves" (n, q), and "weights" (K,) of the squared errors.
     """
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """Compute the share of the weighted variance that members leave unexplained; predicted drifts are free."""
-        error = ops.transpose(y_pred - y["scores"][:, None], (1, 0, 2))
+        """Compute the share of the weighted variance that stays unexplained; predicted drifts are free."""
+        error = y_pred - y["scores"]
         error = error - ops.matmul(y["waves"], ops.matmul(ops.transpose(y["waves"]), error))
-        each = ops.sum(ops.square(error) * y["weights"], axis=(1, 2))
-        total = ops.sum(ops.square(y["scores"]) * y["weights"]) * ops.sum(y["members"])
-        return ops.sum(each * y["members"]) / total
+        return ops.sum(ops.square(error) * y["weights"]) / ops.sum(ops.square(y["scores"]) * y["weights"])
 
 
 @dataclass(frozen=True)
 class Start:
     """A network in its closed form: the model that takes steps, and the same weights in `network` and `fitted`.
 
-    It also holds the recordings, with the targets of a step on each.
+    It also holds the recordings, with the targets of a step on each, and the median penalty of the scores.
     """
 
     model: SourcesModel
@@ -67,7 +63,7 @@ class Start:
     fitted: FittedModel
     train: Windows
     batches: Sequence[dict[str, Any]]
-    penalty: float
+    penalty: float | None
 
 
 def fit_factorised_model(
@@ -92,7 +88,7 @@ def fit_factorised_model(
         "device": device,
         "backend": keras.backend.backend(),
         "best_epoch": state.best_epoch,
-        "penalty": start.penalty,
+        "median_penalty": "none" if start.penalty is None else start.penalty,
         "start_r2_temporal": state.history["val/r2_temporal"][0],
     }
     return FitResult(start.fitted, state.history, state.best_epoch, facts, config.refit)
@@ -101,7 +97,6 @@ def fit_factorised_model(
 def _start(config: FactorisedConfig, train: Windows, device: str, settings: FitSettings) -> Start:
     """Fit the closed form, and build the parts for gradient steps around it."""
     keras.utils.set_random_seed(settings.seed)
-    parts = members([recording.subject for recording in train.recordings], config.members)
     edges = np.stack(list(bands_with_bins(config.bands, np.asarray(train.signal.frequencies)).values()))
     basis = principal_components(
         lambda: volumes_without_drift(train, config.bold_scaling, config.drift_cutoff),
@@ -109,19 +104,18 @@ def _start(config: FactorisedConfig, train: Windows, device: str, settings: FitS
         memory=MEMORY,
     )
     courses = Courses.read(config, train, edges, basis)
-    starts, penalties = courses.sources(parts)
+    start = courses.sources()
     mean_volume = train.mean_volume(config.bold_scaling)
-    network = build(config, courses.features, starts, courses.regression(), basis, mean_volume, seed=settings.seed)
+    network = build(config, courses.features, start, basis, mean_volume, seed=settings.seed)
     model = SourcesModel(network.scores.input, network.scores.output)
     optimiser = keras.optimizers.Adam(config.training.learning_rate)
     model.compile(optimizer=optimiser, jit_compile=backend.compile_with_xla(device))
     model.optimizer.build(model.trainable_variables)
     # Tensors, because PyTorch's steps do not convert their inputs.
-    batches = [
-        {name: ops.convert_to_tensor(array) for name, array in targets.items()} for targets in courses.targets(parts)
-    ]
+    batches = [{name: ops.convert_to_tensor(array) for name, array in each.items()} for each in courses.targets()]
     fitted = fitted_model(config, KerasNetwork(network.synthesiser), train)
-    return Start(model, network, fitted, train, batches, penalties.sources)
+    predicted = start.penalties[np.isfinite(start.penalties)]
+    return Start(model, network, fitted, train, batches, float(np.median(predicted)) if len(predicted) else None)
 
 
 def _train(

@@ -24,7 +24,6 @@ class TestFactorised(FamilyTests):
             "components": 5,
             "sources": 2,
             "hidden": 4,
-            "nuisance": 0,
             "drift_cutoff": 6.0,
             "training": {"epochs": 2, "learning_rate": 1e-3},
         }

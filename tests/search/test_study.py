@@ -338,7 +338,7 @@ def test_a_search_needs_a_model_that_can_be_searched(refuses):
 @pytest.mark.usefixtures("tracking")
 @pytest.mark.parametrize("variant", ["linear", "factorised"])
 def test_every_family_with_a_space_is_searched_and_its_winner_kept_in_the_study(variant):
-    small = {"components": 4} if variant == "linear" else {"components": 4, "sources": 2, "hidden": 2, "members": 1}
+    small = {"components": 4} if variant == "linear" else {"components": 4, "sources": 2, "hidden": 2}
     config = settings(variant=variant, epochs=1, sampler="random")
     base = type(config.model(variant)).model_validate({"family": variant, "refit": True, **small})
     config = config.model_copy(update={"models": (*config.models[:1], base)})

@@ -193,9 +193,7 @@ def steps(folder: Path) -> dict[str, Any]:
 def factorised(_: Path) -> dict[str, Any]:
     """Loss at the start and after an epoch of the factorised family."""
     training = RecordingTraining(epochs=1, learning_rate=1e-3)
-    config = FactorisedConfig(
-        components=5, sources=2, hidden=4, nuisance=0, drift_cutoff=6.0, dropout=0.0, training=training
-    )
+    config = FactorisedConfig(components=5, sources=2, hidden=4, drift_cutoff=6.0, dropout=0.0, training=training)
     return fit(config, *windows(), FitSettings(seed=5, device="cpu")).history
 
 
