@@ -1,16 +1,19 @@
 """The rivals of `hard.yaml` on many simulated datasets, beside what could be known of an unseen subject at all.
 
-    python experiments/rivals.py [--config experiments/hard.yaml] [--seeds 310 311 …] [--folds 4] [--grid 32 32 16]
+    python experiments/rivals.py [--config experiments/hard.yaml] [--seeds 720 721 …] [--folds 4] [--grid 24 24 12]
 
 One dataset says little: with three unseen subjects, a score differs more between draws than between
 rivals. Every dataset is simulated, preprocessed, and `linear` and `factorised`, as configured, are fitted
-and scored on its unseen subjects, by the mean over them. With several folds the subjects are turned so that
+and scored on its unseen subjects. With several folds the subjects are turned so that
 others are unseen in each; four folds of three make every one of twelve unseen once.
 
 - "best reachable" knows each unseen subject's own maps, latencies and sizes of fluctuation.
-- "told the amplitudes" does not: the networks' true amplitudes through the canonical response, on the
+- "given the amplitudes" does not: the networks' true amplitudes through the canonical response, on the
   training and validation subjects' mean maps of what is driven. A perfect reading of the EEG, and no
-  more knowledge of the subject than a model has.
+  more knowledge of the subject than a model could have, but of the others' BOLD without its noise.
+
+The JSON holds the score of every subject, and the summary: means with 95 % intervals over subjects (bootstrap), the
+share of both yardsticks, and the two models compared by subject (Wilcoxon).
 """
 
 from __future__ import annotations
@@ -20,7 +23,9 @@ import json
 import os
 import statistics
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -28,17 +33,20 @@ import numpy as np
 
 from eeg2fmri.config import Config, FactorisedConfig, LinearConfig, SplitConfig, load_config, parse_overrides
 from eeg2fmri.datasets import find_recordings
+from eeg2fmri.evaluation import compare as paired
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.models.linear import lag_shapes
+from eeg2fmri.scoring import subject_interval
 from eeg2fmri.signals import drift_waves
 from eeg2fmri.simulation import read_amplitudes, read_best_r2, read_truth, simulate
 from eeg2fmri.store import Store, StoredRecording, Windows, build_store, split_subjects, split_windows
 
+YARDSTICKS = ("best reachable", "given the amplitudes")
 Scores = dict[str, list[float]]  # of each unseen subject, by model
 
 
-def told(recording: StoredRecording, dataset: Path, context: int, shift: int) -> np.ndarray:
+def given(recording: StoredRecording, dataset: Path, context: int, shift: int) -> np.ndarray:
     """Canonical response to the true amplitudes at the volumes of a recording's instances, (n, networks)."""
     amplitudes = read_amplitudes(dataset, recording.subject)[shift:]
     response = lag_shapes(context, recording.signal.tr)[:, 0]
@@ -58,17 +66,17 @@ def drifts(recording: StoredRecording, context: int, cutoff: float) -> np.ndarra
     return drift_waves(len(recording.volumes) - context, recording.signal.tr, cutoff)
 
 
-def told_scores(known: Windows, unseen: Windows, dataset: Path, shift: int, cutoff: float) -> list[float]:
-    """`r2_temporal` of each unseen recording when its amplitudes are told."""
+def given_scores(known: Windows, unseen: Windows, dataset: Path, shift: int, cutoff: float) -> list[float]:
+    """`r2_temporal` of each unseen recording when its amplitudes are given."""
     context, features, targets = known.context, 0.0, 0.0
     for recording in known.recordings:
-        x = told(recording, dataset, context, shift)
+        x = given(recording, dataset, context, shift)
         features, targets = features + x.T @ x, targets + x.T @ driven(recording, dataset, context, shift)
     maps = np.linalg.solve(features, targets)
     scores = []
     for number, recording in enumerate(unseen.recordings):
         measured = unseen.standardised(unseen.indices(number), "recording")
-        guess = (told(recording, dataset, context, shift) @ maps).reshape(measured.shape)
+        guess = (given(recording, dataset, context, shift) @ maps).reshape(measured.shape)
         scores.append(r2_temporal(measured, guess, recording.mask, drifts(recording, context, cutoff)))
     return scores
 
@@ -98,7 +106,7 @@ def compare_fold(config: Config, store: Store, split: SplitConfig, dataset: Path
     known = Windows((*train.recordings, *validation.recordings), store.context)
     scores: Scores = {
         "best reachable": [best[r.subject] for r in test.recordings],
-        "told the amplitudes": told_scores(known, test, dataset, config.data.dropped_volumes, cutoff),
+        "given the amplitudes": given_scores(known, test, dataset, config.data.dropped_volumes, cutoff),
     }
     for model in config.models:
         if isinstance(model, LinearConfig | FactorisedConfig):
@@ -115,18 +123,35 @@ def compare_fold(config: Config, store: Store, split: SplitConfig, dataset: Path
     return scores
 
 
+def summary(results: dict[int, Scores]) -> dict[str, Any]:
+    """Mean and interval of each model over all unseen subjects, its share of the yardsticks, and the pair."""
+    everyone = {name: [x for scores in results.values() for x in scores[name]] for name in next(iter(results.values()))}
+    means = {name: statistics.mean(scores) for name, scores in everyone.items()}
+    rivals = [name for name in everyone if name not in YARDSTICKS]
+    found: dict[str, Any] = {
+        "subjects": len(everyone[YARDSTICKS[0]]),
+        "mean": means,
+        "interval": {name: subject_interval(scores) for name, scores in everyone.items()},
+        "share": {of: {name: means[name] / means[of] for name in everyone} for of in YARDSTICKS},
+    }
+    if {"linear", "factorised"} <= set(rivals):
+        by_subject = [{str(row): x for row, x in enumerate(everyone[name])} for name in ("factorised", "linear")]
+        found["factorised - linear"] = asdict(paired(*by_subject))
+    return found
+
+
 def markdown(results: dict[int, Scores]) -> str:
-    """One row per dataset: the mean over its unseen subjects."""
-    names = list(next(iter(results.values())))
-    means = {seed: {name: statistics.mean(scores[name]) for name in names} for seed, scores in results.items()}
+    """One row per dataset, then the mean over all subjects with its interval, and the shares."""
+    found = summary(results)
+    names = list(found["mean"])
     lines = ["| seed | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    lines += [f"| {seed} | " + " | ".join(f"{row[name]:.4f}" for name in names) + " |" for seed, row in means.items()]
-    total = {name: statistics.mean(row[name] for row in means.values()) for name in names}
-    lines.append("| mean | " + " | ".join(f"{total[name]:.4f}" for name in names) + " |")
-    for yardstick in names[:2]:
-        shares = [f"{total[name] / total[yardstick]:.0%}" for name in names]
-        lines.append(f"| of {yardstick} | " + " | ".join(shares) + " |")
-    return "\n".join(lines) + "\n"
+    for seed, scores in results.items():
+        lines.append(f"| {seed} | " + " | ".join(f"{statistics.mean(scores[name]):.4f}" for name in names) + " |")
+    shown = [f"{found['mean'][n]:.4f} ({ends[0]:.4f} to {ends[1]:.4f})" for n, ends in found["interval"].items()]
+    lines.append("| mean | " + " | ".join(shown) + " |")
+    for yardstick, shares in found["share"].items():
+        lines.append(f"| of {yardstick} | " + " | ".join(f"{share:.0%}" for share in shares.values()) + " |")
+    return "\n".join(lines) + f"\n\nfactorised - linear: {found.get('factorised - linear')}\n"
 
 
 def main() -> None:
@@ -134,9 +159,9 @@ def main() -> None:
     here = Path(__file__)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, default=here.with_name("hard.yaml"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(310, 314)))
-    parser.add_argument("--folds", type=int, default=1, help="1: the configured split alone")
-    parser.add_argument("--grid", type=int, nargs=3, default=(32, 32, 16))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[720, 721, 722, 723])
+    parser.add_argument("--folds", type=int, default=4, help="1: the configured split alone")
+    parser.add_argument("--grid", type=int, nargs=3, default=(24, 24, 12))
     parser.add_argument("--set", default="", help="further settings, KEY=VALUE,KEY=VALUE")
     parser.add_argument("--out", type=Path, default=here.with_suffix(".json"))
     args = parser.parse_args()
@@ -151,6 +176,7 @@ def main() -> None:
             "set": args.set,
             "folds": args.folds,
             "grid": list(args.grid),
+            "summary": summary(results),
             "scores": results,
         }
         args.out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
