@@ -43,10 +43,15 @@ def correlation_map(
     found = np.zeros(mask.shape)
     planes = [x for x, inside in enumerate(mask) if inside.any()]
     for x, (m, s) in zip(planes, centred_planes(measured, synthesised, mask, waves), strict=True):
-        scale = np.sqrt(np.square(m).sum(0)) * np.sqrt(np.square(s).sum(0))
-        product = (m * s).sum(0)
-        found[x, mask[x]] = np.divide(product, scale, out=np.zeros_like(product), where=scale > 0)
+        found[x, mask[x]] = correlations(m, s)
     return found
+
+
+def correlations(measured: NDArray[np.float64], synthesised: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return Pearson's r of centred series (n_volumes, voxels), (voxels,); 0 where either is constant."""
+    scale = np.sqrt(np.square(measured).sum(0)) * np.sqrt(np.square(synthesised).sum(0))
+    product = (measured * synthesised).sum(0)
+    return np.divide(product, scale, out=np.zeros_like(product), where=scale > 0)
 
 
 @dataclass(frozen=True)

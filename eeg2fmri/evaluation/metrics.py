@@ -13,6 +13,7 @@ recording is never copied as a whole. Values that are not finite are refused.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eeg2fmri.errors import EvaluationError
 from eeg2fmri.evaluation._series import (
@@ -25,7 +26,7 @@ from eeg2fmri.evaluation._series import (
     differences,
     mean_squared_error,
 )
-from eeg2fmri.evaluation.dynamics import correlation_map
+from eeg2fmri.evaluation.dynamics import correlation_map, correlations
 from eeg2fmri.evaluation.similarity import has_ssim, ssim
 
 ROUNDING = 1e-12  # of a variance: less is what rounding leaves of it
@@ -79,12 +80,15 @@ def psnr(measured: Floats, synthesised: Floats) -> float:
         If `measured` is one constant, which has no range.
     """
     check_pair(measured, synthesised)
+    return _psnr(measured, mean_squared_error(measured, synthesised))
+
+
+def _psnr(measured: Floats, squared_error: float) -> float:
     data_range = float(measured.max()) - float(measured.min())
     if data_range == 0:
         raise EvaluationError("measured is one constant: PSNR needs a range; check the recording's scaling.")
     floor = float(np.finfo(np.float32).eps) * data_range
-    error = np.sqrt(mean_squared_error(measured, synthesised))
-    return float(20 * np.log10(data_range / max(error, floor)))
+    return float(20 * np.log10(data_range / max(np.sqrt(squared_error), floor)))
 
 
 def temporal_correlation(measured: Floats, synthesised: Floats, mask: Mask, waves: Floats | None = None) -> float:
@@ -127,6 +131,10 @@ def skill(measured: Floats, synthesised: Floats, mean_volume: Floats) -> float:
     Murphy (1988), Skill scores based on the mean square error, Monthly Weather Review 116(12).
     """
     check_pair(measured, synthesised)
+    return _skill(measured, mean_squared_error(measured, synthesised), mean_volume)
+
+
+def _skill(measured: Floats, squared_error: float, mean_volume: Floats) -> float:
     if mean_volume.shape != measured.shape[1:]:
         raise EvaluationError(
             f"mean_volume has shape {mean_volume.shape}, the volumes {measured.shape[1:]}: give one volume."
@@ -136,7 +144,7 @@ def skill(measured: Floats, synthesised: Floats, mean_volume: Floats) -> float:
         raise EvaluationError("mean_volume equals every measured volume: skill needs an error to improve on.")
     if not np.isfinite(baseline):
         raise EvaluationError("mean_volume holds NaN or infinite values: fit it on valid volumes.")
-    return 1 - mean_squared_error(measured, synthesised) / baseline
+    return 1 - squared_error / baseline
 
 
 def r2_temporal(measured: Floats, synthesised: Floats, mask: Mask, waves: Floats | None = None) -> float:
@@ -167,13 +175,7 @@ def r2_temporal(measured: Floats, synthesised: Floats, mask: Mask, waves: Floats
         If there is a single volume, or if no measured voxel of the mask varies over time.
     """
     check_temporal(measured, synthesised, mask, waves)
-    unexplained = variance = 0.0
-    for m, s in centred_planes(measured, synthesised, mask, waves):
-        unexplained += float(np.square(m - s).sum())
-        variance += float(np.square(m).sum())
-    if variance == 0:
-        raise EvaluationError("no measured voxel of the mask varies over time: r2_temporal needs one.")
-    return 1 - unexplained / variance
+    return _share(np.sum([_squares(*pair) for pair in centred_planes(measured, synthesised, mask, waves)], axis=0))
 
 
 def r2_temporal_no_global(measured: Floats, synthesised: Floats, mask: Mask, waves: Floats) -> float:
@@ -198,14 +200,55 @@ def r2_temporal_no_global(measured: Floats, synthesised: Floats, mask: Mask, wav
         1 for perfect dynamics, 0 for none, and 0 where nothing but the global signal is measured.
     """
     check_temporal(measured, synthesised, mask, waves)
+    course, length = _global_course(measured, mask, waves)
+    columns = np.column_stack([waves, course])
+    total = np.sum([_squares(*pair) for pair in centred_planes(measured, synthesised, mask, columns)], axis=0)
+    return _share_no_global(total, length, int(mask.sum()))
+
+
+def _squares(measured: Floats, synthesised: Floats) -> NDArray[np.float64]:
+    """Return the sums of squares of the unexplained and of the measured series, (2,)."""
+    return np.array([np.square(measured - synthesised).sum(), np.square(measured).sum()])
+
+
+def _share(total: NDArray[np.float64]) -> float:
+    unexplained, variance = total
+    if variance == 0:
+        raise EvaluationError("no measured voxel of the mask varies over time: r2_temporal needs one.")
+    return float(1 - unexplained / variance)
+
+
+def _share_no_global(total: NDArray[np.float64], length: float, voxels: int) -> float:
+    unexplained, variance = total
+    return float(1 - unexplained / variance) if variance > ROUNDING * length**2 * voxels else 0.0
+
+
+def _global_course(measured: Floats, mask: Mask, waves: Floats) -> tuple[NDArray[np.float64], float]:
+    """Return the global signal without `waves`, (n_volumes, 1) of length 1 or all 0, and its length."""
     course = centred(measured[:, mask].mean(axis=1, dtype=np.float64)[:, None], waves)
     length = float(np.linalg.norm(course))
-    columns = np.column_stack([waves, course / length]) if length > 0 else waves
-    unexplained = variance = 0.0
-    for m, s in centred_planes(measured, synthesised, mask, columns):
-        unexplained += float(np.square(m - s).sum())
-        variance += float(np.square(m).sum())
-    return 1 - unexplained / variance if variance > ROUNDING * length**2 * mask.sum() else 0.0
+    return course / (length or 1.0), length
+
+
+def _temporal_scores(measured: Floats, synthesised: Floats, mask: Mask, waves: Floats) -> dict[str, float]:
+    """Return the four temporal scores, as the functions of their names do, in one pass over the recording."""
+    check_temporal(measured, synthesised, mask, waves)
+    course, length = _global_course(measured, mask, waves)
+    raw, steady, local = np.zeros(2), np.zeros(2), np.zeros(2)
+    correlation = 0.0
+    for m, s in centred_planes(measured, synthesised, mask):
+        raw += _squares(m, s)
+        m, s = (series - waves @ (waves.T @ series) for series in (m, s))
+        steady += _squares(m, s)
+        correlation += float(correlations(m, s).sum())
+        local += _squares(*(series - course @ (course.T @ series) for series in (m, s)))
+    voxels = int(mask.sum())
+    return {
+        "temporal_correlation": correlation / voxels,
+        "r2_temporal": _share(steady),
+        "r2_temporal_no_global": _share_no_global(local, length, voxels),
+        "r2_temporal_raw": _share(raw),
+    }
 
 
 def score_recording(
@@ -217,15 +260,18 @@ def score_recording(
     are of series without `waves`, `r2_temporal_no_global` without the global signal too, ``r2_temporal_raw`` of series
     with their drifts. There is no ``ssim`` where its window does not fit the slices (`has_ssim`).
     """
+    check_pair(measured, synthesised)
     similarity = {"ssim": ssim(measured, synthesised)} if has_ssim(measured.shape[1:]) else {}
+    temporal = _temporal_scores(measured, synthesised, mask, waves)
+    squared_error = mean_squared_error(measured, synthesised)
     return {
-        "rmse": rmse(measured, synthesised),
+        "rmse": float(np.sqrt(squared_error)),
         "mae": mae(measured, synthesised),
-        "psnr": psnr(measured, synthesised),
+        "psnr": _psnr(measured, squared_error),
         **similarity,
-        "temporal_correlation": temporal_correlation(measured, synthesised, mask, waves),
-        "skill": skill(measured, synthesised, mean_volume),
-        "r2_temporal": r2_temporal(measured, synthesised, mask, waves),
-        "r2_temporal_no_global": r2_temporal_no_global(measured, synthesised, mask, waves),
-        "r2_temporal_raw": r2_temporal(measured, synthesised, mask),
+        "temporal_correlation": temporal["temporal_correlation"],
+        "skill": _skill(measured, squared_error, mean_volume),
+        "r2_temporal": temporal["r2_temporal"],
+        "r2_temporal_no_global": temporal["r2_temporal_no_global"],
+        "r2_temporal_raw": temporal["r2_temporal_raw"],
     }

@@ -85,7 +85,12 @@ def test_scores_are_named_finite_and_the_single_ones(recording):
     assert np.isfinite(list(scores.values())).all()
     assert all(type(value) is float for value in scores.values())
     assert scores["skill"] == skill(measured, synthesised, mean_volume)
-    assert scores["r2_temporal_raw"] == r2_temporal(measured, synthesised, mask)
+    assert scores["psnr"] == psnr(measured, synthesised)
+    assert scores["r2_temporal_raw"] == pytest.approx(r2_temporal(measured, synthesised, mask), rel=1e-12)
+    own = measured, synthesised, mask, WAVES
+    assert scores["r2_temporal"] == pytest.approx(r2_temporal(*own), rel=1e-12)
+    assert scores["r2_temporal_no_global"] == pytest.approx(r2_temporal_no_global(*own), rel=1e-12)
+    assert scores["temporal_correlation"] == pytest.approx(temporal_correlation(*own), rel=1e-12)
     steady = [without_drift(series.astype(float), 1.0, CUTOFF) for series in (measured, synthesised)]
     assert scores["r2_temporal"] == pytest.approx(r2_temporal(*steady, mask))
     assert scores["temporal_correlation"] == pytest.approx(temporal_correlation(*steady, mask))
