@@ -12,7 +12,7 @@ others are unseen in each; four folds of three make every one of twelve unseen o
   training and validation subjects' mean maps of what is driven. A perfect reading of the EEG, and no
   more knowledge of the subject than a model could have, but of the others' BOLD without its noise.
 
-The JSON holds the score of every subject, and the summary: means with 95 % intervals over subjects (bootstrap), the
+Seeds that the JSON holds already, of the same settings, are kept. It holds the score of every subject, and the summary: means with 95 % intervals over subjects (bootstrap), the
 share of both yardsticks, and the two models compared by subject (Wilcoxon).
 """
 
@@ -155,7 +155,7 @@ def markdown(results: dict[int, Scores]) -> str:
 
 
 def main() -> None:
-    """Compare on every seed, write JSON and table after each."""
+    """Compare on every seed that the JSON does not hold; write JSON and table after each."""
     here = Path(__file__)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, default=here.with_name("hard.yaml"))
@@ -165,20 +165,16 @@ def main() -> None:
     parser.add_argument("--set", default="", help="further settings, KEY=VALUE,KEY=VALUE")
     parser.add_argument("--out", type=Path, default=here.with_suffix(".json"))
     args = parser.parse_args()
-    results: dict[int, Scores] = {}
-    for seed in args.seeds:
+    made_by = {"config": args.config.name, "set": args.set, "folds": args.folds, "grid": list(args.grid)}
+    found = json.loads(args.out.read_text(encoding="utf-8")) if args.out.is_file() else {}
+    same = all(found.get(key) == value for key, value in made_by.items())
+    results: dict[int, Scores] = {int(seed): scores for seed, scores in found["scores"].items()} if same else {}
+    for seed in (seed for seed in args.seeds if seed not in results):
         sizes = {"simulation.seed": seed, "simulation.grid": list(args.grid), "data.grid": list(args.grid)}
         config = load_config(args.config, {**parse_overrides(args.set), **sizes})
         with tempfile.TemporaryDirectory() as scratch:
             results[seed] = compare(config, args.folds, Path(scratch))
-        content = {
-            "config": args.config.name,
-            "set": args.set,
-            "folds": args.folds,
-            "grid": list(args.grid),
-            "summary": summary(results),
-            "scores": results,
-        }
+        content = {**made_by, "summary": summary(results), "scores": results}
         args.out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         print(markdown(results), flush=True)
 
