@@ -12,8 +12,9 @@ others are unseen in each; four folds of three make every one of twelve unseen o
   training and validation subjects' mean maps of what is driven. A perfect reading of the EEG, and no
   more knowledge of the subject than a model could have, but of the others' BOLD without its noise.
 
-Seeds that the JSON holds already, of the same settings, are kept. It holds the score of every subject, and the summary: means with 95 % intervals over subjects (bootstrap), the
-share of both yardsticks, and the two models compared by subject (Wilcoxon).
+The JSON holds the score of every subject, and the summary: means with 95 % intervals over subjects (bootstrap), the
+share of both yardsticks, and the two models compared by subject (Wilcoxon). Seeds that it holds already, of the same
+settings, are kept.
 """
 
 from __future__ import annotations

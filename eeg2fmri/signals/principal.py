@@ -18,7 +18,12 @@ NO_VARIANCE = 1e-7  # of the largest one: in float32 products, less than this ma
 
 
 def principal_components(
-    blocks: Blocks, count: int, *, mean: np.ndarray | None = None, memory: int = MEMORY
+    blocks: Blocks,
+    count: int,
+    *,
+    mean: np.ndarray | None = None,
+    memory: int = MEMORY,
+    shape: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """Compute the leading principal components of volumes that are read block by block.
 
@@ -35,6 +40,7 @@ def principal_components(
     count : components wanted.
     mean : (V,), subtracted from every row; ``None`` if the blocks are centred already.
     memory : bytes for the range of voxels.
+    shape : (n, V) of all blocks together, if it is known; a pass more finds it.
 
     Returns
     -------
@@ -48,7 +54,7 @@ def principal_components(
     """
     if count < 1:
         raise SpecError(f"{count} principal components asked for; at least 1 is needed")
-    gram = _gram(blocks, mean, memory)
+    gram = _gram(blocks, mean, memory, shape)
     n = len(gram)
     values, vectors = linalg.eigh(gram, subset_by_index=[max(n - count, 0), n - 1])
     kept = values > max(values[-1] * NO_VARIANCE, 0)
@@ -63,9 +69,9 @@ def principal_components(
     return _orthonormal(components)
 
 
-def _gram(blocks: Blocks, mean: np.ndarray | None, memory: int) -> np.ndarray:
+def _gram(blocks: Blocks, mean: np.ndarray | None, memory: int, shape: tuple[int, int] | None) -> np.ndarray:
     """Compute products of all pairs of centred volumes, (n, n) float64."""
-    shapes = [block.shape for block in blocks()]
+    shapes = [shape] if shape else [block.shape for block in blocks()]
     n, voxels = sum(rows for rows, _ in shapes), shapes[0][1] if shapes else 0
     if not n:
         raise SpecError("no volume to compute principal components of")

@@ -24,16 +24,13 @@ from eeg2fmri.models.factorised import Factorised, build
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
 from eeg2fmri.models.linear import bands_with_bins
 from eeg2fmri.progress import progress_display
-from eeg2fmri.signals import principal_components
 from eeg2fmri.store import Windows
 from eeg2fmri.training import backend
 from eeg2fmri.training.closed_form import validation_scores
 from eeg2fmri.training.courses import Courses
 from eeg2fmri.training.epochs import Checkpoints, Epochs, Progressing
-from eeg2fmri.training.linear import everyone, volumes_without_drift
+from eeg2fmri.training.linear import components_without_drift, everyone
 from eeg2fmri.training.settings import FitResult, FitSettings, OnEpoch, fitted_model
-
-MEMORY = 2**28  # bytes of all recordings' volumes at once, as in the linear family
 
 
 class SourcesModel(keras.Model):
@@ -98,11 +95,7 @@ def _start(config: FactorisedConfig, train: Windows, device: str, settings: FitS
     """Fit the closed form, and build the parts for gradient steps around it."""
     keras.utils.set_random_seed(settings.seed)
     edges = np.stack(list(bands_with_bins(config.bands, np.asarray(train.signal.frequencies)).values()))
-    basis = principal_components(
-        lambda: volumes_without_drift(train, config.bold_scaling, config.drift_cutoff),
-        config.components,
-        memory=MEMORY,
-    )
+    basis = components_without_drift(train, config.bold_scaling, config.drift_cutoff, config.components)
     courses = Courses.read(config, train, edges, basis)
     start = courses.sources()
     mean_volume = train.mean_volume(config.bold_scaling)

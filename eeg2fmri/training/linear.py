@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from eeg2fmri.training.closed_form import closed_form_result
 from eeg2fmri.training.settings import FitResult, FitSettings, OnEpoch, fitted_model
 
 BLOCK = 32  # volumes, or thousands of voxels, at once within a recording
-MEMORY = 2**28  # bytes of all recordings' volumes at once; more are read in several passes
+MEMORY = 2**30  # bytes of all recordings' volumes at once; more are read in several passes
 
 
 def fit_linear_model(
@@ -52,11 +53,7 @@ def _fit(config: LinearConfig, train: Windows, validation: Windows | None) -> tu
     frequencies = np.asarray(train.signal.frequencies, np.float32)
     bands = np.stack(list(bands_with_bins(config.bands, frequencies).values()))
     mean = train.mean_volume(config.bold_scaling)
-    basis = principal_components(
-        lambda: volumes_without_drift(train, config.bold_scaling, config.drift_cutoff),
-        config.components,
-        memory=MEMORY,
-    )
+    basis = components_without_drift(train, config.bold_scaling, config.drift_cutoff, config.components)
     series = [
         list(_series(windows, config.bold_scaling, frequencies, bands, basis, mean)) if windows else []
         for windows in (train, validation)
@@ -107,6 +104,40 @@ def volumes_without_drift(windows: Windows, kind: str, cutoff: float) -> Iterato
             part = slice(start, start + BLOCK * 1000)
             volumes[:, part] = without_drift(volumes[:, part], windows.signal.tr, cutoff)
         yield volumes
+
+
+def components_without_drift(windows: Windows, kind: str, cutoff: float, count: int) -> np.ndarray:
+    """Return principal components of `volumes_without_drift`, (K, V).
+
+    They take most of the time of a fit in closed form, and the families and the baseline `linear` ask for the same
+    ones. So those of the last call are kept for a call with the very same recordings.
+    """
+    return _components(_Recordings(windows), kind, cutoff, count, MEMORY)
+
+
+class _Recordings:
+    """Recordings of windows as the key of a memory: the same objects, not equal ones."""
+
+    def __init__(self, windows: Windows) -> None:
+        self.windows = windows
+        self.own = (windows.context, *map(id, windows.recordings))  # `windows` keeps them, so no id is used again
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Recordings) and self.own == other.own
+
+    def __hash__(self) -> int:
+        return hash(self.own)
+
+
+@lru_cache(maxsize=1)
+def _components(recordings: _Recordings, kind: str, cutoff: float, count: int, memory: int) -> np.ndarray:
+    windows = recordings.windows
+    shape = (len(windows), windows.recordings[0].mask.size)
+    found = principal_components(
+        lambda: volumes_without_drift(windows, kind, cutoff), count, memory=memory, shape=shape
+    )
+    found.flags.writeable = False  # it is shared
+    return found
 
 
 def _series(

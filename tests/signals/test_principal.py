@@ -48,6 +48,8 @@ def test_without_a_mean_the_blocks_are_taken_as_centred(volumes):
     centred = volumes - volumes.mean(axis=0)
     expected = principal_components(in_blocks(volumes, N), 4, mean=volumes.mean(axis=0))
     np.testing.assert_allclose(principal_components(in_blocks(centred, 11, 12), 4), expected, atol=1e-5)
+    known = principal_components(in_blocks(centred, 11, 12), 4, shape=centred.shape)
+    np.testing.assert_array_equal(known, principal_components(in_blocks(centred, 11, 12), 4))
 
 
 def test_no_more_components_than_directions(rng):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,6 +99,22 @@ def test_a_refit_is_a_fit_on_everyone_scored_before():
     np.testing.assert_array_equal(again.model.synthesise(eeg), expected.synthesise(eeg))
     assert np.abs(again.model.synthesise(eeg) - once.model.synthesise(eeg)).max() > 1e-3
     np.testing.assert_array_equal(again.model.bold_statistics.voxel_mean, everyone.bold_statistics().voxel_mean)
+
+
+def test_components_of_the_same_recordings_are_computed_once(monkeypatch):
+    train, _ = parts()
+    asked = (train, "recording", CUTOFF, 3)
+    first = training_linear.components_without_drift(*asked)
+    assert training_linear.components_without_drift(Windows(train.recordings, CONTEXT), *asked[1:]) is first
+    assert len(training_linear.components_without_drift(*asked[:3], 4)) == 4
+    again = training_linear.components_without_drift(*asked)  # only those of the last call are kept
+    assert again is not first
+    np.testing.assert_array_equal(again, first)
+    # Recordings of the same names and digests are not the same recordings.
+    twin = replace(train.recordings[0], group={**train.recordings[0].group})
+    twin.group["volumes"] = np.roll(train.recordings[0].group["volumes"], 1, axis=1)
+    other = training_linear.components_without_drift(Windows([twin, *train.recordings[1:]], CONTEXT), *asked[1:])
+    assert np.abs(other - first).max() > 1e-3
 
 
 def test_volumes_are_never_all_in_memory(monkeypatch):
