@@ -141,25 +141,14 @@ def _(config: FactorisedConfig, frequencies: np.ndarray) -> str:
             f"The model {config.variant} was a network of {counted(config.sources, 'source')} between log band power "
             f"and up to {counted(config.components, 'principal component')} of BOLD.",
             f"Power of each channel was computed in {counted(len(bands), 'band')}: {_bands(bands)}.",
-            "The sources acted through the canonical haemodynamic response and its latency derivative "
-            "(Friston et al. 1998, Glover 1999).",
-            "They started as a reduced-rank ridge regression (Izenman 1975).",
-            f"Its penalty was the best for training subjects left out, among {_numbers(config.penalties)}.",
-            f"Before that, {counted(config.nuisance, 'component')} of noise were removed from the targets."
-            if config.nuisance
-            else "",
-            f"Features were weighted by gates from {counted(config.gate_rounds, 'round')} of adaptive ridge regression."
-            if config.gate_rounds
-            else "",
+            "The sources acted through the canonical haemodynamic response (Glover 1999).",
+            "They started as the combinations of log power of which the response leaves the largest share of variance "
+            "(de Cheveigné & Parra 2014).",
+            "Their loadings started as a ridge regression, in which recordings were weighted by their precision.",
+            f"The penalty of each component was the best for training subjects left out, among "
+            f"{_numbers(config.penalties)}.",
             f"A layer of {counted(config.hidden, 'unit')} (dropout {config.dropout:g}) corrected the sources."
             if config.hidden
-            else "",
-            f"Predictions were the mean of {counted(config.members, 'member')}, each fitted without some of the "
-            f"training subjects."
-            if config.members > 1
-            else "",
-            f"A ridge regression on the same features had a share of {config.linear_share:g} in the prediction."
-            if config.linear_share
             else "",
             f"Changes slower than {config.drift_cutoff:g} s were left out of the fit.",
             f"Training took at most {counted(training.epochs, 'epoch')} of Adam, learning rate "

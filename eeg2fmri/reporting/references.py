@@ -11,12 +11,15 @@ REFERENCES: dict[str, tuple[str, str]] = {
         f"{DOI}10.1111/j.2517-6161.1995.tb02031.x",
     ),
     "Calhas & Henriques 2022": ("Calhas & Henriques 2022, arXiv 2203.03481", "https://arxiv.org/abs/2203.03481"),
+    "de Cheveigné & Parra 2014": (
+        "de Cheveigné & Parra 2014, NeuroImage 98:487",
+        f"{DOI}10.1016/j.neuroimage.2014.05.068",
+    ),
     "Efron & Tibshirani 1993": ("Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13", ""),
     "Fox et al. 2009": ("Fox et al. 2009, J. Neurophysiol. 101:3270", f"{DOI}10.1152/jn.90777.2008"),
     "Friston et al. 1998": ("Friston et al. 1998, NeuroImage 7:30", f"{DOI}10.1006/nimg.1997.0306"),
     "Friston et al. 2000": ("Friston et al. 2000, NeuroImage 12:196", f"{DOI}10.1006/nimg.2000.0609"),
     "Glover 1999": ("Glover 1999, NeuroImage 9:416", f"{DOI}10.1006/nimg.1998.0419"),
-    "Izenman 1975": ("Izenman 1975, J. Multivariate Anal. 5:248", f"{DOI}10.1016/0047-259X(75)90042-1"),
     "Kingma & Ba 2015": ("Kingma & Ba 2015, Adam, arXiv 1412.6980", "https://arxiv.org/abs/1412.6980"),
     "Niazy et al. 2005": ("Niazy et al. 2005, NeuroImage 28:720", f"{DOI}10.1016/j.neuroimage.2005.06.067"),
     "Phipson & Smyth 2010": (
