@@ -117,7 +117,8 @@ def _search(args: argparse.Namespace) -> None:
 
     config = _config(args)
     search_step(config, open_store(args.store), study=args.study, storage=_storage(args.storage),
-                trials=args.trials, timeout=args.timeout, out=Path(args.out))  # fmt: skip
+                trials=args.trials, timeout=args.timeout, out=Path(args.out), workers=args.workers,
+                scheduler=args.scheduler)  # fmt: skip
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -308,6 +309,8 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--trials", type=positive, default=20, help="finished trials wanted (default: 20)")
     search.add_argument("--timeout", type=optional(rate), help="seconds after which no new trial starts")
     search.add_argument("--out", default="work/best.yaml", help="best configuration (default: work/best.yaml)")
+    add_workers(search)
+    add_device(search)
 
     train = add_verb(verbs, "train", _train, "train and register one model")
     add_store(train)

@@ -167,16 +167,21 @@ class Calhas2022Config(ModelConfig):
 
 
 class Calhas2022Ranges(Section):
-    """Ranges of a search around a published model: hyper-parameters, and architectures of the encoders."""
+    """Ranges of a search around a published model: hyper-parameters, and architectures of the encoders.
 
-    learning_rate: Range = (1e-10, 1e-2)
-    """`training.learning_rate`, on a logarithmic scale [-]. Source: published."""
-    batch_size: Positives = (4, 8, 16, 32, 64)
-    """`training.batch_size` [windows]. Source: published."""
-    weight_decay: Range = (1e-10, 1e-1)
-    """`weight_decay`, on a logarithmic scale [-]. Source: published."""
-    latent_side: Positives = (4, 5, 6, 7, 8, 9, 10, 15, 20)
-    """Side of `latent`, a cube [-]. Source: published."""
+    The published ranges as a whole are in ``experiments/search_published.yaml``.
+    """
+
+    learning_rate: Range = (1e-4, 1e-2)
+    """`training.learning_rate`, on a logarithmic scale [-]. Source: published, without the rates at which nothing is
+    learned (from 1e-10)."""
+    batch_size: Positives = (4, 8, 16, 32)
+    """`training.batch_size` [windows]. Source: published, without 64."""
+    weight_decay: Range = (1e-6, 1e-2)
+    """`weight_decay`, on a logarithmic scale [-]. Source: published, without those that change nothing (from 1e-10) or
+    allow nothing (to 1e-1)."""
+    latent_side: Positives = (4, 5, 6, 7, 8, 9, 10)
+    """Side of `latent`, a cube [-]. Source: published, without 15 and 20, which exceed `max_weights`."""
     filters: Positives = (2, 4, 8, 16)
     """`filters` [-]. Source: published."""
     dropout: Range = (0.0, 0.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from eeg2fmri.config.base import Above, Count, Positive, Section
 from eeg2fmri.config.calhas2022 import Calhas2022Config
@@ -13,18 +13,42 @@ from eeg2fmri.config.families import AnyModel, AnyRanges, model_called
 from eeg2fmri.config.linear import LinearConfig
 from eeg2fmri.config.model import ModelConfig
 
+Objective = Literal["score", "multiply_adds", "training_seconds", "weights"]
+
+
+def _score_first(objectives: tuple[str, ...]) -> tuple[str, ...]:
+    if objectives[0] != "score" or len(set(objectives)) < len(objectives):
+        raise ValueError(f"must begin with score and name each objective once, found {', '.join(objectives)}")
+    return objectives
+
 
 class SearchConfig(Section):
     """Search around a model of any family; each family has ranges of its own."""
 
     variant: str | None = None
     """The model to search around; by default the first one that can be searched."""
-    sampler: Literal["tpe", "gp", "random"] = "tpe"
-    """Optuna's sampler; the published one is ``gp`` (Snoek et al. 2012), which needs PyTorch. Source: Optuna."""
+    sampler: Literal["tpe", "gp", "random", "qmc"] = "tpe"
+    """Optuna's sampler: multivariate ``tpe``, a Gaussian process (``gp``, the published one, Snoek et al. 2012; it
+    needs PyTorch), ``random``, or an evenly spread sequence (``qmc``). Source: Optuna."""
+    pruner: Literal["hyperband", "median", "patient", "none"] = "hyperband"
+    """Rule that ends a poor trial after an epoch: Li et al. 2018 (``hyperband``), worse than the ``median`` of the
+    others, the same with `patience`, or ``none``. Source: Optuna advises it for ``tpe``."""
+    patience: Count = 2
+    """Epochs without improvement that the pruner ``patient`` allows [epochs]. Source: ours."""
     epochs: Positive = 2
     """Epochs of a trial [epochs]. Source: ours."""
     startup_trials: Count = 5
-    """Random trials before the sampler and the pruner begin [trials]. Source: Optuna's pruner."""
+    """Random trials before the sampler and the pruners of the median begin [trials]. Source: Optuna's pruner."""
+    folds: Annotated[int, Field(ge=2)] | None = None
+    """Folds of training subjects by which a trial is judged: each is trained without a fold and scored on it; every
+    subject is in one fold [folds]. By default the validation subjects judge."""
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1), AfterValidator(_score_first)] = ("score",)
+    """``score`` (`val/r2_temporal`), and what shall be small beside it: ``multiply_adds`` of the encoders, seconds of
+    the training (``training_seconds``) or ``weights``. With several the result is a Pareto front, without pruning.
+    Source: by definition."""
+    heartbeat: Positive = 20
+    """Time between signs of life of a worker; a trial without one for three times as long is given to another [s].
+    Source: ours, a database under load may need seconds."""
     ranges: AnyRanges = Field(default_factory=dict)
     """Ranges by family: ``{linear: {components: [16, 32]}}``; by default each family's own ranges."""
 

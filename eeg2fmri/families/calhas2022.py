@@ -68,13 +68,20 @@ class Calhas2022(KerasFamily[Calhas2022Config]):
 
     def space(self, base: Calhas2022Config, ranges: Calhas2022Ranges, train: Windows) -> Calhas2022Space:
         """Return the search space, see `Family`."""
+        from eeg2fmri.families.calhas2022_blocks import check_target
         from eeg2fmri.families.calhas2022_space import Calhas2022Space
+        from eeg2fmri.models.architectures import encoders
 
         if (largest := max(ranges.batch_size)) > (windows := len(train)):
             name = f"search.ranges.{base.family}.batch_size"
             raise ConfigError(
                 f"{name} {largest} is larger than the training set of {windows} windows; set a smaller one"
             )
+        if ranges.architectures:
+            eeg, fmri = encoders(base, train.shape, train.signal.grid)
+            check_target("eeg", train.shape, eeg, ranges.eeg_target, ranges.eeg_blocks)
+            if base.aligns:
+                check_target("fmri", train.signal.grid, fmri, ranges.fmri_target, ranges.fmri_blocks)
         return Calhas2022Space(base, ranges, train.shape, train.signal.grid)
 
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from eeg2fmri.config import BlockSpec, Triple
 from eeg2fmri.errors import SpecError
 from eeg2fmri.models.architectures import AxisSpace, Option
+from eeg2fmri.models.spec import conv_length
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -60,6 +61,18 @@ def suggest_blocks(
     drawn = [_draw(trial, f"{name}.axis{axis}", space, deepest) for axis, space in enumerate(spaces)]
     kernels, strides = ([tuple(o[i] for o in block) for block in zip(*drawn, strict=True)] for i in (0, 1))
     return BlockSpec.model_validate({"kernels": kernels, "strides": strides, "pool": pool, "pool_stride": pool_stride})
+
+
+def check_target(name: str, shape: Triple, spec: BlockSpec, target: Triple, depths: tuple[int, int]) -> None:
+    """Refuse a target that networks with the pool of `spec`, or those without a pool, cannot reach.
+
+    Raises
+    ------
+    SpecError
+        If one of the two cannot; the message has the nearest length that can be reached.
+    """
+    for pool, pool_stride in ((spec.pool, spec.pool_stride), ((1, 1, 1), (1, 1, 1))):
+        _deepest(name, shape, target, depths, pool, pool_stride)
 
 
 def block_parameters(spec: BlockSpec, name: str, shape: Triple, target: Triple) -> dict[str, float]:
@@ -111,8 +124,12 @@ def _deepest(
         short = [a for a, s in enumerate(_spaces(shape, target, depth, pool, pool_stride)) if not s.count]
         if not short:
             return depth
+    axis = short[0]
+    reachable = shape[axis]
+    for _ in range(low):
+        reachable = max(conv_length(reachable, pool[axis], pool_stride[axis]), 0)
+    nearest = f"the nearest that can be is {reachable}" if reachable else "nothing can be"
     raise SpecError(
-        f"{name} architectures: {low} to {high} blocks with pool {pool}, stride {pool_stride} cannot carry the input "
-        f"{shape} to the target {target}; on axis {short[0]} even {low} blocks with kernels of 1 end below "
-        f"{target[short[0]]}; use a smaller target or pool, or fewer blocks"
+        f"{name}_target {target[axis]} on axis {axis} cannot be reached from {shape[axis]} by {low} blocks with pool "
+        f"{pool[axis]}; {nearest}; set a lower search.ranges.*.{name}_target, a smaller pool, or fewer blocks"
     )

@@ -93,7 +93,7 @@ def main_job(
             storage = f"sqlite:///{(workdir / 'optuna.db').resolve()}"
             study = f"main-{store.digest[:8]}"
             config = search_step(config, store, study=study, storage=storage, trials=trials, timeout=None,
-                                 out=workdir / "best.yaml")  # fmt: skip
+                                 out=workdir / "best.yaml", workers=workers, scheduler=scheduler)  # fmt: skip
         _score_old_champion(config, store)
         test = split_store(store, config.split).test
         reachable = float(np.mean([best[subject] for subject in test])) if best else None

@@ -1,197 +1,244 @@
-"""Bayesian search over the settings of a model, by the space of its family.
+"""Search over the settings of a model, by the space of its family.
 
-Optuna's own storage is the reference. A study continues from it after a kill, any number of processes may
-share it, and every trial keeps its model there. MLflow mirrors each trial as a child run.
+One study is one run in MLflow, with a child run per trial, whichever processes take part and however often they are
+started again. The description of the run is in `eeg2fmri.search.report`.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import logging
+import os
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mlflow
 import yaml
+from optuna.trial import TrialState
 
-from eeg2fmri.config import Config, ModelConfig, SearchConfig, Section, flatten
-from eeg2fmri.devices import forget_networks, use_backend
-from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError, SpecError, one_line
-from eeg2fmri.families import MONITOR, FitSettings, Space, family_of, fit
+from eeg2fmri.config import Config, ModelConfig, flatten
+from eeg2fmri.errors import ConfigError, Eeg2FmriError, IncompleteError, one_line
+from eeg2fmri.families import FitSettings
 from eeg2fmri.files import written_whole
-from eeg2fmri.store import Store, Windows, check_digest, named, settled, split_store
+from eeg2fmri.progress import progress_display
+from eeg2fmri.search.judge import judge
+from eeg2fmri.search.report import LINEAR, best_trial, log_study, model_of
+from eeg2fmri.search.samplers import check_sampler
+from eeg2fmri.search.space import check_space
+from eeg2fmri.search.storage import SharedStudy
+from eeg2fmri.search.trial import RUN_ATTRIBUTE, Done, Job, Workplace, one_trial, opened
+from eeg2fmri.store import Location, Store, check_digest, named, settled, split_store
+from eeg2fmri.store.parallel import each
 from eeg2fmri.tracking import RunLog, tracked_run
-from eeg2fmri.tracking.runs import step_key
-
-if TYPE_CHECKING:
-    import optuna
 
 logger = logging.getLogger(__name__)
-RUN_ATTRIBUTE, MODEL_ATTRIBUTE = "mlflow_run_id", "model"
-INPUTS = "eeg2fmri.inputs"
+INPUTS = "inputs"
+WAIT_S = 10  # for the process that made a study to say what it is of
 
 
 def search_step(
-    config: Config, store: Store, *, study: str, storage: str, trials: int, timeout: float | None, out: Path
+    config: Config,
+    store: Store,
+    *,
+    study: str,
+    storage: str,
+    trials: int,
+    timeout: float | None,
+    out: Path,
+    workers: int = 1,
+    scheduler: str | None = None,
 ) -> Config:
     """Search until the study has `trials` finished trials, and write the best configuration.
+
+    Started several times with the same study and storage, the processes share the trials.
 
     Parameters
     ----------
     config : its model `search.variant` (the first one that can be searched) is the base of every trial, and the first
         trial.
-    store : trials train on its training subjects and are scored on its validation subjects.
+    store : trials train on its training subjects, see `search.folds` for those that judge them.
     study, storage : name and Optuna URL; an existing study continues.
     trials : finished trials (complete or pruned) that the study will have.
     timeout : seconds after which no new trial starts; ``None`` for no limit.
     out : YAML file of the best configuration, for `train`.
+    workers : local processes, which share the processor's cores.
+    scheduler : address of a Dask scheduler whose workers are used instead.
 
     Returns
     -------
     `config` with the best model in place of its base, for this store only (`run.store_digest`).
     """
+    if workers > 1 and scheduler:
+        raise ConfigError(f"--workers {workers} and --scheduler {scheduler}: give one of them")
     # What is found is good for the split that it was found on, whatever the store keeps later.
     config = named(config, store).model_copy(update={"split": settled(config.split, store.split)})
     check_digest(store, config.run.store_digest)
-    split = split_store(store, config.split)
-    train, validation = (Windows(store.of(part), store.context) for part in (split.train, split.validation))
-    base, ranges, space = _searched(config, train)
-    use_backend(config.run.backend, deterministic=config.run.deterministic)
-    _check_sampler(config.search)
-    params = {**flatten(config.search, "search."), **flatten(ranges, f"search.ranges.{base.family}."),
-              "search.study": study, "search.trials": trials, "data.digest": store.digest}  # fmt: skip
-    with tracked_run("search", experiment=config.run.experiment, name=f"search {base.variant} · {store.name}",
-                     params=params, tags={"variant": base.variant, "dataset": store.name}) as log:  # fmt: skip
-        found = open_study(config, base, space, store, study, storage)
-        left = trials - _finished(found)
-        logger.info("search: study %s has %d finished trials, %d to go", study, _finished(found), max(left, 0))
-        if left > 0:
-            _optimize(found, _Objective(config, space, store, train, validation), left, timeout)
-        best = _best_model(found, base)
-        tuned = _with_model(config, base, best, store.digest)
+    check_sampler(config.search)
+    command = uuid.uuid4().hex
+    job = Job(
+        config=config,
+        source=store,
+        study=study,
+        storage=storage,
+        wanted=trials,
+        deadline=None,
+        checkpoints=out.parent.absolute() / "checkpoints",
+        parent=("", mlflow.get_tracking_uri(), mlflow.get_registry_uri()),
+        command=command,
+    )
+    here = Workplace(job)
+    _check_inputs(here)
+    check_space(config, here.base, here.space, here.parts)
+    with _study_run(here) as log:
+        _reference(here)
+        _run(here, timeout, workers, scheduler)
+        best = best_trial(here.shared.study)
+        tuned = _with_model(config, here.base, model_of(best, here.base), store.digest)
         _write(tuned, out)
-        _log_study(log, found, out)
+        log_study(log, here, tuned, out)
         return tuned
 
 
-def open_study(config: Config, base: ModelConfig, space: Space, store: Store, name: str, storage: str) -> optuna.Study:
-    """Create or continue a study; the base configuration is its first trial."""
-    import optuna
+def _run(here: Workplace, timeout: float | None, workers: int, scheduler: str | None) -> None:
+    """Run the trials that the study lacks, here or in other processes, and report each."""
+    shared = here.shared
+    job = here.job = replace(here.job, deadline=time.time() + timeout if timeout else None)
+    left = max(job.wanted - shared.finished, 0)
+    logger.info("search: study %s has %d finished trials, %d to go", job.study, shared.finished, left)
+    if workers == 1 and scheduler is None:
+        opened[job.command] = here
+    else:
+        job = replace(job, source=Location.of(here.store.path).absolute())
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    results = each(partial(one_trial, job=job), range(left), workers=workers, scheduler=scheduler, threads=threads)
+    visible = sys.stderr.isatty() and logger.isEnabledFor(logging.INFO)
+    try:
+        with progress_display(visible=visible) as display:
+            task = display.add_task("search", total=job.wanted, completed=shared.finished, status="")
+            for _, result in results:
+                if isinstance(result, Eeg2FmriError):
+                    raise result
+                if isinstance(result, BaseException):
+                    raise IncompleteError(
+                        f"search: a trial failed ({one_line(result)}); use --workers 1 --debug to see where; what is "
+                        f"finished is kept"
+                    ) from result
+                if result is not None:
+                    best = _say(shared, result, job.wanted)
+                    display.update(task, completed=shared.finished, status=best)
+    finally:
+        results.close()
+        opened.pop(job.command, None)
+        shared.give_back(job.command)
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    seed, startup = config.run.seed, config.search.startup_trials
-    samplers: dict[str, Any] = {
-        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=startup),
-        "gp": lambda: optuna.samplers.GPSampler(seed=seed, n_startup_trials=startup),
-        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
+
+def _say(shared: SharedStudy, done: Done, wanted: int) -> str:
+    """Report a trial; return the best score so far in words."""
+    complete = shared.trials(TrialState.COMPLETE)
+    top = max(complete, key=lambda trial: trial.values[0], default=None)
+    best = f"best {top.values[0]:+.4f} in trial {top.number}" if top else "none is complete"
+    value = f"pruned ({done.pruned})" if done.pruned else f"{done.value:+.4f}"
+    logger.info("search: trial %d: %s, %s, %.1f s; %d of %d, %s", done.number, value, done.changes, done.seconds,
+                shared.finished, wanted, best)  # fmt: skip
+    return best
+
+
+@contextmanager
+def _study_run(here: Workplace) -> Iterator[RunLog]:
+    """Hold the run of the study open, which may be that of an earlier command or of one beside this one."""
+    client, study = mlflow.MlflowClient(), here.shared.study
+    run_id = _known_run(here)
+    if run_id is None:
+        config, base = here.job.config, here.base
+        params = {**flatten(config.search.model_copy(update={"ranges": {}}), "search."),
+                  **flatten(here.ranges, f"search.ranges.{base.family}."), "search.study": here.job.study,
+                  "run.seed": config.run.seed, "data.digest": here.store.digest}  # fmt: skip
+        with tracked_run("search", experiment=config.run.experiment, name=f"search {base.variant} · {here.store.name}",
+                         params=params, tags={"variant": base.variant, "dataset": here.store.name}) as log:  # fmt: skip
+            run_id = log.run_id
+        study.set_user_attr(RUN_ATTRIBUTE, run_id)
+    here.job = replace(here.job, parent=(run_id, *here.job.parent[1:]))
+    status = "FAILED"
+    try:
+        with mlflow.start_run(run_id=run_id, nested=True):
+            yield RunLog(run_id)
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        if here.shared.trials(TrialState.RUNNING):  # of another command, which ends it
+            client.update_run(run_id, status="RUNNING")
+        else:
+            client.set_terminated(run_id, status)
+
+
+def _known_run(here: Workplace) -> str | None:
+    """Return the study's run, if it has one here; the process that made the study makes it."""
+    study, until = here.shared.study, time.monotonic() + WAIT_S
+    while (found := study.user_attrs.get(RUN_ATTRIBUTE)) is None:
+        if here.created or time.monotonic() > until:
+            return None
+        time.sleep(0.1)
+    try:
+        run = mlflow.get_run(found)
+    except mlflow.MlflowException:  # another tracking server than before
+        return None
+    return str(found) if run.info.lifecycle_stage == "active" else None
+
+
+def _check_inputs(here: Workplace) -> None:
+    """Refuse to continue a study of other data, settings or ranges."""
+    config, search, study = here.job.config, here.job.config.search, here.shared.study
+    split = split_store(here.store, config.split)
+    now = {
+        "data.digest": here.store.digest,
+        "split.train": split.train,
+        "split.validation": split.validation,
+        "evaluation.drift_cutoff": config.evaluation.drift_cutoff,
+        "search.epochs": search.epochs,
+        "search.folds": search.folds,
+        "search.objectives": search.objectives,
+        **flatten(here.base, "model."),
+        **flatten(here.ranges, f"search.ranges.{here.base.family}."),
     }
+    now = json.loads(json.dumps(now))
+    until = time.monotonic() + WAIT_S
+    while (then := study.user_attrs.get(INPUTS)) is None and not here.created and time.monotonic() < until:
+        time.sleep(0.1)
+    if then is None:
+        study.set_user_attr(INPUTS, now)
+        return
+    for name in sorted({*now, *then}):
+        if now.get(name) != then.get(name):
+            raise ConfigError(
+                f"study {study.study_name}: {name} was {_short(then.get(name))} and is now {_short(now.get(name))}; "
+                f"give another --study, or the former setting"
+            )
+
+
+def _short(value: Any) -> str:
+    return f"{value}" if len(str(value)) <= 60 else f"{str(value)[:60]}…"
+
+
+def _reference(here: Workplace) -> None:
+    """Judge `linear` as a trial is judged, once per study."""
+    study, config = here.shared.study, here.job.config
+    if here.base.variant == "linear" or LINEAR in study.user_attrs:
+        return
     try:
-        study = optuna.create_study(
-            study_name=name,
-            storage=storage,
-            direction="maximize",
-            load_if_exists=True,
-            sampler=samplers[config.search.sampler](),
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=0),
-        )
-    except Exception as err:  # SQLAlchemy and its drivers raise their own
-        raise ConfigError(f"storage {storage}: cannot be opened ({one_line(err)})") from err
-    judged = [config.search.epochs, config.evaluation.drift_cutoff]
-    inputs = step_key("search", (), store.digest, flatten(config.split), flatten(base), judged)
-    if study.user_attrs.setdefault(INPUTS, inputs) != inputs:
-        raise ConfigError(
-            f"study {name} was made with other data, split, base model or evaluation.drift_cutoff; give another --study"
-        )
-    study.set_user_attr(INPUTS, inputs)
-    if not study.trials:
-        try:
-            study.enqueue_trial(space.start())
-        except SpecError as err:
-            logger.info("search: the configured model is not in the search space (%s)", err)
-    return study
-
-
-def _optimize(study: optuna.Study, objective: _Objective, trials: int, timeout: float | None) -> None:
-    try:
-        study.optimize(objective, n_trials=trials, timeout=timeout, callbacks=[_say])
-    except ValueError as err:
-        if "dynamic value space" not in str(err):
-            raise
-        raise ConfigError(
-            f"study {study.study_name} was made with other ranges ({one_line(err)}); give another --study"
-        ) from err
-
-
-class _Objective:
-    """One trial: draw a model, train it for the search's epochs, report every epoch."""
-
-    def __init__(self, config: Config, space: Space, store: Store, train: Windows, validation: Windows) -> None:
-        self.config, self.space, self.store = config, space, store
-        self.train, self.validation = train, validation
-
-    def __call__(self, trial: optuna.Trial) -> float:
-        import optuna
-
-        drawn = self.space.draw(trial)
-        trial.set_user_attr(MODEL_ATTRIBUTE, drawn.model_dump(mode="json"))
-        model = _shortened(drawn, self.config.search.epochs)
-        params = {**flatten(model, "model."), "search.trial": trial.number, "data.digest": self.store.digest}
-        pruned, score = "", float("-inf")
-        with tracked_run("trial", name=f"trial {trial.number} {model.variant} · {self.store.name}", params=params,
-                         tags={"variant": model.variant, "dataset": self.store.name}) as log:  # fmt: skip
-            trial.set_user_attr(RUN_ATTRIBUTE, log.run_id)
-            log.describe(f"Trial {trial.number} of study {trial.study.study_name}: one draw of the model's settings, "
-                         f"scored by `{MONITOR}`.")  # fmt: skip
-            try:
-                score = self._train(trial, model, log)
-            except (optuna.TrialPruned, DivergenceError) as err:
-                pruned = str(err)
-                log.tags({"eeg2fmri.pruned": pruned})
-        if pruned:
-            mlflow.MlflowClient().set_terminated(log.run_id, "KILLED")
-            raise optuna.TrialPruned(pruned)
-        return score
-
-    def _train(self, trial: optuna.Trial, model: ModelConfig, log: RunLog) -> float:
-        import optuna
-
-        costs = self.space.costs(model)
-        log.params({f"search.{name}": cost for name, (cost, _) in costs.items()})
-        for name, (cost, most) in costs.items():
-            if cost > most:
-                raise optuna.TrialPruned(f"{cost:.2e} {name}, more than max_{name} of search.ranges")
-        forget_networks()
-
-        first = family_of(model).first_epoch
-
-        def on_epoch(epoch: int, metrics: dict[str, float], example: Any) -> None:
-            log.metrics(metrics, step=epoch + first)
-            trial.report(metrics[MONITOR], epoch)
-            if trial.should_prune():
-                raise optuna.TrialPruned(f"below the median after epoch {epoch + first}")
-
-        settings = FitSettings.of(self.config)
-        return max(fit(model, self.train, self.validation, settings, on_epoch).history[MONITOR])
-
-
-def _shortened(model: ModelConfig, epochs: int) -> ModelConfig:
-    """Return the model with the search's number of epochs, if it is trained in epochs."""
-    training = getattr(model, "training", None)
-    if training is None:
-        return model
-    return model.model_copy(update={"training": training.model_copy(update={"epochs": epochs})})
-
-
-def _best_model(study: optuna.Study, base: ModelConfig) -> ModelConfig:
-    """Return the best trial's model, as the study keeps it."""
-    import optuna
-
-    complete = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
-    if not complete:
-        raise DivergenceError(
-            f"study {study.study_name}: no trial was completed ({len(study.trials)} pruned or failed); run more trials"
-        )
-    return type(base).model_validate(study.best_trial.user_attrs[MODEL_ATTRIBUTE])
+        judged = judge(config.model("linear"), here.parts, config, FitSettings.of(config))
+    except Eeg2FmriError as err:
+        logger.warning("search: no score of linear to compare with (%s)", one_line(err))
+        return
+    study.set_user_attr(LINEAR, vars(judged))
 
 
 def _with_model(config: Config, base: ModelConfig, best: ModelConfig, digest: str) -> Config:
@@ -203,43 +250,3 @@ def _with_model(config: Config, base: ModelConfig, best: ModelConfig, digest: st
 def _write(config: Config, out: Path) -> None:
     with written_whole(out) as part:
         part.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
-
-
-def _log_study(log: RunLog, study: optuna.Study, out: Path) -> None:
-    log.metrics({"search/best_r2_temporal": study.best_value, "search/trials": len(study.trials)})
-    log.table(study.trials_dataframe(attrs=("number", "state", "value", "params")), "trials.json")
-    log.text(out.read_text(encoding="utf-8"), "best.yaml")
-    log.describe(
-        f"A search over the settings of a model: {len(study.trials)} trials, each a child run. The best, trial "
-        f"{study.best_trial.number}, scores `{MONITOR}` {study.best_value:+.4f} on the validation subjects "
-        "(its settings: `best.yaml`)."
-    )
-    logger.info("search: best %s %+.4f in trial %d; configuration in %s", MONITOR, study.best_value,
-                study.best_trial.number, out)  # fmt: skip
-
-
-def _searched(config: Config, train: Windows) -> tuple[ModelConfig, Section, Space]:
-    """Return the model to search around, its ranges and its space."""
-    named = config.search.variant
-    models = config.models if named is None else (config.model(named),)
-    for model in models:
-        family = family_of(model)
-        if family.ranges is not None:
-            ranges = config.search.ranges.get(model.family) or family.ranges()
-            return model, ranges, family.space(model, ranges, train)
-    found = ", ".join(model.variant for model in models)
-    raise ConfigError(f"models: no model that can be searched (found {found}); add one whose family has a search space")
-
-
-def _check_sampler(search: SearchConfig) -> None:
-    if search.sampler == "gp" and importlib.util.find_spec("torch") is None:
-        raise MissingExtraError("search.sampler=gp needs PyTorch: pip install 'eeg2fmri[gp]', or choose tpe")
-
-
-def _finished(study: optuna.Study) -> int:
-    return sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in study.trials)
-
-
-def _say(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-    value = "pruned" if trial.value is None else f"{trial.value:+.4f}"
-    logger.info("search: trial %d %s", trial.number, value)

@@ -32,7 +32,7 @@ from eeg2fmri.config import (
 from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError
 from eeg2fmri.families import FitResult, FitSettings, fit
 from eeg2fmri.models.spec import block_macs
-from eeg2fmri.search import study as module
+from eeg2fmri.search import judge, report, samplers, study, trial
 from eeg2fmri.search.study import search_step
 from eeg2fmri.store import Windows
 from tests.fakes import EEG_SHAPE, GRID, LATENT, deep_config
@@ -77,7 +77,7 @@ def trials() -> list[optuna.trial.FrozenTrial]:
 
 
 def states() -> list[str]:
-    return [trial.state.name for trial in trials()]
+    return [t.state.name for t in trials()]
 
 
 def search_runs() -> list:
@@ -97,12 +97,19 @@ def quick_fit(config, train, validation, fit_settings, on_epoch):
     return FitResult(None, history, config.training.epochs - 1)
 
 
+def without_training(patch: pytest.MonkeyPatch, quick: object) -> None:
+    """Put a stand-in in the place of `fit`, with no null and no other model to compare with."""
+    patch.setattr(judge, "fit", quick)
+    patch.setattr(judge, "null_of", lambda *_: (-0.5, 0.25, 0.01))
+    patch.setattr(study, "_reference", lambda _: None)
+    patch.setattr(report, "_plots", lambda *_: ())
+    # Nothing is trained, so there is nothing to free; a full collection takes half a second.
+    patch.setattr(trial, "forget_networks", lambda: None)
+
+
 @pytest.fixture
 def quick(tracking, monkeypatch):
-    monkeypatch.setattr(module, "fit", quick_fit)
-    # Nothing is trained, so there is nothing to free; a full collection takes half a second.
-    monkeypatch.setattr(module, "forget_networks", lambda: None)
-    monkeypatch.setattr("keras.backend.clear_session", lambda: None)
+    without_training(monkeypatch, quick_fit)
 
 
 @pytest.fixture(scope="module")
@@ -122,27 +129,30 @@ def test_a_study_goes_on_where_it_stopped(searched):
     _, first, _ = searched
     assert first == 2
     assert len(trials()) == 5
-    runs = search_runs()
-    assert len(runs) == 2
-    assert [run.data.params["search.trials"] for run in runs] == ["2", "5"]
-    assert [run.data.metrics["search/trials"] for run in runs] == [2, 5]
+    (run,) = search_runs()  # one study is one run
+    assert run.info.status == "FINISHED"
+    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "search/trials")
+    assert [point.value for point in history] == [2, 5]
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("searched")
 def test_every_trial_is_a_nested_run_with_its_state():
     assert {"COMPLETE", "PRUNED"} == set(states())  # the draws of this seed have both
-    parents = [run.info.run_id for run in search_runs()]
-    for trial in trials():
-        run = mlflow.get_run(trial.user_attrs[module.RUN_ATTRIBUTE])
-        assert run.data.tags["mlflow.parentRunId"] == parents[0 if trial.number < 2 else 1]
-        assert run.info.run_name == f"trial {trial.number} tafp-style · memory"
-        assert run.data.params["search.trial"] == str(trial.number)
-        assert run.data.params["model.filters"] == str(trial.params["filters"])
+    (parent,) = search_runs()
+    for t in trials():
+        run = mlflow.get_run(t.user_attrs[trial.RUN_ATTRIBUTE])
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        name = f"trial {t.number} · " + ("as configured" if t.number == 0 else "")
+        assert run.info.run_name.startswith(name)
+        assert t.number == 0 or f"learning_rate {t.params['learning_rate']:.3g}" in run.info.run_name
+        assert run.data.tags[trial.STATE_TAG] == t.state.name.lower()
+        assert run.data.params["search.trial"] == str(t.number)
+        assert run.data.params["model.filters"] == str(t.params["filters"])
         assert run.data.params["model.training.epochs"] == "1"
-        if trial.state.name == "COMPLETE":
+        if t.state.name == "COMPLETE":
             assert run.info.status == "FINISHED"
-            assert run.data.metrics["val/r2_temporal"] == pytest.approx(trial.value)
+            assert run.data.metrics["val/r2_temporal"] == pytest.approx(t.value)
         else:
             assert run.info.status == "KILLED"
             assert "multiply_adds" in run.data.tags["eeg2fmri.pruned"]
@@ -154,7 +164,7 @@ def test_every_trial_is_a_nested_run_with_its_state():
 def test_the_first_trial_is_the_configured_model():
     first = trials()[0]
     assert first.state.name == "COMPLETE"
-    run = mlflow.get_run(first.user_attrs[module.RUN_ATTRIBUTE])
+    run = mlflow.get_run(first.user_attrs[trial.RUN_ATTRIBUTE])
     for side in ("eeg", "fmri"):
         for key in ("kernels", "strides"):
             wanted = [list(axis) for axis in getattr(getattr(BASE, side), key)]
@@ -170,21 +180,21 @@ def test_the_best_configuration_is_read_back_and_trains(searched):
     assert read == best
     assert read.run.store_digest == memory_store().digest
     model = read.models[0]
-    study = optuna.load_study(study_name="s", storage=STORAGE)
-    assert model.training.learning_rate == pytest.approx(study.best_params["learning_rate"])
-    assert model.latent == (study.best_params["latent_side"],) * 3
+    found = optuna.load_study(study_name="s", storage=STORAGE)
+    assert model.training.learning_rate == pytest.approx(found.best_params["learning_rate"])
+    assert model.latent == (found.best_params["latent_side"],) * 3
     assert model.training.epochs == BASE.training.epochs  # the search's single epoch is not passed on
     assert isinstance(read.models[1], LinearConfig)
     store = memory_store(3, windows=20)
     parts = [Windows(store.of((f"sub-0{n}",)), store.context) for n in (1, 2)]
     result = fit(model, *parts, FitSettings())
     assert len(result.history["val/r2_temporal"]) == BASE.training.epochs
-    with mlflow.start_run(search_runs()[1].info.run_id):
+    with mlflow.start_run(search_runs()[0].info.run_id):
         assert mlflow.artifacts.load_text(mlflow.get_artifact_uri("best.yaml")) == (folder / "best.yaml").read_text()
 
 
 KILLED = """
-import os, signal, sys
+import os, signal
 from pathlib import Path
 from tests.search import test_study as t
 calls = []
@@ -195,7 +205,7 @@ def killed_fit(*args):
         os.kill(os.getpid(), signal.SIGKILL)
     return t.quick_fit(*args)
 
-t.module.fit = killed_fit
+t.without_training(t.pytest.MonkeyPatch(), killed_fit)
 t.search(t.settings(startup_trials=10, max_multiply_adds=10**12), 3)
 """
 
@@ -209,8 +219,13 @@ def test_a_killed_search_goes_on(quick):
     assert not Path("best.yaml").exists()
     kept = trials()[0].value
     best = search(settings(startup_trials=10, max_multiply_adds=10**12), 3)
-    assert states() == ["COMPLETE", "RUNNING", "COMPLETE", "COMPLETE"]  # at most the trial in flight is lost
+    assert states() == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]  # the trial in flight is repeated
     assert trials()[0].value == kept
+    search(settings(startup_trials=10, max_multiply_adds=10**12), 3, study="never killed")
+    finished = [t.params for t in trials() if t.state.name == "COMPLETE"]
+    assert finished == [t.params for t in optuna.load_study(study_name="never killed", storage=STORAGE).trials]
+    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert "RUNNING" not in {run.info.status for run in runs}
     assert load_config("best.yaml") == best
 
 
@@ -222,13 +237,13 @@ def test_one_more_than_before():
     assert len(trials()) == 3
     search(config, 3)
     assert len(trials()) == 3
-    assert len({trial.params["learning_rate"] for trial in trials()}) == 3
+    assert len({t.params["learning_rate"] for t in trials()}) == 3
 
 
 @pytest.mark.usefixtures("quick")
 def test_the_best_of_all_trials_is_written():
     best = search(settings(max_multiply_adds=10**12), 5)
-    rates = [trial.params["learning_rate"] for trial in trials()]
+    rates = [t.params["learning_rate"] for t in trials()]
     assert best.models[0].training.learning_rate == max(rates)
     assert rates.index(max(rates)) != 0  # not the configured model, which would prove little
 
@@ -249,11 +264,11 @@ def test_a_trial_below_the_median_is_pruned_after_its_epoch(quick, monkeypatch):
             on_epoch(epoch, {"val/r2_temporal": value}, None)
         return FitResult(None, {"val/r2_temporal": values}, 1)
 
-    monkeypatch.setattr(module, "fit", scripted)
-    search(settings(epochs=2, startup_trials=2, max_multiply_adds=10**12), 4)
+    monkeypatch.setattr(judge, "fit", scripted)
+    search(settings(epochs=2, pruner="median", startup_trials=2, max_multiply_adds=10**12), 4)
     assert states() == ["COMPLETE", "COMPLETE", "PRUNED", "COMPLETE"]
     assert trials()[1].value == 3.0  # the best epoch of a trial is its value
-    run = mlflow.get_run(trials()[2].user_attrs[module.RUN_ATTRIBUTE])
+    run = mlflow.get_run(trials()[2].user_attrs[trial.RUN_ATTRIBUTE])
     assert run.info.status == "KILLED"
     assert "after epoch 1" in run.data.tags["eeg2fmri.pruned"]
     assert run.data.metrics["val/r2_temporal"] == 0.1
@@ -265,7 +280,7 @@ def test_a_trial_that_diverges_is_pruned(quick, monkeypatch):
             raise DivergenceError("loss is not finite after epoch 1")
         return quick_fit(config, *args)
 
-    monkeypatch.setattr(module, "fit", diverging)
+    monkeypatch.setattr(judge, "fit", diverging)
     best = search(settings(max_multiply_adds=10**12), 3)
     assert states() == ["COMPLETE", "PRUNED", "PRUNED"]
     assert best.models[0].training.learning_rate == BASE.training.learning_rate
@@ -275,24 +290,35 @@ def test_a_failure_fails_its_trial_and_its_runs(quick, monkeypatch):
     def broken(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(module, "fit", broken)
+    monkeypatch.setattr(judge, "fit", broken)
     with pytest.raises(OSError, match="disk full"):
         search(settings(max_multiply_adds=10**12), 2)
     assert states() == ["FAIL"]
     (run,) = search_runs()
     assert run.info.status == "FAILED"
-    assert mlflow.get_run(trials()[0].user_attrs[module.RUN_ATTRIBUTE]).info.status == "FAILED"
-    monkeypatch.setattr(module, "fit", quick_fit)
+    assert mlflow.get_run(trials()[0].user_attrs[trial.RUN_ATTRIBUTE]).info.status == "FAILED"
+    monkeypatch.setattr(judge, "fit", quick_fit)
     search(settings(max_multiply_adds=10**12), 2)
     assert states() == ["FAIL", "COMPLETE", "COMPLETE"]  # a failed trial does not count
 
 
 @pytest.mark.usefixtures("quick")
-def test_nothing_completed_is_an_error(refuses):
+def test_nothing_completed_is_an_error(refuses, monkeypatch):
+    def diverging(*_):
+        raise DivergenceError("loss is not finite after epoch 1")
+
+    monkeypatch.setattr(judge, "fit", diverging)
     with refuses(DivergenceError, "no trial was completed .*run more trials"):
-        search(settings(max_multiply_adds=1), 2)
+        search(settings(max_multiply_adds=10**12), 2)
     assert states() == ["PRUNED", "PRUNED"]
     assert not Path("best.yaml").exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_ranges_in_which_nothing_can_be_trained_are_refused_before_any_trial(refuses):
+    with refuses(ConfigError, r"none of 100 random draws can be trained .*more multiply_adds than max_multiply_adds"):
+        search(settings(max_multiply_adds=1), 2)
+    assert not states()
 
 
 def test_no_trial_starts_after_the_timeout(quick, monkeypatch):
@@ -300,7 +326,7 @@ def test_no_trial_starts_after_the_timeout(quick, monkeypatch):
         time.sleep(0.3)
         return quick_fit(*args)
 
-    monkeypatch.setattr(module, "fit", slow)
+    monkeypatch.setattr(judge, "fit", slow)
     search(settings(max_multiply_adds=10**12), 50, timeout=0.2)
     assert states() == ["COMPLETE"]
     assert Path("best.yaml").exists()
@@ -308,19 +334,34 @@ def test_no_trial_starts_after_the_timeout(quick, monkeypatch):
 
 @pytest.mark.usefixtures("tracking")
 @pytest.mark.parametrize(
-    "storage",
-    ["sqlite:///no/such/folder/optuna.db", "nonsense", "postgresql://nobody@127.0.0.1:1/optuna", "mystery://x"],
+    ("storage", "words"),
+    [
+        ("sqlite:///no/such/folder/optuna.db", "sqlite:///no/such/folder/optuna.db: cannot be opened .*unable to open"),
+        ("nonsense", "nonsense: not a database address"),
+        ("mystery://x", "mystery://x: cannot be opened .*mystery"),
+        ("postgresql://me:s3cr3t@127.0.0.1:1/optuna", "postgresql://127.0.0.1:1/optuna: .* Connection refused"),
+    ],
 )
-def test_a_storage_that_cannot_be_opened_is_named(refuses, storage):
-    with refuses(ConfigError, f"storage {storage}: cannot be opened"):
+def test_a_storage_that_cannot_be_opened_is_named_without_its_password(refuses, storage, words):
+    with refuses(ConfigError, f"^storage (?!.*s3cr3t){words}"):
         search(settings(), 1, storage=storage)
     assert not Path("best.yaml").exists()
 
 
+@pytest.mark.usefixtures("tracking")
+def test_postgresql_needs_its_extra(refuses, monkeypatch):
+    find = samplers.importlib.util.find_spec
+    monkeypatch.setattr(samplers.importlib.util, "find_spec", lambda name: None if name == "psycopg" else find(name))
+    with refuses(
+        MissingExtraError, r"^storage postgresql://host/db needs psycopg 3: pip install 'eeg2fmri\[postgres\]'"
+    ):
+        search(settings(), 1, storage="postgresql://me:s3cr3t@host/db")
+
+
 @pytest.mark.usefixtures("quick")
 def test_the_gaussian_process_needs_its_extra_before_anything_starts(refuses, monkeypatch):
-    find = module.importlib.util.find_spec
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None if name == "torch" else find(name))
+    find = samplers.importlib.util.find_spec
+    monkeypatch.setattr(samplers.importlib.util, "find_spec", lambda name: None if name == "torch" else find(name))
     with refuses(MissingExtraError, r"pip install 'eeg2fmri\[gp\]'"):
         search(settings(sampler="gp"), 1)
     assert not Path("optuna.db").exists()
@@ -343,20 +384,20 @@ def test_every_family_with_a_space_is_searched_and_its_winner_kept_in_the_study(
     base = type(config.model(variant)).model_validate({"family": variant, "refit": True, **small})
     config = config.model_copy(update={"models": (*config.models[:1], base)})
     best = search(config, 2)
-    highest = max(trial.value for trial in trials())
-    winners = [trial.user_attrs[module.MODEL_ATTRIBUTE] for trial in trials() if trial.value == highest]
+    highest = max(t.value for t in trials())
+    winners = [t.user_attrs[trial.MODEL_ATTRIBUTE] for t in trials() if t.value == highest]
     assert best.models[0].model_dump(mode="json") in winners
     assert best.models[0].refit  # what is not searched stays
     assert best.models[1:] == config.models[:1]
     assert load_config("best.yaml") == best
-    assert trials()[1].params["components"] == trials()[1].user_attrs[module.MODEL_ATTRIBUTE]["components"]
+    assert trials()[1].params["components"] == trials()[1].user_attrs[trial.MODEL_ATTRIBUTE]["components"]
 
 
 @pytest.mark.usefixtures("tracking")
 def test_ranges_of_any_family_are_given_by_its_name():
     ranges = {"calhas2022": {"filters": (7,)}, "linear": {"components": (3,), "bands": ("fine",)}}
     search(settings(variant="linear", sampler="random", ranges=ranges), 2)
-    drawn = trials()[1].user_attrs[module.MODEL_ATTRIBUTE]
+    drawn = trials()[1].user_attrs[trial.MODEL_ATTRIBUTE]
     assert (drawn["components"], drawn["bands"].keys()) == (3, FINE_BANDS.keys())
     (run,) = search_runs()
     assert run.data.params["search.ranges.linear.components"] == "[3]"
@@ -386,15 +427,24 @@ def test_what_is_not_searched_stays(quick):
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("change", ["split", "epochs", "cutoff"])
-def test_a_study_of_other_data_is_not_gone_on_with(refuses, change):
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("split", r"split\.train was \['sub-01'\] and is now \['sub-01', 'sub-02'\]"),
+        ("epochs", r"search\.epochs was 1 and is now 2"),
+        ("cutoff", r"evaluation\.drift_cutoff was 128\.0 and is now 99\.0"),
+        ("ranges", r"search\.ranges\.calhas2022\.filters was \[2, 3\] and is now \[2, 3, 4\]"),
+    ],
+)
+def test_a_study_of_other_data_is_not_gone_on_with(refuses, change, found):
     search(settings(), 1)
     others = {
         "split": settings().model_copy(update={"split": SplitConfig(test=1)}),
         "epochs": settings(epochs=2),
+        "ranges": settings(filters=(2, 3, 4)),
         "cutoff": settings().model_copy(update={"evaluation": EvaluationConfig(drift_cutoff=99.0)}),
     }
-    with refuses(ConfigError, "other data, split, base model or evaluation.drift_cutoff"):
+    with refuses(ConfigError, rf"study s: {found}; give another --study, or the former setting"):
         search(others[change], 2)
     assert len(trials()) == 1
 

@@ -1,0 +1,293 @@
+"""Trials of a study, in any process: claim one, draw its model, train and judge it, mirror it in MLflow."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import mlflow
+import optuna
+from optuna.trial import TrialState
+
+from eeg2fmri.config import Config, ModelConfig, flatten
+from eeg2fmri.devices import forget_networks, use_backend
+from eeg2fmri.errors import DivergenceError
+from eeg2fmri.families import MONITOR, FitSettings, family_of
+from eeg2fmri.search.judge import Judgement, Part, judge, parts_of
+from eeg2fmri.search.samplers import SeededSampler, original_of, pruner_of
+from eeg2fmri.search.space import space_of, start_of
+from eeg2fmri.search.storage import OWNER, SURPLUS, SharedStudy, create_or_load, open_storage, owner_of
+from eeg2fmri.store import Location, Store, open_store, split_store
+from eeg2fmri.tracking import RunLog, children_of, tracked_run
+from eeg2fmri.tracking.runs import step_key
+
+logger = logging.getLogger(__name__)
+RUN_ATTRIBUTE, MODEL_ATTRIBUTE, JUDGED = "mlflow_run_id", "model", "judged"
+STATE_TAG, PRUNED_TAG = "eeg2fmri.trial_state", "eeg2fmri.pruned"
+POLL_S = 1.0
+NAME_LENGTH = 100
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a process needs to take part in a study.
+
+    source : the store, or its address for another process.
+    study, storage : name and address.
+    wanted : trials that the study will have.
+    deadline : time (`time.time`) after which no new trial starts.
+    checkpoints : folder of the states of trials.
+    parent : run of the study, tracking and registry address.
+    command : id of the command that started this process.
+    """
+
+    config: Config
+    source: Store | Location
+    study: str
+    storage: str
+    wanted: int
+    deadline: float | None
+    checkpoints: Path
+    parent: tuple[str, str, str]
+    command: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """Trial that has ended; value: of its score, ``None`` if it has none."""
+
+    number: int
+    pruned: str
+    value: float | None
+    seconds: float
+    changes: str
+
+
+class Surplus(Exception):
+    """A trial was one too many."""
+
+
+class Workplace:
+    """A study opened in this process, with everything that its trials share."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, config = job, job.config
+        use_backend(config.run.backend, deterministic=config.run.deterministic)
+        self.store = job.source if isinstance(job.source, Store) else open_store(job.source)
+        split = split_store(self.store, config.split)
+        self.parts: list[Part] = parts_of(self.store, split, config.search.folds)
+        self.base, self.ranges, self.space = space_of(config, self.parts)
+        self.start = start_of(self.space)
+        self.shared, self.created = open_shared(config, self.base, self.start, job.study, job.storage, self.close_runs)
+
+    def close_runs(self, trial: optuna.trial.FrozenTrial) -> None:
+        """Mark the runs of a trial as killed, which its process has left open, or finished without saying so."""
+        client = mlflow.MlflowClient()
+        parent = self.job.parent[0] or self.shared.study.user_attrs.get(RUN_ATTRIBUTE)
+        own = trial.user_attrs.get(RUN_ATTRIBUTE)
+        found: set[str] = {own} if own else set()
+        if parent:
+            mine = f"tags.`mlflow.parentRunId` = '{parent}' and attributes.run_name LIKE 'trial {trial.number} %'"
+            runs = client.search_runs([client.get_run(parent).info.experiment_id], mine)
+            found |= {run.info.run_id for run in runs}
+        for run_id in found:
+            client.set_tag(run_id, STATE_TAG, "lost")
+            client.set_terminated(run_id, "KILLED")
+
+
+def open_shared(
+    config: Config, base: ModelConfig, start: Mapping[str, Any], name: str, storage: str, closed: Any
+) -> tuple[SharedStudy, bool]:
+    """Open or create a study, see `create_or_load`."""
+    search = config.search
+    sampler = SeededSampler(search, config.run.seed, start)
+    directions: list[Literal["maximize", "minimize"]] = ["maximize"]
+    directions += ["minimize"] * (len(search.objectives) - 1)
+    database = open_storage(storage, search.heartbeat, closed)
+    pruner = pruner_of(search, reports_of(search.folds, shortened(base, search.epochs)))
+    study, created = create_or_load(name, database, directions, sampler, pruner)
+    shared = SharedStudy(study, closed, search.heartbeat)
+    sampler.trials = shared.trials
+    return shared, created
+
+
+opened: dict[str, Workplace] = {}  # of this process, by command
+
+
+def one_trial(_number: int, job: Job) -> Done | None:
+    """Run one trial if the study still needs one; wait as long as it may be needed for one that gets lost.
+
+    Returns
+    -------
+    The trial, or ``None`` if there was none to do.
+    """
+    here = opened.get(job.command)
+    if here is None:  # the first trial in this process
+        opened.clear()
+        here = opened[job.command] = Workplace(job)
+    shared = here.shared
+    waited = False
+    while job.deadline is None or time.time() < job.deadline:
+        shared.give_back()
+        if shared.finished >= job.wanted:
+            return None
+        if shared.claimed < job.wanted and (done := _try(here)):
+            return done
+        if not waited:
+            logger.debug("search: waiting for trials of other workers")
+        waited = True
+        time.sleep(POLL_S)
+    return None
+
+
+def _try(here: Workplace) -> Done | None:
+    """Run a trial; return nothing if it was one too many, or was given to another process meanwhile."""
+    objective, study = Objective(here), here.shared.study
+    try:
+        study.optimize(objective, n_trials=1, catch=(Surplus,))
+    except KeyboardInterrupt:
+        if objective.trial is not None:
+            here.shared.repeat(study.trials[objective.trial.number])
+        raise
+    except Exception as err:
+        trial = objective.trial
+        if trial is None or not _was_lost(study, trial.number, err):
+            raise
+        logger.warning("search: trial %d was given to another worker, which had no sign of life of this one",
+                       trial.number)  # fmt: skip
+        here.close_runs(study.trials[trial.number])
+        return None
+    assert objective.trial is not None
+    ended = study.trials[objective.trial.number]
+    if ended.state == TrialState.FAIL:
+        return None
+    _log_best(here, ended.number)
+    value = ended.values[0] if ended.values else None
+    pruned = objective.pruned
+    return Done(ended.number, pruned, value, ended.duration.total_seconds() if ended.duration else 0.0,
+                changes(ended.params, here.start))  # fmt: skip
+
+
+def _was_lost(study: optuna.Study, number: int, err: Exception) -> bool:
+    """Say whether a trial of this process was given back by another one."""
+    updated = isinstance(err, optuna.exceptions.UpdateFinishedTrialError) or "Cannot tell a FAIL" in str(err)
+    return updated and study.trials[number].state == TrialState.FAIL
+
+
+def _log_best(here: Workplace, number: int) -> None:
+    complete = here.shared.trials(TrialState.COMPLETE)
+    if complete:
+        best = max(trial.values[0] for trial in complete)
+        mlflow.MlflowClient().log_metric(here.job.parent[0], "search/best_so_far", best, step=here.shared.finished)
+
+
+class Objective:
+    """One trial: draw a model, train and judge it, report its scores on the way."""
+
+    def __init__(self, here: Workplace) -> None:
+        self.here, self.pruned = here, ""
+        self.trial: optuna.Trial | None = None
+
+    def __call__(self, trial: optuna.Trial) -> float | list[float]:
+        here, self.trial = self.here, trial
+        job = here.job
+        trial.set_user_attr(OWNER, owner_of(job.command))
+        frozen = here.shared.study.trials[trial.number]
+        if here.shared.is_surplus(frozen, job.wanted):
+            trial.set_user_attr(SURPLUS, True)
+            raise Surplus
+        drawn = here.space.draw(trial)
+        trial.set_user_attr(MODEL_ATTRIBUTE, drawn.model_dump(mode="json"))
+        model = shortened(drawn, job.config.search.epochs)
+        params = {**flatten(model, "model."), "search.trial": trial.number, "data.digest": here.store.digest}
+        told = changes(trial.params, here.start)
+        values = list[float]()
+        with (
+            children_of(*job.parent),
+            tracked_run("trial", name=f"trial {trial.number} · {told}", params=params,
+                        tags={"variant": model.variant, "dataset": here.store.name}) as log,
+        ):  # fmt: skip
+            trial.set_user_attr(RUN_ATTRIBUTE, log.run_id)
+            log.describe(f"Trial {trial.number} of study {job.study}: {told}. Scored by `{MONITOR}`.")
+            try:
+                values = self._train(trial, model, log)
+                log.tags({STATE_TAG: "complete"})
+            except (optuna.TrialPruned, DivergenceError) as err:
+                self.pruned = str(err)
+                log.tags({PRUNED_TAG: self.pruned, STATE_TAG: "pruned"})
+        if self.pruned:
+            mlflow.MlflowClient().set_terminated(log.run_id, "KILLED")
+            raise optuna.TrialPruned(self.pruned)
+        return values if len(values) > 1 else values[0]
+
+    def _train(self, trial: optuna.Trial, model: ModelConfig, log: RunLog) -> list[float]:
+        here, search = self.here, self.here.job.config.search
+        costs = here.space.costs(model)
+        log.params({f"search.{name}": cost for name, (cost, _) in costs.items()})
+        for name, (cost, most) in costs.items():
+            if cost > most:
+                raise optuna.TrialPruned(f"{cost:.2e} {name}, more than max_{name} of search.ranges")
+        forget_networks()
+        reports = reports_of(search.folds, model)
+        single = len(search.objectives) == 1
+
+        def on_score(number: int, metrics: dict[str, float]) -> None:
+            unit, step = ("fold", number) if search.folds else ("epoch", number - 1 + family_of(model).first_epoch)
+            log.metrics(metrics, step=step)
+            if single:
+                trial.report(metrics[MONITOR], number)
+                if number < reports and trial.should_prune():  # the last score costs nothing more
+                    raise optuna.TrialPruned(f"not promising after {unit} {step}")
+
+        folder = here.job.checkpoints / f"{here.job.study}-{original_of(here.shared.study.trials[trial.number])}"
+        key = step_key("trial", (), model.model_dump(mode="json"), here.store.digest, here.job.config.run.seed)
+        settings = FitSettings.of(here.job.config, checkpoints=folder, key=key)
+        try:
+            judged = judge(model, here.parts, here.job.config, settings, on_score)
+        except Exception:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)  # a process that is stopped or killed leaves it for the repetition
+        trial.set_user_attr(JUDGED, vars(judged))
+        log.metrics({f"search/{name}": value for name, value in vars(judged).items()})
+        return [_objective(name, judged, costs) for name in search.objectives]
+
+
+def _objective(name: str, judged: Judgement, costs: Mapping[str, tuple[float, float]]) -> float:
+    own = {"score": judged.score, "weights": judged.weights, "training_seconds": judged.seconds}
+    return float(own[name] if name in own else costs[name][0])
+
+
+def shortened(model: ModelConfig, epochs: int) -> ModelConfig:
+    """Return the model with the search's number of epochs, if it is trained in epochs."""
+    training = getattr(model, "training", None)
+    if training is None:
+        return model
+    return model.model_copy(update={"training": training.model_copy(update={"epochs": epochs})})
+
+
+def reports_of(folds: int | None, model: ModelConfig) -> int:
+    """Count the scores that a trial reports: one per fold, or one per epoch and one for a start that counts."""
+    if folds is not None:
+        return folds
+    training = getattr(model, "training", None)
+    return 1 if training is None else training.epochs + (family_of(model).first_epoch == 0)
+
+
+def changes(params: Mapping[str, Any], start: Mapping[str, Any]) -> str:
+    """Return the parameters that differ from the configured model, in short."""
+    parts = []
+    for name, value in params.items():
+        if ".axis" in name or start.get(name) == value:  # an encoder has dozens of numbers
+            continue
+        shown = f"{value:.3g}" if isinstance(value, float) else str(value)
+        parts.append(f"{name.rsplit('training.', 1)[-1]} {shown}")
+    if not parts and any(".axis" in name and start.get(name) != value for name, value in params.items()):
+        parts = ["other encoders"]
+    text = " · ".join(parts) or "as configured"
+    return text if len(text) <= NAME_LENGTH else f"{text[: NAME_LENGTH - 1]}…"
