@@ -1,0 +1,106 @@
+"""Several processes in one study: they share its trials, and those of a killed one are repeated."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import optuna
+import pytest
+
+from eeg2fmri.config import Config
+from eeg2fmri.datasets.find import find_recordings
+from eeg2fmri.search import search_step
+from eeg2fmri.search.storage import open_storage
+from eeg2fmri.search.trial import RUN_ATTRIBUTE, STATE_TAG
+from eeg2fmri.store import build_store
+from tests.postgres import postgres_server
+from tests.search.test_study import BASE
+
+ROOT = Path(__file__).parents[2]
+TRIALS = 6
+
+WORKER = """
+import os, signal, socket, sys, time
+import pytest
+from pathlib import Path
+from tests.search import test_study as t
+
+killed, storage, machine = sys.argv[1] == "killed", sys.argv[2], sys.argv[3]
+socket.gethostname = lambda: machine
+calls = []
+
+def slow_fit(*args):
+    calls.append(1)
+    if killed and len(calls) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.2)
+    return t.quick_fit(*args)
+
+t.without_training(pytest.MonkeyPatch(), slow_fit)
+config = t.settings(max_multiply_adds=10**12, heartbeat=1, sampler="random")
+t.search(config, TRIALS, storage=storage, out=Path(f"best-{sys.argv[1]}.yaml"))
+""".replace("TRIALS", str(TRIALS))
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, "-c", WORKER, *arguments], env=environment, stderr=subprocess.PIPE,
+                            text=True)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as make:
+        yield make
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", ["here", "elsewhere"])  # seen to be gone at once, or by its heartbeat
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
+def test_two_commands_share_a_study_and_a_killed_one_loses_nothing(kind, machine, database, tracking, tmp_path):
+    storage = database() if kind == "postgresql" else f"sqlite:///{tmp_path}/optuna.db"
+    one, other = start("killed", storage, machine), start("alive", storage, "here")
+    assert one.wait(60) == -signal.SIGKILL
+    assert other.wait(60) == 0, other.stderr.read()
+    study = optuna.load_study(study_name="s", storage=open_storage(storage, 1, print))
+    finished = [t for t in study.trials if t.state.name in ("COMPLETE", "PRUNED")]
+    assert len(finished) == TRIALS
+    assert {t.state.name for t in study.trials if t not in finished} == {"FAIL"}
+    lost = [t for t in study.trials if t.state.name == "FAIL" and "surplus" not in t.user_attrs]
+    assert [t.params for t in lost] == [again.params for again in finished if "failed_trial" in again.system_attrs]
+    assert len({t.params["learning_rate"] for t in finished}) == TRIALS  # no draw is made twice
+    assert BASE.training.learning_rate in {t.params["learning_rate"] for t in finished}
+    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert {run.info.status for run in runs} == {"FINISHED", "KILLED"}
+    parent = mlflow.get_run(study.user_attrs[RUN_ATTRIBUTE])
+    assert parent.info.status == "FINISHED"
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert len(children) == len(runs) - 1 == TRIALS + 1  # every trial once, and the attempt that was killed
+    assert sorted(run.data.tags[STATE_TAG] for run in children) == ["complete"] * TRIALS + ["lost"]
+    assert Path("best-alive.yaml").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tracking")
+def test_local_workers_do_the_trials(bids_root, tmp_path, tiny_config):
+    store = build_store(find_recordings(bids_root)[0], tmp_path / "store", tiny_config, name="tiny").store
+    tree = {
+        "models": [{"family": "linear", "components": 2}],
+        "search": {"ranges": {"linear": {"components": [2, 3]}}, "sampler": "random"},
+        "split": {"validation": 1, "test": 1},
+        "evaluation": {"permutations": 39},
+    }
+    found = []
+    for workers in (1, 2):
+        search_step(Config.model_validate(tree), store, study=f"with {workers}", storage="sqlite:///optuna.db",
+                    trials=4, timeout=None, out=Path("best.yaml"), workers=workers)  # fmt: skip
+        study = optuna.load_study(study_name=f"with {workers}", storage="sqlite:///optuna.db")
+        assert [t.state.name for t in study.trials] == ["COMPLETE"] * 4
+        assert len({t.user_attrs["owner"][1] for t in study.trials}) == workers
+        found.append([(t.params, t.value) for t in study.trials])
+    assert found[0] == found[1]  # draws and scores do not depend on the number of processes
