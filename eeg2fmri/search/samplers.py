@@ -47,7 +47,7 @@ def original_of(trial: FrozenTrial) -> int:
 
 
 class SeededSampler(BaseSampler):
-    """A sampler that draws a trial by the seed and the trial's place in the study, whichever process draws it.
+    """A sampler that draws a trial by the seed and the trial's place in the study, in any process.
 
     So workers with one seed draw different models, and a study that was killed and continues draws what it would
     have drawn. The first place is the configured model.
@@ -72,7 +72,7 @@ class SeededSampler(BaseSampler):
         return sum(each.number < number and RETRY_OF not in each.system_attrs for each in self.trials())
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Begin a trial with a generator of its own."""
+        """Start a trial with a generator of its own."""
         self._place = self.place(trial)
         seed = int(np.random.SeedSequence((self.seed, self._place)).generate_state(1)[0])
         startup = self.search.startup_trials

@@ -56,6 +56,10 @@ class SharedStudy:
         """List trials, of any state by default."""
         return self.study.get_trials(deepcopy=False, states=states or None)
 
+    def trial(self, number: int) -> FrozenTrial:
+        """Return one trial."""
+        return self.trials()[number]
+
     @property
     def finished(self) -> int:
         """Number of trials that are complete or pruned."""

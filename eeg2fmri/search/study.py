@@ -1,7 +1,7 @@
 """Search over the settings of a model, by the space of its family.
 
-One study is one run in MLflow, with a child run per trial, whichever processes take part and however often they are
-started again. The description of the run is in `eeg2fmri.search.report`.
+One study is one run in MLflow, with a child run per trial, independent of the processes that take part and of how
+often they are started. The description of the run is in `eeg2fmri.search.report`.
 """
 
 from __future__ import annotations
@@ -229,7 +229,7 @@ def _short(value: Any) -> str:
 
 
 def _reference(here: Workplace) -> None:
-    """Judge `linear` as a trial is judged, once per study."""
+    """Score `linear` as a trial is scored, once per study."""
     study, config = here.shared.study, here.job.config
     if here.base.variant == "linear" or LINEAR in study.user_attrs:
         return

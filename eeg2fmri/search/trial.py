@@ -131,17 +131,13 @@ def one_trial(_number: int, job: Job) -> Done | None:
         opened.clear()
         here = opened[job.command] = Workplace(job)
     shared = here.shared
-    waited = False
     while job.deadline is None or time.time() < job.deadline:
         shared.give_back()
         if shared.finished >= job.wanted:
             return None
         if shared.claimed < job.wanted and (done := _try(here)):
             return done
-        if not waited:
-            logger.debug("search: waiting for trials of other workers")
-        waited = True
-        time.sleep(POLL_S)
+        time.sleep(POLL_S)  # a trial of another worker may get lost
     return None
 
 
@@ -152,18 +148,18 @@ def _try(here: Workplace) -> Done | None:
         study.optimize(objective, n_trials=1, catch=(Surplus,))
     except KeyboardInterrupt:
         if objective.trial is not None:
-            here.shared.repeat(study.trials[objective.trial.number])
+            here.shared.repeat(here.shared.trial(objective.trial.number))
         raise
     except Exception as err:
         trial = objective.trial
-        if trial is None or not _was_lost(study, trial.number, err):
+        if trial is None or not _was_lost(here.shared, trial.number, err):
             raise
         logger.warning("search: trial %d was given to another worker, which had no sign of life of this one",
                        trial.number)  # fmt: skip
-        here.close_runs(study.trials[trial.number])
+        here.close_runs(here.shared.trial(trial.number))
         return None
     assert objective.trial is not None
-    ended = study.trials[objective.trial.number]
+    ended = here.shared.trial(objective.trial.number)
     if ended.state == TrialState.FAIL:
         return None
     _log_best(here, ended.number)
@@ -173,10 +169,10 @@ def _try(here: Workplace) -> Done | None:
                 changes(ended.params, here.start))  # fmt: skip
 
 
-def _was_lost(study: optuna.Study, number: int, err: Exception) -> bool:
+def _was_lost(shared: SharedStudy, number: int, err: Exception) -> bool:
     """Say whether a trial of this process was given back by another one."""
-    updated = isinstance(err, optuna.exceptions.UpdateFinishedTrialError) or "Cannot tell a FAIL" in str(err)
-    return updated and study.trials[number].state == TrialState.FAIL
+    updated = isinstance(err, optuna.exceptions.UpdateFinishedTrialError) or str(err).endswith(" a FAIL trial.")
+    return updated and shared.trial(number).state == TrialState.FAIL
 
 
 def _log_best(here: Workplace, number: int) -> None:
@@ -197,8 +193,7 @@ class Objective:
         here, self.trial = self.here, trial
         job = here.job
         trial.set_user_attr(OWNER, owner_of(job.command))
-        frozen = here.shared.study.trials[trial.number]
-        if here.shared.is_surplus(frozen, job.wanted):
+        if here.shared.is_surplus(here.shared.trial(trial.number), job.wanted):
             trial.set_user_attr(SURPLUS, True)
             raise Surplus
         drawn = here.space.draw(trial)
@@ -244,7 +239,7 @@ class Objective:
                 if number < reports and trial.should_prune():  # the last score costs nothing more
                     raise optuna.TrialPruned(f"not promising after {unit} {step}")
 
-        folder = here.job.checkpoints / f"{here.job.study}-{original_of(here.shared.study.trials[trial.number])}"
+        folder = here.job.checkpoints / f"{here.job.study}-{original_of(here.shared.trial(trial.number))}"
         key = step_key("trial", (), model.model_dump(mode="json"), here.store.digest, here.job.config.run.seed)
         settings = FitSettings.of(here.job.config, checkpoints=folder, key=key)
         try:

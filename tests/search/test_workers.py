@@ -60,8 +60,10 @@ def database(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("machine", ["here", "elsewhere"])  # seen to be gone at once, or by its heartbeat
-@pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
+@pytest.mark.parametrize(
+    ("kind", "machine"),
+    [("postgresql", "elsewhere"), ("sqlite", "here")],  # seen to be gone by its heartbeat, or at once
+)
 def test_two_commands_share_a_study_and_a_killed_one_loses_nothing(kind, machine, database, tracking, tmp_path):
     storage = database() if kind == "postgresql" else f"sqlite:///{tmp_path}/optuna.db"
     one, other = start("killed", storage, machine), start("alive", storage, "here")
