@@ -67,7 +67,7 @@ def test_the_null_tells_a_coupled_dataset_from_one_without():
         parts = parts_of(memory_store(coupling=coupling), SPLIT, None)
         found = judge(CONFIG.models[0], parts, CONFIG, FitSettings())
         assert (found.score - found.shuffled > 3 * found.noise) == related
-        assert (found.p_value <= 0.02) == related
+        assert (found.p_value < 0.05) == related  # 32 shifts give no less than 1 / 33
 
 
 def test_a_refit_does_not_train_on_those_who_judge(store):
