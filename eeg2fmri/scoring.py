@@ -130,10 +130,17 @@ def subject_interval(values: Sequence[float]) -> tuple[float, float] | None:
     ----------
     Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
     """
+    found = subject_intervals(np.asarray(values, float)[:, None])
+    return None if found is None else (float(found[0, 0]), float(found[1, 0]))
+
+
+def subject_intervals(values: np.ndarray) -> np.ndarray | None:
+    """Return the `subject_interval` of each column of (subjects, k): (2, k), or ``None`` with fewer than three."""
     if len(values) < LEAST_SUBJECTS:
         return None
-    found = bootstrap((values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(SEED))
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    found = bootstrap((values,), np.mean, axis=0, n_resamples=RESAMPLES, batch=RESAMPLES // 9, method="percentile",
+                      rng=np.random.default_rng(SEED)).confidence_interval  # fmt: skip
+    return np.stack([found.low, found.high])
 
 
 def score_windows(
@@ -210,7 +217,7 @@ def score_windows(
     )
     together = tuple(pearson(*each.courses) for each in found if each.courses is not None)
     voxels = voxels_of(dynamics.correlation, variances, [each.mask for each in found], weights)
-    regions = region_scores(regional, subjects, atlas, margin, subject_interval, unfiltered) if atlas else None
+    regions = region_scores(regional, subjects, atlas, margin, subject_intervals, unfiltered) if atlas else None
     return Scoring(table, null, beside.absent, dynamics, together, windows.signal, voxels, examples[0], regions)
 
 

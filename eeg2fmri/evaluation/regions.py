@@ -25,7 +25,7 @@ LOW_PASS_HZ = 0.15
 FILTER_ORDER, FILTER_LEAST = 5, 19  # of nilearn's Butterworth filter, and the volumes that its two passes need
 FULL, LOW_PASSED, NO_GLOBAL = "full", f"low-pass {LOW_PASS_HZ:g} Hz", "no global signal"
 ROUNDING = 1e-6  # of an amplitude: less is what rounding leaves of it
-Interval = Callable[[Sequence[float]], tuple[float, float] | None]
+Interval = Callable[[NDArray[np.float64]], NDArray[np.float64] | None]
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def region_scores(
     margin
         smallest shift of the null, see `shuffled_order`
     interval
-        of a mean over subjects, or ``None`` with too few of them
+        of the mean of each column of (subjects, regions): (2, regions), or ``None`` with too few subjects
     no_low_pass
         from `low_pass_absent`
 
@@ -188,10 +188,11 @@ def region_scores(
         for score in ("r", "r2"):
             shifts = [getattr(each, score)[kind] for each in found]
             by_subject = _by_subject(np.stack([each[0] for each in shifts]), subjects)
-            ends = [interval(values.tolist()) or (np.nan, np.nan) for values in by_subject.T]
+            found_ends = interval(by_subject)
+            low, high = np.full((2, len(sizes)), np.nan) if found_ends is None else found_ends
             null = [each[margin : len(each) - margin + 1].mean(0) for each in shifts]
-            columns |= {score: by_subject.mean(0), f"{score}_low": [low for low, _ in ends],
-                        f"{score}_high": [high for _, high in ends], f"{score}_null": weights @ null}  # fmt: skip
+            columns |= {score: by_subject.mean(0), f"{score}_low": low,
+                        f"{score}_high": high, f"{score}_null": weights @ null}  # fmt: skip
         variances = np.stack([np.square(each.r[kind]).mean(0) for each in found])
         p = shift_p(np.asarray(columns["r"]), variances, weights)
         spread = np.sqrt(np.square(weights) @ variances)

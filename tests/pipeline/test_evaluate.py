@@ -26,6 +26,7 @@ from eeg2fmri.scoring import (
     score_windows,
     scored_figures,
     subject_interval,
+    subject_intervals,
 )
 from eeg2fmri.signals import without_drift
 from eeg2fmri.store import Store, Windows, recordings_digest
@@ -506,6 +507,7 @@ def test_an_interval_needs_three_subjects():
     assert subject_interval([0.1, 0.3]) is None
     low, high = subject_interval([0.1, 0.3, 0.8])
     assert 0.1 <= low < 0.4 < high <= 0.8 + 1e-12
+    np.testing.assert_array_equal(subject_intervals(np.array([[0.1, 9], [0.3, 2], [0.8, 4]]))[:, 0], (low, high))
     narrow = subject_interval([0.1, 0.3, 0.8] * 30)
     assert high - low > 3 * (narrow[1] - narrow[0])
 
