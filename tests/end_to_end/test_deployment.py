@@ -12,7 +12,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -84,8 +83,7 @@ def lab(tmp_path_factory) -> Iterator[tuple[Path, dict[str, str], dict[str, str]
     objects = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
     objects.start()
     host, port = objects.get_host_and_port()
-    # Not below pytest's folder, which only its user may enter: PostgreSQL runs as a user of its own.
-    with tempfile.TemporaryDirectory() as files, postgres_server(Path(files) / "data") as database:
+    with postgres_server() as database:
         address = database()
         server, _, query = address.partition("?")
         place = server.rpartition("/")[0]

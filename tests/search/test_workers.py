@@ -54,8 +54,8 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as make:
+def database():
+    with postgres_server() as make:
         yield make
 
 
