@@ -229,6 +229,36 @@ def test_a_killed_search_goes_on(quick):
     assert load_config("best.yaml") == best
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("tracking")
+def test_an_interrupted_trial_is_repeated_from_its_checkpoint(monkeypatch):
+    restored = []
+
+    def stopped(config, train, validation, fit_settings, on_epoch):
+        def after(epoch, metrics, example):
+            on_epoch(epoch, metrics, example)
+            restored.append(example is None)
+            if len(restored) == 1:
+                raise KeyboardInterrupt
+
+        return fit(config, train, validation, fit_settings, after)
+
+    monkeypatch.setattr(judge, "fit", stopped)
+    monkeypatch.setattr(study, "_reference", lambda _: None)
+    config = settings(epochs=2, pruner="none")
+    with pytest.raises(KeyboardInterrupt):
+        search(config, 1)
+    (run,) = search_runs()
+    assert (states(), run.info.status) == (["FAIL", "WAITING"], "KILLED")
+    search(config, 1)
+    assert states() == ["FAIL", "COMPLETE"]
+    assert restored == [False, True, False]  # the first epoch is not trained again
+    assert trials()[1].params == trials()[0].params
+    (run,) = search_runs()
+    assert run.info.status == "FINISHED"
+    assert not list(Path("checkpoints").iterdir())
+
+
 @pytest.mark.usefixtures("quick")
 def test_one_more_than_before():
     config = settings(max_multiply_adds=10**12)
