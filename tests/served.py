@@ -71,14 +71,13 @@ def ask(address: str, payload: object = None) -> tuple[int, bytes]:
         return err.code, err.read()
 
 
-def served(address: str, record: dict) -> np.ndarray:
+def served(address: str, record: dict, **params: object) -> np.ndarray:
     """The volumes of the only reply, in whichever form they were asked for."""
-    status, body = ask(f"{address}/invocations", {"inputs": [record]})
+    status, body = ask(f"{address}/invocations", {"inputs": [record], "params": params})
     assert status == 200, body[:500]
     (reply,) = json.loads(body)["predictions"]
-    shape = reply.pop("shape")
-    ((form, value),) = reply.items()
-    assert form == FORMS[record.get("reply", "npz")]
+    form = FORMS[params.get("reply", "npy")]
+    shape, value = reply["shape"], reply[form]
     if form == "volumes":
         found = np.asarray(value, np.float32)
     else:

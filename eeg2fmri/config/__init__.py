@@ -41,6 +41,7 @@ from eeg2fmri.config.sections import (
     RegistryConfig,
     RunConfig,
     SearchConfig,
+    ServingConfig,
 )
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "RunConfig",
     "SearchConfig",
     "Section",
+    "ServingConfig",
     "Setting",
     "SimulationConfig",
     "SplitConfig",

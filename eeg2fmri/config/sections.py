@@ -117,6 +117,18 @@ class RegistryConfig(Section):
     """Alias that `promote` moves and serving follows. Source: MLflow's documentation."""
 
 
+class ServingConfig(Section):
+    """Limits of a served model: what one request may cost."""
+
+    max_body: Positive = 32
+    """Largest body of a request to `eeg2fmri serve` [MiB]; a larger one is refused before it is read. Source: ours;
+    JSON takes up to 24 times as much memory."""
+    max_memory: Positive = 512
+    """Memory that arrays, windows, volumes and reply of one request may take [MiB]. Source: ours."""
+    max_windows: Positive = 256
+    """Volumes that one request may ask for [volumes]. Source: ours; nine minutes at a TR of 2.16 s."""
+
+
 class RunConfig(Section):
     """Reproducibility and hardware."""
 
@@ -166,6 +178,8 @@ class Config(Section):
     """Origin of a score in the EEG."""
     registry: RegistryConfig = RegistryConfig()
     """Registry of models."""
+    serving: ServingConfig = ServingConfig()
+    """Limits of a served model."""
 
     @model_validator(mode="after")
     def _level_can_be_reached(self) -> Self:

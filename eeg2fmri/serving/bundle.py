@@ -18,10 +18,10 @@ import numpy as np
 
 from eeg2fmri.config import Config, parse
 from eeg2fmri.datasets import likely_mistake
-from eeg2fmri.errors import ModelError, RequestError
+from eeg2fmri.errors import DatasetError, ModelError, RequestError
 from eeg2fmri.families import FitResult, family_of
 from eeg2fmri.models.fitted import FittedModel
-from eeg2fmri.signals import BoldStatistics, EegStatistics, Signal, contexts, window_magnitudes
+from eeg2fmri.signals import BoldStatistics, EegStatistics, Signal, contexts, interpolate_bads, window_magnitudes
 
 if TYPE_CHECKING:  # a served model does not read a store
     from eeg2fmri.store import Split, Store
@@ -99,14 +99,9 @@ class Bundle:
             If channels are missing or named twice, the EEG is shorter than the context, its sampling
             rate too low, or its unit not µV (`check_scale`).
         """
-        tr = self.signal.tr
-        _, n_frequencies, context = self.window_shape
+        tr, context = self.signal.tr, self.window_shape[2]
         names = self._names(eeg, channels)
-        if round(sampling_rate * tr, 6) < 2 * n_frequencies:
-            raise RequestError(
-                f"sampling_rate: {sampling_rate:g} Hz is too low for the model's frequencies up to "
-                f"{self.signal.frequencies[-1]:g} Hz; send at least {2 * n_frequencies / tr:g} Hz"
-            )
+        self.check_rate(sampling_rate)
         period = period or sampling_rate * tr
         n_windows = max(int(np.floor(round((eeg.shape[1] - onset) / period, 6))) - first, 0)
         windows = np.ones(n_windows, bool) if with_eeg is None else with_eeg[:n_windows]
@@ -117,9 +112,64 @@ class Bundle:
             )
         signal = replace(self.signal, sampling_rate=sampling_rate, channels=names)
         magnitudes = window_magnitudes(eeg, signal, windows, onset=onset, period=period, first=first)
-        magnitudes = magnitudes[:, [names.index(name) for name in self.signal.channels]]
+        rows = {_matched(name): row for row, name in enumerate(names)}
+        magnitudes = magnitudes[:, [rows[_matched(name)] for name in self.signal.channels]]
         self.check_scale("eeg", magnitudes)
         return contexts(magnitudes, context)
+
+    def check_rate(self, sampling_rate: float) -> None:
+        """Refuse a sampling rate (Hz) without the model's frequencies."""
+        needed = 2 * self.window_shape[1]
+        if round(sampling_rate * self.signal.tr, 6) < needed:
+            raise RequestError(
+                f"sampling_rate: {sampling_rate:g} Hz is too low for the model's frequencies up to "
+                f"{self.signal.frequencies[-1]:g} Hz; send at least {needed / self.signal.tr:g} Hz"
+            )
+
+    def n_volumes(self, samples: int, sampling_rate: float) -> int:
+        """Return the number of volumes that so many samples at a rate of `check_rate` allow."""
+        windows = int(np.floor(round(samples / (sampling_rate * self.signal.tr), 6)))
+        return max(windows - self.window_shape[2] + 1, 0)
+
+    def with_missing(
+        self, eeg: np.ndarray, channels: Sequence[str], share: float
+    ) -> tuple[np.ndarray, list[str], tuple[str, ...]]:
+        """Interpolate channels of the model that the EEG lacks, by spherical splines.
+
+        Parameters
+        ----------
+        eeg : (channels, samples) in µV.
+        channels : names of its rows.
+        share : of the model's channels, the most that may be missing.
+
+        Returns
+        -------
+        EEG with a row more for each, the names of its rows, and the names of the interpolated ones.
+
+        Raises
+        ------
+        RequestError
+            If more are missing, one has no 10-05 position (an ECG), or fewer than 4 others have one.
+        """
+        given = set(map(_matched, channels))
+        missing = tuple(name for name in self.signal.channels if _matched(name) not in given)
+        if not missing or len(channels) != len(eeg):  # `windows` refuses the latter
+            return eeg, list(channels), ()
+        listed, wanted = ", ".join(missing[:4]), len(self.signal.channels)
+        if len(missing) > share * wanted:
+            raise RequestError(
+                f"channels: {listed} missing ({len(missing)} of {wanted}), max_interpolated {share:g} allows "
+                f"{int(share * wanted)}; send more channels"
+            )
+        names = [*channels, *missing]
+        more = np.vstack([eeg, np.zeros((len(missing), eeg.shape[1]), eeg.dtype)])
+        try:
+            return interpolate_bads(more, names, missing), names, missing
+        except DatasetError as err:
+            raise RequestError(
+                f"channels: {listed} missing, and not to be interpolated: each needs a 10-05 position, and 4 channels "
+                f"with one must be there; send every channel of the model"
+            ) from err
 
     def check_scale(self, field: str, magnitudes: np.ndarray) -> None:
         """Refuse EEG that is `LARGEST_RATIO` times larger or smaller than the training data.
@@ -157,16 +207,20 @@ class Bundle:
             return wanted
         if len(channels) != len(eeg):
             raise RequestError(f"channels: {len(channels)} names for {len(eeg)} rows of eeg; give one name per row")
-        if missing := [name for name in wanted if name not in channels]:
+        given = Counter(map(_matched, channels))
+        if missing := [name for name in wanted if _matched(name) not in given]:
             raise RequestError(
                 f"channels: {', '.join(missing[:4])} missing ({len(missing)} of {len(wanted)}); "
-                f"send every channel of the model"
+                f"send every channel of the model, or allow max_interpolated"
             )
-        if double := [name for name, count in Counter(channels).items() if count > 1]:
-            raise RequestError(
-                f"channels: {', '.join(double[:4])} named twice; give every row of eeg a name of its own"
-            )
+        if double := [name for name in channels if given[_matched(name)] > 1]:
+            raise RequestError(f"channels: {double[0]!r:.40} named twice; give every row of eeg a name of its own")
         return tuple(channels)
+
+
+def _matched(name: str) -> str:
+    """Return a channel's name as it is compared: case does not count, as in the 10-05 system."""
+    return name.strip().casefold()
 
 
 def save_bundle(folder: Path, bundle: Bundle) -> None:

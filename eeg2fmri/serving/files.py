@@ -109,7 +109,7 @@ def synthesise_recording(bundle: Bundle, eeg_path: Path, volume_marker: str = AU
             (~whole).sum(),
             len(whole),
         )
-    return Synthesis(_image(bundle, volumes), sidecar)
+    return Synthesis(volumes_image(bundle, volumes), sidecar)
 
 
 def synthesise_samples(
@@ -128,7 +128,7 @@ def synthesise_samples(
         As `Bundle.windows`.
     """
     volumes = bundle.model.synthesise(bundle.windows(np.asarray(eeg), sampling_rate, channels))
-    return Synthesis(_image(bundle, volumes), _sidecar(bundle, "the first sample of the EEG"))
+    return Synthesis(volumes_image(bundle, volumes), _sidecar(bundle, "the first sample of the EEG"))
 
 
 def _sidecar(bundle: Bundle, zero: str) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def _beside(path: Path, kind: str) -> Path | None:
     return table if table.exists() or table.is_symlink() else None  # the read function refuses a link without content
 
 
-def _image(bundle: Bundle, volumes: np.ndarray) -> Nifti1Image:
+def volumes_image(bundle: Bundle, volumes: np.ndarray) -> Nifti1Image:
     """Make a 4-D image of volumes (n, x, y, z), 0 outside the model's brain mask."""
     masked = np.moveaxis(volumes * bundle.model.bold_statistics.mask, 0, 3)
     return nifti_image(masked, bundle.signal, "synthesised from EEG by eeg2fmri")

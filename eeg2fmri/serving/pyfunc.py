@@ -11,7 +11,8 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from pydantic import BaseModel, SkipValidation
 
-from eeg2fmri.errors import Eeg2FmriError, RequestError
+from eeg2fmri.config import ServingConfig, parse
+from eeg2fmri.errors import Eeg2FmriError
 from eeg2fmri.serving.bundle import load_bundle
 from eeg2fmri.serving.requests import answer
 
@@ -31,7 +32,7 @@ class Refusal(MlflowException):
 
 
 class EegRecord(BaseModel, extra="allow"):
-    """Names and types of a request's fields, for MLflow to show; `requests` explains them.
+    """Names and types of a record's fields, for MLflow to show; `requests` explains them.
 
     MLflow checks nothing with it, because its refusals repeat the whole request; `answer` does the checks.
     """
@@ -42,44 +43,44 @@ class EegRecord(BaseModel, extra="allow"):
     channels: SkipValidation[list[str] | None] = None
     windows_npy: SkipValidation[str | None] = None
     windows: SkipValidation[list[list[list[float]]] | None] = None
-    reply: SkipValidation[str | None] = None
+    labels_npy: SkipValidation[str | None] = None
 
 
 class VolumesRecord(BaseModel):
-    """Names and types of a reply's fields; the field `reply` decides which form the volumes have."""
+    """Names and types of a reply's fields; the option `reply` decides which form the volumes have, see `replies`."""
 
     shape: list[int]
-    volumes_npz: str | None = None
+    affine: list[list[float]]
+    tr: float
+    start_time: float
+    interpolated: list[str]
     volumes_npy: str | None = None
+    volumes_npz: str | None = None
+    volumes_nii_gz: str | None = None
     volumes: list[list[list[list[float]]]] | None = None
+    courses: list[list[float]] | None = None
+    regions: list[int] | None = None
 
 
 class SynthesiserModel(PythonModel):
-    """Answers records of EEG with volumes; see `requests` for the fields.
+    """Answers records of EEG with volumes; see `requests` for fields and options.
 
     One object serves all threads: `predict` changes nothing.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read the bundle, once, when the server starts."""
+        """Read the bundle and the limits (MLflow's `model_config`), once, when the server starts."""
         self.bundle = load_bundle(Path(context.artifacts["bundle"]))
+        self.limits = parse(ServingConfig, dict(context.model_config or {}), "model_config")
 
     def predict(  # type: ignore[override]  # MLflow reads this signature as the request's schema
         self, model_input: list[EegRecord], params: dict[str, Any] | None = None
     ) -> list[VolumesRecord]:
-        """Answer every record.
-
-        MLflow drops parameters that the signature does not name, and then passes an empty dict instead of
-        ``None``. So any value but ``None`` means that the client sent some.
-        """
+        """Answer every record, with the options `params`; MLflow fills in those that are not given."""
         try:
-            if params is not None:
-                raise RequestError("params: this model takes none; put options such as reply into the record")
-            if not model_input:
-                raise RequestError("inputs: an empty list; send at least one record")
             sent = [{name: value for name, value in r if name in r.model_fields_set} for r in model_input]
             # Plain dictionaries: the server writes them as JSON with the fields that are there.
-            return cast(list[VolumesRecord], [answer(self.bundle, record) for record in sent])
+            return cast(list[VolumesRecord], answer(self.bundle, sent, params, self.limits))
         except Eeg2FmriError as err:
             raise Refusal(str(err), error_code=INVALID_PARAMETER_VALUE) from None
         except Exception as err:

@@ -1,9 +1,8 @@
-"""Served requests: the fields of a record, and the forms of a reply.
+"""Served requests: the fields of a record, the options of a request, and what it may cost.
 
 A record holds either EEG windows or raw EEG, each as JSON arrays or as base64 of a .npy/.npz file:
     windows | windows_npy   (C, F, T) or (n, C, F, T) magnitudes in µV, or mV/m² with `data.current_source_density`
     eeg | eeg_npy           (C, samples) in µV, with sampling_rate (Hz) and, if wanted, channels
-    reply                   "npz" (default), "npy" or "json"
 Nothing is cleaned here: raw EEG must be cleaned by the store's settings (`data.cleaning`), with channels of its
 types (`data.channel_types`). Its windows are then equal to those of the store to the bit, if volumes start with a
 sample. A request has no clock: its first sample starts a TR, and the others follow by the model's own TR.
@@ -11,22 +10,27 @@ sample. A request has no clock: its first sample starts a TR, and the others fol
 
 from __future__ import annotations
 
-import base64
-import io
-import zipfile
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from eeg2fmri.config import ServingConfig
 from eeg2fmri.errors import RequestError, nearest
+from eeg2fmri.serving.arrays import check_size, decode
 from eeg2fmri.serving.bundle import Bundle
+from eeg2fmri.serving.replies import BYTES_PER_VOXEL, DataType, Reply, check_labels, pack
 
-MAX_INFLATED_BYTES = 2**30  # an hour of 64 channels at 1 kHz in float32
+MOST_CHANNELS = 1024  # more rows are samples
+# Bytes that one value of a request takes: as sent (8 at most), as float32, and what checks need.
+BYTES_PER_VALUE = 16
+Fields = TypeVar("Fields", bound=BaseModel)
 
 
 class Record(BaseModel):
-    """One request; unknown fields are refused."""
+    """One part of a request; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,110 +40,200 @@ class Record(BaseModel):
     eeg_npy: str | None = None
     sampling_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     channels: list[str] | None = None
-    reply: Literal["npz", "npy", "json"] = "npz"
+    labels_npy: str | None = None
 
 
-def answer(bundle: Bundle, record: Any) -> dict[str, Any]:
-    """Synthesise the volumes that one record asks for.
+class Options(BaseModel):
+    """The options of a request, which all of its records share (`params` of MLflow).
+
+    reply: form of the volumes, see `replies`.  dtype: of .npy and .npz; float16 keeps 3 digits.
+    max_interpolated: share of the model's channels that may be missing; they are interpolated.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    reply: Reply = "npy"
+    dtype: DataType = "float32"
+    max_interpolated: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
+
+
+class Budget:
+    """What a request may still cost; every array and every volume is charged before it is made."""
+
+    def __init__(self, limits: ServingConfig) -> None:
+        self._limits = limits
+        self._windows = limits.max_windows
+        self._bytes = limits.max_memory * 2**20
+
+    @property
+    def values(self) -> int:
+        """Return how many values an array may have."""
+        return self._bytes // BYTES_PER_VALUE
+
+    def charge_array(self, name: str, values: int) -> None:
+        """Charge an array that the field `name` holds."""
+        check_size(name, values, self.values)
+        self._bytes -= values * BYTES_PER_VALUE
+
+    def charge_windows(self, n_windows: int, bytes_per_window: int) -> None:
+        """Charge windows with their volumes and their reply."""
+        if n_windows > self._windows:
+            raise RequestError(
+                f"{n_windows} windows, {self._windows} are left of the {self._limits.max_windows} of a request "
+                f"(serving.max_windows); send a shorter part"
+            )
+        if n_windows * bytes_per_window > self._bytes:
+            raise RequestError(
+                f"{n_windows} windows need {n_windows * bytes_per_window / 2**20:.1f} MiB, {self._bytes / 2**20:.1f} "
+                f"are left of the {self._limits.max_memory} MiB of a request (serving.max_memory); send a shorter part"
+            )
+        self._windows -= n_windows
+        self._bytes -= n_windows * bytes_per_window
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What one record asks for: windows (n, C, F, T), names of interpolated channels, labels (x, y, z) if any."""
+
+    windows: np.ndarray
+    interpolated: tuple[str, ...]
+    labels: np.ndarray | None
+
+
+def answer(
+    bundle: Bundle, records: Any, params: Mapping[str, Any] | None = None, limits: ServingConfig | None = None
+) -> list[dict[str, Any]]:
+    """Synthesise the volumes that a request asks for.
+
+    Parameters
+    ----------
+    bundle : the model.
+    records : list of records, see `Record`.
+    params : see `Options`.
+    limits : what the request may cost; by default `ServingConfig`.
 
     Returns
     -------
-    ``shape`` (n, x, y, z) and the volumes under ``volumes_npz``, ``volumes_npy`` (base64 of the
-    file, array name ``volumes``) or ``volumes`` (nested lists), in scanner intensity.
+    One reply per record, see `replies`.
 
     Raises
     ------
     RequestError
-        If the record is not valid.
+        If a record or an option is not valid, or the request is too expensive. Nothing is synthesised then.
     """
-    request = _parse(record)
-    volumes = bundle.model.synthesise(_windows(bundle, request))
+    options = _parse(Options, "params", {} if params is None else params)
+    if not isinstance(records, list):
+        raise RequestError(f"inputs: {type(records).__name__}, expected a list of records; send [record]")
+    if not records:
+        raise RequestError("inputs: an empty list; send at least one record")
+    budget = Budget(limits or ServingConfig())
+    asked = [_asked(bundle, _parse(Record, "a record", record), options, budget) for record in records]
+    return [_reply(bundle, each, options) for each in asked]
+
+
+def _reply(bundle: Bundle, asked: _Asked, options: Options) -> dict[str, Any]:
+    volumes = bundle.model.synthesise(asked.windows)
     if not np.isfinite(volumes).all():
         raise RequestError("the EEG is too large for a finite volume; send EEG in µV")
-    return {"shape": list(volumes.shape), **pack(volumes, request.reply)}
+    return pack(bundle, volumes, options.reply, options.dtype, asked.labels, asked.interpolated)
 
 
-def pack(volumes: np.ndarray, reply: str) -> dict[str, Any]:
-    """Pack volumes in the form that the request asked for."""
-    if reply == "json":
-        return {"volumes": volumes.tolist()}
-    buffer = io.BytesIO()
-    if reply == "npy":
-        np.save(buffer, volumes, allow_pickle=False)
-    else:
-        np.savez_compressed(buffer, volumes=volumes)
-    return {f"volumes_{reply}": base64.b64encode(buffer.getvalue()).decode("ascii")}
-
-
-def encode(array: np.ndarray) -> str:
-    """Return base64 of an array's .npy file, for the fields ``windows_npy`` and ``eeg_npy``."""
-    return str(pack(array, "npy")["volumes_npy"])
-
-
-def _parse(record: Any) -> Record:
-    if not isinstance(record, dict):
-        raise RequestError(f"a record must be an object with fields, found {type(record).__name__}")
+def _parse(kind: type[Fields], name: str, given: Any) -> Fields:
+    if not isinstance(given, Mapping):
+        raise RequestError(f"{name} must be an object with fields, found {type(given).__name__}")
     try:
-        return Record.model_validate(record)
+        return kind.model_validate(given)
     except ValidationError as err:
         fault = err.errors(include_url=False, include_input=False)[0]
-        name = str(fault["loc"][0])
+        field = str(fault["loc"][0])
         if fault["type"] == "extra_forbidden":
-            fields = list(Record.model_fields)
-            hint = nearest(name, fields) or f"; known are {', '.join(fields)}"
-            raise RequestError(f"unknown field {name!r:.60}{hint}") from err
-        raise RequestError(f"{name}: {fault['msg']}") from err
+            raise RequestError(_unknown(kind, field)) from err
+        raise RequestError(f"{field}: {fault['msg']}") from err
 
 
-def _windows(bundle: Bundle, request: Record) -> np.ndarray:
-    given = [name for name in ("windows", "windows_npy", "eeg", "eeg_npy") if getattr(request, name) is not None]
+def _unknown(kind: type[BaseModel], field: str) -> str:
+    if kind is Record and field in Options.model_fields:
+        return f"unknown field {field!r}: it is an option; send it in params beside inputs"
+    fields = list(kind.model_fields)
+    hint = nearest(field[:60], fields) or f"; known are {', '.join(fields)}"
+    return f"unknown field {field!r:.60}{hint}"
+
+
+def _asked(bundle: Bundle, record: Record, options: Options, budget: Budget) -> _Asked:
+    given = [name for name in ("windows", "windows_npy", "eeg", "eeg_npy") if getattr(record, name) is not None]
     if len(given) != 1:
         raise RequestError(
             f"give exactly one of windows, windows_npy, eeg, eeg_npy; found {', '.join(given) or 'none'}"
         )
+    labels = None
+    if record.labels_npy is not None:
+        labels = check_labels(bundle, "labels_npy", decode("labels_npy", record.labels_npy, budget.values))
+    if (labels is None) == (options.reply == "courses"):
+        raise RequestError("reply 'courses' and the field labels_npy go together; send both or neither")
     name = given[0]
-    values = _array(name, getattr(request, name))
+    values = _numbers(name, getattr(record, name), budget)
     if name.startswith("windows"):
-        shape = bundle.window_shape
-        windows = values[None] if values.ndim == 3 else values
-        if windows.shape[1:] != shape or not len(windows):
-            raise RequestError(f"{name}: shape {values.shape}, expected {shape} or (n, {', '.join(map(str, shape))})")
-        if (windows < 0).any():
-            raise RequestError(f"{name}: negative values; spectral magnitudes are expected")
-        bundle.check_scale(name, windows)
-        return windows
-    if request.sampling_rate is None:
+        return _Asked(_sent_windows(bundle, name, values, options, budget), (), labels)
+    return _Asked(*_made_windows(bundle, name, values, record, options, budget), labels)
+
+
+def _sent_windows(bundle: Bundle, name: str, values: np.ndarray, options: Options, budget: Budget) -> np.ndarray:
+    shape = bundle.window_shape
+    windows = values[None] if values.ndim == 3 else values
+    if windows.shape[1:] != shape or not len(windows):
+        raise RequestError(f"{name}: shape {values.shape}, expected {shape} or (n, {', '.join(map(str, shape))})")
+    budget.charge_windows(len(windows), _bytes_per_window(bundle, options))
+    windows = _finite(name, windows)
+    if (windows < 0).any():
+        raise RequestError(f"{name}: negative values; spectral magnitudes are expected")
+    bundle.check_scale(name, windows)
+    return windows
+
+
+def _made_windows(
+    bundle: Bundle, name: str, values: np.ndarray, record: Record, options: Options, budget: Budget
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    rate, channels = record.sampling_rate, record.channels
+    if rate is None:
         raise RequestError("sampling_rate (Hz) is needed with raw EEG")
-    if values.ndim != 2:
-        raise RequestError(f"{name}: shape {values.shape}, expected (channels, samples)")
-    return bundle.windows(values, request.sampling_rate, request.channels)
+    if values.ndim != 2 or len(values) > MOST_CHANNELS:
+        raise RequestError(
+            f"{name}: shape {values.shape}, expected (channels, samples), {MOST_CHANNELS} channels at most"
+        )
+    bundle.check_rate(rate)
+    budget.charge_windows(bundle.n_volumes(values.shape[1], rate), _bytes_per_window(bundle, options))
+    interpolated: tuple[str, ...] = ()
+    eeg = _finite(name, values)
+    if channels is not None and options.max_interpolated:
+        eeg, channels, interpolated = bundle.with_missing(eeg, channels, options.max_interpolated)
+    return bundle.windows(eeg, rate, channels), interpolated
 
 
-def _array(name: str, value: Any) -> np.ndarray:
-    try:
-        array = _decode(value) if isinstance(value, str) else np.asarray(value)
-    except Exception as err:  # NumPy, zipfile and zlib each raise errors of their own for damaged bytes
-        expected = "base64 of a .npy or .npz file" if isinstance(value, str) else "a rectangular array of numbers"
-        raise RequestError(f"{name}: not {expected}") from err
+def _bytes_per_window(bundle: Bundle, options: Options) -> int:
+    """Estimate what a window takes: its magnitudes, twice more while they are scaled, its volume and its reply."""
+    eeg = 3 * 4 * int(np.prod(bundle.window_shape))
+    return eeg + int(np.prod(bundle.signal.grid)) * BYTES_PER_VOXEL[options.reply]
+
+
+def _numbers(name: str, value: str | Sequence[Any], budget: Budget) -> np.ndarray:
+    """Return an array of numbers, of the type in which it was sent."""
+    if isinstance(value, str):
+        array = decode(name, value, budget.values)
+    else:
+        try:
+            array = np.asarray(value)
+        except (ValueError, OverflowError) as err:  # lists of different lengths, or integers beyond 64 bits
+            raise RequestError(f"{name}: not a rectangular array of numbers") from err
     if array.dtype.kind not in "fiu":
         raise RequestError(f"{name}: numbers are expected, found values of type {array.dtype}")
-    with np.errstate(over="ignore"):
-        array = array.astype(np.float32)
-    if not np.isfinite(array).all():
-        raise RequestError(f"{name}: {np.count_nonzero(~np.isfinite(array))} NaN or infinite values; send finite ones")
+    budget.charge_array(name, array.size)
     return array
 
 
-def _decode(text: str) -> np.ndarray:
-    """Decode the only array of a base64 .npy or .npz; measure an archive before inflating it."""
-    content = io.BytesIO(base64.b64decode(text, validate=True))
-    if zipfile.is_zipfile(content):
-        size = sum(member.file_size for member in zipfile.ZipFile(content).infolist())
-        if size > MAX_INFLATED_BYTES:
-            raise ValueError(f"{size} bytes when inflated")
-    content.seek(0)
-    loaded = np.load(content, allow_pickle=False)
-    if isinstance(loaded, np.lib.npyio.NpzFile):
-        (only,) = loaded.files
-        return loaded[only]
-    return loaded
+def _finite(name: str, values: np.ndarray) -> np.ndarray:
+    """Convert to float32; refuse what is not finite then."""
+    with np.errstate(over="ignore"):
+        array = values.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise RequestError(f"{name}: {np.count_nonzero(~np.isfinite(array))} NaN or infinite values; send finite ones")
+    return array

@@ -1,5 +1,6 @@
 """Signals as arrays: cleaning of EEG, spectrograms, grids and scales of BOLD volumes."""
 
+from eeg2fmri.signals.bads import interpolate_bads
 from eeg2fmri.signals.bold import (
     BoldStatistics,
     drift_waves,
@@ -40,7 +41,9 @@ __all__ = [
     "eeg_scaling",
     "event_response",
     "frequencies",
+    "interpolate_bads",
     "nifti_image",
+    "noise_components",
     "principal_components",
     "pulse_courses",
     "recording_statistics",

@@ -42,7 +42,7 @@ sys.path[:] = [path for path in sys.path if path.startswith((sys.prefix, sys.bas
 os.environ["EEG2FMRI_DEVICE"] = "cpu"
 model = mlflow.pyfunc.load_model(folder + "/model")
 windows = base64.b64encode(open(folder + "/windows.npy", "rb").read()).decode()
-(reply,) = model.predict([{"windows_npy": windows, "reply": "npy"}])
+(reply,) = model.predict([{"windows_npy": windows}])
 assert not computed_on_gpu(), "EEG2FMRI_DEVICE=cpu, and it was served on the GPU"
 np.save(folder + "/volumes.npy", np.load(io.BytesIO(base64.b64decode(reply["volumes_npy"]))))
 """

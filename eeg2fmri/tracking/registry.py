@@ -15,17 +15,18 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 import eeg2fmri
-from eeg2fmri.config import family_path
+from eeg2fmri.config import ServingConfig, family_path
 from eeg2fmri.devices import DEVICE_VARIABLE
 from eeg2fmri.errors import ModelError, one_line
 from eeg2fmri.families import family_of
 from eeg2fmri.server import TRACKED_SCHEMES, check_server
 from eeg2fmri.serving import Bundle, save_bundle
-from eeg2fmri.serving.requests import encode
+from eeg2fmri.serving.arrays import encode
+from eeg2fmri.serving.requests import Options
 from eeg2fmri.tracking.notes import describe_model
 
 # Packages that every served model imports; a family adds its own.
-SERVING_PACKAGES = ("mlflow", "numpy", "scipy", "pandas", "pydantic", "pyyaml")
+SERVING_PACKAGES = ("mlflow", "mne", "nibabel", "numpy", "scipy", "pandas", "pydantic", "pyyaml")
 DATASET_TAG = "eeg2fmri.dataset"  # of a registered model: by it this package's are known
 
 
@@ -74,7 +75,8 @@ def pyfunc_model(bundle: Bundle, folder: Path, example: np.ndarray) -> dict[str,
         "artifacts": {"bundle": str(folder)},
         "code_paths": [str(path) for path in _code(config.family)],
         "pip_requirements": [_pinned(name) for name in (*SERVING_PACKAGES, *family_of(config).packages)],
-        "input_example": [{"windows_npy": encode(example), "reply": "npz"}],
+        "input_example": ([{"windows_npy": encode(example)}], Options().model_dump()),
+        "model_config": ServingConfig().model_dump(),
     }
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from eeg2fmri.config import SimulationConfig
-from eeg2fmri.serving.requests import encode
+from eeg2fmri.serving.arrays import encode
 from eeg2fmri.simulation import simulate
 from tests.served import ask, environment, served, served_model
 

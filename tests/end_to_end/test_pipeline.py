@@ -21,7 +21,7 @@ import yaml
 from nilearn.image import load_img, mean_img
 
 from eeg2fmri import cli
-from eeg2fmri.serving.requests import encode
+from eeg2fmri.serving.arrays import encode
 from eeg2fmri.tracking import load_model
 from eeg2fmri.tracking.registry import champion, latest_version, logged_model_id
 from tests.mlflow_store import use_tracking
@@ -187,7 +187,7 @@ def bundle(job):
 
 @pytest.mark.parametrize("reply", ["npz", "npy", "json"])
 def test_serves_windows_as_json(server, bundle, windows, reply):
-    found = served(server, {"windows": windows.astype(float).tolist(), "reply": reply})
+    found = served(server, {"windows": windows.astype(float).tolist()}, reply=reply)
     np.testing.assert_allclose(found, bundle.model.synthesise(windows), rtol=1e-5, atol=1e-2)
 
 
@@ -212,8 +212,9 @@ def bad(windows: np.ndarray, name: str) -> object:
         "nan": {"inputs": [{"windows_npy": encode(holes)}]},
         "json nan": {"inputs": [{"windows": holes.astype(float).tolist()}]},
         "type": {"inputs": [{"windows": "text"}]},
-        "field": {"inputs": [good | {"replly": "npy"}]},
-        "params": {"inputs": [good], "params": {"reply": "npy"}},
+        "field": {"inputs": [good | {"chanels": ["Cz"]}]},
+        "option in a record": {"inputs": [good | {"reply": "npy"}]},
+        "option": {"inputs": [good], "params": {"reply": "gif"}},
         "no rate": {"inputs": [{"eeg_npy": encode(windows[0, :, 0])}]},
         "short": {"inputs": [{"eeg_npy": encode(windows[0, :, 0]), "sampling_rate": RATE}]},
         "none": {"inputs": []},
@@ -230,8 +231,9 @@ def bad(windows: np.ndarray, name: str) -> object:
         ("nan", "1 NaN or infinite"),
         ("json nan", "NaN"),
         ("type", "windows"),
-        ("field", "did you mean 'reply'?"),
-        ("params", "params"),
+        ("field", "did you mean 'channels'?"),
+        ("option in a record", "send it in params"),
+        ("option", "'npy', 'npz', 'json'"),
         ("no rate", "sampling_rate"),
         ("short", "at least 21.60 s"),
         ("none", "at least one record"),

@@ -13,7 +13,7 @@ from eeg2fmri.errors import ConfigError
 from eeg2fmri.pipeline import main_job, promote_step
 from eeg2fmri.pipeline.code import training_code
 from eeg2fmri.provenance import code_of
-from eeg2fmri.serving.requests import encode
+from eeg2fmri.serving.arrays import encode
 from eeg2fmri.testing import FamilyTests
 from eeg2fmri.tracking import load_model, store_evidence
 from eeg2fmri.tracking.registry import champion, latest_version

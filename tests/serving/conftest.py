@@ -68,3 +68,9 @@ def windows(rng: np.random.Generator) -> np.ndarray:
 def eeg(rng: np.random.Generator) -> np.ndarray:
     """5.4 TRs of raw EEG: three volumes can be synthesised."""
     return rng.normal(0, 20, (len(CHANNELS), round(5.4 * TR * SAMPLING_RATE))).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def bundle_of_mean(bundles: dict[str, Bundle]) -> Bundle:
+    """The cheapest bundle, for tests with many requests."""
+    return bundles["mean"]

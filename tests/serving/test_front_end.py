@@ -12,8 +12,8 @@ from eeg2fmri.datasets import align, find_recordings, open_eeg, read_clean_eeg
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.serving import Bundle, save_bundle, synthesise_file
+from eeg2fmri.serving.arrays import encode
 from eeg2fmri.serving.pyfunc import SynthesiserModel
-from eeg2fmri.serving.requests import encode
 from eeg2fmri.store import Windows, build_store
 from tests.conftest import GRID, VOLUMES
 
@@ -100,7 +100,7 @@ def test_a_request_gives_the_windows_of_the_store(settings, study, given, tmp_pa
     model = SynthesiserModel()
     (tmp_path / "bundle").mkdir()
     save_bundle(tmp_path / "bundle", made.bundle)
-    model.load_context(SimpleNamespace(artifacts={"bundle": str(tmp_path / "bundle")}))
+    model.load_context(SimpleNamespace(artifacts={"bundle": str(tmp_path / "bundle")}, model_config={}))
     model.predict([{"eeg_npy": encode(sent), "sampling_rate": eeg.sampling_rate, "channels": list(eeg.channels)}])
     served = given[-1]
     dropped, expected = made.config.dropped_volumes, of_store(made.windows)

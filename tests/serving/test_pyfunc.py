@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from mlflow.exceptions import MlflowException
 
+from eeg2fmri.errors import ConfigError
 from eeg2fmri.serving import pyfunc
+from eeg2fmri.serving.arrays import encode
 from eeg2fmri.serving.pyfunc import SynthesiserModel
-from eeg2fmri.serving.requests import encode
 from tests.fakes import GRID, SAMPLING_RATE
 from tests.serving.test_requests import FAULTS, W, volumes_of
 
@@ -21,7 +22,7 @@ def models(folders):
     served = {}
     for family, folder in folders.items():
         served[family] = SynthesiserModel()
-        served[family].load_context(SimpleNamespace(artifacts={"bundle": str(folder)}))
+        served[family].load_context(SimpleNamespace(artifacts={"bundle": str(folder)}, model_config=None))
     return served
 
 
@@ -47,8 +48,8 @@ def check_short(message):
 def test_answers_every_record_in_order(models, bundles, family, windows, eeg):
     records = [
         {"windows_npy": encode(windows)},
-        {"eeg": eeg.astype(float).tolist(), "sampling_rate": SAMPLING_RATE, "reply": "json"},
-        {"windows": windows[:1].astype(float).tolist(), "reply": "npy"},
+        {"eeg": eeg.astype(float).tolist(), "sampling_rate": SAMPLING_RATE},
+        {"windows": windows[:1].astype(float).tolist()},
     ]
     replies = models[family].predict(records)
     assert [reply["shape"] for reply in replies] == [[2, *GRID], [3, *GRID], [1, *GRID]]
@@ -66,9 +67,9 @@ def test_refuses_with_the_reason_and_nothing_else(model, fault):
 
 
 def test_one_bad_record_among_good_ones(model):
-    err = refusal(model, [{"windows": W.tolist()}, {"windows": W.tolist(), "reply": "gif"}])
+    err = refusal(model, [{"windows": W.tolist()}, {"windows": W.tolist(), "channel": "Cz"}])
     assert err.error_code == "INVALID_PARAMETER_VALUE"
-    assert "reply" in err.message
+    assert "channel" in err.message
 
 
 def test_no_records(model):
@@ -77,16 +78,26 @@ def test_no_records(model):
     assert "inputs: an empty list" in err.message
 
 
-@pytest.mark.parametrize("params", [{}, {"reply": "npy"}])
-def test_parameters_are_refused(model, params):
-    err = refusal(model, [{"windows": W.tolist()}], params=params)
-    assert err.error_code == "INVALID_PARAMETER_VALUE"
-    assert "params: this model takes none" in err.message
+def test_options_and_limits_arrive(folders):
+    model = SynthesiserModel()
+    context = SimpleNamespace(artifacts={"bundle": str(folders["linear"])}, model_config={"max_windows": 1})
+    model.load_context(context)
+    (reply,) = model.predict([{"windows": W.tolist()}], params={"reply": "json"})
+    assert "volumes" in reply
+    assert "serving.max_windows" in refusal(model, [{"windows": W.tolist()}] * 2).message
+    context.model_config = {"max_window": 1}
+    with pytest.raises(ConfigError, match="did you mean 'max_windows'"):
+        SynthesiserModel().load_context(context)
 
 
 def test_data_is_not_echoed(model):
     secret = "c2VjcmV0" * 40
-    for record in ({"windows_npy": secret}, {"eeg_npy": secret, "sampling_rate": 1}, {secret: 1}, {"reply": secret}):
+    for record in (
+        {"windows_npy": secret},
+        {"eeg_npy": secret, "sampling_rate": 1},
+        {secret: 1},
+        {"sampling_rate": secret},
+    ):
         message = refusal(model, [record]).message
         assert secret not in message
         check_short(message)

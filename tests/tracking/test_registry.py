@@ -9,7 +9,9 @@ import mlflow
 import numpy as np
 import pytest
 
+from eeg2fmri.config import ServingConfig
 from eeg2fmri.errors import ModelError
+from eeg2fmri.serving.pyfunc import VolumesRecord
 from eeg2fmri.serving.requests import Record
 from eeg2fmri.tracking import load_model, log_bundle, tracked_run
 from eeg2fmri.tracking.registry import SERVING_PACKAGES, champion, model_exists
@@ -140,7 +142,14 @@ def test_a_model_states_its_request():
     names = {each.name: str(each.dtype) for each in record.properties}
     assert names.keys() == Record.model_fields.keys()
     assert "string" in names["eeg_npy"]
-    assert {"shape", "volumes_npz", "volumes_npy", "volumes"} == {each.name for each in reply.properties}
+    assert {each.name for each in reply.properties} == VolumesRecord.model_fields.keys()
+    options = {each.name: (each.dtype.name, each.default) for each in model.signature.params.params}
+    assert options == {
+        "reply": ("string", "npy"),
+        "dtype": ("string", "float32"),
+        "max_interpolated": ("double", 0.0),
+    }
+    assert model.flavors["python_function"]["config"] == ServingConfig().model_dump()
     assert model.saved_input_example_info is not None
 
 
