@@ -67,6 +67,10 @@ class RequestError(Eeg2FmriError, ValueError):
     """A request to a served model is not valid."""
 
 
+class ServerError(Eeg2FmriError, ConnectionError):
+    """A served model does not answer, or fails."""
+
+
 class TrackingError(Eeg2FmriError, ConnectionError):
     """The tracking server does not answer, or answers wrongly."""
 

@@ -88,6 +88,9 @@ def config(text: str) -> str:
         ),
         (["synthesize", "--set", "registry.name=b", "--eeg", "x.vhdr", "--out", "x.nii"], ["models:/b@champion", "ui"]),
         (["synthesize", "--model-uri", "models:/eeg2fmri@winner", "--eeg", "x.vhdr", "--out", "x.nii"], ["@winner"]),
+        (["serve"], ["no registered model", "--model-uri models:/NAME@champ"]),
+        (["serve", "--port", "0"], ["--port"]),
+        (["serve", "--set", "serving.max_window=3"], ["did you mean 'max_windows'"]),
     ],
 )
 def test_bad_input_ends_with_2_and_one_line(run, arguments, named):
@@ -302,7 +305,7 @@ def test_as_a_process(tmp_path, options, status):
         assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("verb", [*server.TRACKING_VERBS, "synthesize"])
+@pytest.mark.parametrize("verb", [*server.TRACKING_VERBS, "synthesize", "serve"])
 def test_a_server_that_is_down_is_named_in_one_line(monkeypatch, run, verb):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:s3cret@127.0.0.1:1")
     files = {"synthesize": ("--eeg", "a.vhdr", "--out", "a.nii"), "compare": ("a", "b")}.get(verb, ())

@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eeg2fmri import __version__
 from eeg2fmri.cli.arguments import (
@@ -34,6 +35,9 @@ from eeg2fmri.cli.arguments import (
 from eeg2fmri.config import Config, load_config, parse_overrides
 from eeg2fmri.errors import ConfigError, Eeg2FmriError, GateRefusal, one_line
 from eeg2fmri.server import check_server, needs_server, without_secrets
+
+if TYPE_CHECKING:
+    from eeg2fmri.serving import Bundle
 
 DEFAULT_CONFIG = "demo"
 CHAMPION = "models:/NAME@champion"
@@ -174,18 +178,34 @@ def _rollback(args: argparse.Namespace) -> None:
 
 
 def _synthesize(args: argparse.Namespace) -> None:
-    from eeg2fmri.devices import use_backend
     from eeg2fmri.serving import synthesise_file
+
+    config = _config(args)
+    bundle, _ = _model(args.model_uri, config)
+    shape = synthesise_file(bundle, Path(args.eeg), Path(args.out), config.dataset.volume_marker)
+    logger.info("synthesize: %s, %s", args.out, " × ".join(map(str, shape)))
+
+
+def _serve(args: argparse.Namespace) -> None:
+    from eeg2fmri.serving.http import LOCAL, serve, server_app
+
+    config = _config(args)
+    bundle, uri = _model(args.model_uri, config)
+    hosts = [*LOCAL, args.host, *filter(None, (args.allowed_hosts or "").split(","))]
+    logger.info("serve: %s at http://%s:%d, described at /docs", uri, args.host, args.port)
+    serve(server_app(bundle, config.serving, hosts), args.host, args.port)
+
+
+def _model(model_uri: str | None, config: Config) -> tuple[Bundle, str]:
+    """Load the given model, or the champion of the only registered one; return its address too."""
+    from eeg2fmri.devices import use_backend
     from eeg2fmri.tracking import load_model
     from eeg2fmri.tracking.registry import only_model
 
-    config = _config(args)
     use_backend(config.run.backend)
     name = config.registry.name
-    uri = args.model_uri or f"models:/{name or only_model(f'--model-uri {CHAMPION}')}@{config.registry.alias}"
-    bundle, _ = load_model(uri, config.run.device)
-    shape = synthesise_file(bundle, Path(args.eeg), Path(args.out), config.dataset.volume_marker)
-    logger.info("synthesize: %s, %s", args.out, " × ".join(map(str, shape)))
+    uri = model_uri or f"models:/{name or only_model(f'--model-uri {CHAMPION}')}@{config.registry.alias}"
+    return load_model(uri, config.run.device)[0], uri
 
 
 def _main(args: argparse.Namespace) -> None:
@@ -368,4 +388,15 @@ def _parser() -> argparse.ArgumentParser:
     synthesize.add_argument("--out", required=True, help="NIfTI file to write, .nii or .nii.gz")
     add_setting(synthesize, "--volume-marker", "dataset.volume_marker")
     add_device(synthesize, limit=False)
+
+    serve = add_verb(verbs, "serve", _serve, "answer requests with a model, within the limits of serving.*")
+    serve.add_argument("--model-uri", type=optional(str), metavar="URI",
+                       help=f"model, e.g. {CHAMPION} (default: that of the only registered model)")  # fmt: skip
+    serve.add_argument(
+        "--host", default="127.0.0.1", help="address to answer at (default: 127.0.0.1, this machine only)"
+    )
+    serve.add_argument("--port", type=positive, default=5001, help="port (default: 5001)")
+    serve.add_argument("--allowed-hosts", type=optional(str), metavar="A,B,…",
+                       help="names by which clients may call the server, besides --host and localhost")  # fmt: skip
+    add_device(serve, limit=False)
     return parser

@@ -1,10 +1,13 @@
-"""Serving: the saved form of a model, its MLflow wrapper, and synthesis from an EEG file."""
+"""Serving: the saved form of a model, its servers and their client, and synthesis from an EEG file."""
 
 from eeg2fmri.serving.bundle import Bundle, load_bundle, save_bundle
+from eeg2fmri.serving.client import Client, Synthesised
 from eeg2fmri.serving.files import check_image_name, synthesise_file, synthesise_recording, synthesise_samples
 
 __all__ = [
     "Bundle",
+    "Client",
+    "Synthesised",
     "check_image_name",
     "load_bundle",
     "save_bundle",

@@ -40,7 +40,7 @@ _NUMBER = re.compile(r"[<>=|]?([fiu])([1248])")
 
 @dataclass(frozen=True)
 class _Layout:
-    """What the header of a .npy file says; start: byte at which the values begin."""
+    """Content of the header of a .npy file; start: byte at which the values begin."""
 
     dtype: np.dtype[Any]
     fortran: bool

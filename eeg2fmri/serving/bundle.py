@@ -134,7 +134,7 @@ class Bundle:
     def with_missing(
         self, eeg: np.ndarray, channels: Sequence[str], share: float
     ) -> tuple[np.ndarray, list[str], tuple[str, ...]]:
-        """Interpolate channels of the model that the EEG lacks, by spherical splines.
+        """Add channels of the model that the EEG lacks, by spherical splines.
 
         Parameters
         ----------

@@ -58,7 +58,7 @@ class Options(BaseModel):
 
 
 class Budget:
-    """What a request may still cost; every array and every volume is charged before it is made."""
+    """Memory and volumes that a request may still cost; every array and every volume is charged before it is made."""
 
     def __init__(self, limits: ServingConfig) -> None:
         self._limits = limits
@@ -71,12 +71,12 @@ class Budget:
         return self._bytes // BYTES_PER_VALUE
 
     def charge_array(self, name: str, values: int) -> None:
-        """Charge an array that the field `name` holds."""
+        """Count an array that the field `name` holds."""
         check_size(name, values, self.values)
         self._bytes -= values * BYTES_PER_VALUE
 
     def charge_windows(self, n_windows: int, bytes_per_window: int) -> None:
-        """Charge windows with their volumes and their reply."""
+        """Count windows with their volumes and their reply."""
         if n_windows > self._windows:
             raise RequestError(
                 f"{n_windows} windows, {self._windows} are left of the {self._limits.max_windows} of a request "
@@ -93,7 +93,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What one record asks for: windows (n, C, F, T), names of interpolated channels, labels (x, y, z) if any."""
+    """A checked record: windows (n, C, F, T), names of interpolated channels, labels (x, y, z) if any."""
 
     windows: np.ndarray
     interpolated: tuple[str, ...]

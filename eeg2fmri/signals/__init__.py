@@ -43,7 +43,6 @@ __all__ = [
     "frequencies",
     "interpolate_bads",
     "nifti_image",
-    "noise_components",
     "principal_components",
     "pulse_courses",
     "recording_statistics",

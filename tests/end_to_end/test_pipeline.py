@@ -21,6 +21,8 @@ import yaml
 from nilearn.image import load_img, mean_img
 
 from eeg2fmri import cli
+from eeg2fmri.errors import RequestError
+from eeg2fmri.serving import Client
 from eeg2fmri.serving.arrays import encode
 from eeg2fmri.tracking import load_model
 from eeg2fmri.tracking.registry import champion, latest_version, logged_model_id
@@ -201,6 +203,31 @@ def test_serves_raw_eeg(server, bundle):
     names = list(bundle.signal.channels)
     turned = served(server, {"eeg_npy": encode(eeg[::-1]), "sampling_rate": RATE, "channels": names[::-1]})
     np.testing.assert_allclose(turned, found, rtol=1e-5, atol=1e-2)
+
+
+def test_the_client_hides_the_encodings(server, bundle):
+    eeg = np.random.default_rng(1).normal(0, 20, (WINDOW[0], round(11.5 * TR * RATE))).astype(np.float32)
+    reply = Client(server).synthesise(eeg, RATE, bundle.signal.channels)
+    np.testing.assert_allclose(reply.volumes, bundle.model.synthesise(bundle.windows(eeg, RATE)), rtol=1e-5, atol=1e-2)
+    with pytest.raises(RequestError, match="at least 21.60 s"):
+        Client(server).synthesise(eeg[:, :100], RATE)
+
+
+@pytest.mark.usefixtures("job")
+def test_mlflow_predicts_and_writes_a_dockerfile(bundle, windows, folder):
+    request = {"inputs": [{"windows_npy": encode(windows)}], "params": {"reply": "json"}}
+    (folder / "request.json").write_text(json.dumps(request))
+    models = [sys.executable, "-m", "mlflow", "models"]
+    uri = ["-m", "models:/eeg2fmri@champion"]
+    predict = [*models, "predict", *uri, "--env-manager", "local", "-i", "request.json", "-o", "reply.json"]
+    subprocess.run(predict, cwd=folder, env=environment(), check=True, capture_output=True)
+    (reply,) = json.loads((folder / "reply.json").read_text())["predictions"]
+    np.testing.assert_allclose(reply["volumes"], bundle.model.synthesise(windows), rtol=1e-5)
+    docker = [*models, "generate-dockerfile", *uri, "-d", "image"]
+    subprocess.run(docker, cwd=folder, env=environment(), check=True, capture_output=True)
+    assert "EXPOSE 8080" in (folder / "image" / "Dockerfile").read_text()
+    (requirements,) = (folder / "image").rglob("requirements.txt")
+    assert {"mne==", "nibabel=="} <= {line[: line.index("=") + 2] for line in requirements.read_text().split()}
 
 
 def bad(windows: np.ndarray, name: str) -> object:

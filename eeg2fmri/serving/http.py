@@ -1,0 +1,159 @@
+"""A server of one model: MLflow's addresses and JSON, with limits before a body is read and a description at /docs.
+
+`mlflow models serve` reads every body whole, repeats it in some refusals, and answers some bodies that it cannot parse
+with status 500 before the model is asked. This server does none of that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
+from mlflow.version import VERSION
+from pydantic import TypeAdapter
+
+from eeg2fmri import __version__
+from eeg2fmri.config import ServingConfig
+from eeg2fmri.errors import ConfigError, Eeg2FmriError, RequestError
+from eeg2fmri.serving.bundle import Bundle
+from eeg2fmri.serving.pyfunc import EegRecord, VolumesRecord
+from eeg2fmri.serving.requests import Options, answer
+
+LOCAL = ("localhost", "127.0.0.1", "[::1]")
+MOST_CONNECTIONS = 64  # each holds a body; others get status 503
+# A body that is too large is read to its end without being kept, so that its sender sees the reason; up to this.
+DISCARDED = 16
+JSON = "application/json"
+_OBJECT = TypeAdapter(dict[str, Any])  # its parser refuses what is nested more than 200 deep
+
+
+class _TooLarge(Exception):
+    """A body exceeds the limit."""
+
+
+def server_app(bundle: Bundle, limits: ServingConfig, hosts: Sequence[str] = LOCAL) -> FastAPI:
+    """Make the server of a model.
+
+    Parameters
+    ----------
+    bundle : the model.
+    limits : what a request may cost.
+    hosts : names in the header ``Host`` that are answered; a browser cannot be led here by another name.
+    """
+    app = FastAPI(title="eeg2fmri", version=__version__, summary="Volumes synthesised from EEG.")
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
+
+    @app.get("/ping")
+    @app.get("/health")
+    async def health() -> Response:
+        """Answer as soon as the model is loaded."""
+        return Response("\n", media_type=JSON)
+
+    @app.get("/version")
+    async def version() -> Response:
+        """Return the version of MLflow that is installed."""
+        return Response(VERSION, media_type=JSON)
+
+    @app.post("/invocations", openapi_extra={"requestBody": _REQUEST}, responses=_RESPONSES)
+    async def invocations(request: Request) -> Response:
+        """Synthesise the volumes that a request asks for."""
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+            return _refusal(415, f"Content-Type: expected {JSON}; send JSON")
+        try:
+            body = await _body(request, limits.max_body * 2**20)
+        except _TooLarge:
+            return _refusal(413, f"the body exceeds {limits.max_body} MiB (serving.max_body); send a shorter part")
+        return await asyncio.to_thread(_answered, bundle, body, limits)
+
+    return app
+
+
+def serve(app: FastAPI, host: str, port: int) -> None:
+    """Answer requests until the process is stopped.
+
+    Raises
+    ------
+    ConfigError
+        If the port is not free, or the address not one of this machine.
+    """
+    try:
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as err:
+        raise ConfigError(f"--host {host} --port {port}: {err}; choose another port") from err
+    with listening:
+        config = uvicorn.Config(app, log_level="warning", limit_concurrency=MOST_CONNECTIONS)
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """Read a body; keep nothing of one beyond the limit (bytes)."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > DISCARDED * limit:
+        raise _TooLarge
+    parts: list[bytes] = []
+    length = 0
+    async for part in request.stream():
+        length += len(part)
+        if length > limit:
+            parts.clear()
+        else:
+            parts.append(part)
+        if length > DISCARDED * limit:
+            break
+    if length > limit:
+        raise _TooLarge
+    return b"".join(parts)
+
+
+def _answered(bundle: Bundle, body: bytes, limits: ServingConfig) -> Response:
+    try:
+        records, params = _parsed(body)
+        content = json.dumps({"predictions": answer(bundle, records, params, limits)})
+        return Response(content, media_type=JSON)
+    except Eeg2FmriError as err:
+        return _refusal(400, str(err))
+    except Exception as err:
+        logging.getLogger(__name__).exception("prediction failed")
+        return _refusal(500, f"internal error: {type(err).__name__}", "INTERNAL_ERROR")
+
+
+def _parsed(body: bytes) -> tuple[Any, Any]:
+    """Return records and options of a body."""
+    try:
+        content = _OBJECT.validate_json(body)
+    except ValueError as err:
+        raise RequestError("the body is no JSON object, or nested too deeply; send an object with inputs") from err
+    if "inputs" not in content:
+        raise RequestError("the body must be an object with the field inputs, a list of records")
+    if unknown := sorted(set(content) - {"inputs", "params"}):
+        raise RequestError(f"unknown field {unknown[0]!r:.60} beside inputs; known are inputs, params")
+    params = content.get("params")
+    return content["inputs"], {} if params is None else params
+
+
+def _refusal(status: int, reason: str, code: str = "INVALID_PARAMETER_VALUE") -> Response:
+    """Return a reason in the form of MLflow's."""
+    return Response(json.dumps({"error_code": code, "message": reason}), status, media_type=JSON)
+
+
+def _described(field: str, schema: dict[str, Any], **others: Any) -> dict[str, Any]:
+    """Return the content of a body with a list of objects under `field`, for the description."""
+    whole = {"type": "object", "required": [field], "properties": {field: {"type": "array", "items": schema}, **others}}
+    return {"content": {JSON: {"schema": whole}}}
+
+
+_REASON = {"type": "object", "properties": {"error_code": {"type": "string"}, "message": {"type": "string"}}}
+_REQUEST = {"required": True, **_described("inputs", EegRecord.model_json_schema(), params=Options.model_json_schema())}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "one reply per record", **_described("predictions", VolumesRecord.model_json_schema())},
+    400: {"description": "the request is not valid or too expensive", "content": {JSON: {"schema": _REASON}}},
+    413: {"description": "the body is too large", "content": {JSON: {"schema": _REASON}}},
+    415: {"description": "the body is not JSON", "content": {JSON: {"schema": _REASON}}},
+}

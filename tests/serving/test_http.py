@@ -1,0 +1,209 @@
+"""The server and its client over HTTP: the same server in a thread, on a port of this machine."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import nibabel
+import numpy as np
+import pytest
+import uvicorn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from eeg2fmri.config import ServingConfig
+from eeg2fmri.errors import ConfigError, RequestError, ServerError
+from eeg2fmri.serving import Client
+from eeg2fmri.serving import http as http_module
+from eeg2fmri.serving.arrays import encode
+from eeg2fmri.serving.http import serve, server_app
+from tests.fakes import CHANNELS, EEG_SHAPE, GRID, SAMPLING_RATE, TR
+from tests.served import ask
+from tests.serving.hostile import TREES, bad_requests
+from tests.serving.test_requests import W
+
+MIB = 2**20
+LIMITS = ServingConfig(max_body=1, max_memory=16, max_windows=20)
+
+
+@contextmanager
+def running(app):
+    """Address of a server in a thread."""
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def address(bundles):
+    with running(server_app(bundles["linear"], LIMITS)) as at:
+        yield at
+
+
+@pytest.fixture
+def client(address):
+    return Client(address)
+
+
+def post(address: str, body: bytes, **headers: str) -> tuple[int, str]:
+    """Status and message of a reply to bytes with headers of one's own."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
+    sent = {"Content-Type": "application/json"} | {key.replace("_", "-"): value for key, value in headers.items()}
+    connection.request("POST", "/invocations", body, sent)
+    reply = connection.getresponse()
+    return reply.status, reply.read().decode()
+
+
+class TestClient:
+    def test_raw_eeg(self, client, bundles, eeg):
+        reply = client.synthesise(eeg[::-1], SAMPLING_RATE, CHANNELS[::-1])
+        bundle = bundles["linear"]
+        np.testing.assert_array_equal(reply.volumes, bundle.model.synthesise(bundle.windows(eeg, SAMPLING_RATE)))
+        assert (reply.tr, reply.start_time, reply.interpolated) == (TR, pytest.approx(3 * TR), ())
+        image = reply.image()
+        assert image.shape == (*GRID, 3)
+        assert image.header.get_zooms()[3] == pytest.approx(TR)
+        np.testing.assert_allclose(image.affine, bundle.signal.affine)
+
+    def test_windows_in_half_precision(self, client, bundles, windows):
+        volumes = client.synthesise_windows(windows, dtype="float16").volumes
+        assert volumes.dtype == np.float16
+        np.testing.assert_allclose(volumes, bundles["linear"].model.synthesise(windows), rtol=2**-11)
+
+    def test_a_missing_channel(self, client, eeg):
+        kept = [0, 2, 3, 4, 5]
+        reply = client.synthesise(eeg[kept], SAMPLING_RATE, [CHANNELS[row] for row in kept], max_interpolated=0.2)
+        assert reply.interpolated == (CHANNELS[1],)
+
+    def test_courses_of_a_file(self, client, bundles, eeg, tmp_path, rng):
+        labels, affine = rng.choice([0, 2, 5], GRID).astype(np.int16), np.asarray(bundles["linear"].signal.affine)
+        nibabel.save(nibabel.Nifti1Image(labels, affine), tmp_path / "atlas.nii.gz")
+        courses = client.courses(eeg, SAMPLING_RATE, tmp_path / "atlas.nii.gz")
+        volumes = client.synthesise(eeg, SAMPLING_RATE).volumes
+        mask = bundles["linear"].model.bold_statistics.mask
+        assert list(courses.columns) == [2, 5]
+        np.testing.assert_allclose(courses.index, TR * np.array([3, 4, 5]))
+        for label in (2, 5):
+            expected = volumes[:, mask & (labels == label)].mean(axis=1)
+            np.testing.assert_allclose(courses[label], expected, rtol=1e-5)
+        with pytest.raises(RequestError, match="another affine"):
+            client.courses(eeg, SAMPLING_RATE, nibabel.Nifti1Image(labels, np.diag([2, 2, 2, 1])))
+
+    def test_a_refusal_is_the_servers_reason(self, client, eeg, refuses):
+        with refuses(RequestError, "status 400, eeg_npy: 6 NaN"):
+            client.synthesise(np.where(np.arange(eeg.shape[1]) == 3, np.nan, eeg), SAMPLING_RATE)
+
+    def test_no_server(self, refuses):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        with refuses(ServerError, f"http://127.0.0.1:{port}: no answer .* start the server"):
+            Client(f"http://127.0.0.1:{port}").synthesise_windows(W)
+
+
+class TestServer:
+    def test_addresses_of_mlflow(self, address):
+        assert [ask(f"{address}/{name}")[0] for name in ("ping", "health", "version", "docs")] == [200] * 4
+
+    def test_its_description_names_every_field(self, address):
+        described = json.loads(ask(f"{address}/openapi.json")[1])["paths"]["/invocations"]["post"]
+        body = described["requestBody"]["content"]["application/json"]["schema"]["properties"]
+        assert {"eeg_npy", "sampling_rate", "labels_npy"} <= body["inputs"]["items"]["properties"].keys()
+        assert body["params"]["properties"].keys() == {"reply", "dtype", "max_interpolated"}
+        reply = described["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["predictions"]
+        assert {"volumes_npy", "affine"} <= reply["items"]["properties"].keys()
+
+    @pytest.mark.parametrize(
+        ("body", "words"),
+        [
+            (b"{", "no JSON object"),
+            (b"[]", "no JSON object"),
+            (b"\xff\xfe", "no JSON object"),
+            (b'{"a":' * 300 + b"1" + b"}" * 300, "nested too deeply"),
+            (b'{"inputs": ' + b"[" * 100_000, "nested too deeply"),
+            (b'{"inputs": [{"windows": [1' + b"0" * 5000 + b"]}]}", "no JSON object"),
+            (b"{}", "field inputs"),
+            (b'{"inputs": [], "instances": []}', "unknown field 'instances'"),
+            (b'{"inputs": [{}], "params": {"replly": 1}}', "did you mean 'reply'"),
+            (b'{"inputs": [{}], "params": 3}', "params must be an object"),
+            (b'{"inputs": 3}', "expected a list of records"),
+            (b'{"inputs": []}', "an empty list"),
+        ],
+    )
+    def test_a_bad_body_gets_400_with_the_reason(self, address, body, words):
+        status, text = post(address, body)
+        assert (status, words in text) == (400, True), text
+        assert len(text) < 400
+
+    def test_another_type_of_content(self, address):
+        for kind in ("text/csv", "", "application/xml"):
+            assert post(address, b"{}", Content_Type=kind)[0] == 415
+
+    @pytest.mark.parametrize("mebibytes", [2, 15, 17])
+    def test_a_body_beyond_the_limit(self, address, mebibytes):
+        """One that is not read to its end may lose its connection before the reason arrives."""
+        try:
+            status, text = post(address, bytes(mebibytes * MIB))
+            assert status == 413
+            assert "the body exceeds 1 MiB (serving.max_body)" in text
+        except OSError:
+            assert mebibytes > 16
+        assert ask(f"{address}/ping")[0] == 200
+
+    def test_a_body_of_unknown_length_beyond_the_limit(self, address):
+        connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
+        headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+        connection.request("POST", "/invocations", (bytes(MIB) for _ in range(3)), headers, encode_chunked=True)
+        assert connection.getresponse().status == 413
+
+    def test_a_name_that_is_not_allowed(self, address):
+        assert post(address, b"{}", Host="evil.example")[0] == 400
+        assert "Invalid host" in post(address, b"{}", Host="evil.example")[1]
+
+    def test_a_fault_of_its_own_shows_nothing(self, address, monkeypatch, caplog):
+        def broken(*_):
+            raise KeyError("/home/someone/private")
+
+        monkeypatch.setattr(http_module, "answer", broken)
+        status, text = post(address, b'{"inputs": []}')
+        assert status == 500
+        assert json.loads(text)["message"] == "internal error: KeyError"
+        assert "private" in caplog.text
+
+    @settings(max_examples=40, deadline=2000, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    @given(request=st.one_of(bad_requests(EEG_SHAPE, CHANNELS, SAMPLING_RATE), TREES))
+    def test_generated_requests_get_4xx_or_volumes(self, address_of_mean, request):
+        status, text = post(address_of_mean, json.dumps(request).encode())
+        assert status in (200, 400), text
+        if status == 400:
+            assert 0 < len(json.loads(text)["message"]) < 300
+        assert ask(f"{address_of_mean}/ping")[0] == 200
+
+    @pytest.mark.parametrize(("host", "port"), [("127.0.0.1", None), ("192.0.2.1", 5001), ("127.0.0.1", 70000)])
+    def test_a_port_that_is_not_free(self, address, bundles, host, port, refuses):
+        used = port or urlsplit(address).port
+        with refuses(ConfigError, f"--host {host} --port {used}: .*choose another port"):
+            serve(server_app(bundles["linear"], LIMITS), host, used)
+
+
+@pytest.fixture(scope="module")
+def address_of_mean(bundles):
+    with running(server_app(bundles["mean"], LIMITS)) as at:
+        yield at
+
+
+def test_what_the_bad_requests_start_from_is_valid(address):
+    status, body = ask(f"{address}/invocations", {"inputs": [{"windows_npy": encode(W)}]})
+    assert status == 200
+    assert json.loads(body)["predictions"][0]["shape"] == [1, *GRID]
