@@ -151,6 +151,7 @@ class Bundle:
         RequestError
             If more are missing, one has no 10-05 position (an ECG), or fewer than 4 others have one.
         """
+        _check_once(channels)
         given = set(map(_matched, channels))
         missing = tuple(name for name in self.signal.channels if _matched(name) not in given)
         if not missing or len(channels) != len(eeg):  # `windows` refuses the latter
@@ -207,15 +208,21 @@ class Bundle:
             return wanted
         if len(channels) != len(eeg):
             raise RequestError(f"channels: {len(channels)} names for {len(eeg)} rows of eeg; give one name per row")
-        given = Counter(map(_matched, channels))
+        given = set(map(_matched, channels))
         if missing := [name for name in wanted if _matched(name) not in given]:
             raise RequestError(
                 f"channels: {', '.join(missing[:4])} missing ({len(missing)} of {len(wanted)}); "
                 f"send every channel of the model, or allow max_interpolated"
             )
-        if double := [name for name in channels if given[_matched(name)] > 1]:
-            raise RequestError(f"channels: {double[0]!r:.40} named twice; give every row of eeg a name of its own")
+        _check_once(channels)
         return tuple(channels)
+
+
+def _check_once(channels: Sequence[str]) -> None:
+    """Refuse a name that two rows have."""
+    counts = Counter(map(_matched, channels))
+    if double := [name for name in channels if counts[_matched(name)] > 1]:
+        raise RequestError(f"channels: {double[0]!r:.40} named twice; give every row of eeg a name of its own")
 
 
 def _matched(name: str) -> str:

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 
 from eeg2fmri import __version__
 from eeg2fmri.config import ServingConfig
-from eeg2fmri.errors import ConfigError, Eeg2FmriError, RequestError
+from eeg2fmri.errors import ConfigError, Eeg2FmriError, RequestError, one_line
 from eeg2fmri.serving.bundle import Bundle
 from eeg2fmri.serving.pyfunc import EegRecord, VolumesRecord
 from eeg2fmri.serving.requests import Options, answer
@@ -118,7 +118,7 @@ def _answered(bundle: Bundle, body: bytes, limits: ServingConfig) -> Response:
         content = json.dumps({"predictions": answer(bundle, records, params, limits)})
         return Response(content, media_type=JSON)
     except Eeg2FmriError as err:
-        return _refusal(400, str(err))
+        return _refusal(400, one_line(err))
     except Exception as err:
         logging.getLogger(__name__).exception("prediction failed")
         return _refusal(500, f"internal error: {type(err).__name__}", "INTERNAL_ERROR")

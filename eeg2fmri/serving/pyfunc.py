@@ -12,7 +12,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from pydantic import BaseModel, SkipValidation
 
 from eeg2fmri.config import ServingConfig, parse
-from eeg2fmri.errors import Eeg2FmriError
+from eeg2fmri.errors import Eeg2FmriError, one_line
 from eeg2fmri.serving.bundle import load_bundle
 from eeg2fmri.serving.requests import answer
 
@@ -82,7 +82,7 @@ class SynthesiserModel(PythonModel):
             # Plain dictionaries: the server writes them as JSON with the fields that are there.
             return cast(list[VolumesRecord], answer(self.bundle, sent, params, self.limits))
         except Eeg2FmriError as err:
-            raise Refusal(str(err), error_code=INVALID_PARAMETER_VALUE) from None
+            raise Refusal(one_line(err), error_code=INVALID_PARAMETER_VALUE) from None
         except Exception as err:
             logging.getLogger(__name__).exception("prediction failed")
             raise Refusal(f"internal error: {type(err).__name__}", error_code=INTERNAL_ERROR) from None

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eeg2fmri.config import ServingConfig
 from eeg2fmri.errors import RequestError, nearest
-from eeg2fmri.serving.arrays import check_size, decode
+from eeg2fmri.serving.arrays import MOST_AXES, check_size, decode
 from eeg2fmri.serving.bundle import Bundle
 from eeg2fmri.serving.replies import BYTES_PER_VOXEL, DataType, Reply, check_labels, pack
 
@@ -39,7 +39,7 @@ class Record(BaseModel):
     eeg: list[Any] | None = None
     eeg_npy: str | None = None
     sampling_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    channels: list[str] | None = None
+    channels: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=MOST_CHANNELS)] | None = None
     labels_npy: str | None = None
 
 
@@ -141,14 +141,14 @@ def _reply(bundle: Bundle, asked: _Asked, options: Options) -> dict[str, Any]:
 def _parse(kind: type[Fields], name: str, given: Any) -> Fields:
     if not isinstance(given, Mapping):
         raise RequestError(f"{name} must be an object with fields, found {type(given).__name__}")
+    for field in given:  # pydantic would make an error for each, of millions
+        if field not in kind.model_fields:
+            raise RequestError(_unknown(kind, str(field)))
     try:
         return kind.model_validate(given)
     except ValidationError as err:
         fault = err.errors(include_url=False, include_input=False)[0]
-        field = str(fault["loc"][0])
-        if fault["type"] == "extra_forbidden":
-            raise RequestError(_unknown(kind, field)) from err
-        raise RequestError(f"{field}: {fault['msg']}") from err
+        raise RequestError(f"{fault['loc'][0]}: {fault['msg']}") from err
 
 
 def _unknown(kind: type[BaseModel], field: str) -> str:
@@ -217,17 +217,25 @@ def _bytes_per_window(bundle: Bundle, options: Options) -> int:
 
 def _numbers(name: str, value: str | Sequence[Any], budget: Budget) -> np.ndarray:
     """Return an array of numbers, of the type in which it was sent."""
-    if isinstance(value, str):
-        array = decode(name, value, budget.values)
-    else:
-        try:
-            array = np.asarray(value)
-        except (ValueError, OverflowError) as err:  # lists of different lengths, or integers beyond 64 bits
-            raise RequestError(f"{name}: not a rectangular array of numbers") from err
-    if array.dtype.kind not in "fiu":
-        raise RequestError(f"{name}: numbers are expected, found values of type {array.dtype}")
+    array = decode(name, value, budget.values) if isinstance(value, str) else _of_lists(name, value)
     budget.charge_array(name, array.size)
     return array
+
+
+def _of_lists(name: str, value: Sequence[Any]) -> np.ndarray:
+    """Convert nested lists; objects first, because one long text would make every cell of an array as long."""
+    cells = np.array(value, dtype=object)
+    kinds = set(map(type, cells.flat)) if cells.ndim <= MOST_AXES else {list}
+    if list in kinds:
+        raise RequestError(f"{name}: not a rectangular array of numbers")
+    if others := kinds - {int, float}:
+        raise RequestError(
+            f"{name}: numbers are expected, found values of type {min(kind.__name__ for kind in others)}"
+        )
+    try:
+        return cells.astype(np.float64)
+    except OverflowError as err:
+        raise RequestError(f"{name}: a number is too large; send finite ones") from err
 
 
 def _finite(name: str, values: np.ndarray) -> np.ndarray:

@@ -180,6 +180,24 @@ def test_lists_that_are_nested_deeply(bundles, refuses):
         answer(bundles["linear"], [{"windows": nested}])
 
 
+def test_a_long_text_among_numbers(bundles, refuses):
+    """As one array of text it would take 4 GB: every cell is as long as the longest."""
+    tracemalloc.start()
+    with refuses(RequestError, "windows: numbers are expected, found values of type str"):
+        answer(bundles["linear"], [{"windows": ["x" * MIB, *[1.0] * 1000]}])
+    assert tracemalloc.get_traced_memory()[1] < 3 * MIB
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("fields", [{f"field {n}": 1 for n in range(200_000)}, {"channels": [1] * 500_000}])
+def test_many_faults_cost_no_more_than_one(bundles, fields, refuses):
+    tracemalloc.start()
+    with refuses(RequestError, "unknown field|channels"):
+        answer(bundles["linear"], [{"eeg_npy": "", "sampling_rate": SAMPLING_RATE} | fields])
+    assert tracemalloc.get_traced_memory()[1] < 30 * MIB
+    tracemalloc.stop()
+
+
 @settings(max_examples=300, deadline=2000, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(request=bad_requests(EEG_SHAPE, CHANNELS, SAMPLING_RATE))
 def test_generated_requests_get_a_reason_or_volumes(bundle_of_mean, request):

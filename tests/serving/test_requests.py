@@ -90,6 +90,9 @@ FAULTS = {
     "windows with text": ({"windows": changed(W, "0.5")}, "windows: numbers are expected"),
     "windows with null": ({"windows": changed(W, None)}, "windows: numbers are expected"),
     "windows of flags": ({"windows": (W > 0).tolist()}, "windows: numbers are expected, found values of type bool"),
+    "windows of huge integers": ({"windows": changed(W, 10**400)}, "windows: a number is too large"),
+    "channels of long names": ({"eeg": E.tolist(), **RATE, "channels": ["x" * 65]}, "channels: .*64 characters"),
+    "channels without end": ({"eeg": E.tolist(), **RATE, "channels": ["x"] * 1025}, "channels: .*at most 1024 items"),
     "windows ragged": ({"windows": changed(W, [1.0, 2.0])}, "windows: not a rectangular array"),
     "windows of another shape": ({"windows": W[:, :, 1:].tolist()}, r"shape \(1, 6, 12, 3\), expected \(6, 13, 3\)"),
     "windows swapped": ({"windows": W.swapaxes(1, 2).tolist()}, r"windows: shape \(1, 13, 6, 3\)"),
@@ -227,6 +230,11 @@ class TestChannels:
         record = {"eeg_npy": encode(eeg[kept]), **RATE, "channels": [CHANNELS[row] for row in kept]}
         with refuses(RequestError, words):
             answer(bundles["linear"], record, max_interpolated=share)
+
+    def test_one_named_twice_is_not_interpolated_from(self, bundles, eeg, refuses):
+        record = {"eeg_npy": encode(eeg), **RATE, "channels": ["Fp1", "fp1", *CHANNELS[2:]]}
+        with refuses(RequestError, "channels: 'Fp1' named twice"):
+            answer(bundles["linear"], record, max_interpolated=0.5)
 
 
 class TestReplies:
