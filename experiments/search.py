@@ -36,7 +36,7 @@ def make_store(config: Config, seed: int, folder: Path) -> Store:
     """One simulated dataset, preprocessed."""
     assert config.simulation is not None
     simulate(config.simulation.model_copy(update={"seed": seed}), folder / "dataset")
-    return build_store(find_recordings(folder / "dataset")[0], folder / "store", config.data).store
+    return build_store(find_recordings(folder / "dataset")[0], folder / "store", config.data, name="simulated").store
 
 
 def test_score(model: ModelConfig, config: Config, store: Store) -> float:

@@ -163,7 +163,7 @@ def _study_run(here: Workplace) -> Iterator[RunLog]:
         with tracked_run("search", experiment=config.run.experiment, name=f"search {base.variant} · {here.store.name}",
                          params=params, tags={"variant": base.variant, "dataset": here.store.name}) as log:  # fmt: skip
             run_id = log.run_id
-        study.set_user_attr(RUN_ATTRIBUTE, run_id)
+            study.set_user_attr(RUN_ATTRIBUTE, run_id)
     here.job = replace(here.job, parent=(run_id, *here.job.parent[1:]))
     status = "FAILED"
     try:

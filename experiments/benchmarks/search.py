@@ -57,7 +57,9 @@ def the_store(work: Path) -> Store:
     """The dataset, simulated and preprocessed once."""
     if not (work / "store").exists():
         simulate(SimulationConfig(grid=GRID, channels=16), work / "dataset")
-        return build_store(find_recordings(work / "dataset")[0], work / "store", DataConfig(grid=GRID)).store
+        return build_store(
+            find_recordings(work / "dataset")[0], work / "store", DataConfig(grid=GRID), name="small"
+        ).store
     return open_store(work / "store")
 
 
