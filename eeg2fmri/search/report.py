@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,8 +110,8 @@ def log_study(log: RunLog, here: Workplace, tuned: Config, out: Path) -> None:
     if linear:
         log.metrics({"search/linear": linear[1]})
     changed = difference(base, tuned.models[0])
-    log.text(yaml.safe_dump({key: {"configured": old, "best": new} for key, (old, new) in _plain(changed).items()},
-                            sort_keys=False, allow_unicode=True), "difference.yaml")  # fmt: skip
+    shown = {key: {"configured": old, "best": new} for key, (old, new) in changed.items()}
+    log.text(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), "difference.yaml")
     log.text(out.read_text(encoding="utf-8"), "best.yaml")
     log.numbers(_table(study, here), "trials.json")
     front = _log_front(log, here)
@@ -171,7 +171,7 @@ def _plots(study: optuna.Study, objectives: Sequence[str]) -> Iterator[tuple[str
     if len(objectives) > 1:
         target = {"target": _score, "target_name": MONITOR}
     yield "optimization_history", target or {"target_name": MONITOR}
-    if len(complete) > 3 and varied:
+    if len(complete) > 3 and varied and len({_score(trial) for trial in complete}) > 1:
         yield "param_importances", {"params": varied, **target}
         yield "parallel_coordinate", {"params": varied, **target}
         yield "slice", {"params": varied, **target}
@@ -225,11 +225,6 @@ def _table(study: optuna.Study, here: Workplace) -> dict[str, Any]:
     ]
     table = pd.DataFrame(rows).astype(object).replace({np.nan: None})
     return dict(table.to_dict(orient="split", index=False))
-
-
-def _plain(changed: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
-    simple: Callable[[Any], Any] = lambda value: list(value) if isinstance(value, tuple) else value  # noqa: E731
-    return {key: (simple(old), simple(new)) for key, (old, new) in changed.items()}
 
 
 def _cell(value: Any) -> str:
