@@ -26,6 +26,7 @@ _HOMES = {
     "split_windows": "store",
     "fit": "api",
     "evaluate": "api",
+    "adapt": "api",
     "explain": "api",
     "figures": "api",
     "report": "api",

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eeg2fmri import plotting, serving
+from eeg2fmri.adaptation import Adaptation, adapt_bundle, prepare_adaptation
 from eeg2fmri.config import Config, load_config
 from eeg2fmri.datasets import AUTO, Overview, find_recordings, survey
 from eeg2fmri.devices import use_backend
@@ -257,6 +258,56 @@ def evaluate(
     windows = Windows(recordings, store.context)
     train, validation = (seen_windows(model, store, part) for part in ("train", "validation"))
     return score_windows(model.model, windows, given.evaluation, train, validation, regions)
+
+
+def adapt(
+    model: Bundle, store: Store, subject: str, minutes: float = 5.0, config: Settings = None
+) -> Adaptation:
+    """Make a version of a model for one subject, from the first minutes of a recording of that subject.
+
+    The version has the subject's own maps: those of the model, each with a smooth weight of its own, shrunk towards the
+    model's. Other subjects choose how much. It is scored on the rest of the recording, after a gap.
+
+    Parameters
+    ----------
+    model : Bundle
+        From `fit` or `load_model`, of a family with maps (``linear``, ``factorised``).
+    store : Store
+        Holds the subject's recording and those that the model was trained on.
+    subject : str
+        A subject that the model has not seen, such as ``"sub-09"``; of a subject with several recordings, the name of
+        one.
+    minutes : float, default=5.0
+        Minutes of the recording, from its first volume on, that adapt the model.
+    config : Config or path, optional
+        Its section ``evaluation``.
+
+    Returns
+    -------
+    Adaptation
+        ``bundle`` is the version, for `save_model` and `synthesise`. ``scores`` and ``before`` are the scores of the
+        version and of the model on the rest of the recording, as `evaluate` gives them; ``gain`` is their difference.
+
+    Raises
+    ------
+    ConfigError
+        If the store has no such subject, or several recordings of that subject.
+    DatasetError
+        If the recording is too short.
+    LeakageError
+        If the model has seen the subject.
+    ModelError
+        If the family cannot be adapted, or the store does not hold enough training subjects.
+
+    Examples
+    --------
+    >>> own = eeg2fmri.adapt(model, store, "sub-09", minutes=5)  # doctest: +SKIP
+    >>> own.gain  # r2_temporal on the rest, minus that of the model  # doctest: +SKIP
+    >>> eeg2fmri.save_model(own.bundle, "work/linear-sub-09")  # doctest: +SKIP
+    """
+    given = _config(config)
+    parts = prepare_adaptation(model, store, subject, minutes)
+    return adapt_bundle(model, store, parts, minutes, given)
 
 
 def explain(

@@ -19,7 +19,7 @@ TIMEOUT_S = 5.0
 QUESTION = "/api/2.0/mlflow/experiments/search?max_results=1"
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306}
 VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-TRACKING_VERBS = ("main", "simulate", "preprocess", "search", "train", "evaluate", "crossval", "compare", "promote",
+TRACKING_VERBS = ("main", "simulate", "preprocess", "search", "train", "evaluate", "adapt", "crossval", "compare", "promote",
                   "rollback")  # fmt: skip
 TRACKED_SCHEMES = ("models", "runs", "mlflow-artifacts")
 # `user:password@` or `token@` after `//`; a port is no password.

@@ -40,6 +40,7 @@ CONTRACT = {
     "train": {"config": None, "store": None, "epochs": None, "batch_size": None, "learning_rate": None,
               "variant": None, "seed": None, "register_as": None},
     "evaluate": {"model_uri": "", "store": None, "split": "test", "atlas": ""},
+    "adapt": {"model_uri": "", "store": None, "subject": None, "minutes": 5},
     "promote": {"name": None, "version": "latest", "alias": "champion", "dry_run": ""},
     "rollback": {"name": None, "alias": "champion"},
     "crossval": {"config": None, "store": None, "workdir": "work", "protocol": "", "folds": "", "models": "",

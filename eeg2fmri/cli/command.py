@@ -140,6 +140,13 @@ def _evaluate(args: argparse.Namespace) -> None:
     evaluate_step(_config(args), args.model_uri, open_store(args.store), args.split)
 
 
+def _adapt(args: argparse.Namespace) -> None:
+    from eeg2fmri.pipeline import adapt_step
+    from eeg2fmri.store import open_store
+
+    adapt_step(_config(args), args.model_uri, open_store(args.store), args.subject, args.minutes)
+
+
 def _crossval(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import crossval_step
     from eeg2fmri.pipeline.crossval import summary
@@ -353,6 +360,17 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", default="test", choices=("train", "validation", "test"))
     add_setting(evaluate, "--atlas", "evaluation.atlas", metavar="NIFTI")
     add_device(evaluate, limit=False)
+
+    adapt = add_verb(verbs, "adapt", _adapt, "make a version of a model for one subject from minutes of a recording")
+    adapt.add_argument("--subject", required=True,
+                       help="subject that the model has not seen, or the name of one of several recordings")  # fmt: skip
+    adapt.add_argument("--minutes", type=rate, default=5.0,
+                       help="first minutes of the recording, which adapt the model; the rest scores it (default: 5)")  # fmt: skip
+    adapt.add_argument(
+        "--model-uri", type=optional(str), metavar="URI", help="model (default: the newest of the store's data set)"
+    )
+    add_store(adapt)
+    add_device(adapt, limit=False)
 
     crossval = add_verb(verbs, "crossval", _crossval, "test every subject once and compare models by subject")
     add_store(crossval)

@@ -1,5 +1,6 @@
 """Model families: the contract that each one keeps, and the fit of a model of any of them."""
 
+from eeg2fmri.families.adapt import Adapted, Penalty, adapt_model, choose_penalty, maps_of
 from eeg2fmri.families.family import Family, Space, family_of
 from eeg2fmri.families.figures import fitted_figures
 from eeg2fmri.families.fit import check_feasible, fit
@@ -9,6 +10,7 @@ from eeg2fmri.training import MONITOR, FitResult, FitSettings, OnEpoch
 
 __all__ = [
     "MONITOR",
+    "Adapted",
     "ArrayFamily",
     "Between",
     "Choices",
@@ -17,9 +19,13 @@ __all__ = [
     "FitSettings",
     "KerasFamily",
     "OnEpoch",
+    "Penalty",
     "Space",
+    "adapt_model",
     "check_feasible",
+    "choose_penalty",
     "family_of",
     "fit",
     "fitted_figures",
+    "maps_of",
 ]

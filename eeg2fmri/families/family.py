@@ -88,6 +88,17 @@ class Family(ABC, Generic[Settings]):
         """
         return None
 
+    def maps(self, network: Network) -> np.ndarray | None:
+        """Return the maps (K, X·Y·Z) of which each volume is a weighted sum, beside a constant volume; none by default.
+
+        They are orthogonal, in the model's units. A model without them cannot be adapted to a subject (`eeg2fmri.families.adapt_model`).
+        """
+        return None
+
+    def with_maps(self, network: Network, maps: np.ndarray) -> Network:
+        """Return a copy of a network that has other `maps` (K, X·Y·Z); called only for families that have them."""
+        raise NotImplementedError(f"{type(self).__name__} has maps but no method `with_maps`; write one")
+
     def space(self, base: Settings, ranges: Any, train: Windows) -> Space:
         """Return what a search around `base` draws from `ranges`; called only for families that have them.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from eeg2fmri.config import BAND_SETS, LinearConfig, LinearRanges
@@ -11,9 +12,10 @@ from eeg2fmri.families.space import Between, Choices
 from eeg2fmri.models.linear import LinearNetwork, bands_with_bins
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
 
-    from eeg2fmri.models.fitted import FittedModel
+    from eeg2fmri.models.fitted import FittedModel, Network
     from eeg2fmri.signals import Signal
     from eeg2fmri.store import Windows
     from eeg2fmri.training import FitResult, FitSettings, OnEpoch
@@ -51,6 +53,16 @@ class Linear(ArrayFamily[LinearConfig]):
             anatomy=model.mean_volume, affine=signal.affine, mask=model.bold_statistics.mask,
         )  # fmt: skip
         return {"coefficients": figure}
+
+    def maps(self, network: Network) -> np.ndarray:
+        """Return the components of BOLD, see `Family`."""
+        assert isinstance(network, LinearNetwork)
+        return network.components
+
+    def with_maps(self, network: Network, maps: np.ndarray) -> LinearNetwork:
+        """Return the regression with other components, see `Family`."""
+        assert isinstance(network, LinearNetwork)
+        return replace(network, components=maps)
 
     def space(self, base: LinearConfig, ranges: LinearRanges, train: Windows) -> Choices:
         """Return a space of bands, components and drifts; each fit chooses its own penalties."""

@@ -63,6 +63,21 @@ class KerasFamily(Family[Settings], ABC):
             import_module(module)
         return KerasNetwork(keras.saving.load_model(path, compile=False, safe_mode=True))
 
+    def maps(self, network: Network) -> np.ndarray | None:
+        """Return the basis of the network's `PrincipalVolumes`, if it has that layer."""
+        assert isinstance(network, KerasNetwork)
+        layer = _principal_volumes(network.model)
+        return None if layer is None else np.asarray(layer.get_weights()[1])
+
+    def with_maps(self, network: Network, maps: np.ndarray) -> KerasNetwork:
+        """Return a copy whose `PrincipalVolumes` have another basis."""
+        assert isinstance(network, KerasNetwork)
+        copy = import_keras().models.clone_model(network.model)
+        copy.set_weights(network.model.get_weights())
+        layer = _principal_volumes(copy)
+        layer.set_weights([layer.get_weights()[0], maps])
+        return KerasNetwork(copy)
+
     def shares(self, model: FittedModel, eeg: np.ndarray) -> np.ndarray | None:
         """Return gradient × input of the squared fluctuations, over windows and lags, by its sum; on TensorFlow only.
 
@@ -78,6 +93,14 @@ class KerasFamily(Family[Settings], ABC):
             return None
         products = ((scaled - scaled.mean(axis=0)) * gradients).sum(axis=(0, 3), dtype=np.float64)
         return products / total if (total := products.sum()) > 0 else None
+
+
+def _principal_volumes(model: Any) -> Any:
+    """Return the layer that makes volumes of component scores, perhaps within another layer; ``None`` without one."""
+    from eeg2fmri.models.layers import PrincipalVolumes
+
+    layers = [inner for layer in model.layers for inner in (layer, *getattr(layer, "layers", ()))]
+    return next((layer for layer in layers if isinstance(layer, PrincipalVolumes)), None)
 
 
 def _existing(path: Path) -> Path:

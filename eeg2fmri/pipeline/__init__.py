@@ -1,5 +1,6 @@
 """The steps of the job as tracked runs, and the whole job as one parent run."""
 
+from eeg2fmri.pipeline.adapt import adapt_step
 from eeg2fmri.pipeline.compare import compare_step
 from eeg2fmri.pipeline.crossval import crossval_step
 from eeg2fmri.pipeline.data import preprocess_step, simulate_step
@@ -9,6 +10,7 @@ from eeg2fmri.pipeline.promote import promote_step, rollback_step
 from eeg2fmri.pipeline.train import train_step
 
 __all__ = [
+    "adapt_step",
     "compare_step",
     "crossval_step",
     "evaluate_step",

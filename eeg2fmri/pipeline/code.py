@@ -27,3 +27,8 @@ def training_code(model: ModelConfig) -> tuple[str, ...]:
 def evaluation_code(model: ModelConfig) -> tuple[str, ...]:
     """Return of scoring a model and of explaining its score."""
     return (*SCORING_CODE, "eeg2fmri.explanation:relevance", family_path(model.family), "eeg2fmri.serving:load_bundle")
+
+
+def adaptation_code(model: ModelConfig) -> tuple[str, ...]:
+    """Return the entry points for adapting a model to a subject and scoring it; of its own family only."""
+    return ("eeg2fmri.adaptation:adapt_bundle", *SCORING_CODE, *training_code(model))

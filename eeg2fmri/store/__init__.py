@@ -4,6 +4,7 @@ from eeg2fmri.store.build import Built, build_store, say_left_out
 from eeg2fmri.store.folds import folds_content, make_folds, read_folds
 from eeg2fmri.store.info import describe, recordings_table, summary
 from eeg2fmri.store.location import Location
+from eeg2fmri.store.parts import divided
 from eeg2fmri.store.prepare import Prepared, prepare
 from eeg2fmri.store.splits import Split, settled, split_store, split_subjects
 from eeg2fmri.store.store import Store, StoredRecording, check_digest, open_store, recordings_digest
@@ -25,6 +26,7 @@ __all__ = [
     "check_digest",
     "dataset_name",
     "describe",
+    "divided",
     "folds_content",
     "make_folds",
     "named",

@@ -184,6 +184,18 @@ class FamilyTests:
             assert drawn.family == self.config.family
             assert all(cost >= 0 for cost, _ in space.costs(drawn).values())
 
+    def test_other_maps_change_its_volumes_and_not_the_model(self) -> None:
+        """Check that maps of twice the size double the changes of the volumes; a family may have no maps."""
+        model = self.fitted().model
+        family, before = family_of(self.config), model.synthesise(self.eeg)
+        maps = family.maps(model.network)
+        if maps is None:
+            return
+        assert maps.shape == (len(maps), np.prod(GRID))
+        other = dataclasses.replace(model, network=family.with_maps(model.network, 2 * maps)).synthesise(self.eeg)
+        _close(other - other[0], 2 * (before - before[0]))
+        np.testing.assert_array_equal(model.synthesise(self.eeg), before)
+
     def test_it_is_served_by_a_fresh_process(self, tmp_path: Path) -> None:
         """Check a model with all code that it needs, by MLflow's pyfunc, on the device of the environment."""
         import mlflow

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import mlflow
@@ -31,7 +33,14 @@ DATASET_TAG = "eeg2fmri.dataset"  # of a registered model: by it this package's 
 
 
 def log_bundle(
-    bundle: Bundle, register_as: str, *, dataset: str, example: np.ndarray, metadata_: dict[str, Any], step: int = 0
+    bundle: Bundle,
+    register_as: str,
+    *,
+    dataset: str | None,
+    example: np.ndarray,
+    metadata_: dict[str, Any],
+    step: int = 0,
+    tags: Mapping[str, str] = MappingProxyType({}),
 ) -> ModelVersion:
     """Log a model in the active run and register it.
 
@@ -39,10 +48,11 @@ def log_bundle(
     ----------
     bundle : the model and its settings.
     register_as : name in the registry.
-    dataset : name of the data set.
+    dataset : name of the data set; ``None`` for a subject's version, so that commands do not choose it on their own.
     example : (C, F, T), an EEG window for the input example.
     metadata_ : facts stored with the model.
     step : the epoch of the model; MLflow shows the run's metrics of this step as the model's own.
+    tags : of the version.
 
     Returns
     -------
@@ -50,8 +60,17 @@ def log_bundle(
     """
     info = _log(bundle, example, metadata=metadata_, step=step, registered_model_name=register_as)
     describe_model(register_as)
-    mlflow.MlflowClient().set_registered_model_tag(register_as, DATASET_TAG, dataset)
-    return mlflow.MlflowClient().get_model_version(register_as, str(info.registered_model_version))
+    client, number = mlflow.MlflowClient(), str(info.registered_model_version)
+    if dataset is not None:
+        client.set_registered_model_tag(register_as, DATASET_TAG, dataset)
+    for name, value in tags.items():
+        client.set_model_version_tag(register_as, number, name, value)
+    return client.get_model_version(register_as, number)
+
+
+def subject_model(name: str, subject: str) -> str:
+    """Return the registered model that holds a subject's versions of the model `name`."""
+    return f"{name}-{subject}"
 
 
 def log_unregistered(bundle: Bundle, *, example: np.ndarray, metadata_: dict[str, Any], step: int = 0) -> str:

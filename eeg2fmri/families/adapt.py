@@ -1,0 +1,202 @@
+"""Adaptation of a model of any family with maps to one subject, by some minutes of EEG and BOLD of that subject.
+
+The maps become the subject's own, shrunk towards the model's (`eeg2fmri.models.own_maps`). How far is a penalty that
+training subjects choose: each is held out of a fit of the others, lends the first half of its recordings as its own
+minutes, and is scored on the rest. These fits are of the `linear` family, also for a model of another one: the
+penalty says how much maps differ between people, and they are quick.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from eeg2fmri.config import FAMILIES, LinearConfig, ModelConfig, find_family
+from eeg2fmri.errors import ModelError
+from eeg2fmri.families.family import Family, family_of
+from eeg2fmri.families.fit import fit
+from eeg2fmri.models.fitted import FittedModel
+from eeg2fmri.models.own_maps import SPACING_MM, smooth_weights
+from eeg2fmri.signals import without_drift
+from eeg2fmri.store import Windows, divided
+
+if TYPE_CHECKING:
+    from eeg2fmri.store import StoredRecording
+
+PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, math.inf)  # the last one leaves the model as it is
+FOLDS = 3
+BLOCK = 32  # volumes at once
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A penalty, and what training subjects say of it.
+
+    value: infinite if none helped them.  gain: share of the variance of the maps' scores that it saves in the rest of
+    held-out training subjects, beyond the model.  subjects: how many chose.
+    """
+
+    value: float
+    gain: float
+    subjects: int
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A model with a subject's maps. weight: (x, y, z), by which its maps differ.  facts: for a log."""
+
+    model: FittedModel
+    weight: np.ndarray
+    facts: Mapping[str, str | int | float]
+
+
+def adapt_model(model: FittedModel, own: Windows, penalty: Penalty, cutoff: float) -> Adapted:
+    """Give a model the maps of one subject.
+
+    Parameters
+    ----------
+    model : fitted on other subjects.
+    own : the subject's windows.
+    penalty : from `choose_penalty`.
+    cutoff : s; slower changes do not count.
+
+    Raises
+    ------
+    ModelError
+        If the model's family has no maps.
+    """
+    maps = maps_of(model)
+    (weight,) = _weights(model, own, _of_unit_length(maps), (penalty.value,), cutoff)
+    network = family_of(model.config).with_maps(model.network, (maps * (1 + weight.ravel())).astype(np.float32))
+    facts = {
+        "penalty": penalty.value if math.isfinite(penalty.value) else "infinite, no change",
+        "penalty_gain": penalty.gain,
+        "penalty_subjects": penalty.subjects,
+        "spacing_mm": SPACING_MM,
+        "weight_sd": float(weight[model.bold_statistics.mask].std()),
+    }
+    return Adapted(replace(model, network=network), weight, facts)
+
+
+def maps_of(model: FittedModel) -> np.ndarray:
+    """Return the maps of a model, (K, X·Y·Z).
+
+    Raises
+    ------
+    ModelError
+        If its family has none.
+    """
+    maps = family_of(model.config).maps(model.network)
+    if maps is None:
+        able = [name for name in FAMILIES if type(find_family(name)).maps is not Family.maps]
+        raise ModelError(
+            f"family {model.config.family}, {model.config.variant}: its volumes are no sums of maps, so it cannot be "
+            f"adapted; give a model of {', '.join(able)} (calhas2022 only with decoder: pca)"
+        )
+    return maps
+
+
+def choose_penalty(config: ModelConfig, train: Windows | None, cutoff: float) -> Penalty:
+    """Choose the penalty that helps most in the rest of held-out training subjects.
+
+    Parameters
+    ----------
+    config : of the model.
+    train : windows of its training subjects; ``None`` if the store does not hold them.
+    cutoff : s; slower changes do not count.
+
+    Raises
+    ------
+    ModelError
+        If there are fewer than three training subjects with recordings that are long enough.
+    """
+    divisions = _divisions(train) if train else {}
+    if len(divisions) < FOLDS:
+        raise ModelError(
+            f"{len(divisions)} training subjects of the model are in the store with long enough recordings, at least "
+            f"{FOLDS} are needed to choose how far a subject may differ; give the store that it was trained on"
+        )
+    assert train is not None
+    linear = _linear(config)
+    subjects = sorted(divisions)
+    saved = np.zeros((len(subjects), len(PENALTIES)))
+    for fold in range(FOLDS):
+        others = [name for name in subjects if name not in subjects[fold::FOLDS]]
+        # `fit` needs somebody to validate: one of the others, so that the held-out subjects choose nothing.
+        parts = [_of(train, others[:-1]), _of(train, others[-1:])]
+        model = fit(linear, *parts).model
+        for name in subjects[fold::FOLDS]:
+            saved[subjects.index(name)] = np.mean([_saved(model, *pair, cutoff) for pair in divisions[name]], axis=0)
+    means = saved.mean(axis=0)
+    best = int(len(means) - 1 - means[::-1].argmax())  # of equals the larger penalty
+    return Penalty(PENALTIES[best], float(means[best]), len(subjects))
+
+
+def _linear(config: ModelConfig) -> LinearConfig:
+    """Return the settings of the fits that choose: the model's own, or those of `linear` with its bands and scaling."""
+    if isinstance(config, LinearConfig):
+        return config.model_copy(update={"refit": False})
+    bands = getattr(config, "bands", LinearConfig().bands)
+    return LinearConfig(bands=bands, bold_scaling=config.bold_scaling)
+
+
+def _divisions(train: Windows) -> dict[str, list[tuple[Windows, Windows]]]:
+    """Return first half and rest of the recordings of each subject, as far as they are long enough."""
+    found: dict[str, list[tuple[Windows, Windows]]] = {}
+    for recording in train.recordings:
+        first, rest = divided(recording, len(recording.volumes) // 2, train.context)
+        if first and rest and min(len(first), len(rest)) >= 2 * train.context:
+            found.setdefault(recording.subject, []).append((first, rest))
+    return found
+
+
+def _of_unit_length(maps: np.ndarray) -> np.ndarray:
+    """Return the maps without their size; those that are 0 stay so."""
+    length = np.linalg.norm(maps, axis=1, keepdims=True)
+    return np.divide(maps, length, out=np.zeros_like(maps), where=length > 0)
+
+
+def _of(train: Windows, subjects: Sequence[str]) -> Windows:
+    recordings: list[StoredRecording] = [r for r in train.recordings if r.subject in subjects]
+    return Windows(recordings, train.context)
+
+
+def _saved(model: FittedModel, own: Windows, rest: Windows, cutoff: float) -> list[float]:
+    """Return for each penalty the share of the variance of the rest that it saves beyond the model."""
+    maps, mask = _of_unit_length(maps_of(model)), model.bold_statistics.mask.ravel()
+    weights = _weights(model, own, maps, PENALTIES, cutoff)
+    predicted, measured = _scores(model, rest, maps, cutoff)
+    before = np.square(measured - predicted).sum()
+    after = [
+        np.square(measured - predicted - predicted @ ((maps[:, mask] * w.ravel()[mask]) @ maps[:, mask].T)).sum()
+        for w in weights
+    ]
+    return [float((before - each) / np.square(measured).sum()) for each in after]
+
+
+def _weights(
+    model: FittedModel, own: Windows, maps: np.ndarray, penalties: tuple[float, ...], cutoff: float
+) -> list[np.ndarray]:
+    predicted, measured = _scores(model, own, maps, cutoff)
+    return smooth_weights(
+        predicted, measured, maps, model.bold_statistics.mask, np.asarray(own.signal.affine), penalties
+    )
+
+
+def _scores(model: FittedModel, windows: Windows, maps: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores of the maps without drifts, (n, K): those that the model predicts, and the measured ones."""
+    found: list[list[np.ndarray]] = [[], []]
+    for number in range(len(windows.recordings)):
+        rows = windows.indices(number)
+        blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
+        for scores, volumes in (
+            (found[0], (model.network.predict(model.scaled(windows.eeg(block))) for block in blocks)),
+            (found[1], (windows.standardised(block, model.config.bold_scaling) for block in blocks)),
+        ):
+            each = np.concatenate([block.reshape(len(block), -1) @ maps.T for block in volumes])
+            scores.append(without_drift(each.astype(np.float64), windows.signal.tr, cutoff))
+    return np.concatenate(found[0]), np.concatenate(found[1])

@@ -1,0 +1,159 @@
+"""The adaptation step: a version of a model for one subject, scored on the rest of the recording, and registered."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import mlflow
+import numpy as np
+from mlflow.entities.model_registry import ModelVersion
+
+from eeg2fmri.adaptation import Adaptation, adapt_bundle, prepare_adaptation
+from eeg2fmri.config import Config
+from eeg2fmri.devices import use_backend
+from eeg2fmri.evaluation import p_text
+from eeg2fmri.pipeline.card import data_sheet
+from eeg2fmri.pipeline.code import adaptation_code
+from eeg2fmri.pipeline.data import say_skipped
+from eeg2fmri.pipeline.describe import baseline_table, paragraphs, picture, serving, table
+from eeg2fmri.pipeline.evaluate import DECIDING, OVERALL, metric_names
+from eeg2fmri.scoring import scored_figures
+from eeg2fmri.store import Store, named
+from eeg2fmri.tracking import RunLog, describe_version, finished_run, load_model, log_bundle, tracked_run
+from eeg2fmri.tracking.registry import model_exists, subject_model
+from eeg2fmri.tracking.runs import STEP_KEY, step_key
+
+logger = logging.getLogger(__name__)
+ALIAS = "adapted"  # on the newest version that is better than the model that it was made from; never `champion`
+PART = "rest"  # of the recording, in the names of metrics
+BEFORE = f"{PART}/{DECIDING}_unadapted"
+MODEL_TAG = "mlflow.eeg2fmri.model_uri"
+BASE_TAG, SUBJECT_TAG, MINUTES_TAG = "eeg2fmri.base", "eeg2fmri.subject", "eeg2fmri.minutes"
+
+
+@dataclass(frozen=True)
+class AdaptResult:
+    """A registered version for a subject, and its score on the rest of the recording beside that of its base."""
+
+    run_id: str
+    model_uri: str
+    score: float
+    unadapted: float
+    skipped: bool
+
+
+def adapt_step(config: Config, model_uri: str | None, store: Store, subject: str, minutes: float) -> AdaptResult:
+    """Make a version of a model for one subject, score it, and register it.
+
+    It becomes a version of a registered model of its own, called as the model and the subject. So the gate, which
+    compares versions of one registered model, never compares it with the group's. The alias `ALIAS` moves to it if it
+    scores higher than the model that it was made from.
+
+    Parameters
+    ----------
+    config : its sections ``evaluation``, ``registry`` and ``run``.
+    model_uri : by default the newest version of the registered model that is called as the store's data set.
+    store : holds the recording, and those that the model was trained on.
+    subject : a subject with one recording, or the name of a recording.
+    minutes : of the recording, from its first volume on.
+
+    Raises
+    ------
+    ConfigError, DatasetError, LeakageError, ModelError
+        If `eeg2fmri.adaptation` refuses it.
+    """
+    config = named(config, store)
+    use_backend(config.run.backend, deterministic=config.run.deterministic)
+    bundle, version = load_model(model_uri or f"models:/{config.registered_model}/latest", config.run.device)
+    base = f"models:/{version.name}/{version.version}" if version else str(model_uri)
+    parts = prepare_adaptation(bundle, store, subject, minutes)
+    recording = parts.recording
+    place = subject_model(version.name if version else config.registered_model, recording.subject)
+    identity = f"{base}/{version.run_id}" if version else base
+    settings = [identity, place, minutes, config.evaluation.model_dump(mode="json")]
+    key = step_key("adapt", adaptation_code(bundle.model.config), settings, store.digest, recording.digest)
+    run = finished_run(key)
+    if run and model_exists(run.data.tags[MODEL_TAG]):
+        say_skipped(f"adapt {recording.subject}", run.info.run_id)
+        found = run.data.metrics
+        return AdaptResult(run.info.run_id, run.data.tags[MODEL_TAG], found[f"{PART}/{DECIDING}"], found[BEFORE], True)
+    variant = bundle.model.config.variant
+    params = {
+        "adapt.model": identity,
+        "adapt.subject": recording.subject,
+        "adapt.recording": recording.name,
+        "adapt.minutes": minutes,
+        "adapt.windows": len(parts.own),
+        "adapt.rest_windows": len(parts.rest),
+        "data.digest": store.digest,
+        "data.recording_digest": recording.digest,
+        "registry.name": place,
+    }
+    with tracked_run("adapt", experiment=config.run.experiment, params=params,
+                     name=f"adapt {variant} · {recording.subject}, {minutes:g} min",
+                     tags={"variant": variant, "dataset": store.name, "subject": recording.subject}) as log:  # fmt: skip
+        done = adapt_bundle(bundle, store, parts, minutes, config, base)
+        uri = _log(log, done, store, place, minutes, base)
+        log.tags({STEP_KEY: key, MODEL_TAG: uri})
+        score = done.scores.overall["model"][DECIDING]
+        logger.info("adapt %s: %s, %s", recording.subject, uri, _sentence(done))
+        return AdaptResult(log.run_id, uri, score, score - done.gain, False)
+
+
+def _log(log: RunLog, done: Adaptation, store: Store, place: str, minutes: float, base: str) -> str:
+    """Log scores, figures and the model; register the version and return its address."""
+    recording, rest, scored = done.halves.recording, done.halves.rest, done.scores
+    metrics = metric_names(scored.overall, PART, scored.significance)
+    before = done.before.overall["model"][DECIDING]
+    metrics[BEFORE] = before
+    log.params({f"adapt.{name}": value for name, value in done.adapted.facts.items()})
+    log.numbers({**scored.overall, "unadapted": done.before.overall["model"]}, OVERALL)
+    data = log.dataset(recording.digest, str(store.path), f"{store.name}-{recording.name}-{PART}", PART,
+                       rest.eeg(np.arange(1)))  # fmt: skip
+    title = f"{done.bundle.model.config.variant}, {recording.subject}'s own"
+    for name, figure in scored_figures(scored, title=title, best_reachable={}).items():
+        log.figure(figure, f"figures/{name}.png")
+    log.table(scored.table, "scores.json")
+    facts = {"data_digest": store.digest, "subject": recording.subject, "base": base}
+    tags = {BASE_TAG: base, SUBJECT_TAG: recording.subject, MINUTES_TAG: f"{minutes:g}",
+            f"{PART}.{DECIDING}": f"{before + done.gain:.6g}",
+            f"{PART}.{DECIDING}_unadapted": f"{before:.6g}"}  # fmt: skip
+    example = rest.eeg(np.arange(1))[0]
+    version = log_bundle(done.bundle, place, dataset=None, example=example, metadata_=facts, tags=tags)
+    uri = f"models:/{place}/{version.version}"
+    log.metrics(metrics, model_id=mlflow.models.get_model_info(uri).model_id, dataset=data)
+    _say(log, done, version, minutes, base)
+    if done.better:
+        mlflow.MlflowClient().set_registered_model_alias(place, ALIAS, str(version.version))
+    return uri
+
+
+def _say(log: RunLog, done: Adaptation, version: ModelVersion, minutes: float, base: str) -> None:
+    """Describe the run and the version."""
+    scored, halves = done.scores, done.halves
+    rows = [
+        ["this version", f"{scored.overall['model'][DECIDING]:+.4f}"],
+        [f"unadapted, {base}", f"{done.before.overall['model'][DECIDING]:+.4f}"],
+    ]
+    certain = scored.significance
+    verdict = "Better than the model that it was made from" if done.better else "No better than the model that it was "\
+        "made from"  # fmt: skip
+    text = paragraphs(
+        f"{verdict}: {_sentence(done)}. A version of {base} for {halves.recording.subject}, by the first "
+        f"{minutes:g} minutes of {halves.recording.name}. It was scored on {len(halves.rest)} later windows, after a "
+        f"gap; {p_text(certain.p_value, certain.smallest_p)}.",
+        table(("", f"`{DECIDING}` on the rest"), rows),
+        baseline_table(scored.overall),
+        picture(log.run_id, "figures/dynamics.png", "dynamics on the rest of the recording"),
+        table(("", ""), [*data_sheet(done.bundle), *((k, str(v)) for k, v in done.adapted.facts.items())]),
+        serving(version.name, str(version.version)),
+    )
+    describe_version(version, text)
+    log.describe(text)
+
+
+def _sentence(done: Adaptation) -> str:
+    after, before = (each.overall["model"][DECIDING] for each in (done.scores, done.before))
+    shuffled = done.scores.overall["shuffled"][DECIDING]
+    return f"{DECIDING} {after:+.4f} on the rest of the recording, unadapted {before:+.4f}, shuffled EEG {shuffled:+.4f}"

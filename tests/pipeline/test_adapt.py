@@ -1,0 +1,94 @@
+"""Adaptation as a tracked run: a model of its own in the registry, beside the group's and never its champion."""
+
+from __future__ import annotations
+
+import mlflow
+import pytest
+
+from eeg2fmri import cli
+from eeg2fmri.config import Config
+from eeg2fmri.errors import ModelError
+from eeg2fmri.pipeline import adapt_step, train_step
+from eeg2fmri.pipeline.adapt import ALIAS
+from eeg2fmri.store import Store
+from eeg2fmri.tracking import load_model
+from eeg2fmri.tracking.notes import NOTE_TAG
+from eeg2fmri.tracking.registry import champion, only_model
+from tests.mlflow_store import LINEAR, memory_store, use_tracking
+
+CONFIG = Config.model_validate(
+    {
+        "models": [LINEAR],
+        "split": {"validation": 1, "test": 2},
+        "evaluation": {"shuffles": 1, "permutations": 20, "drift_cutoff": 6.0},
+        "policy": {"level": 0.1},
+        "run": {"experiment": "tests"},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        yield use_tracking(tmp_path_factory.mktemp("adapt"), patch)
+
+
+@pytest.fixture(scope="module")
+def store(place) -> Store:
+    return memory_store(7, windows=60)
+
+
+@pytest.fixture(scope="module")
+def adapted(store, tmp_path_factory):
+    train_step(CONFIG, None, store, tmp_path_factory.mktemp("work"))
+    return adapt_step(CONFIG, None, store, "sub-06", 0.2)
+
+
+def test_the_run_holds_both_scores_and_the_nulls(adapted):
+    run = mlflow.get_run(adapted.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["eeg2fmri.entry_point"] == "adapt"
+    metrics, params = run.data.metrics, run.data.params
+    assert metrics["rest/r2_temporal"] == adapted.score
+    assert metrics["rest/r2_temporal_unadapted"] == adapted.unadapted
+    assert {"rest/r2_temporal_mean_volume", "rest/r2_temporal_shuffled", "rest/r2_temporal_p_value"} <= metrics.keys()
+    assert params["adapt.subject"] == "sub-06"
+    assert params["adapt.minutes"] == "0.2"
+    assert params["adapt.model"].startswith("models:/memory/1/")
+    assert params["data.digest"] == "d" * 64
+    assert "sub-06" in run.data.tags[NOTE_TAG]
+    assert "| unadapted, models:/memory/1 |" in run.data.tags[NOTE_TAG]
+
+
+def test_the_version_is_in_a_model_of_its_own(adapted):
+    assert adapted.model_uri == "models:/memory-sub-06/1"
+    _, version = load_model(adapted.model_uri)
+    assert version is not None
+    assert version.tags["eeg2fmri.base"] == "models:/memory/1"
+    assert version.tags["eeg2fmri.subject"] == "sub-06"
+    assert float(version.tags["rest.r2_temporal"]) == pytest.approx(adapted.score, rel=1e-4)
+    assert version.aliases == ([ALIAS] if adapted.score > adapted.unadapted else [])
+    # Commands that choose a model on their own still find one, the group's, and nothing has become champion.
+    assert only_model("--name NAME") == "memory"
+    assert champion("memory", "champion") is None
+
+
+def test_it_is_no_candidate_for_the_gate(adapted, refuses):
+    from eeg2fmri.pipeline import promote_step
+
+    named = CONFIG.model_copy(update={"registry": CONFIG.registry.model_copy(update={"name": "memory-sub-06"})})
+    with refuses(ModelError, "memory-sub-06 version 1 has no scores"):
+        promote_step(named, None)
+
+
+def test_a_second_call_uses_the_first(adapted, store):
+    again = adapt_step(CONFIG, "models:/memory/1", store, "sub-06", 0.2)
+    assert again.skipped
+    assert (again.run_id, again.model_uri, again.score) == (adapted.run_id, adapted.model_uri, adapted.score)
+
+
+def test_the_command_refuses_in_one_line(place, capsys):
+    assert cli.main(["adapt", "--subject", "sub-06", "--store", "nowhere"]) == 2
+    _, err = capsys.readouterr()
+    assert len(err.splitlines()) == 1
+    assert "nowhere: there is no store" in err

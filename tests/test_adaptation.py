@@ -1,0 +1,140 @@
+"""A model's version for one subject: what it may see, what is scored, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import eeg2fmri
+from eeg2fmri.adaptation import find_recording, halves, prepare_adaptation
+from eeg2fmri.config import Config
+from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
+from eeg2fmri.evaluation import r2_temporal
+from eeg2fmri.families import Penalty, adapt_model, choose_penalty
+from eeg2fmri.signals import drift_waves
+from eeg2fmri.store import Windows
+from tests.fakes import CONTEXT
+from tests.mlflow_store import LINEAR, memory_store
+
+MINUTES = 0.2  # 24 volumes of half a second
+CUTOFF = 6.0
+CONFIG = Config.model_validate(
+    {
+        "models": [LINEAR, {"family": "mean"}],
+        "split": {"validation": 1, "test": 2},
+        "evaluation": {"shuffles": 1, "permutations": 20, "drift_cutoff": CUTOFF},
+        "policy": {"level": 0.1},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def store():
+    return memory_store(7, windows=60)
+
+
+@pytest.fixture(scope="module")
+def model(store):
+    return eeg2fmri.fit(store, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def own(store, model):
+    return eeg2fmri.adapt(model, store, "sub-06", MINUTES, CONFIG)
+
+
+def test_only_the_rest_is_scored_beside_the_unadapted_model(store, model, own):
+    rest = own.halves.rest
+    assert len(rest) == 60 - 24 - 2 * CONTEXT
+    measured = rest.standardised(np.arange(len(rest)), "recording")
+    waves = drift_waves(len(rest), rest.signal.tr, CUTOFF)
+    for scored, bundle in ((own.scores, own.bundle), (own.before, model)):
+        synthesised = bundle.model.standard_units(bundle.model.synthesise(rest.eeg(np.arange(len(rest)))))
+        expected = r2_temporal(measured, synthesised, rest.recordings[0].mask, waves)
+        assert scored.overall["model"]["r2_temporal"] == pytest.approx(expected, abs=1e-6)
+        assert abs(scored.overall["mean_volume"]["r2_temporal"]) < 1e-6
+        assert "shuffled" in scored.overall
+    assert own.gain == pytest.approx(
+        own.scores.overall["model"]["r2_temporal"] - own.before.overall["model"]["r2_temporal"]
+    )
+    assert own.better == (own.gain > 0)
+
+
+def test_the_rest_of_the_recording_changes_nothing_in_the_version(store, model, own):
+    recording = find_recording(store, "sub-06")
+    volumes = recording.volumes[:].copy()
+    volumes[24:] = 0.5 * volumes[24:][::-1]
+    changed = replace(recording, group={**recording.group, "volumes": volumes})
+    other = replace(store, recordings=tuple(changed if r is recording else r for r in store.recordings))
+    parts = prepare_adaptation(model, other, "sub-06", MINUTES)
+    penalty = Penalty(1.0, 0.0, 4)
+    first, second = (adapt_model(model.model, part.own, penalty, CUTOFF) for part in (own.halves, parts))
+    np.testing.assert_array_equal(first.weight, second.weight)
+
+
+def test_the_subject_does_not_choose_the_penalty(store, model, own):
+    train = Windows(store.of(("sub-01", "sub-02", "sub-03", "sub-04")), CONTEXT)
+    assert choose_penalty(model.model.config, train, CUTOFF).value == own.adapted.facts["penalty"]
+    assert own.adapted.facts["penalty_subjects"] == 4
+
+
+def test_a_subject_with_other_maps_gets_them(store, model):
+    """BOLD that is three times as large in one half of the brain, for all subjects but those of the fit."""
+    recording = find_recording(store, "sub-06")
+    volumes = recording.volumes[:].copy()
+    half = volumes[:, :4]
+    half[:] = half.mean(axis=0) + 3 * (half - half.mean(axis=0))
+    changed = replace(recording, group={**recording.group, "volumes": volumes})
+    parts = halves(changed, MINUTES, CONTEXT)
+    adapted = adapt_model(model.model, parts.own, Penalty(0.1, 0.0, 4), CUTOFF)
+    mask = model.model.bold_statistics.mask
+    assert adapted.weight[:3][mask[:3]].mean() > adapted.weight[5:][mask[5:]].mean() + 0.5
+
+
+def test_a_version_remembers_where_it_comes_from(own, store, tmp_path):
+    found = own.bundle.provenance["adaptation"]
+    assert (found["subject"], found["minutes"], found["volumes"]) == ("sub-06", MINUTES, [[0, 24]])
+    eeg2fmri.save_model(own.bundle, tmp_path / "own")
+    loaded = eeg2fmri.load_model(tmp_path / "own")
+    eeg = own.halves.rest.eeg(np.arange(3))
+    np.testing.assert_array_equal(loaded.model.synthesise(eeg), own.bundle.model.synthesise(eeg))
+
+
+def test_an_adapted_recording_is_never_scored_as_a_whole(own, store, refuses):
+    with refuses(LeakageError, "sub-06_task-rest_run-1: used to train or validate this model"):
+        eeg2fmri.evaluate(own.bundle, store, config=CONFIG)
+
+
+def test_it_is_not_adapted_twice(own, store, refuses):
+    with refuses(ModelError, "a version for sub-06 already"):
+        eeg2fmri.adapt(own.bundle, store, "sub-07_task-rest_run-1", MINUTES, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("subject", "minutes", "error", "match"),
+    [
+        ("sub-01", MINUTES, LeakageError, "sub-01: .* trained or validated this model"),
+        ("sub-05", MINUTES, LeakageError, "sub-05: .* trained or validated this model"),
+        ("sub-99", MINUTES, ConfigError, "subject 'sub-99': not in the store, which has sub-01"),
+        ("sub-07", MINUTES, ConfigError, "subject 'sub-07': 2 recordings"),
+        ("sub-06", 0.05, DatasetError, "the first 0.05 minutes needs 10 volumes in a row"),
+        ("sub-06", 0.45, DatasetError, "the rest after 0.45 minutes and a gap needs 10 volumes"),
+    ],
+)
+def test_what_is_refused(store, model, refuses, subject, minutes, error, match):
+    with refuses(error, match):
+        eeg2fmri.adapt(model, store, subject, minutes, CONFIG)
+
+
+def test_a_family_without_maps_is_refused_with_those_that_have_them(store, refuses):
+    mean = eeg2fmri.fit(store, CONFIG, "mean")
+    with refuses(ModelError, "family mean, mean: .* give a model of calhas2022, factorised, linear"):
+        eeg2fmri.adapt(mean, store, "sub-06", MINUTES, CONFIG)
+
+
+def test_without_the_training_subjects_there_is_no_penalty(store, model, refuses):
+    few = replace(store, recordings=tuple(r for r in store.recordings if r.subject not in ("sub-01", "sub-02")))
+    with refuses(ModelError, "2 training subjects of the model are in the store"):
+        eeg2fmri.adapt(model, few, "sub-06", MINUTES, CONFIG)
