@@ -89,7 +89,8 @@ def halves(recording: StoredRecording, minutes: float, context: int) -> Halves:
     """
     tr, total = recording.signal.tr, len(recording.volumes)
     own, rest = divided(recording, round(minutes * 60 / tr), context)
-    for part, name in ((own, f"the first {minutes:g} minutes"), (rest, f"the rest after {minutes:g} minutes and a gap")):
+    first = f"the first {minutes:g} minutes"
+    for part, name in ((own, first), (rest, f"the rest after {first} and a gap")):
         # The shuffled-EEG control moves windows by a context either way.
         if part is None or any(len(piece.volumes) <= 3 * context for piece in part.recordings):
             raise DatasetError(
@@ -142,7 +143,7 @@ def prepare_adaptation(bundle: Bundle, store: Store, subject: str, minutes: floa
 def adapt_bundle(
     bundle: Bundle, store: Store, parts: Halves, minutes: float, config: Config, base: str = ""
 ) -> Adaptation:
-    """Adapt a model to a subject, and score both on the rest of the recording.
+    """Make a version of a model for a subject, and score both on the rest of the recording.
 
     Parameters
     ----------

@@ -260,9 +260,7 @@ def evaluate(
     return score_windows(model.model, windows, given.evaluation, train, validation, regions)
 
 
-def adapt(
-    model: Bundle, store: Store, subject: str, minutes: float = 5.0, config: Settings = None
-) -> Adaptation:
+def adapt(model: Bundle, store: Store, subject: str, minutes: float = 5.0, config: Settings = None) -> Adaptation:
     """Make a version of a model for one subject, from the first minutes of a recording of that subject.
 
     The version has the subject's own maps: those of the model, each with a smooth weight of its own, shrunk towards the

@@ -19,8 +19,8 @@ TIMEOUT_S = 5.0
 QUESTION = "/api/2.0/mlflow/experiments/search?max_results=1"
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306}
 VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-TRACKING_VERBS = ("main", "simulate", "preprocess", "search", "train", "evaluate", "adapt", "crossval", "compare", "promote",
-                  "rollback")  # fmt: skip
+TRACKING_VERBS = ("main", "simulate", "preprocess", "search", "train", "evaluate", "adapt", "crossval", "compare",
+                  "promote", "rollback")  # fmt: skip
 TRACKED_SCHEMES = ("models", "runs", "mlflow-artifacts")
 # `user:password@` or `token@` after `//`; a port is no password.
 _SECRET = re.compile(r"(?<=://)(?:[^\s/@:]*:(?!\d+[/\s])\S*|[^\s/@]+)@")

@@ -120,7 +120,7 @@ def test_it_is_not_adapted_twice(own, store, refuses):
         ("sub-99", MINUTES, ConfigError, "subject 'sub-99': not in the store, which has sub-01"),
         ("sub-07", MINUTES, ConfigError, "subject 'sub-07': 2 recordings"),
         ("sub-06", 0.05, DatasetError, "the first 0.05 minutes needs 10 volumes in a row"),
-        ("sub-06", 0.45, DatasetError, "the rest after 0.45 minutes and a gap needs 10 volumes"),
+        ("sub-06", 0.45, DatasetError, "the rest after the first 0.45 minutes and a gap needs 10 volumes"),
     ],
 )
 def test_what_is_refused(store, model, refuses, subject, minutes, error, match):

@@ -308,7 +308,11 @@ def test_as_a_process(tmp_path, options, status):
 @pytest.mark.parametrize("verb", [*server.TRACKING_VERBS, "synthesize", "serve"])
 def test_a_server_that_is_down_is_named_in_one_line(monkeypatch, run, verb):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:s3cret@127.0.0.1:1")
-    files = {"synthesize": ("--eeg", "a.vhdr", "--out", "a.nii"), "compare": ("a", "b")}.get(verb, ())
+    files = {
+        "synthesize": ("--eeg", "a.vhdr", "--out", "a.nii"),
+        "compare": ("a", "b"),
+        "adapt": ("--subject", "a"),
+    }.get(verb, ())
     status, (line,) = run(verb, *files)
     assert status == 2
     assert line.startswith(f"eeg2fmri {verb}: MLFLOW_TRACKING_URI=http://127.0.0.1:1: no server listens there")

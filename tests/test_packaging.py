@@ -40,7 +40,7 @@ CONTRACT = {
     "train": {"config": None, "store": None, "epochs": None, "batch_size": None, "learning_rate": None,
               "variant": None, "seed": None, "register_as": None},
     "evaluate": {"model_uri": "", "store": None, "split": "test", "atlas": ""},
-    "adapt": {"model_uri": "", "store": None, "subject": None, "minutes": 5},
+    "adapt": {"model_uri": "", "store": None, "subject": None, "minutes": 5.0},
     "promote": {"name": None, "version": "latest", "alias": "champion", "dry_run": ""},
     "rollback": {"name": None, "alias": "champion"},
     "crossval": {"config": None, "store": None, "workdir": "work", "protocol": "", "folds": "", "models": "",
@@ -180,8 +180,16 @@ def test_the_command_line_understands_an_entry_point(name):
 
 @pytest.mark.parametrize("name", CONTRACT)
 def test_the_project_and_the_command_line_have_the_same_defaults(name):
-    required = ["--eeg", "work/dataset/sub-08/eeg/sub-08_task-rest_eeg.vhdr", "--out", "work/synthesised_bold.nii.gz"]
-    ours = vars(_parser().parse_args([name, *(required if name == "synthesize" else [])]))
+    required = {
+        "adapt": ["--subject", "sub-08"],
+        "synthesize": [
+            "--eeg",
+            "work/dataset/sub-08/eeg/sub-08_task-rest_eeg.vhdr",
+            "--out",
+            "work/synthesised_bold.nii.gz",
+        ],
+    }
+    ours = vars(_parser().parse_args([name, *required.get(name, [])]))
     theirs = vars(_parser().parse_args(arguments(name)))
     # The demo's configuration, the alias that the configuration gives anyway, and what empty parameters are.
     known = {"config", "set", "registry.alias", "run"}

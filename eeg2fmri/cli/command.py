@@ -362,10 +362,13 @@ def _parser() -> argparse.ArgumentParser:
     add_device(evaluate, limit=False)
 
     adapt = add_verb(verbs, "adapt", _adapt, "make a version of a model for one subject from minutes of a recording")
-    adapt.add_argument("--subject", required=True,
-                       help="subject that the model has not seen, or the name of one of several recordings")  # fmt: skip
-    adapt.add_argument("--minutes", type=rate, default=5.0,
-                       help="first minutes of the recording, which adapt the model; the rest scores it (default: 5)")  # fmt: skip
+    adapt.add_argument("--subject", required=True, help="subject that the model has not seen, or a recording's name")
+    adapt.add_argument(
+        "--minutes",
+        type=rate,
+        default=5.0,
+        help="first minutes, which adapt the model; the rest scores it (default: 5)",
+    )
     adapt.add_argument(
         "--model-uri", type=optional(str), metavar="URI", help="model (default: the newest of the store's data set)"
     )

@@ -9,26 +9,21 @@ penalty says how much maps differ between people, and they are quick.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from eeg2fmri.config import FAMILIES, LinearConfig, ModelConfig, find_family
 from eeg2fmri.errors import ModelError
 from eeg2fmri.families.family import Family, family_of
-from eeg2fmri.families.fit import fit
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.models.own_maps import SPACING_MM, smooth_weights
 from eeg2fmri.signals import without_drift
 from eeg2fmri.store import Windows, divided
 
-if TYPE_CHECKING:
-    from eeg2fmri.store import StoredRecording
-
-PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, math.inf)  # the last one leaves the model as it is
-FOLDS = 3
+PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, math.inf)  # the last one leaves the model as it is
+LEAST_SUBJECTS, MOST_FOLDS = 3, 6
 BLOCK = 32  # volumes at once
 
 
@@ -115,21 +110,22 @@ def choose_penalty(config: ModelConfig, train: Windows | None, cutoff: float) ->
         If there are fewer than three training subjects with recordings that are long enough.
     """
     divisions = _divisions(train) if train else {}
-    if len(divisions) < FOLDS:
+    if len(divisions) < LEAST_SUBJECTS:
         raise ModelError(
-            f"{len(divisions)} training subjects of the model are in the store with long enough recordings, at least "
-            f"{FOLDS} are needed to choose how far a subject may differ; give the store that it was trained on"
+            f"{len(divisions)} training subjects of the model are in the store with long enough recordings, "
+            f"{LEAST_SUBJECTS} are needed to choose the penalty; give the store that it was trained on"
         )
     assert train is not None
-    linear = _linear(config)
+    from eeg2fmri.training.linear import fit_regression
+
+    linear, folds = _linear(config), min(MOST_FOLDS, len(divisions))
     subjects = sorted(divisions)
     saved = np.zeros((len(subjects), len(PENALTIES)))
-    for fold in range(FOLDS):
-        others = [name for name in subjects if name not in subjects[fold::FOLDS]]
-        # `fit` needs somebody to validate: one of the others, so that the held-out subjects choose nothing.
-        parts = [_of(train, others[:-1]), _of(train, others[-1:])]
-        model = fit(linear, *parts).model
-        for name in subjects[fold::FOLDS]:
+    for fold in range(folds):
+        held_out = subjects[fold::folds]
+        others = [recording for recording in train.recordings if recording.subject not in held_out]
+        model, _ = fit_regression(linear, Windows(others, train.context), None)
+        for name in held_out:
             saved[subjects.index(name)] = np.mean([_saved(model, *pair, cutoff) for pair in divisions[name]], axis=0)
     means = saved.mean(axis=0)
     best = int(len(means) - 1 - means[::-1].argmax())  # of equals the larger penalty
@@ -137,11 +133,11 @@ def choose_penalty(config: ModelConfig, train: Windows | None, cutoff: float) ->
 
 
 def _linear(config: ModelConfig) -> LinearConfig:
-    """Return the settings of the fits that choose: the model's own, or those of `linear` with its bands and scaling."""
+    """Return the settings of the fits that choose: the model's own, or those of `linear` with its bands."""
     if isinstance(config, LinearConfig):
-        return config.model_copy(update={"refit": False})
+        return config
     bands = getattr(config, "bands", LinearConfig().bands)
-    return LinearConfig(bands=bands, bold_scaling=config.bold_scaling)
+    return LinearConfig(bands=bands)
 
 
 def _divisions(train: Windows) -> dict[str, list[tuple[Windows, Windows]]]:
@@ -158,11 +154,6 @@ def _of_unit_length(maps: np.ndarray) -> np.ndarray:
     """Return the maps without their size; those that are 0 stay so."""
     length = np.linalg.norm(maps, axis=1, keepdims=True)
     return np.divide(maps, length, out=np.zeros_like(maps), where=length > 0)
-
-
-def _of(train: Windows, subjects: Sequence[str]) -> Windows:
-    recordings: list[StoredRecording] = [r for r in train.recordings if r.subject in subjects]
-    return Windows(recordings, train.context)
 
 
 def _saved(model: FittedModel, own: Windows, rest: Windows, cutoff: float) -> list[float]:

@@ -91,7 +91,8 @@ class Family(ABC, Generic[Settings]):
     def maps(self, network: Network) -> np.ndarray | None:
         """Return the maps (K, X·Y·Z) of which each volume is a weighted sum, beside a constant volume; none by default.
 
-        They are orthogonal, in the model's units. A model without them cannot be adapted to a subject (`eeg2fmri.families.adapt_model`).
+        They are orthogonal, in the model's units. A model without them cannot be adapted to a subject, see
+        `eeg2fmri.families.adapt_model`.
         """
         return None
 

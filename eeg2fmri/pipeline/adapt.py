@@ -18,6 +18,7 @@ from eeg2fmri.pipeline.code import adaptation_code
 from eeg2fmri.pipeline.data import say_skipped
 from eeg2fmri.pipeline.describe import baseline_table, paragraphs, picture, serving, table
 from eeg2fmri.pipeline.evaluate import DECIDING, OVERALL, metric_names
+from eeg2fmri.pipeline.train import MODEL_TAG
 from eeg2fmri.scoring import scored_figures
 from eeg2fmri.store import Store, named
 from eeg2fmri.tracking import RunLog, describe_version, finished_run, load_model, log_bundle, tracked_run
@@ -28,7 +29,6 @@ logger = logging.getLogger(__name__)
 ALIAS = "adapted"  # on the newest version that is better than the model that it was made from; never `champion`
 PART = "rest"  # of the recording, in the names of metrics
 BEFORE = f"{PART}/{DECIDING}_unadapted"
-MODEL_TAG = "mlflow.eeg2fmri.model_uri"
 BASE_TAG, SUBJECT_TAG, MINUTES_TAG = "eeg2fmri.base", "eeg2fmri.subject", "eeg2fmri.minutes"
 
 
@@ -92,7 +92,7 @@ def adapt_step(config: Config, model_uri: str | None, store: Store, subject: str
     }
     with tracked_run("adapt", experiment=config.run.experiment, params=params,
                      name=f"adapt {variant} · {recording.subject}, {minutes:g} min",
-                     tags={"variant": variant, "dataset": store.name, "subject": recording.subject}) as log:  # fmt: skip
+                     tags={"variant": variant, "dataset": store.name}) as log:  # fmt: skip
         done = adapt_bundle(bundle, store, parts, minutes, config, base)
         uri = _log(log, done, store, place, minutes, base)
         log.tags({STEP_KEY: key, MODEL_TAG: uri})
@@ -156,4 +156,4 @@ def _say(log: RunLog, done: Adaptation, version: ModelVersion, minutes: float, b
 def _sentence(done: Adaptation) -> str:
     after, before = (each.overall["model"][DECIDING] for each in (done.scores, done.before))
     shuffled = done.scores.overall["shuffled"][DECIDING]
-    return f"{DECIDING} {after:+.4f} on the rest of the recording, unadapted {before:+.4f}, shuffled EEG {shuffled:+.4f}"
+    return f"{DECIDING} {after:+.4f} on the rest, unadapted {before:+.4f}, shuffled EEG {shuffled:+.4f}"

@@ -192,8 +192,9 @@ class FamilyTests:
         if maps is None:
             return
         assert maps.shape == (len(maps), np.prod(GRID))
-        other = dataclasses.replace(model, network=family.with_maps(model.network, 2 * maps)).synthesise(self.eeg)
-        _close(other - other[0], 2 * (before - before[0]))
+        scaled = model.scaled(self.eeg)
+        own, other = (n.predict(scaled) for n in (model.network, family.with_maps(model.network, 2 * maps)))
+        _close(other - other[0], 2 * (own - own[0]))
         np.testing.assert_array_equal(model.synthesise(self.eeg), before)
 
     def test_it_is_served_by_a_fresh_process(self, tmp_path: Path) -> None:

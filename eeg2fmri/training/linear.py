@@ -33,11 +33,11 @@ def fit_linear_model(
 
     The scores on validation subjects are those of the fit that has not seen them, with `refit` too.
     """
-    model, fitted = _fit(config, train, validation)
+    model, fitted = fit_regression(config, train, validation)
     result = closed_form_result(model, validation, _facts(fitted), settings, on_epoch)
     if not config.refit:
         return result
-    model, fitted = _fit(config, everyone(train, validation), None)
+    model, fitted = fit_regression(config, everyone(train, validation), None)
     return replace(result, model=model, facts=_facts(fitted), refitted=True)
 
 
@@ -46,7 +46,7 @@ def everyone(train: Windows, validation: Windows) -> Windows:
     return Windows((*train.recordings, *validation.recordings), train.context)
 
 
-def _fit(config: LinearConfig, train: Windows, validation: Windows | None) -> tuple[FittedModel, LinearFit]:
+def fit_regression(config: LinearConfig, train: Windows, validation: Windows | None) -> tuple[FittedModel, LinearFit]:
     """Fit a model of the training subjects; validation subjects, if any, help to choose its penalties."""
     tr = train.signal.tr
     # The served model keeps float32: a bin on an edge must be on the same side here and there.

@@ -15,7 +15,7 @@ def planted(rng, noise: float):
     """Scores of 400 volumes whose maps are twice the model's in the right half of the brain, and absent in the left."""
     mask = np.zeros(GRID, bool)
     mask[1:-1, 1:-1, 1:-1] = True
-    maps = np.linalg.qr((rng.standard_normal((math.prod(GRID), 20)) * mask.reshape(-1, 1)))[0].T
+    maps = np.linalg.qr(rng.standard_normal((math.prod(GRID), 20)) * mask.reshape(-1, 1))[0].T
     weight = np.where(np.arange(GRID[0]) >= 6, 1.0, -1.0)[:, None, None] * mask
     predicted = rng.standard_normal((400, 20))
     measured = predicted @ ((maps * (1 + weight.ravel())) @ maps.T) + noise * rng.standard_normal((400, 20))
