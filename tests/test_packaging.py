@@ -180,15 +180,8 @@ def test_the_command_line_understands_an_entry_point(name):
 
 @pytest.mark.parametrize("name", CONTRACT)
 def test_the_project_and_the_command_line_have_the_same_defaults(name):
-    required = {
-        "adapt": ["--subject", "sub-08"],
-        "synthesize": [
-            "--eeg",
-            "work/dataset/sub-08/eeg/sub-08_task-rest_eeg.vhdr",
-            "--out",
-            "work/synthesised_bold.nii.gz",
-        ],
-    }
+    files = ["--eeg", "work/dataset/sub-08/eeg/sub-08_task-rest_eeg.vhdr", "--out", "work/synthesised_bold.nii.gz"]
+    required = {"adapt": ["--subject", "sub-08"], "synthesize": files}
     ours = vars(_parser().parse_args([name, *required.get(name, [])]))
     theirs = vars(_parser().parse_args(arguments(name)))
     # The demo's configuration, the alias that the configuration gives anyway, and what empty parameters are.
