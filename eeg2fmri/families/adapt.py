@@ -112,8 +112,8 @@ def choose_penalty(config: ModelConfig, train: Windows | None, cutoff: float) ->
     divisions = _divisions(train) if train else {}
     if len(divisions) < LEAST_SUBJECTS:
         raise ModelError(
-            f"{len(divisions)} training subjects of the model are in the store with long enough recordings, "
-            f"{LEAST_SUBJECTS} are needed to choose the penalty; give the store that it was trained on"
+            f"{len(divisions)} training subjects of the model are in the store with long recordings, at least "
+            f"{LEAST_SUBJECTS} are needed; give the store that it was trained on"
         )
     assert train is not None
     from eeg2fmri.training.linear import fit_regression

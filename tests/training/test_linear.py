@@ -94,7 +94,7 @@ def test_a_refit_is_a_fit_on_everyone_scored_before():
     assert again.history == once.history
     # With nobody held out, the penalties are those that the subjects give one another.
     everyone = Windows([*train.recordings, *validation.recordings], CONTEXT)
-    expected, _ = training_linear._fit(config, everyone, None)
+    expected, _ = training_linear.fit_regression(config, everyone, None)
     eeg = validation.eeg(np.arange(9))
     np.testing.assert_array_equal(again.model.synthesise(eeg), expected.synthesise(eeg))
     assert np.abs(again.model.synthesise(eeg) - once.model.synthesise(eeg)).max() > 1e-3
