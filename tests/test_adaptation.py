@@ -138,3 +138,10 @@ def test_without_the_training_subjects_there_is_no_penalty(store, model, refuses
     few = replace(store, recordings=tuple(r for r in store.recordings if r.subject not in ("sub-01", "sub-02")))
     with refuses(ModelError, "2 training subjects of the model are in the store"):
         eeg2fmri.adapt(model, few, "sub-06", MINUTES, CONFIG)
+
+
+def test_own_maps_stay_in_the_span_of_the_models(own, model):
+    """Nothing that the scores do not show is added."""
+    maps, changed = (each.model.network.components for each in (model, own.bundle))
+    assert np.abs(changed - maps).max() > 1e-4
+    np.testing.assert_allclose(changed @ maps.T @ maps, changed, atol=1e-5)

@@ -65,8 +65,11 @@ def adapt_model(model: FittedModel, own: Windows, penalty: Penalty, cutoff: floa
         If the model's family has no maps.
     """
     maps = maps_of(model)
-    (weight,) = _weights(model, own, _of_unit_length(maps), (penalty.value,), cutoff)
-    network = family_of(model.config).with_maps(model.network, (maps * (1 + weight.ravel())).astype(np.float32))
+    basis = _of_unit_length(maps)
+    (weight,) = _weights(model, own, basis, (penalty.value,), cutoff)
+    # Within the span of the maps: the scores say nothing of what is outside it.
+    changed = maps + ((maps * weight.ravel()) @ basis.T) @ basis
+    network = family_of(model.config).with_maps(model.network, changed.astype(np.float32))
     facts = {
         "penalty": penalty.value if math.isfinite(penalty.value) else "infinite, no change",
         "penalty_gain": penalty.gain,

@@ -7,6 +7,8 @@ weight w is smooth: it is interpolated between nodes, and the values at the node
 normal prior of mean 0, the same for all, so that without evidence nothing changes. The noise is that of the K scores,
 which principal components leave nearly uncorrelated. The posterior mean is a generalised ridge regression.
 
+What a weighted map has outside the span of the maps is left out, because nothing of it is estimated.
+
 So a subject has a few hundred unknowns, where a map of its own for every course has hundreds of thousands. The weight
 at a place is the same for all courses, because the courses of several sources overlap little in the brain.
 
