@@ -27,9 +27,9 @@ from eeg2fmri.serving.files import volumes_image
 Reply = Literal["npy", "npz", "json", "nifti", "courses"]
 DataType = Literal["float32", "float16"]
 REPLIES: tuple[Reply, ...] = get_args(Reply)
-# Memory that a voxel takes on its way from the model to the socket.
+# Memory that a voxel takes on its way from the model to the socket; estimates from the copies that are made.
 BYTES_PER_VOXEL: dict[Reply, int] = {"npy": 40, "npz": 40, "json": 200, "nifti": 40, "courses": 12}
-# Level 6 takes 26 ms for a volume of 64 x 64 x 30, level 1 takes 15 ms, and the file is 1 % smaller.
+# Of a .nii.gz: the quickest level.
 LEVEL = 1
 
 

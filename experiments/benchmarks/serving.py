@@ -75,7 +75,7 @@ SERVERS = {
 
 def models(folder: Path) -> dict[str, Bundle]:
     """Two fitted models, and MLflow's folders of them beside."""
-    config = eeg2fmri.load_config(CONFIG)
+    config = eeg2fmri.load_config(None, CONFIG)
     root = eeg2fmri.simulate(config.simulation, folder / "dataset")
     store = eeg2fmri.preprocess(root, folder / "store", config)
     found = {}
