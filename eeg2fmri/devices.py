@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import ModuleType
 
 from eeg2fmri.errors import ConfigError, MissingExtraError
@@ -20,8 +20,10 @@ DEVICE_VARIABLE = "EEG2FMRI_DEVICE"
 # Libraries read these once, when they start.
 DETERMINISTIC = {"jax": ("XLA_FLAGS", "--xla_gpu_deterministic_ops=true"),
                  "torch": ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")}  # fmt: skip
-# TensorFlow writes these at import at every log level. They look like faults, but are harmless.
-NO_FAULTS = ("I0000 ", "WARNING: All log messages before absl::InitializeLog()")
+# TensorFlow writes these at import, or when it looks for a GPU where there is no driver. They look like faults, but are
+# harmless.
+NO_FAULTS = ("I0000 ", "WARNING: All log messages before absl::InitializeLog()",
+             "To enable the following instructions:", "failed call to cuInit")  # fmt: skip
 
 
 def use_backend(name: str | None = None, *, deterministic: bool = False) -> str:
@@ -83,7 +85,7 @@ def _without_notes() -> Iterator[None]:
         finally:
             os.dup2(stderr.fileno(), 2)
             held.seek(0)
-            stderr.writelines(line for line in held if not line.startswith(tuple(n.encode() for n in NO_FAULTS)))
+            stderr.writelines(line for line in held if not any(note.encode() in line for note in NO_FAULTS))
 
 
 def forget_networks() -> None:
@@ -126,7 +128,8 @@ def device_of_environment() -> str:
 def _on_tensorflow(device: str, gpu_memory_limit: int | None) -> str:
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
+    with nullcontext() if device == "gpu" else _without_notes():  # who asks for a GPU learns why there is none
+        gpus = tf.config.list_physical_devices("GPU")
     chosen = _resolve(device, bool(gpus))
     try:
         if chosen == "cpu":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -148,3 +149,11 @@ def test_notes_of_tensorflow_are_held_back_and_errors_are_not(capfd):
         os.write(2, b"I0000 00:00:1.2 3 port.cc:153] oneDNN custom operations are on.\nE0000 out of memory\n")
     os.write(2, b"I0000 after\n")
     assert capfd.readouterr().err == "E0000 out of memory\nI0000 after\n"
+
+
+@pytest.mark.slow
+def test_a_machine_without_a_gpu_says_nothing_about_it():
+    environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    command = [sys.executable, "-c", "from eeg2fmri.devices import use_device; print(use_device('cpu'))"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert (done.stdout, done.stderr) == ("cpu\n", "")
