@@ -149,7 +149,7 @@ def _adapt(args: argparse.Namespace) -> None:
 
 def _crossval(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import crossval_step
-    from eeg2fmri.pipeline.crossval import summary
+    from eeg2fmri.pipeline.crossed import summary
     from eeg2fmri.store import open_store
 
     split_file = Path(args.split_file) if args.split_file else None

@@ -18,12 +18,13 @@ from eeg2fmri.errors import EvaluationError
 class Comparison:
     """Two models on the same subjects; differences are the first's score minus the second's.
 
-    won: subjects on whom the first scores more.  p_value: of `scipy.stats.wilcoxon`, two-sided.
+    won, lost: subjects on whom the first scores more, and less.  p_value: of `scipy.stats.wilcoxon`, two-sided.
     smallest_p: the least p that so many subjects can give.
     """
 
     subjects: int
     won: int
+    lost: int
     median_difference: float
     p_value: float
     smallest_p: float
@@ -52,6 +53,7 @@ def compare(first: Mapping[str, float], second: Mapping[str, float]) -> Comparis
     return Comparison(
         subjects=len(differences),
         won=int((differences > 0).sum()),
+        lost=int((differences < 0).sum()),
         median_difference=float(np.median(differences)),
         p_value=_signed_rank(differences),
         smallest_p=float(min(1.0, 2.0 ** (1 - len(differences)))),

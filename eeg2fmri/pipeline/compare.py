@@ -14,8 +14,7 @@ from mlflow.exceptions import MlflowException
 from eeg2fmri import plotting
 from eeg2fmri.errors import EvaluationError, ModelError, nearest, one_line
 from eeg2fmri.evaluation import Comparison, compare
-from eeg2fmri.pipeline.describe import paragraphs, picture, table
-from eeg2fmri.pipeline.evaluate import DECIDING
+from eeg2fmri.pipeline.describe import DECIDING, paragraphs, picture, table
 from eeg2fmri.tracking import tracked_run
 
 logger = logging.getLogger(__name__)

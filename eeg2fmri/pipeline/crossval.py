@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,13 +20,15 @@ from eeg2fmri import plotting
 from eeg2fmri.config import Config, ModelConfig, SplitConfig
 from eeg2fmri.devices import forget_networks
 from eeg2fmri.errors import ConfigError, DivergenceError, Eeg2FmriError, IncompleteError, one_line
-from eeg2fmri.evaluation import Comparison, Null, compare, p_number, pooled_null
-from eeg2fmri.pipeline.describe import paragraphs, picture, table
-from eeg2fmri.pipeline.evaluate import DECIDING, NULL, Evaluation, evaluate_step, scoring_key
+from eeg2fmri.evaluation import Null, pooled_null
+from eeg2fmri.pipeline.crossed import SEEN, Crossvalidation, by_subject, summary, verdict
+from eeg2fmri.pipeline.describe import DECIDING, REPORT, paragraphs, picture, report_line
+from eeg2fmri.pipeline.evaluate import ABSENT, NULL, Evaluation, evaluate_step, scoring_key
 from eeg2fmri.pipeline.feasible import feasible, say_left_out
+from eeg2fmri.pipeline.report import crossval_report
 from eeg2fmri.pipeline.train import check_training, train_step
 from eeg2fmri.scorable import atlas_to_score, recordings_to_score
-from eeg2fmri.scoring import SEED, scores_by_subject, subject_interval
+from eeg2fmri.scoring import SEED, scores_by_subject
 from eeg2fmri.store import (
     Location,
     Split,
@@ -45,11 +46,6 @@ from eeg2fmri.tracking import RunLog, children_ended, children_of, tracked_run
 
 logger = logging.getLogger(__name__)
 SPLIT_FILE = "split.json"
-SEEN = {  # what the models of a protocol have seen of those whom they are tested on
-    "leave-one-subject-out": "Each subject is tested by models that never saw it.",
-    "k-fold": "Each subject is tested by models that never saw it.",
-    "leave-one-session-out": "Each session is tested by models that saw other sessions of the same people.",
-}
 
 
 class Part(NamedTuple):
@@ -61,40 +57,6 @@ class Part(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.variant}, fold {self.fold}"
-
-
-@dataclass(frozen=True)
-class Crossvalidation:
-    """Scores of each model on every tested subject.
-
-    scores: `r2_temporal` by model, condition and subject.  nulls: of the mean over all folds' subjects, by model.
-    left_out: by variant, why a model of the list has no scores.
-    """
-
-    run_id: str
-    protocol: str
-    folds: tuple[Split, ...]
-    scores: Mapping[str, Mapping[str, Mapping[str, float]]]
-    nulls: Mapping[str, Null]
-    left_out: Mapping[str, str] = field(default_factory=dict)
-
-    def mean(self, variant: str, condition: str = "model") -> float:
-        """Return mean over subjects."""
-        own = self.scores[variant][condition]
-        return sum(own.values()) / len(own)
-
-    @property
-    def intervals(self) -> dict[str, tuple[float, float] | None]:
-        """95 % interval of each model's mean over subjects; ``None`` with too few of them."""
-        return {variant: subject_interval([*own["model"].values()]) for variant, own in self.scores.items()}
-
-    @property
-    def pairs(self) -> dict[tuple[str, str], Comparison]:
-        """Every two models, compared by subject."""
-        return {
-            (one, other): compare(self.scores[one]["model"], self.scores[other]["model"])
-            for one, other in itertools.combinations(self.scores, 2)
-        }
 
 
 def crossval_step(
@@ -180,7 +142,8 @@ def crossval_step(
             {v: _null({part: found for part, found in done.items() if part.variant == v}, scores) for v in variants},
             {**left_out, **diverged},
         )
-        _log(log, result, scores, done, digest)
+        models = [model for model in able if model.variant in variants]
+        _log(log, config, store, models, result, scores, done, digest)
         return result
 
 
@@ -265,8 +228,24 @@ def _null(done: Mapping[Part, Evaluation], scores: pd.DataFrame) -> Null:
     return pooled_null(nulls, subjects, np.random.default_rng(SEED))
 
 
+def _absent(done: Mapping[Part, Evaluation]) -> dict[str, dict[str, str]]:
+    """Return by model why a baseline is absent, in the first fold without it."""
+    absent: dict[str, dict[str, str]] = {}
+    for part, found in done.items():
+        reasons = mlflow.artifacts.load_dict(f"{mlflow.get_run(found.run_id).info.artifact_uri}/{ABSENT}")
+        absent[part.variant] = reasons | absent.get(part.variant, {})
+    return absent
+
+
 def _log(
-    log: RunLog, result: Crossvalidation, scores: pd.DataFrame, done: Mapping[Part, Evaluation], digest: str
+    log: RunLog,
+    config: Config,
+    store: Store,
+    models: Sequence[ModelConfig],
+    result: Crossvalidation,
+    scores: pd.DataFrame,
+    done: Mapping[Part, Evaluation],
+    digest: str,
 ) -> None:
     intervals = result.intervals
     metrics: dict[str, float] = {}
@@ -289,40 +268,17 @@ def _log(
     }
     log.numbers(content, "crossval.json")
     own, shuffled = ({v: of[condition] for v, of in result.scores.items()} for condition in ("model", "shuffled"))
-    log.figure(plotting.models_figure(own, shuffled, intervals, title=result.protocol), "figures/subjects.png")
-    text = summary(result)
+    figure = plotting.models_figure(own, shuffled, intervals, title=result.protocol)
+    figures = {"subjects": plotting.figure_to_png(figure)}
+    for name, png in figures.items():
+        log.file(png, f"figures/{name}.png")
+    text = paragraphs(verdict(result, config.policy.level), summary(result))
     log.text(text, "summary.md")
+    runs = [(part.variant, part.fold, found.run_id) for part, found in done.items()]
+    page = crossval_report(
+        config, store, models, result, scores, figures, absent=_absent(done), runs=runs,
+        lineage={"run of the cross-validation": log.run_id, "digest of the recordings": digest},
+    )  # fmt: skip
+    log.text(page, REPORT)
     shown = picture(log.run_id, "figures/subjects.png", "scores of every subject beside shuffled EEG")
-    log.describe(paragraphs(text, shown, _by_subject(result)))
-
-
-def summary(result: Crossvalidation) -> str:
-    """Return markdown: each model's mean over subjects beside its nulls, and the models compared by subject."""
-    rows = []
-    for variant, interval in result.intervals.items():
-        own, shuffled = (result.scores[variant][condition] for condition in ("model", "shuffled"))
-        above = sum(own[subject] > shuffled[subject] for subject in own)
-        ends = f"{interval[0]:+.4f} to {interval[1]:+.4f}" if interval else "too few subjects"
-        null = result.nulls[variant]
-        rows.append([variant, f"{result.mean(variant):+.4f}", ends,
-                     f"{result.mean(variant, 'mean_volume'):+.4f}", f"{result.mean(variant, 'shuffled'):+.4f}",
-                     f"{above} of {len(own)}", p_number(null.p_value)])  # fmt: skip
-    head = ("model", DECIDING, "95 % interval", "mean volume", "shuffled EEG", "subjects above it", "p")
-    pairs = [[f"{one} − {other}", f"{c.median_difference:+.4f}", f"{c.won} of {c.subjects}", f"{c.p_value:.3g}",
-              f"{c.smallest_p:.2g}"] for (one, other), c in result.pairs.items()]  # fmt: skip
-    tested = len(next(iter(result.scores.values()))["model"])
-    return paragraphs(
-        f"{result.protocol}, {len(result.folds)} folds, {tested} subjects tested. {SEEN.get(result.protocol, '')}",
-        table(head, rows),
-        "Models compared by subject (Wilcoxon's signed ranks, two-sided):" if pairs else "",
-        table(("pair", "median difference", "subjects won", "p", "least p"), pairs) if pairs else "",
-        *(f"Left out: {variant}: {reason}" for variant, reason in result.left_out.items()),
-    )
-
-
-def _by_subject(result: Crossvalidation) -> str:
-    """Return markdown table: a row per subject; each model's score, and the same with shuffled EEG."""
-    head = ["subject", *(name for variant in result.scores for name in (variant, f"{variant}, shuffled EEG"))]
-    columns = [of[condition] for of in result.scores.values() for condition in ("model", "shuffled")]
-    rows = [[subject, *(f"{column[subject]:+.4f}" for column in columns)] for subject in sorted(columns[0])]
-    return table(head, rows)
+    log.describe(paragraphs(text, shown, by_subject(result), report_line(log.run_id, log.experiment_id)))

@@ -4,7 +4,7 @@ serve.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from urllib.parse import quote
 
 from eeg2fmri.evaluation import p_number, p_text
@@ -12,15 +12,29 @@ from eeg2fmri.reporting import NAMES, Overall, beaten_by, bounds, interval_text,
 from eeg2fmri.scoring import NULLS, Significance, by_importance
 from eeg2fmri.tracking import Argument, Evidence
 
+DECIDING = "r2_temporal"
 REPORT = "report.html"
 
 
-def verdict(argument: Argument, evidence: Evidence) -> str:
-    """Say in one sentence whether a model does better than its nulls."""
+def scored_on(split: str, tested: Collection[str], known: Collection[str]) -> str:
+    """Name those on whom a model was scored.
+
+    Parameters
+    ----------
+    split : part of the subjects.
+    tested, known : subjects that were scored, and those of whom the model has seen a recording.
+    """
+    if split != "test":
+        return f"{split} subjects"
+    return "unseen sessions" if set(tested) & set(known) else "unseen subjects"
+
+
+def verdict(argument: Argument, evidence: Evidence, who: str = "unseen subjects") -> str:
+    """Say in one sentence whether a model does better than its nulls; `who` is from `scored_on`."""
     if not argument.beats_nulls:
         return f"Not better than its nulls: {'; '.join(c.reason for c in argument.nulls if not c.holds)}."
     return (
-        f"Better than its nulls: r2_temporal {evidence.score('r2_temporal'):+.4f} on unseen subjects, "
+        f"Better than its nulls: r2_temporal {evidence.score('r2_temporal'):+.4f} on {who}, "
         f"{evidence.score('r2_temporal', 'shuffled'):+.4f} with shuffled EEG "
         f"({p_text(evidence.p_value, evidence.smallest_p)}), 0 for the mean volume."
     )
@@ -64,13 +78,18 @@ def baseline_table(overall: Overall) -> str:
 
 
 def scored_text(
-    argument: Argument, evidence: Evidence, significance: Significance, run_id: str, best_reachable: float | None
+    argument: Argument,
+    evidence: Evidence,
+    significance: Significance,
+    run_id: str,
+    best_reachable: float | None,
+    who: str,
 ) -> str:
-    """Return verdict, table and picture of a run of `evaluate`."""
+    """Return verdict, table and picture of a run of `evaluate`; `who` is from `scored_on`."""
     effect, beaten = significance.effect_size, beaten_by(evidence.overall)
     size = "" if effect is None else f" Effect size: {effect:+.1f} standard deviations of the null."
     return paragraphs(
-        verdict(argument, evidence),
+        verdict(argument, evidence, who),
         f"`r2_temporal` counts no drifts: {interval_text(significance)}; "
         f"{p_text(significance.p_value, significance.smallest_p)}.{size}",
         beaten[:1].upper() + beaten[1:] + "." if beaten else "",

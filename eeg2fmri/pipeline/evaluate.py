@@ -25,7 +25,7 @@ from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.pipeline.card import data_sheet
 from eeg2fmri.pipeline.code import SCORING_CODE, evaluation_code
 from eeg2fmri.pipeline.data import say_skipped
-from eeg2fmri.pipeline.describe import REPORT, paragraphs, report_line, scored_text, serving, table
+from eeg2fmri.pipeline.describe import DECIDING, REPORT, paragraphs, report_line, scored_on, scored_text, serving, table
 from eeg2fmri.pipeline.maps import voxel_maps
 from eeg2fmri.pipeline.report import evaluation_report
 from eeg2fmri.reporting import beaten_by, interval_text
@@ -46,9 +46,8 @@ from eeg2fmri.tracking.registry import logged_model_id
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
-DECIDING = "r2_temporal"
-OVERALL, NULL = "overall.json", "null.json"
-LAYOUT = 7  # of metrics and artifacts: a run of another one is not taken up again
+OVERALL, NULL, ABSENT = "overall.json", "null.json", "absent.json"
+LAYOUT = 8  # of metrics and artifacts: a run of another one is not taken up again
 
 
 @dataclass(frozen=True)
@@ -146,6 +145,7 @@ def evaluate_step(
         log.numbers({"observed": scored.null.observed, "draws": scored.null.draws.tolist()}, NULL)
         for name, content in voxel_maps(scored).items():
             log.file(content, f"maps/{name}")
+        log.numbers(scored.absent, ABSENT)
         log.table(scored.table, "scores.json")
         if scored.regions:
             log.table(scored.regions.table, "regions.json")
@@ -160,8 +160,10 @@ def evaluate_step(
         for name, png in figures.items():
             log.file(png, f"figures/{name}.png")
         log.text(page, REPORT)
+        who = scored_on(split_name, {r.subject for r in recordings}, {r.subject for part in seen if part
+                        for r in part.recordings})  # fmt: skip
         text = paragraphs(
-            scored_text(argue(config.policy, found), found, significance, log.run_id, best_reachable),
+            scored_text(argue(config.policy, found), found, significance, log.run_id, best_reachable, who),
             report_line(log.run_id, log.experiment_id),
         )
         log.describe(paragraphs(f"Scores of {model_uri} on the {split_name} subjects {', '.join(subjects)}.", text))

@@ -1,15 +1,18 @@
-"""The report of an evaluation and its figures, drawn once for the run and for the page."""
+"""Reports: of an evaluation with its figures, drawn once for the run and for the page, and of a cross-validation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
 
 from eeg2fmri import plotting
-from eeg2fmri.config import Config
+from eeg2fmri.config import Config, ModelConfig
 from eeg2fmri.evaluation import Relevance
-from eeg2fmri.pipeline.describe import verdict
+from eeg2fmri.pipeline import crossed
+from eeg2fmri.pipeline.describe import scored_on, verdict
 from eeg2fmri.pipeline.figures import volume_figure
-from eeg2fmri.reporting import Evaluated, evaluation_page, render
+from eeg2fmri.reporting import Crossed, Evaluated, crossval_page, evaluation_page, render
 from eeg2fmri.scoring import Scoring, scored_figures
 from eeg2fmri.serving import Bundle
 from eeg2fmri.store import Store, Windows
@@ -53,7 +56,9 @@ def evaluation_report(
     if found is not None:
         figures |= plotting.relevance_figures(found, title=title)
     drawn = {name: plotting.figure_to_png(figure) for name, figure in figures.items()}
-    windows, train, validation = parts
+    windows, *fitted = parts
+    known = {recording.subject for part in fitted if part for recording in part.recordings}
+    who = scored_on(split, {recording.subject for recording in windows.recordings}, known)
     page = evaluation_page(
         Evaluated(
             config=config,
@@ -61,10 +66,10 @@ def evaluation_report(
             store=store,
             split=split,
             windows=windows,
-            train=train,
-            validation=validation,
+            train=parts[1],
+            validation=parts[2],
             scored=scored,
-            verdict=verdict(argument, evidence),
+            verdict=verdict(argument, evidence, who),
             good=argument.beats_nulls,
             best_reachable=best_reachable,
             figures=drawn,
@@ -74,3 +79,41 @@ def evaluation_report(
         )
     )
     return render(page), drawn
+
+
+def crossval_report(
+    config: Config,
+    store: Store,
+    models: Sequence[ModelConfig],
+    result: crossed.Crossvalidation,
+    scores: pd.DataFrame,
+    figures: Mapping[str, bytes],
+    *,
+    absent: Mapping[str, Mapping[str, str]],
+    runs: Sequence[tuple[str, int, str]],
+    lineage: Mapping[str, str],
+) -> str:
+    """Write the page of a cross-validation, as HTML; for the parameters see `Crossed`."""
+    best, level = max(result.scores, key=result.mean), config.policy.level
+    page = crossval_page(
+        Crossed(
+            config=config,
+            store=store,
+            protocol=result.protocol,
+            seen=crossed.SEEN.get(result.protocol, ""),
+            folds=result.folds,
+            models={model.variant: model for model in models},
+            table=scores,
+            nulls=result.nulls,
+            pairs=result.pairs,
+            left_out=result.left_out,
+            absent=absent,
+            runs=runs,
+            verdict=crossed.verdict(result, level),
+            good=crossed.better_than_nulls(result, best, level),
+            figures=figures,
+            lineage=lineage,
+            versions=versions(),
+        )
+    )
+    return render(page)

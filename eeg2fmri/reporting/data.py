@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from eeg2fmri.reporting.page import Block, Points, Table, Text
 from eeg2fmri.reporting.words import counted, listed
-from eeg2fmri.store import Store, Windows
+from eeg2fmri.store import Store, StoredRecording
 
+Parts = Mapping[str, Sequence[StoredRecording] | None]  # by their use; ``None`` where a store does not hold them
 MOST_WARNINGS = 12  # a store of hundreds of recordings has hundreds
 
 
-def data_blocks(store: Store, parts: Mapping[str, Windows | None]) -> list[Block]:
-    """Describe a store, and the windows of it by what they were used for."""
+def data_blocks(store: Store, parts: Parts) -> list[Block]:
+    """Describe a store, and the recordings of it by what they were used for."""
     return [
         Table((), [["data set", store.name or "not named"], *signal_rows(store)], words=True),
-        parts_table(parts),
+        parts_table(parts, store.context),
         *_left_out(store, parts),
     ]
 
 
-def parts_table(parts: Mapping[str, Windows | None]) -> Table:
+def parts_table(parts: Parts, context: int) -> Table:
     """Count subjects, recordings and windows of each part."""
     rows = []
-    for name, windows in parts.items():
-        if windows is None:
+    for name, recordings in parts.items():
+        if recordings is None:
             rows.append([name, "not in this store", "", "", ""])
             continue
-        people = sorted({recording.subject for recording in windows.recordings})
-        names = {recording.name for recording in windows.recordings}
-        rows.append([name, str(len(people)), str(len(names)), f"{len(windows):,}", _labels(people)])
+        people = sorted({recording.subject for recording in recordings})
+        names = {recording.name for recording in recordings}
+        windows = sum(len(part.volumes) - context for each in recordings for part in each.stretches(context))
+        rows.append([name, str(len(people)), str(len(names)), f"{windows:,}", _labels(people)])
     return Table(("part", "subjects", "recordings", "windows", "labels"), rows, words=True)
 
 
@@ -51,8 +53,8 @@ def signal_rows(store: Store) -> list[list[str]]:
     ]  # fmt: skip
 
 
-def _left_out(store: Store, parts: Mapping[str, Windows | None]) -> list[Block]:
-    used = {recording.name for windows in parts.values() if windows for recording in windows.recordings}
+def _left_out(store: Store, parts: Parts) -> list[Block]:
+    used = {recording.name for recordings in parts.values() for recording in recordings or ()}
     missing = [recording.name for recording in store.recordings if recording.name not in used]
     points = [f"Channel {channel}, which {listed(names)} lacks." for channel, names in store.missing_channels.items()]
     if dropped := int(store.settings.get("dropped_volumes", 0)):

@@ -12,9 +12,8 @@ from eeg2fmri.baselines import REGRESSIONS
 from eeg2fmri.config import Config
 from eeg2fmri.evaluation import FDR_LEVEL, p_number
 from eeg2fmri.plotting import SHORT_NAMES
-from eeg2fmri.reporting import methods
+from eeg2fmri.reporting import limits, methods
 from eeg2fmri.reporting.data import data_blocks, signal_rows
-from eeg2fmri.reporting.limits import limits
 from eeg2fmri.reporting.page import Block, Folded, Number, Page, Picture, Points, Quote, Section, Table, Text
 from eeg2fmri.reporting.references import cited
 from eeg2fmri.reporting.viewer import map_viewer
@@ -72,11 +71,17 @@ class Evaluated:
         return sorted({recording.subject for recording in self.windows.recordings})
 
     @property
-    def parts(self) -> dict[str, Windows | None]:
-        """Windows by what they were used for."""
-        if self.split == "test":
-            return {"training": self.train, "validation": self.validation, "test": self.windows}
-        return {"training": self.train, "validation": self.validation, f"scored ({self.split})": self.windows}
+    def seen(self) -> list[str]:
+        """Subjects that were scored, of whom the model has seen other recordings."""
+        known = {r.subject for part in (self.train, self.validation) if part for r in part.recordings}
+        return [subject for subject in self.subjects if subject in known]
+
+    @property
+    def parts(self) -> dict[str, Sequence[StoredRecording] | None]:
+        """Recordings by what they were used for."""
+        name = "test" if self.split == "test" else f"scored ({self.split})"
+        parts = {"training": self.train, "validation": self.validation, name: self.windows}
+        return {name: windows.recordings if windows else None for name, windows in parts.items()}
 
 
 def evaluation_page(found: Evaluated) -> Page:
@@ -122,7 +127,7 @@ def _sections(found: Evaluated) -> list[Section]:
         Section("map", "Map", "Where in the brain does the model follow BOLD?", _map(found)),
         *([Section("further", "Further figures", "What else was logged?", _pictures(found, others))] if others else []),
         Section("explanation", "Explanation", "Which EEG does the score come from?", _explanation(found)),
-        Section("limits", "Limits", "What does this not show?", [Points(limits(found))]),
+        Section("limits", "Limits", "What does this not show?", [Points(_limits(found))]),
         Section("methods", "Methods", "How would one write it down?", [methods_quote(_methods(found))]),
         Section("configuration", "Configuration and lineage", "How can it be repeated?", _configuration(found)),
     ]
@@ -133,7 +138,9 @@ def protocol(found: Evaluated) -> list[str]:
     config, people = found.bundle.model.config, found.bundle.provenance["subjects"]
     refitted = not found.bundle.provenance["recordings"]["validation"]
     unseen = {
-        "test": f"The model has seen no recording of {listed(found.subjects)}.",
+        "test": f"The model has seen other sessions of {listed(found.seen)}, and none of these recordings."
+        if found.seen
+        else f"The model has seen no recording of {listed(found.subjects)}.",
         "validation": f"The model was not fitted on {listed(found.subjects)}. They may have chosen it.",
         "train": "These recordings are of the training part. The model may have been fitted on them.",
     }[found.split]
@@ -225,14 +232,23 @@ def _explanation(found: Evaluated) -> list[Block]:
     return shown or [Text(f"There is no relevance of this score: {found.unexplained}.")]
 
 
+def _limits(found: Evaluated) -> list[str]:
+    sure = found.scored.significance
+    return [
+        *limits.of_data(found.store, ceiling=bool(found.best_reachable)),
+        *limits.of_part(found.split, found.seen),
+        *limits.of_subjects(len(found.subjects)),
+        *limits.of_p(sure.p_value, sure.smallest_p),
+        *limits.of_baselines(found.scored.overall),
+    ]
+
+
 def _methods(found: Evaluated) -> str:
     config, model = found.config.evaluation, found.bundle.model.config
-    parts = {name: windows for name, windows in found.parts.items() if windows}
-    people = {name: len({r.subject for r in windows.recordings}) for name, windows in parts.items()}
+    parts = {name: recordings for name, recordings in found.parts.items() if recordings}
+    people = {name: len({r.subject for r in recordings}) for name, recordings in parts.items()}
     split = listed([f"{count} for {name.partition(' ')[0]}" for name, count in people.items()])
-    recordings: dict[str, StoredRecording] = {
-        recording.name: recording for windows in parts.values() for recording in windows.recordings
-    }
+    recordings = {recording.name: recording for each in parts.values() for recording in each}
     return " ".join(
         (
             methods.data_methods(found.store.settings, list(recordings.values())),
@@ -240,7 +256,7 @@ def _methods(found: Evaluated) -> str:
             methods.model_methods(model, np.asarray(found.store.signal.frequencies)),
             methods.score_methods(
                 config, found.store.context, list(found.scored.overall),
-                interval=found.scored.significance.interval is not None,
+                interval=found.scored.significance.interval is not None, voxels=True,
             ),
             methods.software(found.versions),
         )

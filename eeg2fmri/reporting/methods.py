@@ -179,7 +179,9 @@ def _(config: Calhas2022Config, frequencies: np.ndarray) -> str:
             "The loss was the squared error."
             if pca
             else "The loss was the mean absolute error, and one minus the cosine of the two latents.",
-            f"Residual blocks had an L2 penalty of {config.weight_decay:g}." if config.weight_decay else "",
+            f"Weights of the residual blocks had a squared penalty of {config.weight_decay:g}."
+            if config.weight_decay
+            else "",
             EEG_SCALED.get(config.eeg_scaling, ""),
             f"Training took at most {counted(training.epochs, 'epoch')} of Adam, learning rate "
             f"{training.learning_rate:g}, batches of {training.batch_size} (Kingma & Ba 2015).",
@@ -204,7 +206,9 @@ def scaling_methods(config: ModelConfig) -> str:
     return SCALED.get(config.bold_scaling, "")
 
 
-def score_methods(config: EvaluationConfig, context: int, conditions: Sequence[str], *, interval: bool) -> str:
+def score_methods(
+    config: EvaluationConfig, context: int, conditions: Sequence[str], *, interval: bool, voxels: bool
+) -> str:
     """Describe the deciding score, its null and its baselines.
 
     Parameters
@@ -212,7 +216,7 @@ def score_methods(config: EvaluationConfig, context: int, conditions: Sequence[s
     config : of the evaluation.
     context : TR; the least shift.
     conditions : that were scored.
-    interval : there is one over subjects.
+    interval, voxels : there is one over subjects; voxels were tested.
     """
     cutoff = f"{config.drift_cutoff:g} s"
     baselines = [text for name, text in BASELINES.items() if name in conditions]
@@ -231,8 +235,9 @@ def score_methods(config: EvaluationConfig, context: int, conditions: Sequence[s
             if interval
             else "",
             "Pearson's r over time of each voxel was tested one-sided, by the variance of its circular shifts "
-            "(Bartlett 1935).",
-            f"The false-discovery rate over voxels was kept below {FDR_LEVEL:g} (Benjamini & Hochberg 1995).",
+            f"(Bartlett 1935). The false-discovery rate was {FDR_LEVEL:g} (Benjamini & Hochberg 1995)."
+            if voxels
+            else "",
             f"Baselines were {listed(baselines)}." if baselines else "",
             "Scores without the global signal had its course regressed out of every series (Fox et al. 2009).",
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from eeg2fmri.evaluation import Comparison
 from eeg2fmri.scoring import LEAST_SUBJECTS, Significance, strongest_baseline
 
 Overall = Mapping[str, Mapping[str, float]]
@@ -56,3 +57,19 @@ def listed(names: Sequence[str]) -> str:
 def counted(number: int, name: str) -> str:
     """Return a number with its noun, which gets an s unless the number is 1."""
     return f"{number:,} {name}{'s' * (number != 1)}"
+
+
+def paired(one: str, other: str, found: Comparison, level: float) -> str:
+    """Say whether one of two models is better on the same subjects; differences are `one` minus `other`."""
+    first, second, won = one, other, found.won
+    if found.median_difference < 0:
+        first, second, won = other, one, found.lost
+    facts = (
+        f"it scores more on {won} of {found.subjects} subjects, median difference {abs(found.median_difference):+.4f}, "
+    )
+    facts += f"p = {found.p_value:.3g}"
+    if found.p_value < level:
+        return f"{first} is better than {second} ({facts})"
+    if found.smallest_p >= level:
+        facts += f", and so few subjects allow no p below {found.smallest_p:.2g}"
+    return f"{first} is not better than {second} by more than chance ({facts})"

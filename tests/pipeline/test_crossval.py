@@ -15,11 +15,13 @@ from eeg2fmri.errors import ConfigError, DatasetError, DivergenceError, Evaluati
 from eeg2fmri.evaluation import compare, r2_temporal
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.pipeline import compare_step, crossval, crossval_step
-from eeg2fmri.pipeline.crossval import summary
+from eeg2fmri.pipeline.crossed import summary, verdict
+from eeg2fmri.reporting import paired
 from eeg2fmri.scoring import subject_interval
 from eeg2fmri.signals import drift_waves
 from eeg2fmri.store import Split, make_folds, recordings_digest, split_store, split_windows
 from tests.mlflow_store import LINEAR, memory_store, use_tracking
+from tests.reporting.pages import Reader, loads
 
 SUBJECTS = [f"sub-0{n}" for n in range(1, 7)]
 
@@ -92,6 +94,66 @@ def test_folds_are_children_and_nothing_is_registered(crossed):
         for fold in (1, 2)
     }
     assert mlflow.MlflowClient().search_registered_models() == []
+
+
+def test_the_report_holds_the_folds_the_comparison_and_every_run(crossed, store):
+    run = mlflow.get_run(crossed.run_id)
+    page = Reader(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/report.html"))
+    note = run.data.tags["mlflow.note.content"]
+    assert list(loads(page)) == []
+    assert f"runs/{run.info.run_id}/artifacts/report.html" in note
+    assert verdict(crossed, 0.05) in page.text
+    assert verdict(crossed, 0.05) in note
+    keys = [attributes["id"] for tag, attributes in page.elements if tag == "section"]
+    assert keys == [
+        "data",
+        "protocol",
+        "scores",
+        "comparison",
+        "figures",
+        "folds",
+        "limits",
+        "methods",
+        "configuration",
+    ]
+    for child in mlflow.search_runs(search_all_experiments=True, output_format="list"):
+        if child.info.run_name.startswith("evaluate"):
+            assert child.info.run_id in page.text
+    for subject, score in crossed.scores["linear"]["model"].items():
+        assert f"{subject} {score:+z.4f} {crossed.scores['linear']['shuffled'][subject]:+z.4f}" in page.text
+    assert "linear - mean" in page.text.replace("−", "-")
+    assert "Models were cross-validated (k-fold, 2 folds). In each fold 1 subject of the others" in page.text
+    assert "The interval is over 6 subjects. With so few it is too narrow." in page.text
+    assert "motion and pulse alone: sub-" in page.text
+
+
+def test_who_is_better_and_who_is_not_is_said_in_words():
+    low, high = ({s: level + n / 100 for n, s in enumerate(SUBJECTS)} for level in (0.1, 0.2))
+    better = "b is better than a (it scores more on 6 of 6 subjects, median difference +0.1000, p = 0.0312)"
+    assert paired("a", "b", compare(low, high), 0.05) == paired("b", "a", compare(high, low), 0.05) == better
+    assert paired("a", "b", compare(low, high), 0.03).startswith(
+        "b is not better than a by more than chance (it scores"
+    )
+    few = paired("x", "y", compare({"1": 1.0, "2": 2.0}, {"1": 0.5, "2": 0.1}), 0.05)
+    assert few.startswith("x is not better than y by more than chance")
+    assert few.endswith("and so few subjects allow no p below 0.5)")
+
+
+def test_the_verdict_names_every_model_and_its_nulls(crossed):
+    text = verdict(crossed, 0.05)
+    assert f"linear is not better than its nulls (r2_temporal {crossed.mean('linear'):+.4f}, " in text
+    assert "mean is not better than its nulls (r2_temporal +0.0000, " in text
+    assert text.endswith(f"{paired('linear', 'mean', crossed.pairs['linear', 'mean'], 0.05)}.")
+    assert "linear is better than its nulls" in verdict(raised(crossed), 0.05)
+
+
+def raised(crossed):
+    """The same, as if `linear` were far better."""
+    own = {**crossed.scores["linear"], "model": dict.fromkeys(SUBJECTS, 0.5)}
+    null = dataclasses.replace(crossed.nulls["linear"], observed=0.5)
+    return dataclasses.replace(
+        crossed, scores={**crossed.scores, "linear": own}, nulls={**crossed.nulls, "linear": null}
+    )
 
 
 def test_numbers_of_the_parent_run(crossed, store):

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from eeg2fmri.config import PolicyConfig
-from eeg2fmri.pipeline.describe import argument_table, paragraphs, picture, score_table, serving, table, verdict
+from eeg2fmri.pipeline.describe import (
+    argument_table,
+    paragraphs,
+    picture,
+    score_table,
+    scored_on,
+    serving,
+    table,
+    verdict,
+)
 from eeg2fmri.scoring import Significance
 from eeg2fmri.tracking import argue
 from tests.mlflow_store import evidence
@@ -17,6 +26,15 @@ OVERALL = {
     "mean_volume": {"rmse": 0.6, "made_up": 4.0, "r2_temporal": 0.0},
     "shuffled": {"rmse": 0.7, "made_up": 5.0, "r2_temporal": -0.01},
 }
+
+
+@pytest.mark.parametrize(
+    ("split", "known", "who"),
+    [("test", {"a"}, "unseen subjects"), ("test", {"b"}, "unseen sessions"), ("train", {"b"}, "train subjects")],
+)
+def test_a_verdict_names_those_who_were_scored(split, known, who):
+    text = verdict(argue(PolicyConfig(), GOOD), GOOD, scored_on(split, {"b", "c"}, known))
+    assert f"r2_temporal +0.0500 on {who}, " in text
 
 
 def test_a_good_model_is_said_to_be_one():

@@ -89,7 +89,8 @@ def test_every_condition_and_subject_has_its_score(page, scores):
 def test_limits_are_those_of_this_run(page):
     assert "2 subjects were scored. An interval over subjects needs 3, so there is none." in page.text
     assert (
-        "Their baselines are absent, so the score may come from: head motion and the pulse and the timing" in page.text
+        "Their baselines are absent, so the score of the model may come from: head motion and the pulse and the timing"
+        in page.text
     )
     assert "p is as small as this test set allows (0.010)" in page.text
     assert "simulated" not in page.text
@@ -104,6 +105,8 @@ def test_another_run_has_other_limits(model, store, tmp_path):
     assert "1 subject was scored. An interval" in text
     assert "They may have chosen it." in text
     assert "the scores are too good" in text
+    assert "on validation subjects" in text
+    assert "on unseen subjects" not in text
     assert "The model has seen no recording" not in text
 
 
