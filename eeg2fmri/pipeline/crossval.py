@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from eeg2fmri import plotting
-from eeg2fmri.config import Config, ModelConfig, SplitConfig
+from eeg2fmri.config import Config, ExplanationConfig, ModelConfig, SplitConfig
 from eeg2fmri.devices import forget_networks
 from eeg2fmri.errors import ConfigError, DivergenceError, Eeg2FmriError, IncompleteError, one_line
 from eeg2fmri.evaluation import Null, pooled_null
@@ -158,8 +159,12 @@ def _run(
 ) -> tuple[dict[Part, Evaluation], dict[str, str]]:
     """Return evaluations by part, in order, without those of models of which a fit diverged; and why it did."""
     here = workers == 1 and scheduler is None
+    # The models of a fold share what a process keeps of its recordings: components, statistics.
+    folds = [tuple(own) for _, own in itertools.groupby(parts, key=lambda part: part.fold)]
+    if scheduler or workers > len(folds):
+        folds = [(part,) for part in parts]
     task = partial(
-        _fold_model,
+        _fold_models,
         config=config,
         source=store if here else Location.of(store.path).absolute(),
         workdir=workdir.absolute(),
@@ -168,33 +173,40 @@ def _run(
     threads = max(1, (os.cpu_count() or 1) // workers)
     done: dict[Part, Evaluation] = {}
     diverged: dict[str, str] = {}
-    results = each(task, parts, workers=workers, scheduler=scheduler, threads=threads)
+    results = each(task, folds, workers=workers, scheduler=scheduler, threads=threads)
     with children_ended(log.run_id, results.close):
-        for number, (part, result) in enumerate(results, 1):
-            if isinstance(result, Evaluation):
+        for fold, ended in results:
+            if isinstance(ended, Eeg2FmriError):
+                raise ended
+            if isinstance(ended, BaseException):
+                raise IncompleteError(
+                    f"{fold[0]}: failed ({one_line(ended)}); give workers more memory, or --workers 1 --debug to see "
+                    f"where; what is done is kept"
+                ) from ended
+            for part, result in zip(fold, ended, strict=True):
+                if isinstance(result, DivergenceError):
+                    diverged.setdefault(part.variant, say_left_out(str(part), result))
+                    if len(diverged) == len({p.variant for p in parts}):
+                        raise result
+                    continue
                 done[part] = result
                 score = result.overall["model"][DECIDING]
-                logger.info("crossval: %d of %d: %s: %s %+.4f", number, len(parts), part, DECIDING, score)
-            elif isinstance(result, DivergenceError):
-                diverged.setdefault(part.variant, say_left_out(str(part), result))
-                if len(diverged) == len({p.variant for p in parts}):
-                    raise result
-            elif isinstance(result, Eeg2FmriError):
-                raise result
-            else:
-                raise IncompleteError(
-                    f"{part}: failed ({one_line(result)}); give workers more memory, or --workers 1 --debug to see "
-                    f"where; what is done is kept"
-                ) from result
+                logger.info("crossval: %d of %d: %s: %s %+.4f", len(done), len(parts), part, DECIDING, score)
     return {part: done[part] for part in parts if part in done and part.variant not in diverged}, diverged
 
 
-def _fold_model(
-    part: Part, config: Config, source: Store | Location, workdir: Path, parent: tuple[str, str, str]
-) -> Evaluation | DivergenceError:
-    """Train and score one model in one fold, in any process."""
+def _fold_models(
+    parts: Sequence[Part], config: Config, source: Store | Location, workdir: Path, parent: tuple[str, str, str]
+) -> list[Evaluation | DivergenceError]:
+    """Train and score models of one fold, in any process."""
     store = source if isinstance(source, Store) else open_store(source)
-    config = _of_fold(config, part.split)
+    return [_fold_model(part, _of_fold(config, part.split), store, workdir, parent) for part in parts]
+
+
+def _fold_model(
+    part: Part, config: Config, store: Store, workdir: Path, parent: tuple[str, str, str]
+) -> Evaluation | DivergenceError:
+    """Train and score one model in one fold."""
     forget_networks()
     with children_of(*parent, ending=f" · fold {part.fold}"):
         try:
@@ -205,7 +217,9 @@ def _fold_model(
 
 
 def _of_fold(config: Config, fold: Split) -> Config:
-    return config.model_copy(update={"split": SplitConfig(validation=fold.validation, test=fold.test)})
+    """Return the configuration of a fold, without explanations: of one subject they would be noise, and take long."""
+    split = SplitConfig(validation=fold.validation, test=fold.test)
+    return config.model_copy(update={"split": split, "explanation": ExplanationConfig(enabled=False)})
 
 
 def _scores(part: Part, evaluation: Evaluation) -> pd.DataFrame:

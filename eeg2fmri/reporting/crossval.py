@@ -190,7 +190,7 @@ def _folds(found: Crossed) -> list[Block]:
         own = deciding[(deciding.model == model) & (deciding.fold == fold)].groupby("subject")["r2_temporal"].mean()
         rows.append([model, str(fold), listed(sorted(own.index)), f"{own.mean():+z.4f}", f"`{run}`"])
     table = Table(("model", "fold", "tested", "`r2_temporal`", "run of the evaluation"), rows, words=True)
-    return [Text("Each run below has a report of its own, with map, figures and explanation."), table]
+    return [Text("Each run below has a report of its own, with map and figures."), table]
 
 
 def _limits(found: Crossed) -> list[str]:
@@ -238,7 +238,7 @@ def _methods(found: Crossed) -> str:
 
 def _configuration(found: Crossed) -> list[Block]:
     tree = found.config.model_dump(mode="json")
-    own = {name: tree[name] for name in ("crossval", "evaluation", "explanation", "policy")}
+    own = {name: tree[name] for name in ("crossval", "evaluation", "policy")}
     return [
         Text("The folds are in the artifact `split.json`. `eeg2fmri crossval --split-file split.json` repeats them."),
         Table((), [[name, value] for name, value in found.lineage.items()], words=True),
