@@ -16,8 +16,8 @@ from eeg2fmri.evaluation import p_text
 from eeg2fmri.pipeline.card import data_sheet
 from eeg2fmri.pipeline.code import adaptation_code
 from eeg2fmri.pipeline.data import say_skipped
-from eeg2fmri.pipeline.describe import baseline_table, paragraphs, picture, serving, table
-from eeg2fmri.pipeline.evaluate import DECIDING, OVERALL, metric_names
+from eeg2fmri.pipeline.describe import DECIDING, baseline_table, paragraphs, picture, serving, table
+from eeg2fmri.pipeline.evaluate import OVERALL, metric_names
 from eeg2fmri.pipeline.train import MODEL_TAG
 from eeg2fmri.scoring import scored_figures
 from eeg2fmri.store import Store, named
