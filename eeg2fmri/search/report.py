@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -116,7 +117,9 @@ def log_study(log: RunLog, here: Workplace, tuned: Config, out: Path) -> None:
     log.numbers(_table(study, here), "trials.json")
     front = _log_front(log, here)
     for name, figure in figures(study, here.job.config.search.objectives):
-        log.figure(figure, f"figures/{name}.png")
+        with io.BytesIO() as png:
+            figure.savefig(png, dpi=120, bbox_inches="tight")  # long names of parameters stand outside the axes
+            log.file(png.getvalue(), f"figures/{name}.png")
     page = plotly_page(study, here.job.config.search.objectives)
     if page:
         log.text(page, PAGE)
