@@ -468,7 +468,7 @@ def report(
 
 
 def save_model(model: Bundle, folder: Path | str) -> Path:
-    """Write a model as plain files, without pickle.
+    """Write a model as plain files, without pickle; the whole folder or nothing.
 
     Parameters
     ----------
@@ -486,6 +486,8 @@ def save_model(model: Bundle, folder: Path | str) -> Path:
     ------
     ModelError
         If the folder is not empty.
+    DiskFullError
+        If there is no space left.
 
     Examples
     --------
@@ -494,8 +496,9 @@ def save_model(model: Bundle, folder: Path | str) -> Path:
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ModelError(f"{folder}: it is not empty, a new or an empty folder is expected; give another one")
-    folder.mkdir(parents=True, exist_ok=True)
-    serving.save_bundle(folder, model)
+    with written_whole(folder) as part:
+        part.mkdir()
+        serving.save_bundle(part, model)
     return folder
 
 

@@ -6,13 +6,32 @@ Every message is one line: what was found (with its file or key), what was expec
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import errno
+import re
+from collections.abc import Iterable, Iterator
+
+# `user:password@` or `token@` after `//`; a port is no password.
+_SECRET = re.compile(r"(?<=://)(?:[^\s/@:]*:(?!\d+[/\s])\S*|[^\s/@]+)@")
+_OPTION = re.compile(r"([?&][\w-]*(?:password|passwd|pwd|token|secret|key)[\w-]*=)[^&\s'\"]+", re.IGNORECASE)
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_SPACE_TEXTS = ("No space left on device", "disk is full", "Disk quota exceeded", "File too large")
+
+
+def without_secrets(text: str) -> str:
+    """Return the text without user names, passwords and tokens in its addresses."""
+    return _OPTION.sub(r"\1***", _SECRET.sub("", text))
 
 
 class Eeg2FmriError(Exception):
-    """Base of every error raised on purpose; `exit_code` is the command's exit status."""
+    """Base of every error raised on purpose; `exit_code` is the command's exit status.
+
+    Its message never shows a password of an address.
+    """
 
     exit_code = 2
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(without_secrets(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class ConfigError(Eeg2FmriError, ValueError):
@@ -75,6 +94,16 @@ class TrackingError(Eeg2FmriError, ConnectionError):
     """The tracking server does not answer, or answers wrongly."""
 
 
+class BusyError(Eeg2FmriError, RuntimeError):
+    """Another process is using what only one may use at a time."""
+
+
+class DiskFullError(Eeg2FmriError, OSError):
+    """There is no space to write; nothing half-written counts, and the same command continues."""
+
+    exit_code = 1
+
+
 class MissingExtraError(Eeg2FmriError, ImportError):
     """An optional dependency is needed and not installed."""
 
@@ -89,7 +118,35 @@ def one_line(err: BaseException) -> str:
     """Return an error as one line: its message, and the kind of an error from elsewhere; not too long."""
     if isinstance(err, Eeg2FmriError):
         return " ".join(str(err).split())
-    return " ".join(f"{type(err).__name__}: {err}".split())[:300]
+    return " ".join(without_secrets(f"{type(err).__name__}: {err}").split())[:300]
+
+
+def disk_full(err: BaseException, where: object = "") -> DiskFullError | None:
+    """Return the error to show if a full disk, a quota or a limit on file sizes has caused `err`; else ``None``.
+
+    where: what was written, if it is known.
+    """
+    for cause in causes(err):
+        if isinstance(cause, DiskFullError):
+            return cause
+        number = getattr(cause, "errno", None)
+        if number in NO_SPACE or (number is None and any(text in str(cause) for text in NO_SPACE_TEXTS)):
+            place = where or getattr(cause, "filename", None) or "a folder that is written to"
+            return DiskFullError(f"{place}: no space left on the disk; free some and give the same command again")
+    return None
+
+
+def causes(err: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and the errors that it wraps, in any way."""
+    seen: list[BaseException] = []
+    waiting: list[object] = [err]
+    while waiting:
+        cause = waiting.pop()
+        if not isinstance(cause, BaseException) or cause in seen:
+            continue
+        seen.append(cause)
+        yield cause
+        waiting += [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

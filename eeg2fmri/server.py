@@ -6,24 +6,24 @@ MLflow repeats requests to a server that is down for minutes. Its retries remain
 from __future__ import annotations
 
 import os
-import re
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from eeg2fmri.errors import TrackingError
+from eeg2fmri.errors import TrackingError, causes, without_secrets
 
 TIMEOUT_S = 5.0
 QUESTION = "/api/2.0/mlflow/experiments/search?max_results=1"
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306}
+# Length and code of PostgreSQL's request for TLS, which every server answers by one byte (protocol 3.0, SSLRequest).
+SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 TRACKING_VERBS = ("main", "simulate", "preprocess", "search", "train", "evaluate", "adapt", "crossval", "compare",
                   "promote", "rollback")  # fmt: skip
 TRACKED_SCHEMES = ("models", "runs", "mlflow-artifacts")
-# `user:password@` or `token@` after `//`; a port is no password.
-_SECRET = re.compile(r"(?<=://)(?:[^\s/@:]*:(?!\d+[/\s])\S*|[^\s/@]+)@")
 _answered: set[str] = set()
 
 
@@ -51,11 +51,6 @@ def needs_server(verb: str, model_uri: str | None) -> bool:
     """Say whether a command needs the server: those that load a model unless it is given and lies elsewhere."""
     scheme = model_uri.partition(":")[0] if model_uri else "models"
     return verb in TRACKING_VERBS or (verb in ("synthesize", "serve") and scheme in TRACKED_SCHEMES)
-
-
-def without_secrets(text: str) -> str:
-    """Return the text without user names, passwords and tokens in its addresses."""
-    return _SECRET.sub("", text)
 
 
 def _reason(uri: str) -> str:
@@ -141,15 +136,22 @@ def _get_as_mlflow(uri: str) -> Any:
 
 
 def _connect(uri: str) -> None:
+    """Connect to a database and wait for its first byte: a port may be open and its server hang."""
     url = urlsplit(without_secrets(uri))  # a password may hold a slash
-    port = url.port or DATABASE_PORTS[url.scheme.partition("+")[0]]
-    if url.hostname:
-        socket.create_connection((url.hostname, port), TIMEOUT_S).close()
+    kind = url.scheme.partition("+")[0]
+    port = url.port or DATABASE_PORTS[kind]
+    if not url.hostname:
+        return
+    with socket.create_connection((url.hostname, port), TIMEOUT_S) as connection:
+        if kind == "postgresql":  # it waits for the client; MySQL greets
+            connection.sendall(SSL_REQUEST)
+        if not connection.recv(1):
+            raise ConnectionError
 
 
 def _why(err: Exception) -> str:
     """Return reason and way out of a connection error; its text may hold the address, so it is not shown."""
-    chain = list(_causes(err))
+    chain = list(causes(err))
     kinds = {type(cause).__name__ for cause in chain}
     if kinds & {"SSLError", "SSLCertVerificationError", "SSLEOFError"}:
         return (
@@ -167,19 +169,6 @@ def _why(err: Exception) -> str:
     if isinstance(err, ValueError):  # requests' InvalidURL is one too
         return "not a valid address; correct it (SCHEME://HOST:PORT)"
     return f"the connection fails ({type(chain[-1]).__name__}); start the server or correct the address"
-
-
-def _causes(err: BaseException | None) -> Any:
-    """Yield an error and the errors that it wraps, in any way."""
-    seen: list[BaseException] = []
-    waiting: list[Any] = [err]
-    while waiting:
-        cause = waiting.pop()
-        if not isinstance(cause, BaseException) or cause in seen:
-            continue
-        seen.append(cause)
-        yield cause
-        waiting += [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]
 
 
 def _silent() -> str:

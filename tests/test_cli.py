@@ -240,7 +240,8 @@ def fails(monkeypatch, error):
         (ConfigError("two\n  lines"), 2, "eeg2fmri promote: two lines"),
         (KeyboardInterrupt(), 130, "eeg2fmri promote: stopped; the same command continues from here"),
         (OSError(28, "No space\nleft"), 1,
-         "eeg2fmri promote: failed: OSError: [Errno 28] No space left (--debug shows where)"),
+         "eeg2fmri promote: a folder that is written to: no space left on the disk; free some and give the same "
+         "command again"),
     ],
 )  # fmt: skip
 def test_a_failure_ends_with_its_status_and_one_line(run, monkeypatch, error, status, line):

@@ -1,8 +1,11 @@
 """Errors as lines."""
 
+import errno
+import sqlite3
+
 import pytest
 
-from eeg2fmri.errors import DatasetError, one_line
+from eeg2fmri.errors import DatasetError, ModelError, disk_full, one_line
 
 
 @pytest.mark.parametrize(
@@ -16,3 +19,34 @@ from eeg2fmri.errors import DatasetError, one_line
 )
 def test_an_error_is_one_line(error, line):
     assert one_line(error) == line
+
+
+@pytest.mark.parametrize(
+    "secret", ["postgresql://me:s3cr3t@host/db", "s3://host/b?password=s3cr3t", "http://s3cr3t@host/"]
+)
+def test_no_error_shows_a_password(secret):
+    error = ModelError(f"{secret}: no such model")
+    assert "s3cr3t" not in str(error)
+    assert "s3cr3t" not in repr(error)
+    assert "host" in str(error)
+    assert "s3cr3t" not in one_line(ValueError(f"cannot open {secret}"))
+
+
+def wrapped(cause: BaseException) -> RuntimeError:
+    error = RuntimeError("failed")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "/work/x.npz"),
+        OSError(errno.EFBIG, "File too large", "/work/x.npz"),
+        wrapped(OSError(errno.EDQUOT, "Disk quota exceeded")),
+        sqlite3.OperationalError("database or disk is full"),
+    ],
+)
+def test_a_full_disk_is_recognised(error):
+    assert "no space left" in one_line(disk_full(error))
+    assert disk_full(OSError(errno.ENOENT, "No such file")) is None

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from eeg2fmri import server
-from eeg2fmri.errors import TrackingError
-from eeg2fmri.server import check_server, needs_server, without_secrets
+from eeg2fmri.errors import TrackingError, without_secrets
+from eeg2fmri.server import check_server, needs_server
 
 
 @pytest.fixture(autouse=True)
@@ -87,10 +87,12 @@ def test_a_port_without_a_server_is_refused_by_name(monkeypatch, closed, refuses
         check_server()
 
 
-def test_a_silent_server_is_refused_in_time(monkeypatch, silent, refuses):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent}")
+@pytest.mark.parametrize("scheme", ["http", "postgresql", "postgresql+psycopg", "mysql"])
+def test_a_silent_server_is_refused_in_time(monkeypatch, silent, refuses, scheme):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{scheme}://me:s3cret@127.0.0.1:{silent}")
     start = time.monotonic()
-    with refuses(TrackingError, f"^MLFLOW_TRACKING_URI=http://127.0.0.1:{silent}: no answer within 0.3 s; start the"):
+    address = f"{scheme}://127.0.0.1:{silent}".replace("+", ".")
+    with refuses(TrackingError, f"^MLFLOW_TRACKING_URI={address}: no answer within 0.3 s; start the"):
         check_server()
     assert time.monotonic() - start < 2
 

@@ -33,8 +33,8 @@ from eeg2fmri.cli.arguments import (
     truth,
 )
 from eeg2fmri.config import Config, load_config, parse_overrides
-from eeg2fmri.errors import ConfigError, Eeg2FmriError, GateRefusal, one_line
-from eeg2fmri.server import check_server, needs_server, without_secrets
+from eeg2fmri.errors import ConfigError, Eeg2FmriError, GateRefusal, disk_full, one_line, without_secrets
+from eeg2fmri.server import check_server, needs_server
 
 if TYPE_CHECKING:
     from eeg2fmri.serving import Bundle
@@ -62,22 +62,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check_server()
         args.run(args)
     except Eeg2FmriError as err:
-        if args.debug:
-            traceback.print_exc()
-        print(f"eeg2fmri {args.verb}: {without_secrets(one_line(err))}", file=sys.stderr)
+        _say_where(args)
+        print(f"eeg2fmri {args.verb}: {one_line(disk_full(err) or err)}", file=sys.stderr)
         return err.exit_code
     except KeyboardInterrupt:
         print(f"eeg2fmri {args.verb}: stopped; the same command continues from here", file=sys.stderr)
         return 130
     except Exception as err:
-        if args.debug:
-            traceback.print_exc()
-        message = " ".join(without_secrets(f"{type(err).__name__}: {err}")[:400].split())
-        print(f"eeg2fmri {args.verb}: failed: {message} (--debug shows where)", file=sys.stderr)
+        _say_where(args)
+        if full := disk_full(err):
+            print(f"eeg2fmri {args.verb}: {one_line(full)}", file=sys.stderr)
+            return full.exit_code
+        print(f"eeg2fmri {args.verb}: failed: {one_line(err)} (--debug shows where)", file=sys.stderr)
         return 1
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
+
+
+def _say_where(args: argparse.Namespace) -> None:
+    """Print the traceback of the error that is handled, if --debug asks for it."""
+    if args.debug:
+        print(without_secrets(traceback.format_exc()), file=sys.stderr)
+
+
+class _Formatter(logging.Formatter):
+    """A formatter that shows no password of an address."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
 
 
 def _simulate(args: argparse.Namespace) -> None:
@@ -263,7 +276,7 @@ def _set_up_logging(args: argparse.Namespace) -> None:
         _quiet_dependencies()
     level = logging.DEBUG if args.verbose else logging.WARNING if args.quiet else logging.INFO
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logger.addHandler(handler)
     logger.setLevel(level)
     logger.propagate = False

@@ -31,7 +31,7 @@ from eeg2fmri.store import (
     say_left_out,
     with_names,
 )
-from eeg2fmri.tracking import finished_run, tracked_run
+from eeg2fmri.tracking import alone, finished_run, tracked_run
 from eeg2fmri.tracking.runs import DATA_DIGEST, STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,12 @@ def simulate_step(config: Config, out: Path) -> StepResult:
 
     Drifts slower than `evaluation.drift_cutoff` do not count in the ceiling that is logged.
     """
+    path = out.absolute()
+    with alone(path.with_name(f".{path.name}.lock"), str(out), "simulate", "give another --out"):
+        return _simulate(config, out)
+
+
+def _simulate(config: Config, out: Path) -> StepResult:
     experiment = with_names(config, SIMULATED).run.experiment
     settings, cutoff = config.simulation or SimulationConfig(), config.evaluation.drift_cutoff
     key = step_key("simulate", SIMULATION_CODE, settings.model_dump(mode="json"), str(out.resolve()), cutoff)
@@ -101,7 +107,18 @@ def preprocess_step(
     """
     if workers > 1 and scheduler:
         raise ConfigError(f"--workers {workers} and --scheduler {scheduler}: give one of them")
-    location, name = Location.of(where), dataset_name(root)
+    location = Location.of(where)
+    if location.is_url:  # a lock needs a file system
+        return _preprocess(config, root, location, workers, scheduler, allow_failures=allow_failures)
+    path = Path(str(location)).absolute()
+    with alone(path.with_name(f".{path.name}.lock"), str(location), "preprocess", "give another --store"):
+        return _preprocess(config, root, location, workers, scheduler, allow_failures=allow_failures)
+
+
+def _preprocess(
+    config: Config, root: Path, location: Location, workers: int, scheduler: str | None, *, allow_failures: bool
+) -> tuple[Store, StepResult]:
+    name = dataset_name(root)
     config = with_names(config, name)
     recordings, skipped = find_recordings(root.absolute(), config.dataset)  # workers may have another working directory
     for item in skipped:

@@ -11,7 +11,7 @@ import mlflow
 import numpy as np
 
 from eeg2fmri.config import Config
-from eeg2fmri.errors import ConfigError, DivergenceError, GateRefusal, LeakageError, ModelError
+from eeg2fmri.errors import ConfigError, DivergenceError, GateRefusal, LeakageError, ModelError, without_secrets
 from eeg2fmri.evaluation import p_number
 from eeg2fmri.pipeline.data import preprocess_step, simulate_step
 from eeg2fmri.pipeline.describe import dynamics_picture, paragraphs, serving, table
@@ -23,10 +23,9 @@ from eeg2fmri.reporting import bounds
 from eeg2fmri.scorable import atlas_to_score, recordings_to_score
 from eeg2fmri.scoring import NULLS, strongest_baseline
 from eeg2fmri.search import search_step
-from eeg2fmri.server import without_secrets
 from eeg2fmri.simulation import read_best_r2
 from eeg2fmri.store import SIMULATED, Store, dataset_name, recordings_digest, split_store, with_names
-from eeg2fmri.tracking import describe_experiment, tracked_run, version_evidence
+from eeg2fmri.tracking import alone, describe_experiment, tracked_run, version_evidence
 from eeg2fmri.tracking.registry import champion
 
 logger = logging.getLogger(__name__)
@@ -74,7 +73,9 @@ def main_job(
         raise ConfigError("no dataset: give --root DATASET, or a configuration with a section simulation")
     name = dataset_name(root) if root else SIMULATED
     config = with_names(config, name)
-    with tracked_run("main", experiment=config.run.experiment, name=f"main · {name}",
+    lock = workdir / ".main.lock"
+    with alone(lock, str(workdir), "main", "give another --workdir"), \
+         tracked_run("main", experiment=config.run.experiment, name=f"main · {name}",
                      params={"main.workdir": str(workdir)}, tags={"dataset": name}) as log:  # fmt: skip
         best: dict[str, float] = {}
         if root is None:

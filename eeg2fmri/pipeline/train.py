@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
+from mlflow.entities.model_registry import ModelVersion
 
 from eeg2fmri import plotting
 from eeg2fmri.config import Config, ModelConfig, flatten
@@ -26,8 +27,16 @@ from eeg2fmri.pipeline.figures import volume_figure
 from eeg2fmri.serving import Bundle
 from eeg2fmri.signals import Signal
 from eeg2fmri.store import Split, Store, Windows, check_digest, named, split_store
-from eeg2fmri.tracking import RunLog, describe_version, finished_run, log_bundle, log_unregistered, tracked_run
-from eeg2fmri.tracking.registry import model_exists
+from eeg2fmri.tracking import (
+    RunLog,
+    alone,
+    describe_version,
+    finished_run,
+    log_bundle,
+    log_unregistered,
+    tracked_run,
+)
+from eeg2fmri.tracking.registry import model_exists, version_of_step
 from eeg2fmri.tracking.runs import DATA_DIGEST, PREPROCESS_RUN, STEP_KEY, step_key
 
 if TYPE_CHECKING:
@@ -37,6 +46,7 @@ logger = logging.getLogger(__name__)
 VERSION_TAG = "eeg2fmri.model_version"
 MODEL_TAG = "mlflow.eeg2fmri.model_uri"
 BEST = "val/best_r2_temporal"
+CARD = "model_card.md"
 
 
 @dataclass(frozen=True)
@@ -86,11 +96,55 @@ def train_step(
     key = step_key("train", training_code(model), settings, store.digest)
     place = config.registered_model if register else None
     step = step_key("log_model", (), key, place)
+    checkpoints = workdir / "checkpoints" / key[:16]
+    if done := _done(step, model):
+        shutil.rmtree(checkpoints, ignore_errors=True)  # a kill at the end may have left them
+        return done
+    lock = checkpoints.with_name(f".{checkpoints.name}.lock")
+    with alone(lock, f"{workdir}, {model.variant}", "train", "give another --workdir"):
+        # The process that had the lock may have trained it, or have been killed just before its run had ended.
+        if done := _done(step, model) or _registered(step, place, model, checkpoints):
+            return done
+        return _train(config, model, store, split, place, checkpoints, key, step)
+
+
+def _done(step: str, model: ModelConfig) -> TrainResult | None:
+    """Return the finished training of a step, if its model is still there."""
     run = finished_run(step)
-    if run and model_exists(run.data.tags[MODEL_TAG]):
-        say_skipped(f"train {model.variant}", run.info.run_id)
-        uri, version = run.data.tags[MODEL_TAG], run.data.tags[VERSION_TAG]
-        return TrainResult(run.info.run_id, uri, version, run.data.metrics[BEST], skipped=True)
+    if run is None or not model_exists(run.data.tags[MODEL_TAG]):
+        return None
+    say_skipped(f"train {model.variant}", run.info.run_id)
+    uri, version = run.data.tags[MODEL_TAG], run.data.tags[VERSION_TAG]
+    return TrainResult(run.info.run_id, uri, version, run.data.metrics[BEST], skipped=True)
+
+
+def _registered(step: str, place: str | None, model: ModelConfig, checkpoints: Path) -> TrainResult | None:
+    """Finish the run of a training that was stopped after its model was registered: nothing is registered twice."""
+    version = version_of_step(place, step) if place else None
+    if version is None or not version.run_id or not model_exists(f"models:/{version.name}/{version.version}"):
+        return None
+    run = mlflow.get_run(version.run_id)
+    figures = mlflow.artifacts.list_artifacts(run_id=version.run_id, artifact_path="figures")
+    first = min((Path(each.path).stem for each in figures), default="")
+    _describe(version, mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{CARD}"), first)
+    client = mlflow.MlflowClient()
+    for tag, value in _tags_of(step, f"models:/{version.name}/{version.version}", str(version.version)).items():
+        client.set_tag(version.run_id, tag, value)
+    client.set_terminated(version.run_id, "FINISHED")
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return _done(step, model)
+
+
+def _train(
+    config: Config,
+    model: ModelConfig,
+    store: Store,
+    split: Split,
+    place: str | None,
+    checkpoints: Path,
+    key: str,
+    step: str,
+) -> TrainResult:
     name = f"train {model.variant} · {store.name}"
     tags = {"variant": model.variant, "family": model.family, "dataset": store.name}
     with tracked_run("train", experiment=config.run.experiment, name=name, params=_params(config, model, store, split),
@@ -105,19 +159,22 @@ def train_step(
             # A split may have no test subjects.
             windows = len(Windows(store.of(subjects), store.context)) if subjects else 0
             logger.info("%s: %d windows of %s", part, windows, ", ".join(subjects) or "nobody")
-        checkpoints = workdir / "checkpoints" / key[:16]
         fit_settings = FitSettings.of(config, checkpoints=checkpoints, key=key, progress=sys.stderr.isatty())
         on_epoch = _EpochLog(log, model, validation, int(store.settings["dropped_volumes"]))
         result = fit(model, train, validation, fit_settings, on_epoch)
         on_epoch.say_restored()
         best = result.history["val/r2_temporal"][result.best_epoch]
         log.metrics({BEST: best}, step=result.best_epoch + family_of(model).first_epoch)
-        uri, version = _log_model(log, place, model, store, split, train, result)
-        log.tags({STEP_KEY: step, MODEL_TAG: uri, VERSION_TAG: version})
+        uri, version = _log_model(log, place, model, store, split, train, result, step)
+        log.tags(_tags_of(step, uri, version))
         # Only now is the model safe in the registry, and the way there no longer needed.
         shutil.rmtree(checkpoints, ignore_errors=True)
         logger.info("train %s: %s", model.variant, f"registered {place} version {version}" if version else "done")
         return TrainResult(log.run_id, uri, version, best, skipped=False)
+
+
+def _tags_of(step: str, uri: str, version: str) -> dict[str, str]:
+    return {STEP_KEY: step, MODEL_TAG: uri, VERSION_TAG: version}
 
 
 def _params(config: Config, model: ModelConfig, store: Store, split: Split) -> dict[str, Any]:
@@ -209,6 +266,7 @@ def _log_model(
     split: Split,
     train: Windows,
     result: FitResult,
+    step: str,
 ) -> tuple[str, str]:
     """Return address and version of the model, which is registered at `place`; without one it has no version."""
     bundle = Bundle.of(result, store, split)
@@ -218,13 +276,18 @@ def _log_model(
     for name, figure in figures.items():
         log.figure(figure, f"figures/{name}.png")
     card = model_card(bundle, result)
-    log.text(card, "model_card.md")
+    log.text(card, CARD)
     facts = {"data_digest": store.digest, "variant": model.variant}
     example, epoch = train.eeg(np.arange(1))[0], result.best_epoch + family_of(model).first_epoch
     if place is None:
         log.describe(card)
         return log_unregistered(bundle, example=example, metadata_=facts, step=epoch), ""
-    version = log_bundle(bundle, place, dataset=store.name, example=example, metadata_=facts, step=epoch)
-    shown = [picture(log.run_id, f"figures/{each}.png", each.replace("_", " ")) for each in figures][:1]
-    describe_version(version, paragraphs(card, *shown, serving(place, str(version.version))))
+    version = log_bundle(bundle, place, dataset=store.name, example=example, metadata_=facts, step=epoch, key=step)
+    _describe(version, card, next(iter(figures), ""))
     return f"models:/{place}/{version.version}", str(version.version)
+
+
+def _describe(version: ModelVersion, card: str, figure: str) -> None:
+    """Describe a version by its card and a figure of its run."""
+    shown = [picture(str(version.run_id), f"figures/{figure}.png", figure.replace("_", " "))] if figure else []
+    describe_version(version, paragraphs(card, *shown, serving(version.name, str(version.version))))

@@ -19,7 +19,7 @@ import numpy as np
 
 from eeg2fmri.config import DataConfig, SplitConfig
 from eeg2fmri.datasets import Recording, foreign_channels, voxel_sizes
-from eeg2fmri.errors import DatasetError, IncompleteError, StoreError, one_line
+from eeg2fmri.errors import DatasetError, DiskFullError, IncompleteError, StoreError, one_line
 from eeg2fmri.provenance import code_digest
 from eeg2fmri.signals import Signal
 from eeg2fmri.store.location import METADATA, Location
@@ -98,6 +98,8 @@ def build_store(
     task = partial(store_recording, location=location.absolute(), config=config, code=code_digest(*CODE))
     outcomes: dict[str, Outcome] = {}
     for recording, result in each(task, recordings, workers=workers, scheduler=scheduler):
+        if isinstance(result, DiskFullError):
+            raise result
         outcome = result if isinstance(result, Outcome) else _died(recording, result)
         outcomes[recording.name] = outcome
         for line in outcome.warnings:

@@ -7,11 +7,11 @@ Credentials and endpoints of a URL come from the environment, as its fsspec driv
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from eeg2fmri.errors import MissingExtraError, StoreError, one_line
+from eeg2fmri.errors import MissingExtraError, StoreError, one_line, without_secrets
 
 METADATA = "zarr.json"
 
@@ -20,7 +20,7 @@ METADATA = "zarr.json"
 class Location:
     """Address of a store, as the user gave it."""
 
-    address: str
+    address: str = field(repr=False)
 
     @classmethod
     def of(cls, where: str | Path | Location) -> Location:
@@ -30,7 +30,8 @@ class Location:
         return cls(str(where).removeprefix("file://"))
 
     def __str__(self) -> str:
-        return self.address
+        """Return the address for people and logs, without passwords."""
+        return without_secrets(self.address)
 
     @property
     def is_url(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from eeg2fmri.config import DataConfig
 from eeg2fmri.datasets import Recording, check_fetched
-from eeg2fmri.errors import DatasetError, Eeg2FmriError, StoreError, one_line
+from eeg2fmri.errors import DatasetError, Eeg2FmriError, StoreError, disk_full, one_line
 from eeg2fmri.provenance import code_digest, package_versions
 from eeg2fmri.store.location import Location
 from eeg2fmri.store.prepare import Prepared, prepare
@@ -43,7 +43,7 @@ def store_recording(recording: Recording, *, location: Location, config: DataCon
     """Write the recording into the store, unless it is there; an error becomes part of the outcome.
 
     The group's name is a digest of its sources, and its attributes are written last. So a group with attributes is
-    whole, and the task may be stopped anywhere and repeated.
+    whole, and the task may be stopped anywhere and repeated. Only a full disk ends the whole job.
 
     Parameters
     ----------
@@ -72,8 +72,12 @@ def store_recording(recording: Recording, *, location: Location, config: DataCon
         warnings = content.attributes["alignment"]["warnings"]
         return Outcome(recording.name, group, warnings=tuple(f"{recording.eeg_path}: {line}" for line in warnings))
     except Eeg2FmriError as err:
+        if full := disk_full(err, location):
+            raise full from err
         return Outcome(recording.name, error=one_line(err))
-    except Exception as err:  # the other recordings continue after any error
+    except Exception as err:  # the other recordings continue after any error of this one
+        if full := disk_full(err, location):
+            raise full from err
         logger.debug("%s", recording.name, exc_info=True)
         return Outcome(
             recording.name, error=f"{recording.eeg_path}: failed ({one_line(err)}); --debug --workers 1 shows where"

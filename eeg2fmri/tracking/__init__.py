@@ -1,5 +1,6 @@
 """MLflow: all access to runs, logged models, the registry and its gate."""
 
+from eeg2fmri.tracking.database import alone
 from eeg2fmri.tracking.gate import Argument, Criterion, Evidence, argue
 from eeg2fmri.tracking.notes import describe_experiment, describe_model, describe_version
 from eeg2fmri.tracking.promotion import Decision, decide, promote, rollback, store_evidence, version_evidence
@@ -12,6 +13,7 @@ __all__ = [
     "Decision",
     "Evidence",
     "RunLog",
+    "alone",
     "argue",
     "children_ended",
     "children_of",

@@ -21,11 +21,13 @@ from eeg2fmri.config import ServingConfig, family_path
 from eeg2fmri.devices import DEVICE_VARIABLE
 from eeg2fmri.errors import ModelError, one_line
 from eeg2fmri.families import family_of
-from eeg2fmri.server import TRACKED_SCHEMES, check_server
+from eeg2fmri.server import TRACKED_SCHEMES
 from eeg2fmri.serving import Bundle, save_bundle
 from eeg2fmri.serving.arrays import encode
 from eeg2fmri.serving.requests import Options
+from eeg2fmri.tracking.database import open_tracking
 from eeg2fmri.tracking.notes import describe_model
+from eeg2fmri.tracking.runs import STEP_KEY
 
 # Packages that every served model imports; a family adds its own.
 SERVING_PACKAGES = ("mlflow", "mne", "nibabel", "numpy", "scipy", "pandas", "pydantic", "pyyaml")
@@ -40,6 +42,7 @@ def log_bundle(
     example: np.ndarray,
     metadata_: dict[str, Any],
     step: int = 0,
+    key: str = "",
     tags: Mapping[str, str] = MappingProxyType({}),
 ) -> ModelVersion:
     """Log a model in the active run and register it.
@@ -52,20 +55,25 @@ def log_bundle(
     example : (C, F, T), an EEG window for the input example.
     metadata_ : facts stored with the model.
     step : the epoch of the model; MLflow shows the run's metrics of this step as the model's own.
+    key : of the step that makes it, for `version_of_step`; the version has it from its first moment on.
     tags : of the version.
 
     Returns
     -------
     The new version.
     """
-    info = _log(bundle, example, metadata=metadata_, step=step, registered_model_name=register_as)
+    info = _log(bundle, example, metadata=metadata_, step=step)
+    made = mlflow.register_model(info.model_uri, register_as, tags={**tags, **({STEP_KEY: key} if key else {})})
     describe_model(register_as)
-    client, number = mlflow.MlflowClient(), str(info.registered_model_version)
     if dataset is not None:
-        client.set_registered_model_tag(register_as, DATASET_TAG, dataset)
-    for name, value in tags.items():
-        client.set_model_version_tag(register_as, number, name, value)
-    return client.get_model_version(register_as, number)
+        mlflow.MlflowClient().set_registered_model_tag(register_as, DATASET_TAG, dataset)
+    return mlflow.MlflowClient().get_model_version(register_as, str(made.version))
+
+
+def version_of_step(name: str, key: str) -> ModelVersion | None:
+    """Return the newest version of a registered model that a step with this key has made."""
+    found = mlflow.MlflowClient().search_model_versions(f"name = '{name}' and tags.`{STEP_KEY}` = '{key}'")
+    return max(found, key=lambda version: int(version.version), default=None)
 
 
 def subject_model(name: str, subject: str) -> str:
@@ -131,7 +139,7 @@ def load_model(model_uri: str, device: str = "auto") -> tuple[Bundle, ModelVersi
     if device != "auto":
         os.environ[DEVICE_VARIABLE] = device
     if model_uri.partition(":")[0] in TRACKED_SCHEMES:
-        check_server()
+        open_tracking()
     version = resolve_version(model_uri) if model_uri.startswith("models:/") else None
     source = f"models:/{version.name}/{version.version}" if version else model_uri
     try:
@@ -153,6 +161,7 @@ def resolve_version(model_uri: str) -> ModelVersion | None:
 
     ``None`` for ``models:/m-…``, a logged model that need not be registered.
     """
+    open_tracking()
     client = mlflow.MlflowClient()
     target = model_uri.removeprefix("models:/")
     if target.startswith("m-") and "/" not in target and "@" not in target:
@@ -181,6 +190,7 @@ def only_model(option: str) -> str:
     ModelError
         If there is none, or there are several.
     """
+    open_tracking()
     names = sorted(model.name for model in mlflow.search_registered_models() if DATASET_TAG in model.tags)
     if not names:
         raise ModelError(f"no registered model of eeg2fmri; train one with: eeg2fmri train, or give {option}")

@@ -20,8 +20,10 @@ import mlflow.data.numpy_dataset
 from mlflow.entities import Experiment
 
 import eeg2fmri
+from eeg2fmri.errors import without_secrets
+from eeg2fmri.processes import Owner
 from eeg2fmri.provenance import code_digest, package_versions
-from eeg2fmri.server import check_server
+from eeg2fmri.tracking.database import OWNER, open_tracking
 from eeg2fmri.tracking.notes import NOTE_TAG, describe_experiment
 
 if TYPE_CHECKING:
@@ -50,8 +52,9 @@ class RunLog:
         self.run_id, self.experiment_id = run_id, experiment_id
 
     def params(self, values: Mapping[str, Any]) -> None:
-        """Log parameters (dotted names, so they never meet those of `mlflow run`)."""
-        items = [(key, json.dumps(v) if isinstance(v, (list, tuple)) else v) for key, v in values.items()]
+        """Log parameters (dotted names, so they never meet those of `mlflow run`), without passwords."""
+        texts = {key: json.dumps(v) if isinstance(v, (list, tuple)) else str(v) for key, v in values.items()}
+        items = [(key, without_secrets(text)) for key, text in texts.items()]
         for start in range(0, len(items), PARAMS_AT_ONCE):
             mlflow.log_params(dict(items[start : start + PARAMS_AT_ONCE]))
 
@@ -70,11 +73,11 @@ class RunLog:
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags."""
-        mlflow.set_tags(dict(values))
+        mlflow.set_tags({key: without_secrets(value) for key, value in values.items()})
 
     def describe(self, text: str) -> None:
         """Describe the run in Markdown, on top of its page."""
-        mlflow.set_tag(NOTE_TAG, text)
+        self.tags({NOTE_TAG: text})
 
     def figure(self, figure: Figure, path: str) -> None:
         """Log a figure as a PNG artifact."""
@@ -99,7 +102,7 @@ class RunLog:
 
     def text(self, text: str, path: str) -> None:
         """Log a text artifact."""
-        mlflow.log_text(text, path)
+        mlflow.log_text(without_secrets(text), path)
 
     def numbers(self, content: Mapping[str, Any], path: str) -> None:
         """Log numbers as a JSON artifact, to the bit."""
@@ -110,7 +113,7 @@ class RunLog:
         with warnings.catch_warnings():  # a path is one kind of source to MLflow, registered twice
             warnings.filterwarnings("ignore", message=".*can be interpreted in multiple ways")
             data = mlflow.data.numpy_dataset.from_numpy(
-                sample, source=location, name=name, digest=digest[:DIGEST_LENGTH]
+                sample, source=without_secrets(location), name=name, digest=digest[:DIGEST_LENGTH]
             )
         mlflow.log_input(data, context=context)
         return data
@@ -138,7 +141,7 @@ def tracked_run(
     TrackingError
         If the tracking server does not answer.
     """
-    check_server()
+    open_tracking()
     outer, ending = _outer.get() or (None, "")
     nested = bool(mlflow.active_run() or outer)
     project = None if nested else os.environ.get("MLFLOW_RUN_ID")
@@ -147,11 +150,12 @@ def tracked_run(
         os.environ.pop("MLFLOW_RUN_ID", None)  # MLflow would adopt that run
         describe_experiment(mlflow.set_experiment(experiment).experiment_id)
     name = (name or entry_point) + ending
+    # With the run, not after it: a kill must not leave a run without the name of its process.
+    first = {OWNER: str(Owner.here()), ENTRY_POINT: entry_point, **(tags or {})}
     with mlflow.start_run(run_name=None if adopted else name, nested=nested, parent_run_id=outer,
-                          experiment_id=mlflow.get_run(outer).info.experiment_id if outer else None,
+                          experiment_id=mlflow.get_run(outer).info.experiment_id if outer else None, tags=first,
                           log_system_metrics=system_metrics or None) as run:  # fmt: skip
         log = RunLog(run.info.run_id, run.info.experiment_id)
-        log.tags({ENTRY_POINT: entry_point, **(tags or {})})
         if project and not adopted:
             _point_to(log, project, name)
         if adopted:  # `mlflow run` has given it a name at random
@@ -221,7 +225,7 @@ def children_ended(run_id: str, stop: Callable[[], None]) -> Iterator[None]:
 
 def finished_run(step_key: str) -> Run | None:
     """Return the newest finished run of a step with this key, in any experiment."""
-    check_server()
+    open_tracking()
     runs: Sequence[Run] = mlflow.search_runs(
         search_all_experiments=True,
         filter_string=f"tags.`{STEP_KEY}` = '{step_key}' and attributes.status = 'FINISHED'",

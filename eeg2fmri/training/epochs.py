@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from eeg2fmri.errors import DivergenceError, EvaluationError, ModelError
+from eeg2fmri.errors import DivergenceError, EvaluationError, ModelError, disk_full
 from eeg2fmri.training import backend
 from eeg2fmri.training.settings import MONITOR, Example, History, OnEpoch
 
@@ -78,21 +78,27 @@ class Checkpoints:
         final = self.folder / f"epoch-{state.epochs}"
         part = final.with_name(f"{final.name}.part")
         shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        model.save_weights(part / "model.weights.h5")
-        if best or before is None:
-            synthesiser.save_weights(part / "best.weights.h5")
-        else:
-            shutil.copyfile(before / "best.weights.h5", part / "best.weights.h5")  # not every file system has links
-        content = {
-            "key": self.key,
-            "history": state.history,
-            "best_epoch": state.best_epoch,
-            "random": [ops.convert_to_numpy(v).tolist() for v in _random_states(model)],
-            "generators": backend.generators(),
-        }
-        (part / "state.json").write_text(json.dumps(content))
-        part.rename(final)
+        try:
+            part.mkdir(parents=True)
+            _save(part / "model.npz", _state_of(model))
+            if best or before is None:
+                _save(part / "best.npz", synthesiser.weights)
+            else:
+                shutil.copyfile(before / "best.npz", part / "best.npz")  # not every file system has links
+            content = {
+                "key": self.key,
+                "history": state.history,
+                "best_epoch": state.best_epoch,
+                "random": [ops.convert_to_numpy(v).tolist() for v in _random_states(model)],
+                "generators": backend.generators(),
+            }
+            (part / "state.json").write_text(json.dumps(content))
+            part.rename(final)
+        except OSError as err:
+            shutil.rmtree(part, ignore_errors=True)
+            if full := disk_full(err, f"{self.folder}, checkpoint of epoch {state.epochs}"):
+                raise full from err
+            raise
         for old in [path for path in self.folder.glob("epoch-*") if path != final]:
             shutil.rmtree(old)
 
@@ -101,7 +107,7 @@ class Checkpoints:
         latest = self.latest()
         if latest is None:
             return Progressing()
-        model.load_weights(latest / "model.weights.h5")
+        _load(latest / "model.npz", _state_of(model))
         state = json.loads((latest / "state.json").read_text())
         return Progressing(state["history"], state["best_epoch"])
 
@@ -120,7 +126,23 @@ class Checkpoints:
         """Load the best epoch's weights into the model that is saved and served."""
         latest = self.latest()
         assert latest is not None  # a finished fit has written at least one
-        synthesiser.load_weights(latest / "best.weights.h5")
+        _load(latest / "best.npz", synthesiser.weights)
+
+
+def _state_of(model: keras.Model) -> list[Any]:
+    """Return weights and state of the optimiser, in an order that the code decides."""
+    return [*model.weights, *model.optimizer.variables]
+
+
+def _save(path: Path, variables: Sequence[Any]) -> None:
+    """Write values by NumPy: on a full disk HDF5, which Keras writes, ends the process with a segmentation fault."""
+    np.savez(path, allow_pickle=False, **{str(n): ops.convert_to_numpy(v) for n, v in enumerate(variables)})
+
+
+def _load(path: Path, variables: Sequence[Any]) -> None:
+    with np.load(path, allow_pickle=False) as values:
+        for number, variable in enumerate(variables):
+            variable.assign(values[str(number)])
 
 
 def _random_states(model: keras.Model) -> list[Any]:

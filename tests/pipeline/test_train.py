@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from unittest.mock import Mock
 
+import mlflow
 import numpy as np
 import pytest
 
-from eeg2fmri.config import FactorisedConfig, LinearConfig
+from eeg2fmri.config import Config, FactorisedConfig, LinearConfig
 from eeg2fmri.evaluation import dynamics_of
-from eeg2fmri.pipeline.train import _EpochLog
+from eeg2fmri.pipeline import train
+from eeg2fmri.pipeline.train import _EpochLog, train_step
 from eeg2fmri.signals import drift_waves
 from eeg2fmri.store import Windows
 from eeg2fmri.testing.recordings import CONTEXT, GRID, recording
 from eeg2fmri.training import Example
+from tests.mlflow_store import LINEAR, memory_store
 
 SCORES = {"val/r2_temporal": 0.25}
 BAD = (np.full(GRID, np.nan),) * 2
@@ -72,3 +75,25 @@ def test_an_epoch_shows_volume_and_dynamics_of_a_validation_subject(validation, 
     assert title == "linear, epoch 3 · sub-01_task-rest_run-1 · volume 16 at 8.0 s"
     titles = [axes.get_title(loc="left") for axes in shown["validation_dynamics"][0].axes]
     assert any(("in sub-01: r =" if known else "No region") in title for title in titles)
+
+
+@pytest.mark.parametrize("place", ["describe_version", "_tags_of"])
+def test_a_training_that_stops_after_its_registration_is_not_registered_twice(tracking, tmp_path, monkeypatch, place):
+    store = memory_store()
+    config = Config.model_validate({"models": [LINEAR], "split": {"validation": 1, "test": 1}})
+
+    def stopped(*_: object) -> None:
+        raise OSError("the power is off")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, place, stopped)
+        with pytest.raises(OSError, match="power"):
+            train_step(config, None, store, tmp_path / "work")
+    again = train_step(config, None, store, tmp_path / "work")
+    (version,) = mlflow.MlflowClient().search_model_versions("")
+    run = mlflow.get_run(version.run_id)
+    assert (again.version, again.run_id) == (str(version.version), version.run_id)
+    assert run.info.status == "FINISHED"
+    assert "models serve" in version.description
+    assert train_step(config, None, store, tmp_path / "work") == again
+    assert not (tmp_path / "work").exists() or not list((tmp_path / "work").rglob("*"))

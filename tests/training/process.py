@@ -48,8 +48,6 @@ def kill(*_: object) -> None:
 
 def kill_at(place: str) -> Any:
     """Arrange for a kill in the second epoch or in the writing of its checkpoint; gives a callback for `fit`."""
-    import keras
-
     from eeg2fmri.training import callbacks, epochs
 
     def when(condition: Callable[..., bool], original: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,15 +63,15 @@ def kill_at(place: str) -> Any:
         begin = callbacks.EpochEnd.on_train_batch_begin
         callbacks.EpochEnd.on_train_batch_begin = when(lambda s, b, *_: s.epochs.state.epochs == 1 and b == 3, begin)
     elif place == "in the weights":
-        save = keras.Model.save_weights
+        save = epochs._save
 
-        def half(model: Any, path: Path) -> None:
-            save(model, path)
+        def half(path: Path, variables: Any) -> None:
+            save(path, variables)
             if second(path.parent):
                 path.write_bytes(path.read_bytes()[:1000])
                 kill()
 
-        keras.Model.save_weights = half
+        epochs._save = half
     elif place == "before the rename":
         Path.rename = when(lambda path, _: second(path), Path.rename)
     elif place == "before the removal":
