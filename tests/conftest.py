@@ -1,6 +1,7 @@
 """Shared fixtures: a seeded generator, and a tiny BIDS dataset in which no two axes are equal."""
 
 import json
+import resource
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -128,6 +129,22 @@ def _bids_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bids_root(_bids_template: Path, tmp_path: Path) -> Path:
     """A tiny BIDS dataset of three subjects that the test may change."""
     return Path(shutil.copytree(_bids_template, tmp_path / "bids"))
+
+
+@pytest.fixture
+def small_files() -> Callable[[int], AbstractContextManager[None]]:
+    """Let no file of this process grow above so many bytes: a write then fails as it does on a full disk."""
+
+    @contextmanager
+    def limit(size: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit
 
 
 @pytest.fixture

@@ -15,7 +15,15 @@ from scipy import signal
 
 import eeg2fmri
 from eeg2fmri.config import Config, SimulationConfig, load_config
-from eeg2fmri.errors import AlignmentError, ConfigError, DatasetError, IncompleteError, LeakageError, ModelError
+from eeg2fmri.errors import (
+    AlignmentError,
+    ConfigError,
+    DatasetError,
+    DiskFullError,
+    IncompleteError,
+    LeakageError,
+    ModelError,
+)
 from eeg2fmri.serving import Bundle
 from eeg2fmri.simulation import read_true_eeg
 from eeg2fmri.store import Store
@@ -122,6 +130,14 @@ def test_a_model_that_is_loaded_synthesises_the_same(model, store, tmp_path):
     windows = store.recordings[0].spectrogram[None, :3].transpose(0, 2, 3, 1)
     np.testing.assert_array_equal(again.model.synthesise(windows), model.model.synthesise(windows))
     assert again.provenance["history"] == model.provenance["history"]
+
+
+def test_a_model_is_saved_whole_or_not_at_all(model, tmp_path, refuses, small_files):
+    with refuses(DiskFullError, f"^{tmp_path}/model: no space left"), small_files(1000):
+        eeg2fmri.save_model(model, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+    eeg2fmri.load_model(eeg2fmri.save_model(model, tmp_path / "model"))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_a_model_is_not_saved_over_something(model, tmp_path, refuses):

@@ -10,7 +10,7 @@ import pytest
 import zarr
 from zarr.storage import LocalStore
 
-from eeg2fmri.errors import StoreError
+from eeg2fmri.errors import DiskFullError, StoreError
 from eeg2fmri.store import Windows, open_store
 from tests.store.files import NAMES, content, tree
 
@@ -34,6 +34,16 @@ def test_adding_a_subject_leaves_the_files_of_the_others(build, tmp_path):
     assert len(before) > 20
     assert {k: after[k] for k in before} == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bids", "store"]
+
+
+def test_a_full_disk_ends_the_job_and_what_is_whole_is_kept(build, tmp_path, refuses, small_files):
+    build(subjects=("sub-02",))
+    with refuses(DiskFullError, f"^{tmp_path}/store: no space left"), small_files(2000):
+        build()
+    assert open_store(tmp_path / "store").subjects == ["sub-02"]
+    store, seen = build()
+    assert [kept for _, kept in seen] == [False, True, False]
+    assert store.digest == build(tmp_path / "at-once")[0].digest
 
 
 def test_a_grown_store_is_the_store_built_at_once(build, tmp_path):

@@ -30,7 +30,7 @@ CONFIG = {
 def server(tmp_path, monkeypatch):
     use_tracking(tmp_path, monkeypatch)
     # Not below pytest's folder, which only its user may enter: PostgreSQL runs as a user of its own.
-    with tempfile.TemporaryDirectory() as folder, postgres_server(Path(folder) / "data") as database:
+    with postgres_server() as database:
         found = TrackingServer(Path(folder), database())
         found.start()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", found.address)

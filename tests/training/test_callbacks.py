@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.progress import Progress, TextColumn
 
-from eeg2fmri.errors import DivergenceError, ModelError
+from eeg2fmri.errors import DiskFullError, DivergenceError, ModelError
 from eeg2fmri.evaluation import middle_change, r2_temporal
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
@@ -81,13 +81,23 @@ class TestCheckpoints:
         checkpoints, state = Checkpoints(tmp_path, "key"), Progressing()
         checkpoints.save(tiny_model(1), tiny_model(1), state, best=one_epoch(state, 0.1))
         (tmp_path / left).mkdir()
-        (tmp_path / left / "model.weights.h5").write_bytes(b"half")
+        (tmp_path / left / "model.npz").write_bytes(b"half")
         assert checkpoints.latest() == tmp_path / "epoch-1"
         for number in (2, 3):
             checkpoints.save(tiny_model(number), tiny_model(number), state, best=one_epoch(state, 0.1))
         model = tiny_model()
         assert checkpoints.restore(model).epochs == 3
         assert model.get_weights()[0].flat[0] == 3
+
+    def test_on_a_full_disk_the_one_before_stays(self, tmp_path, refuses, small_files):
+        checkpoints, state = Checkpoints(tmp_path, "key"), Progressing()
+        checkpoints.save(tiny_model(1), tiny_model(1), state, best=one_epoch(state, 0.1))
+        with refuses(DiskFullError, f"^{tmp_path}, checkpoint of epoch 2: no space left"), small_files(200):
+            checkpoints.save(tiny_model(2), tiny_model(2), state, best=one_epoch(state, 0.2))
+        assert [path.name for path in tmp_path.iterdir()] == ["epoch-1"]
+        model = tiny_model()
+        assert checkpoints.restore(model).epochs == 1
+        assert model.get_weights()[0].flat[0] == 1
 
     def test_one_of_another_configuration_is_refused(self, tmp_path):
         state = Progressing()
