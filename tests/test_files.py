@@ -4,7 +4,9 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,15 @@ def forked(work: Callable[[], None]) -> int:
     work()
     time.sleep(60)
     os._exit(0)
+
+
+_entered: list[Any] = []
+
+
+def enter(context: AbstractContextManager[Any]) -> Any:
+    """Enter a context and never leave it."""
+    _entered.append(context)
+    return context.__enter__()
 
 
 def kill(child: int) -> None:
@@ -63,7 +74,7 @@ def test_what_a_killed_process_left_is_removed_but_nothing_of_a_living_one(tmp_p
     path = tmp_path / "image.nii"
 
     def begin():
-        written_whole(path).__enter__().write_text("ha")
+        enter(written_whole(path)).write_text("ha")
 
     dead, living = forked(begin), forked(begin)
     for _ in range(1000):
@@ -94,7 +105,7 @@ def test_a_folder_is_whole_or_absent(tmp_path):
 
 def test_a_lock_names_the_process_that_has_it_and_is_free_when_that_is_killed(tmp_path, refuses):
     lock = tmp_path / "new" / ".main.lock"
-    child = forked(lambda: held(lock, "work", "main").__enter__())
+    child = forked(lambda: enter(held(lock, "work", "main")))
     appears(lock)
     named = rf"^work: in use by process {child} on .+ \(main, since 20.*\); wait until it ends, or give another folder$"
     with refuses(BusyError, named), held(lock, "work", "main", instead="give another folder"):
@@ -112,9 +123,9 @@ def test_a_lock_names_the_process_that_has_it_and_is_free_when_that_is_killed(tm
 
 def test_a_lock_can_be_waited_for(tmp_path):
     lock = tmp_path / ".lock"
-    child = forked(lambda: held(lock, "work", "main").__enter__())
+    child = forked(lambda: enter(held(lock, "work", "main")))
     appears(lock)
-    waiting = forked(lambda: (held(lock, "work", "main", wait=True).__enter__(), (tmp_path / "mine").write_text("x")))
+    waiting = forked(lambda: (enter(held(lock, "work", "main", wait=True)), (tmp_path / "mine").write_text("x")))
     time.sleep(0.2)
     assert not (tmp_path / "mine").exists()
     kill(child)
