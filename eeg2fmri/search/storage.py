@@ -24,9 +24,8 @@ from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, UpdateF
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from eeg2fmri.errors import ConfigError, MissingExtraError, one_line
+from eeg2fmri.errors import ConfigError, MissingExtraError, one_line, without_secrets
 from eeg2fmri.search.samplers import original_of
-from eeg2fmri.server import without_secrets
 
 logger = logging.getLogger(__name__)
 OWNER = "owner"  # [machine, process, command] of a running trial

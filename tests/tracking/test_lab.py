@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
-from pathlib import Path
 
 import mlflow
 import pytest
@@ -29,9 +27,8 @@ CONFIG = {
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     use_tracking(tmp_path, monkeypatch)
-    # Not below pytest's folder, which only its user may enter: PostgreSQL runs as a user of its own.
     with postgres_server() as database:
-        found = TrackingServer(Path(folder), database())
+        found = TrackingServer(tmp_path, database())
         found.start()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", found.address)
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
