@@ -136,7 +136,7 @@ def _get_as_mlflow(uri: str) -> Any:
 
 
 def _connect(uri: str) -> None:
-    """Connect to a database and wait for its first byte: a port may be open and its server hang."""
+    """Open a connection to a database and wait for its first byte: a port may be open and its server hang."""
     url = urlsplit(without_secrets(uri))  # a password may hold a slash
     kind = url.scheme.partition("+")[0]
     port = url.port or DATABASE_PORTS[kind]

@@ -21,7 +21,7 @@ def test_nothing_that_is_logged_holds_a_password(tmp_path):
         log.describe(f"trained on {PLANTED}")
         log.text(f"from {PLANTED}", "text.md")
         log.numbers({"of": [PLANTED, 1.5]}, "numbers.json")
-        log.dataset("d" * 64, PLANTED, "store", "training", np.ones(3))
+        log.dataset("d" * 64, "s3://user:s3cr3t@bucket/store", "store", "training", np.ones(3))
     files = [path for path in Path(tmp_path).rglob("*") if path.is_file()]
     assert len(files) > 3
     assert [path for path in files if b"s3cr3t" in path.read_bytes()] == []
