@@ -23,7 +23,7 @@ def test_nothing_that_is_logged_holds_a_password(tmp_path):
         log.numbers({"of": [PLANTED, 1.5]}, "numbers.json")
         log.dataset("d" * 64, "s3://user:s3cr3t@bucket/store", "store", "training", np.ones(3))
     files = [path for path in Path(tmp_path).rglob("*") if path.is_file()]
-    assert len(files) > 3
+    assert {"mlflow.db", "text.md", "numbers.json"} <= {path.name for path in files}
     assert [path for path in files if b"s3cr3t" in path.read_bytes()] == []
     assert b"postgresql://host:5432/db" in (tmp_path / "mlflow.db").read_bytes()
 
