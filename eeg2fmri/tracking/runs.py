@@ -105,8 +105,8 @@ class RunLog:
         mlflow.log_text(without_secrets(text), path)
 
     def numbers(self, content: Mapping[str, Any], path: str) -> None:
-        """Log numbers as a JSON artifact, to the bit."""
-        mlflow.log_dict(dict(content), path)
+        """Log numbers as a JSON artifact, to the bit, without passwords in their texts."""
+        mlflow.log_dict(_without_secrets(content), path)
 
     def dataset(self, digest: str, location: str, name: str, context: str, sample: Any) -> Dataset:
         """Log and return the data a step used, by the store's own digest (MLflow's own only samples the array)."""
@@ -151,7 +151,7 @@ def tracked_run(
         describe_experiment(mlflow.set_experiment(experiment).experiment_id)
     name = (name or entry_point) + ending
     # With the run, not after it: a kill must not leave a run without the name of its process.
-    first = {OWNER: str(Owner.here()), ENTRY_POINT: entry_point, **(tags or {})}
+    first = _without_secrets({OWNER: str(Owner.here()), ENTRY_POINT: entry_point, **(tags or {})})
     with mlflow.start_run(run_name=None if adopted else name, nested=nested, parent_run_id=outer,
                           experiment_id=mlflow.get_run(outer).info.experiment_id if outer else None, tags=first,
                           log_system_metrics=system_metrics or None) as run:  # fmt: skip
@@ -166,6 +166,17 @@ def tracked_run(
         except KeyboardInterrupt:
             mlflow.end_run("KILLED")  # MLflow itself would call it failed
             raise
+
+
+def _without_secrets(content: Any) -> Any:
+    """Return a JSON value whose texts have no passwords."""
+    if isinstance(content, str):
+        return without_secrets(content)
+    if isinstance(content, Mapping):
+        return {key: _without_secrets(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_without_secrets(value) for value in content]
+    return content
 
 
 def _in_default(run_id: str) -> bool:
