@@ -13,6 +13,7 @@ counts. Tests, at the gate's level:
 - "circular shift": the deciding p of `r2_temporal`.
 - "global signal removed": the same p, after the measured regions' mean is regressed out of each of them.
 - "one regressor": the same p for a prediction that is one course in all regions, the mean of the other person's.
+- "any region, FDR": one region or more is significant, as the map of voxels tests it.
 - "swap, by rank": p is the rank of the score among predictions made of all other people's scans.
 - "above the swap", "above one regressor": the gate's criteria. They compare two scores and have no level; half of all
   pairs exceed by chance. "the whole gate": both, and the circular shift.
@@ -37,7 +38,15 @@ from calibration import share, shown, table
 from realism import real_scans
 
 from eeg2fmri.config import DataConfig, EvaluationConfig, PolicyConfig
-from eeg2fmri.evaluation import compare, r2_of_shifts, r2_temporal, shuffled_null
+from eeg2fmri.evaluation import (
+    compare,
+    correlation_map,
+    r2_of_shifts,
+    r2_temporal,
+    shift_variance_map,
+    shuffled_null,
+    voxels_of,
+)
 from eeg2fmri.signals import drift_waves, without_drift
 
 LENGTHS = (287, 107)  # windows of NODDI's recordings, and of the demo's of old
@@ -53,6 +62,7 @@ class Pair:
     """Measured series of one person against a prediction made of another's.
 
     shifts: `r2_of_shifts` by test.  swap, one: score of the mean swap, and of one regressor.  rank: p of the rank.
+    correlation, variance: r of each region, and its variance over all shifts, (1, regions, 1).
     """
 
     measured: str
@@ -61,6 +71,8 @@ class Pair:
     swap: float
     one: float
     rank: float
+    correlation: np.ndarray
+    variance: np.ndarray
 
 
 def volumes(series: np.ndarray) -> np.ndarray:
@@ -104,8 +116,18 @@ def pairs_of(scans: Sequence[tuple[str, np.ndarray]], tr: float) -> list[Pair]:
         }
         rank = (1 + np.count_nonzero(scores[i, others] >= scores[i, j])) / (1 + len(others))
         swap, alone = float(scores[i, turned[:SWAPS]].mean()), float(shifts["one regressor"][0])
-        found.append(Pair(people[i], people[j], shifts, swap, alone, rank))
+        regional = [
+            f(volumes(series[i]), volumes(series[j]), mask, waves) for f in (correlation_map, shift_variance_map)
+        ]
+        found.append(Pair(people[i], people[j], shifts, swap, alone, rank, *regional))
     return found
+
+
+def significant(pairs: Sequence[Pair]) -> np.ndarray:
+    """Return regions whose mean correlation is significant by the false-discovery rate."""
+    correlation = np.mean([pair.correlation for pair in pairs], axis=0)
+    masks, weights = [np.ones(correlation.shape, bool)] * len(pairs), np.full(len(pairs), 1 / len(pairs))
+    return voxels_of(correlation, [pair.variance for pair in pairs], masks, weights).significant
 
 
 def errs(pairs: Sequence[Pair], rng: np.random.Generator) -> dict[str, bool]:
@@ -118,6 +140,7 @@ def errs(pairs: Sequence[Pair], rng: np.random.Generator) -> dict[str, bool]:
     found = {name: null.p_value < LEVEL for name, null in nulls.items()}
     deciding = nulls["circular shift"]
     own, swap = {p.measured: float(p.shifts["circular shift"][0]) for p in pairs}, {p.measured: p.swap for p in pairs}
+    found["any region, FDR"] = bool(significant(pairs).any())
     found["above the swap"] = deciding.observed > np.mean([p.swap for p in pairs])
     found["above one regressor"] = deciding.observed > np.mean([p.one for p in pairs])
     found["the whole gate"] = found["circular shift"] and found["above the swap"] and found["above one regressor"]
