@@ -27,6 +27,7 @@ from eeg2fmri.config import Config, ModelConfig, flatten
 from eeg2fmri.errors import ConfigError, Eeg2FmriError, IncompleteError, one_line
 from eeg2fmri.families import FitSettings
 from eeg2fmri.files import written_whole
+from eeg2fmri.processes import Owner
 from eeg2fmri.progress import progress_display
 from eeg2fmri.search.judge import judge
 from eeg2fmri.search.report import LINEAR, best_trial, log_study, model_of
@@ -37,6 +38,7 @@ from eeg2fmri.search.trial import RUN_ATTRIBUTE, Done, Job, Workplace, one_trial
 from eeg2fmri.store import Location, Store, check_digest, named, settled, split_store
 from eeg2fmri.store.parallel import each
 from eeg2fmri.tracking import RunLog, tracked_run
+from eeg2fmri.tracking.database import OWNER
 
 logger = logging.getLogger(__name__)
 INPUTS = "inputs"
@@ -167,7 +169,7 @@ def _study_run(here: Workplace) -> Iterator[RunLog]:
     here.job = replace(here.job, parent=(run_id, *here.job.parent[1:]))
     status = "FAILED"
     try:
-        with mlflow.start_run(run_id=run_id, nested=True):
+        with mlflow.start_run(run_id=run_id, nested=True, tags={OWNER: str(Owner.here())}):
             yield RunLog(run_id)
         status = "FINISHED"
     except KeyboardInterrupt:

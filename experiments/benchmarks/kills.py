@@ -34,7 +34,7 @@ SEED = 16
 OUT = Path(__file__).with_suffix(".json")
 GRID = (12, 13, 8)
 CONFIG = {
-    "simulation": {"subjects": 5, "volumes": 40, "grid": GRID, "channels": 5, "sampling_rate": 100, "coupling": 1.0},
+    "simulation": {"subjects": 5, "volumes": 100, "grid": GRID, "channels": 12, "sampling_rate": 100, "coupling": 1.0},
     "data": {"grid": GRID, "frequencies": 30, "context": 5},
     "split": {"validation": 1, "test": 2},
     "models": [

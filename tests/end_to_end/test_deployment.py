@@ -59,11 +59,21 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(600):
+def answers(port: int, page: str) -> bool:
+    if not page:
         with closing(socket.socket()) as tried:
-            if tried.connect_ex(("127.0.0.1", port)) == 0:
-                return
+            return tried.connect_ex(("127.0.0.1", port)) == 0
+    try:
+        return ask(f"http://127.0.0.1:{port}{page}")[0] == 200
+    except OSError:
+        return False
+
+
+def wait_for(port: int, page: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server answers; one of MLflow listens long before it does."""
+    for _ in range(600):
+        if answers(port, page):
+            return
         assert process.poll() is None, log.read_text()
         time.sleep(0.2)
     raise AssertionError(f"nothing listens on {port}: {log.read_text()}")
@@ -132,7 +142,7 @@ def test_every_command_of_the_page_works(lab):
                     )
                 port = re.search(r"(?:--port|-p) (\d+)", line)
                 if port:
-                    wait_for(int(port[1]), running[-1], log)
+                    wait_for(int(port[1]), "/health" if command.startswith("mlflow") else "", running[-1], log)
                 continue
             done = subprocess.run(
                 ["bash", "-c", line], cwd=folder, env=env, capture_output=True, text=True, check=False
