@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -97,15 +98,16 @@ def build_store(
         )
     task = partial(store_recording, location=location.absolute(), config=config, code=code_digest(*CODE))
     outcomes: dict[str, Outcome] = {}
-    for recording, result in each(task, recordings, workers=workers, scheduler=scheduler):
-        if isinstance(result, DiskFullError):
-            raise result
-        outcome = result if isinstance(result, Outcome) else _died(recording, result)
-        outcomes[recording.name] = outcome
-        for line in outcome.warnings:
-            logger.warning("%s", line)
-        if on_recording:
-            on_recording(outcome)
+    with closing(each(task, recordings, workers=workers, scheduler=scheduler)) as results:  # an error ends the workers
+        for recording, result in results:
+            if isinstance(result, DiskFullError):
+                raise result
+            outcome = result if isinstance(result, Outcome) else _died(recording, result)
+            outcomes[recording.name] = outcome
+            for line in outcome.warnings:
+                logger.warning("%s", line)
+            if on_recording:
+                on_recording(outcome)
     about = {"name": name, "split": split.model_dump(mode="json"), "settings": settings}
     return _finish(location, about, {r.name: r for r in recordings}, outcomes)
 

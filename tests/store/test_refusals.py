@@ -157,12 +157,12 @@ def test_an_error_that_nobody_foresaw_is_a_line_too(build, monkeypatch):
 
     def broken(recording, config):
         if recording.subject == "sub-02":
-            raise OSError(28, "No space\nleft")
+            raise OSError(5, "Input/output\nerror")
         return prepare(recording, config)
 
     monkeypatch.setattr(write, "prepare", broken)
     (line,) = build.built().failures.values()
-    assert re.search(r"sub-02_task-rest_eeg.vhdr: failed \(OSError: \[Errno 28\] No space left\)", line)
+    assert re.search(r"sub-02_task-rest_eeg.vhdr: failed \(OSError: \[Errno 5\] Input/output error\)", line)
 
 
 @pytest.mark.parametrize("there", [True, False])
