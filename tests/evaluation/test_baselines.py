@@ -80,6 +80,15 @@ def test_courses_that_say_nothing_lose_next_to_nothing():
     assert -0.02 < score(fitted["motion_pulse"], test) < 0.01
 
 
+def test_a_weak_confound_among_many_courses_is_explained():
+    """A penalty chosen for each voxel follows its noise, and this score is then below zero."""
+    names = {"motion": tuple(f"m{i}" for i in range(16))}
+    training, test = (windows(names, subjects, follows="m3", size=0.05) for subjects in ("abcd", "wxyz"))
+    fitted, _ = fit_regressions(["motion_pulse"], training, test, CUTOFF)
+    scores = [score(fitted["motion_pulse"], test, number) for number in range(4)]
+    assert np.mean(scores) > 0.0005
+
+
 def test_only_courses_that_all_recordings_have_are_used():
     both = {"motion": ("m0", "m1"), "task": ("face", "house")}
     training = windows(both, "ab")
