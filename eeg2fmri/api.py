@@ -394,7 +394,7 @@ def figures(model: Bundle, scores: Scoring | None = None, found: Relevance | Non
     if found is not None:
         drawn = plotting.relevance_figures(found, title=name) | drawn
     if scores is not None:
-        drawn = scored_figures(scores, title=name, best_reachable={}) | drawn
+        drawn = scored_figures(scores, title=name) | drawn
     return drawn
 
 
@@ -459,7 +459,7 @@ def report(
     evidence = Evidence("", scores.overall, sure.p_value, sure.smallest_p, people, digest, "", "")
     page, _ = evaluation_report(
         given, model, store, split, (windows, seen_windows(model, store, "train"),
-        seen_windows(model, store, "validation")), scores, evidence, best_reachable={}, found=found,
+        seen_windows(model, store, "validation")), scores, evidence, found=found,
         unexplained="none was given", lineage={"digest of the recordings": digest},
     )  # fmt: skip
     with written_whole(out) as part:

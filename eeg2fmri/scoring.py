@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.stats import bootstrap
 
 from eeg2fmri import plotting
-from eeg2fmri.baselines import baselines_of, synthesise
+from eeg2fmri.baselines import CEILINGS, baselines_of, synthesise
 from eeg2fmri.config import BASELINES, EvaluationConfig
 from eeg2fmri.evaluation import (
     FDR_LEVEL,
@@ -48,7 +48,9 @@ if TYPE_CHECKING:
 
 SEED = 0  # no setting: a p-value must not be drawn again until it is small
 NULLS = ("mean_volume", "shuffled")  # always there; `promote` asks for them
-CONDITIONS = ("model", *NULLS, *BASELINES)  # in the order in which they are shown
+CONDITIONS = ("model", *NULLS, *BASELINES, *CEILINGS)  # in the order in which they are shown
+# Another model that a policy may name, a bound from the test subjects' own data, and what only a simulator knows.
+NO_NULLS = ("model", "linear", "subject_mean", *CEILINGS)
 # By importance; a score that is not named follows.
 ORDER = (
     "r2_temporal",
@@ -153,7 +155,7 @@ def score_windows(
 ) -> Scoring:
     """Return scores of every recording under all conditions, and the dynamics.
 
-    The conditions are the model, its nulls, and the baselines that are available.
+    The conditions are the model, its nulls, the baselines that are available, and the ceilings of simulated data.
 
     `r2_temporal` of shuffled EEG is the mean of all draws of its null, each other score that of `config.shuffles`.
 
@@ -243,14 +245,13 @@ def choose_region(model: FittedModel, train: Windows, cutoff: float) -> np.ndarr
     return best_voxels(np.mean(maps, axis=0), train.bold_statistics().mask)
 
 
-def scored_figures(scored: Scoring, *, title: str, best_reachable: Mapping[str, float]) -> dict[str, Figure]:
+def scored_figures(scored: Scoring, *, title: str) -> dict[str, Figure]:
     """Draw ``dynamics``, ``scores``, ``voxels``, and ``regions`` if there is an atlas.
 
     Parameters
     ----------
     scored : from `score_windows`.
     title : the model's name.
-    best_reachable : ceiling of `r2_temporal` by subject, which only a simulator knows; may be empty.
     """
     scores = scores_by_subject(scored.table)
     deciding, dynamics = scores["r2_temporal"], scored.dynamics
@@ -260,7 +261,7 @@ def scored_figures(scored: Scoring, *, title: str, best_reachable: Mapping[str, 
         p_text=p_text(scored.null.p_value, scored.null.smallest_p),
         model=deciding["model"],
         shuffled=deciding["shuffled"],
-        best_reachable=best_reachable,
+        ceilings={plotting.SHORT_NAMES[name]: deciding[name] for name in CEILINGS if name in deciding},
     )
     if dynamics.courses is None:
         courses = "No region: the model follows no voxel of training subjects, or the store holds none of them"

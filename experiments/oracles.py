@@ -24,9 +24,9 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-from rivals import driven, given
 from scipy import linalg
 
+from eeg2fmri.baselines.ceilings import driven, responses
 from eeg2fmri.config import Config, FactorisedConfig, load_config
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.models.factorised_fit import find_sources, fit_loadings
@@ -65,7 +65,7 @@ def people(config: Config, folder: Path) -> list[Person]:
     dataset = simulate(config.simulation, folder / "dataset")
     store = build_store(find_recordings(dataset)[0], folder / "store", config.data).store
     windows = Windows(store.recordings, store.context)
-    tr, cutoff, shift = store.signal.tr, config.evaluation.drift_cutoff, config.data.dropped_volumes
+    tr, cutoff = store.signal.tr, config.evaluation.drift_cutoff
     frequencies = np.asarray(store.signal.frequencies, np.float32)
     edges = np.stack(list(bands_with_bins(FactorisedConfig().bands, frequencies).values()))
     shapes = lag_shapes(store.context, tr)
@@ -79,8 +79,8 @@ def people(config: Config, folder: Path) -> list[Person]:
         series = (
             np.moveaxis(power, 2, 0).reshape(power.shape[2], -1).astype(float),
             answered.astype(float),
-            given(recording, dataset, store.context, shift),
-            driven(recording, dataset, store.context, shift) * brain,
+            responses(recording, store.context),
+            driven(recording, store.context).reshape(n, -1) * brain,
             measured.reshape(n, -1) * brain,
         )
         plain, answered, *rest = (without_drift(each, tr, cutoff) for each in series)

@@ -32,34 +32,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
+from eeg2fmri.baselines.ceilings import mean_maps, responses
 from eeg2fmri.config import Config, FactorisedConfig, LinearConfig, SplitConfig, load_config, parse_overrides
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.evaluation import compare as paired
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.families import FitSettings, fit
-from eeg2fmri.models.linear import lag_shapes
 from eeg2fmri.scoring import subject_interval
 from eeg2fmri.signals import drift_waves
-from eeg2fmri.simulation import read_amplitudes, read_best_r2, read_truth, simulate
+from eeg2fmri.simulation import read_best_r2, simulate
 from eeg2fmri.store import Store, StoredRecording, Windows, build_store, split_subjects, split_windows
 
 YARDSTICKS = ("best reachable", "given the amplitudes")
 Scores = dict[str, list[float]]  # of each unseen subject, by model
-
-
-def given(recording: StoredRecording, dataset: Path, context: int, shift: int) -> np.ndarray:
-    """Canonical response to the true amplitudes at the volumes of a recording's instances, (n, networks)."""
-    amplitudes = read_amplitudes(dataset, recording.subject)[shift:]
-    response = lag_shapes(context, recording.signal.tr)[:, 0]
-    contexts = np.lib.stride_tricks.sliding_window_view(amplitudes, context, axis=0)
-    responses: np.ndarray = contexts[: len(recording.volumes) - context] @ response
-    return responses - responses.mean(axis=0)
-
-
-def driven(recording: StoredRecording, dataset: Path, context: int, shift: int) -> np.ndarray:
-    """What the EEG drives of a recording's instances, (n, voxels) in standard units, without its mean."""
-    truth = read_truth(dataset, recording.subject)[shift + context :].reshape(-1, recording.mask.size)
-    return (truth - truth.mean(axis=0)) / np.float32(recording.statistics.sd)
 
 
 def drifts(recording: StoredRecording, context: int, cutoff: float) -> np.ndarray:
@@ -67,17 +52,13 @@ def drifts(recording: StoredRecording, context: int, cutoff: float) -> np.ndarra
     return drift_waves(len(recording.volumes) - context, recording.signal.tr, cutoff)
 
 
-def given_scores(known: Windows, unseen: Windows, dataset: Path, shift: int, cutoff: float) -> list[float]:
+def given_scores(known: Windows, unseen: Windows, cutoff: float) -> list[float]:
     """`r2_temporal` of each unseen recording when its amplitudes are given."""
-    context, features, targets = known.context, 0.0, 0.0
-    for recording in known.recordings:
-        x = given(recording, dataset, context, shift)
-        features, targets = features + x.T @ x, targets + x.T @ driven(recording, dataset, context, shift)
-    maps = np.linalg.solve(features, targets)
-    scores = []
+    context, scores = known.context, []
+    maps = mean_maps(known.recordings, context)
     for number, recording in enumerate(unseen.recordings):
         measured = unseen.standardised(unseen.indices(number), "recording")
-        guess = (given(recording, dataset, context, shift) @ maps).reshape(measured.shape)
+        guess = np.tensordot(responses(recording, context), maps, axes=1)
         scores.append(r2_temporal(measured, guess, recording.mask, drifts(recording, context, cutoff)))
     return scores
 
@@ -107,7 +88,7 @@ def compare_fold(config: Config, store: Store, split: SplitConfig, dataset: Path
     known = Windows((*train.recordings, *validation.recordings), store.context)
     scores: Scores = {
         "best reachable": [best[r.subject] for r in test.recordings],
-        "given the amplitudes": given_scores(known, test, dataset, config.data.dropped_volumes, cutoff),
+        "given the amplitudes": given_scores(known, test, cutoff),
     }
     for model in config.models:
         if isinstance(model, LinearConfig | FactorisedConfig):

@@ -2,7 +2,7 @@
 
 swapped: the model, given the EEG of other unseen subjects.  arousal, motion_pulse, task: see `regression`.
 linear: the family of that name with its default settings, fitted on the same subjects.  subject_mean: the
-recording's own mean volume, which knows the anatomy and no dynamics.
+recording's own mean volume, which knows the anatomy and no dynamics.  Ceilings of simulated data: see `ceilings`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eeg2fmri.baselines.ceilings import CEILINGS, driven, knows_truth, mean_maps, responses
 from eeg2fmri.baselines.regression import REGRESSIONS, Regression, fit_regressions
 from eeg2fmri.config import EvaluationConfig, LinearConfig
 from eeg2fmri.errors import Eeg2FmriError, one_line
@@ -26,8 +27,10 @@ NOT_THERE = "the store does not hold the recordings that the model was fitted on
 class Baselines:
     """Baselines of a model on some windows.
 
-    names: those that are there.  absent: why the others of `evaluation.baselines` are not.
+    names: those that are there, and ceilings where they are known.
+    absent: why the others of `evaluation.baselines` are not there.
     swaps: recordings of other subjects whose EEG each recording is given, by the recording's number.
+    maps: of the networks of the simulated subjects that the model knows; ``None`` where they are not known.
     """
 
     names: tuple[str, ...]
@@ -37,6 +40,7 @@ class Baselines:
     swaps: Mapping[int, tuple[int, ...]]
     regressions: Mapping[str, Regression]
     linear: FittedModel | None
+    maps: np.ndarray | None
 
     def series(self, number: int, measured: np.ndarray) -> Iterator[tuple[str, Iterable[np.ndarray]]]:
         """Yield each baseline with its syntheses of a recording, whose scores are averaged.
@@ -62,6 +66,13 @@ class Baselines:
         elif name == "linear":
             assert self.linear is not None
             yield synthesise(self.linear, self.windows, number)
+        elif name == "best_reachable":
+            own = driven(self.windows.recordings[number], self.windows.context)
+            yield measured.mean(axis=0, dtype=np.float64).astype(np.float32) + own
+        elif name == "given_amplitudes":
+            assert self.maps is not None
+            courses = responses(self.windows.recordings[number], self.windows.context).astype(np.float32)
+            yield self.model.mean_volume + np.tensordot(courses, self.maps, axes=1)
         else:
             changes = self.regressions[name].predict(self.windows.recordings[number], self.windows.context)
             yield self.model.mean_volume + changes
@@ -101,14 +112,18 @@ def baselines_of(
             linear = fit(LinearConfig(), train, validation).model
         except Eeg2FmriError as err:
             absent["linear"] = one_line(err)
+    known = [recording for part in (train, validation) if part for recording in part.recordings]
+    true = {"best_reachable": knows_truth(windows.recordings)}
+    true["given_amplitudes"] = true["best_reachable"] and knows_truth(known)
     return Baselines(
-        names=tuple(name for name in wanted if name not in absent),
+        names=(*(name for name in wanted if name not in absent), *(name for name in CEILINGS if true[name])),
         absent={name: reason for name, reason in absent.items() if name in wanted},
         model=model,
         windows=windows,
         swaps=swaps,
         regressions=regressions,
         linear=linear,
+        maps=mean_maps(known, windows.context) if true["given_amplitudes"] else None,
     )
 
 

@@ -9,10 +9,9 @@ from functools import partial
 
 from eeg2fmri.evaluation import Comparison, Null, compare, p_number
 from eeg2fmri.pipeline.describe import DECIDING, paragraphs, table
-from eeg2fmri.reporting import paired
-from eeg2fmri.scoring import subject_interval
+from eeg2fmri.reporting import ceilings_text, paired
+from eeg2fmri.scoring import NO_NULLS, subject_interval
 from eeg2fmri.store import Split
-from eeg2fmri.tracking.gate import NO_NULLS
 
 SEEN = {  # what the models of a protocol have seen of those whom they are tested on
     "leave-one-subject-out": "Each subject is tested by models that never saw it.",
@@ -103,10 +102,12 @@ def summary(result: Crossvalidation) -> str:
     head = ("model", DECIDING, "95 % interval", "mean volume", "shuffled EEG", "subjects above it", "p")
     pairs = [[f"{one} − {other}", f"{c.median_difference:+.4f}", f"{c.won} of {c.subjects}", f"{c.p_value:.3g}",
               f"{c.smallest_p:.2g}"] for (one, other), c in result.pairs.items()]  # fmt: skip
+    best = max(result.scores, key=result.mean)
     tested = len(next(iter(result.scores.values()))["model"])
     return paragraphs(
         f"{result.protocol}, {len(result.folds)} folds, {tested} subjects tested. {SEEN.get(result.protocol, '')}",
         table(head, rows),
+        ceilings_text({name: result.mean(best, name) for name in result.scores[best]}),
         "Models compared by subject (Wilcoxon's signed ranks, two-sided):" if pairs else "",
         table(("pair", "median difference", "subjects won", "p", "least p"), pairs) if pairs else "",
         *(f"Left out: {variant}: {reason}" for variant, reason in result.left_out.items()),

@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from urllib.parse import quote
 
+from eeg2fmri.baselines import CEILINGS
 from eeg2fmri.evaluation import p_number, p_text
+from eeg2fmri.plotting import SHORT_NAMES
 from eeg2fmri.reporting import NAMES, Overall, beaten_by, bounds, interval_text, score_text
 from eeg2fmri.scoring import NULLS, Significance, by_importance
 from eeg2fmri.tracking import Argument, Evidence
@@ -46,7 +48,7 @@ def argument_table(argument: Argument) -> str:
     return table(("criterion", "found", "needed", "holds"), rows)
 
 
-def score_table(overall: Overall, significance: Significance, best_reachable: float | None = None) -> str:
+def score_table(overall: Overall, significance: Significance) -> str:
     """Return markdown table: a row per score, by importance, beside its nulls; the deciding one with interval, p and
     ceiling.
 
@@ -54,10 +56,10 @@ def score_table(overall: Overall, significance: Significance, best_reachable: fl
     ----------
     overall : scores by condition.
     significance : of `r2_temporal`.
-    best_reachable : the ceiling of `r2_temporal`, which only a simulator knows.
     """
     head = ["score", "model", "95 % interval", "mean volume", "shuffled EEG", "p"]
-    head += ["best reachable"] * (best_reachable is not None)
+    ceilings = [name for name in CEILINGS if name in overall]
+    head += [SHORT_NAMES[name] for name in ceilings]
     rows = []
     for name in by_importance(overall["model"]):
         model, *nulls = (score_text(name, overall[condition][name]) for condition in ("model", *NULLS))
@@ -65,7 +67,7 @@ def score_table(overall: Overall, significance: Significance, best_reachable: fl
         if name == "r2_temporal":
             row[2] = bounds(significance.interval)
             row += [p_number(significance.p_value)]
-            row += [f"{best_reachable:+.4f}"] if best_reachable is not None else []
+            row += [score_text(name, overall[ceiling][name]) for ceiling in ceilings]
         rows.append([*row, *[""] * (len(head) - len(row))])
     return table(head, rows)
 
@@ -82,7 +84,6 @@ def scored_text(
     evidence: Evidence,
     significance: Significance,
     run_id: str,
-    best_reachable: float | None,
     who: str,
 ) -> str:
     """Return verdict, table and picture of a run of `evaluate`; `who` is from `scored_on`."""
@@ -93,7 +94,7 @@ def scored_text(
         f"`r2_temporal` counts no drifts: {interval_text(significance)}; "
         f"{p_text(significance.p_value, significance.smallest_p)}.{size}",
         beaten[:1].upper() + beaten[1:] + "." if beaten else "",
-        score_table(evidence.overall, significance, best_reachable),
+        score_table(evidence.overall, significance),
         baseline_table(evidence.overall),
         dynamics_picture(run_id),
         picture(run_id, "figures/scores.png", "scores of every subject beside their nulls"),

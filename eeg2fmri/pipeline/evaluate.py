@@ -47,7 +47,7 @@ from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
 OVERALL, NULL, ABSENT = "overall.json", "null.json", "absent.json"
-LAYOUT = 8  # of metrics and artifacts: a run of another one is not taken up again
+LAYOUT = 9  # of metrics and artifacts: a run of another one is not taken up again
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,12 @@ class Evaluation:
     skipped: bool
 
 
-def evaluate_step(
-    config: Config, model_uri: str | None, store: Store, split_name: str, best: Mapping[str, float] | None = None
-) -> Evaluation:
+def evaluate_step(config: Config, model_uri: str | None, store: Store, split_name: str) -> Evaluation:
     """Score a model on one part of a store, beside its nulls and the baselines of ``evaluation.baselines``.
 
     Without `model_uri` it is the newest version of the registered model that is called as the store's data set.
     Scores on the test split also go to the training run and to the tags of the registered version,
-    where the gate reads them. `best`, which a simulator knows, is the ceiling of `r2_temporal` by subject.
+    where the gate reads them.
 
     Raises
     ------
@@ -135,9 +133,7 @@ def evaluate_step(
         for name, reason in scored.absent.items():
             logger.info("evaluate %s: no baseline %s (%s)", variant, name, reason)
         overall, significance = scored.overall, scored.significance
-        reachable = {subject: best[subject] for subject in subjects} if best else {}
-        best_reachable = float(np.mean(list(reachable.values()))) if reachable else None
-        metrics = metric_names(overall, split_name, significance, best_reachable)
+        metrics = metric_names(overall, split_name, significance)
         data = log.dataset(digest, str(store.path), f"{store.name}-{split_name}", split_name,
                            windows.eeg(np.arange(1)))  # fmt: skip
         log.metrics(metrics, model_id=logged_model_id(model_uri), dataset=data)
@@ -154,7 +150,7 @@ def evaluate_step(
         explained, unexplained = _explain(log, bundle.model, windows, config, overall["model"][DECIDING])
         found = evidence(version, overall, significance)
         page, figures = evaluation_report(
-            config, bundle, store, split_name, (windows, seen[0], seen[1]), scored, found, best_reachable=reachable,
+            config, bundle, store, split_name, (windows, seen[0], seen[1]), scored, found,
             found=explained, unexplained=unexplained, lineage=_lineage(model_uri, version, log.run_id, digest),
         )  # fmt: skip
         for name, png in figures.items():
@@ -163,7 +159,7 @@ def evaluate_step(
         who = scored_on(split_name, {r.subject for r in recordings}, {r.subject for part in seen if part
                         for r in part.recordings})  # fmt: skip
         text = paragraphs(
-            scored_text(argue(config.policy, found), found, significance, log.run_id, best_reachable, who),
+            scored_text(argue(config.policy, found), found, significance, log.run_id, who),
             report_line(log.run_id, log.experiment_id),
         )
         log.describe(paragraphs(f"Scores of {model_uri} on the {split_name} subjects {', '.join(subjects)}.", text))
@@ -194,14 +190,10 @@ def space_key(store: Store) -> str:
 
 
 def metric_names(
-    overall: Mapping[str, Mapping[str, float]],
-    split: str,
-    significance: Significance,
-    best_reachable: float | None = None,
+    overall: Mapping[str, Mapping[str, float]], split: str, significance: Significance
 ) -> dict[str, float]:
-    """Return ``test/r2_temporal``, its nulls and baselines, p-value, effect size, interval and ceiling in one group;
-    then
-    ``test_others/<score>``, by importance.
+    """Return ``test/r2_temporal``, its nulls, baselines and ceilings, p-value, effect size and interval in one group;
+    then ``test_others/<score>``, by importance.
 
     MLflow sorts the charts of a group by name. The nulls of the other scores are only in `OVERALL`.
     """
@@ -214,8 +206,6 @@ def metric_names(
         names[f"{deciding}_effect_size"] = significance.effect_size
     if significance.interval:
         names[f"{deciding}_ci_low"], names[f"{deciding}_ci_high"] = significance.interval
-    if best_reachable is not None:
-        names[f"{deciding}_best_reachable"] = best_reachable
     return names | {f"{split}_others/{score}": overall["model"][score] for score in by_importance(overall["model"])[1:]}
 
 

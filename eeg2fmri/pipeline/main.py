@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import mlflow
-import numpy as np
 
 from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DivergenceError, GateRefusal, LeakageError, ModelError, without_secrets
@@ -19,11 +18,10 @@ from eeg2fmri.pipeline.evaluate import Evaluation, evaluate_step, scoring_key, s
 from eeg2fmri.pipeline.feasible import feasible, feasible_by_headers, say_left_out
 from eeg2fmri.pipeline.promote import promote_step
 from eeg2fmri.pipeline.train import check_training, train_step
-from eeg2fmri.reporting import bounds
+from eeg2fmri.reporting import bounds, ceilings_text
 from eeg2fmri.scorable import atlas_to_score, recordings_to_score
 from eeg2fmri.scoring import NULLS, strongest_baseline
 from eeg2fmri.search import search_step
-from eeg2fmri.simulation import read_best_r2
 from eeg2fmri.store import SIMULATED, Store, dataset_name, recordings_digest, split_store, with_names
 from eeg2fmri.tracking import alone, describe_experiment, tracked_run, version_evidence
 from eeg2fmri.tracking.registry import champion
@@ -42,8 +40,13 @@ class JobResult:
     models: dict[str, tuple[str, Evaluation]]
     champion: str | None
     refusal: str | None
-    best_reachable: float | None
     not_trained: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ceilings(self) -> str:
+        """What nobody exceeds on the test subjects, in a sentence; empty for measured data."""
+        overall = next(iter(self.models.values()))[1].overall
+        return ceilings_text({name: scores["r2_temporal"] for name, scores in overall.items()})
 
 
 def main_job(
@@ -77,11 +80,9 @@ def main_job(
     with alone(lock, str(workdir), "main", "give another --workdir"), \
          tracked_run("main", experiment=config.run.experiment, name=f"main · {name}",
                      params={"main.workdir": str(workdir)}, tags={"dataset": name}) as log:  # fmt: skip
-        best: dict[str, float] = {}
         if root is None:
             root = workdir / "dataset"
             simulate_step(config, root)
-            best = read_best_r2(root, config.evaluation.drift_cutoff)
         able, not_trained = feasible_by_headers(config, root)
         store, _ = preprocess_step(config, root, workdir / "store", workers=workers, scheduler=scheduler,
                                    allow_failures=allow_failures)  # fmt: skip
@@ -96,12 +97,10 @@ def main_job(
             config = search_step(config, store, study=study, storage=storage, trials=trials, timeout=None,
                                  out=workdir / "best.yaml", workers=workers, scheduler=scheduler)  # fmt: skip
         _score_old_champion(config, store)
-        test = split_store(store, config.split).test
-        reachable = float(np.mean([best[subject] for subject in test])) if best else None
-        models, validation, diverged = _train_all(config, store, workdir, best)
+        models, validation, diverged = _train_all(config, store, workdir)
         not_trained.update(diverged)
         # Test subjects score the winner; they do not choose it.
-        result = _promote(config, models, max(validation, key=validation.__getitem__), reachable)
+        result = _promote(config, models, max(validation, key=validation.__getitem__))
         result = replace(result, not_trained=not_trained)
         log.metrics({f"test/r2_temporal_{n}": e.overall["model"]["r2_temporal"] for n, (_, e) in models.items()})
         log.text(summary(result, config), "summary.md")
@@ -112,7 +111,7 @@ def main_job(
 
 
 def _train_all(
-    config: Config, store: Store, workdir: Path, best: Mapping[str, float] | None = None
+    config: Config, store: Store, workdir: Path
 ) -> tuple[dict[str, tuple[str, Evaluation]], dict[str, float], dict[str, str]]:
     """Return by variant: version and test scores, the validation score, and the reason if a fit gave no model."""
     models: dict[str, tuple[str, Evaluation]] = {}
@@ -126,20 +125,20 @@ def _train_all(
                 raise
             diverged[model.variant] = say_left_out(model.variant, err)
             continue
-        scored = evaluate_step(config, trained.model_uri, store, "test", best)
+        scored = evaluate_step(config, trained.model_uri, store, "test")
         models[model.variant] = (trained.version, scored)
         validation[model.variant] = trained.validation
     return models, validation, diverged
 
 
-def _promote(config: Config, models: dict[str, tuple[str, Evaluation]], winner: str, best: float | None) -> JobResult:
+def _promote(config: Config, models: dict[str, tuple[str, Evaluation]], winner: str) -> JobResult:
     name = config.registered_model
     try:
         promoted = promote_step(config, models[winner][0])
     except GateRefusal as refusal:
         present = champion(name, config.registry.alias)
-        return JobResult(name, models, str(present.version) if present else None, str(refusal), best)
-    return JobResult(name, models, promoted, None, best)
+        return JobResult(name, models, str(present.version) if present else None, str(refusal))
+    return JobResult(name, models, promoted, None)
 
 
 def _score_old_champion(config: Config, store: Store) -> None:
@@ -170,9 +169,6 @@ def _story(result: JobResult) -> str:
     ]
     headline = f"Champion: {name} version {number}" if number else "No champion"
     best = max((e for _, e in result.models.values()), key=lambda e: e.overall["model"]["r2_temporal"])
-    ceiling = ""
-    if result.best_reachable is not None:
-        ceiling = f"Best reachable on these subjects: {result.best_reachable:+.4f} (the simulator knows it)."
     return paragraphs(
         " – ".join([headline, *new]) + ".",
         f"No new champion: {result.refusal}." if result.refusal else "",
@@ -190,7 +186,7 @@ def _story(result: JobResult) -> str:
             ),
             rows,
         ),
-        ceiling,
+        result.ceilings,
         *(f"Not trained: {variant}: {reason}" for variant, reason in result.not_trained.items()),
         dynamics_picture(best.run_id),
         serving(name, number) if number else "",
@@ -209,8 +205,8 @@ def summary(result: JobResult, config: Config) -> str:
         lines.append(_row([variant, version, *_deciding(evaluation), *others]))
     lines.append("")
     lines += [f"Not trained: {variant}: {reason}" for variant, reason in result.not_trained.items()]
-    if result.best_reachable is not None:
-        lines.append(f"Best reachable r2_temporal on these subjects (the simulator knows): {result.best_reachable:.4f}")
+    if result.ceilings:
+        lines.append(result.ceilings)
     lines.append(f"Champion: {name}@{alias} is version {result.champion}" if result.champion else "No champion.")
     if result.refusal:
         lines.append(f"Gate: {result.refusal}")

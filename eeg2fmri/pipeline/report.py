@@ -29,7 +29,6 @@ def evaluation_report(
     scored: Scoring,
     evidence: Evidence,
     *,
-    best_reachable: Mapping[str, float],
     found: Relevance | None,
     unexplained: str,
     lineage: Mapping[str, str],
@@ -42,7 +41,6 @@ def evaluation_report(
     bundle, store, split : what was scored, on what.
     parts : windows that were scored, and those that the model was fitted on and chosen by.
     scored, evidence : scores, and what the gate makes of them.
-    best_reachable : ceiling by subject; empty where it is not known.
     found, unexplained : relevance, or why there is none.
     lineage : names and values of what the scores come from.
 
@@ -51,7 +49,7 @@ def evaluation_report(
     The page as HTML, and every figure in it by name, as PNG.
     """
     title, argument = bundle.model.config.variant, argue(config.policy, evidence)
-    figures = scored_figures(scored, title=title, best_reachable=best_reachable)
+    figures = scored_figures(scored, title=title)
     figures["volume"] = volume_figure(parts[0], scored.example, int(store.settings["dropped_volumes"]), title=title)
     if found is not None:
         figures |= plotting.relevance_figures(found, title=title)
@@ -71,7 +69,6 @@ def evaluation_report(
             scored=scored,
             verdict=verdict(argument, evidence, who),
             good=argument.beats_nulls,
-            best_reachable=best_reachable,
             figures=drawn,
             unexplained=unexplained,
             lineage=lineage,

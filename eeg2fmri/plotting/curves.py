@@ -33,6 +33,8 @@ SHORT_NAMES = {  # of conditions; the others are called as they are
     "swapped": "swapped EEG",
     "motion_pulse": "motion, pulse",
     "subject_mean": "subject's mean",
+    "given_amplitudes": "given amplitudes",
+    "best_reachable": "best reachable",
 }
 _OTHER = "#009E73"
 _LOWER_IS_BETTER = {"rmse", "mae"}

@@ -34,7 +34,7 @@ class ScoreEvidence:
     """The deciding score beside chance and what is possible.
 
     draws: (n,) scores with shuffled EEG.  observed: the model's own.  p_text: p-value in words.
-    model, shuffled: score by subject.  best_reachable: by subject, empty where it is not known.
+    model, shuffled: score by subject.  ceilings: name and score by subject, empty where none is known.
     """
 
     draws: Course
@@ -42,7 +42,7 @@ class ScoreEvidence:
     p_text: str
     model: Mapping[str, float]
     shuffled: Mapping[str, float]
-    best_reachable: Mapping[str, float]
+    ceilings: Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def dynamics_figure(page: DynamicsPage) -> Figure:
 
     From top to bottom: the map of the temporal correlation of measured and synthesised series over the mean volume,
     with the region outlined; the region's courses; and, with `page.evidence`, the score in its null distribution and
-    the score of every subject beside its null, the mean volume (0) and the best reachable.
+    the score of every subject beside its null, the mean volume (0) and the ceilings.
 
     Returns
     -------
@@ -189,9 +189,9 @@ def _draw_subjects(axes: Axes, evidence: ScoreEvidence) -> None:
     above = model > 0
     axes.scatter(places, model, s=75, color=np.where(above, DATA, BAD), edgecolors="white", zorder=4)
     axes.scatter([], [], s=75, color=DATA if above.any() else BAD, label="model")
-    if evidence.best_reachable:
-        best = [evidence.best_reachable[name] for name in names]
-        axes.scatter(places, best, s=320, marker="_", color=_CEILING, linewidths=2.5, label="best reachable", zorder=2)
+    for (label, ceiling), width in zip(evidence.ceilings.items(), (1.2, 2.5), strict=False):
+        scores = [ceiling[name] for name in names]
+        axes.scatter(places, scores, s=320, marker="_", color=_CEILING, linewidths=width, label=label, zorder=2)
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.set_xticks(places, names if len(names) <= _MOST_NAMES else [""] * len(names))
     axes.set_ylabel("r2_temporal", fontsize=TICK)

@@ -13,10 +13,10 @@ from eeg2fmri.evaluation import Comparison, Null, p_number
 from eeg2fmri.plotting import SHORT_NAMES
 from eeg2fmri.reporting import limits, methods
 from eeg2fmri.reporting.data import data_blocks, signal_rows
-from eeg2fmri.reporting.evaluation import NO_INTERVAL, NO_NULLS, folded, methods_quote
+from eeg2fmri.reporting.evaluation import NO_INTERVAL, ceiling_numbers, folded, methods_quote
 from eeg2fmri.reporting.page import Block, Folded, Number, Page, Picture, Points, Section, Table, Text
 from eeg2fmri.reporting.words import NAMES, bounds, counted, listed, paired, score_text
-from eeg2fmri.scoring import LEAST_SUBJECTS, scores_by_subject, subject_interval, summarise
+from eeg2fmri.scoring import LEAST_SUBJECTS, NO_NULLS, scores_by_subject, subject_interval, summarise
 from eeg2fmri.store import Split, Store
 
 CAPTIONS = {"subjects": "Score of every subject by every model, beside the same with EEG of the wrong time."}
@@ -99,13 +99,14 @@ def _numbers(found: Crossed) -> list[Number]:
     strongest, null = max(nulls, key=nulls.__getitem__), found.nulls[best]
     effect = "–" if null.effect_size is None else f"{null.effect_size:+.1f}"
     interval = subject_interval([*_by_subject(found, best)["model"].values()])
-    return [
+    numbers = [
         Number("`r2_temporal`", f"{overall[best]['model']['r2_temporal']:+.4f}", f"{best}, the highest"),
         Number("strongest null", f"{nulls[strongest]:+.4f}", NAMES[strongest]),
         Number("p", p_number(null.p_value), f"smallest reachable {p_number(null.smallest_p)}"),
         Number("effect size", effect, "standard deviations of the null"),
         Number("95 % interval", bounds(interval), "over subjects" if interval else NO_INTERVAL),
     ]
+    return [*numbers, *ceiling_numbers(overall[best])]
 
 
 def _by_subject(found: Crossed, model: str) -> dict[str, dict[str, float]]:
@@ -195,7 +196,10 @@ def _folds(found: Crossed) -> list[Block]:
 
 def _limits(found: Crossed) -> list[str]:
     subjects, pairs = len(found.subjects), found.pairs
-    points = [*limits.of_data(found.store, ceiling=False), *limits.of_subjects(subjects)]
+    points = [
+        *limits.of_data(found.store, ceiling="best_reachable" in set(found.table.condition)),
+        *limits.of_subjects(subjects),
+    ]
     if len(found.folds) > 1:
         points.append("Models of different folds share training subjects. The interval takes no account of that.")
     if found.protocol == "leave-one-session-out":

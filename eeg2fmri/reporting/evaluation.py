@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import yaml
 
-from eeg2fmri.baselines import REGRESSIONS
+from eeg2fmri.baselines import CEILINGS, REGRESSIONS
 from eeg2fmri.config import Config
 from eeg2fmri.evaluation import FDR_LEVEL, p_number
 from eeg2fmri.plotting import SHORT_NAMES
@@ -17,12 +17,12 @@ from eeg2fmri.reporting.data import data_blocks, signal_rows
 from eeg2fmri.reporting.page import Block, Folded, Number, Page, Picture, Points, Quote, Section, Table, Text
 from eeg2fmri.reporting.references import cited
 from eeg2fmri.reporting.viewer import map_viewer
-from eeg2fmri.reporting.words import NAMES, beaten_by, bounds, listed, score_text
-from eeg2fmri.scoring import LEAST_SUBJECTS, Scoring, by_importance, scores_by_subject, subject_interval
+from eeg2fmri.reporting.words import NAMES, Overall, beaten_by, bounds, listed, score_text
+from eeg2fmri.scoring import LEAST_SUBJECTS, NO_NULLS, Scoring, by_importance, scores_by_subject, subject_interval
 from eeg2fmri.serving import Bundle
 from eeg2fmri.store import Store, StoredRecording, Windows
 
-NO_NULLS = ("model", "linear", "subject_mean")
+KNOWS = {"given_amplitudes": "ceiling: of an unseen subject", "best_reachable": "ceiling: knows the subject"}
 NO_INTERVAL = f"none: it needs {LEAST_SUBJECTS} subjects"
 CAPTIONS = {
     "dynamics": "Dynamics: correlation over time in each voxel, courses of the best region, the score in its null "
@@ -44,7 +44,7 @@ class Evaluated:
 
     split: part of the subjects.  windows: that were scored.  train, validation: windows that the model was fitted on
     and chosen by; ``None`` where the store does not hold them.  verdict: in one sentence.  good: the model does better
-    than its nulls.  best_reachable: ceiling by subject, empty where it is not known.  figures: PNG by name, as logged.
+    than its nulls.  figures: PNG by name, as logged.
     unexplained: why there is no relevance; empty where there is.  lineage: names and values.
     versions: of the software, by name.
     """
@@ -59,7 +59,6 @@ class Evaluated:
     scored: Scoring
     verdict: str
     good: bool
-    best_reachable: Mapping[str, float]
     figures: Mapping[str, bytes]
     unexplained: str
     lineage: Mapping[str, str]
@@ -111,10 +110,13 @@ def _numbers(found: Evaluated) -> list[Number]:
         Number("effect size", effect, "standard deviations of the null"),
         Number("95 % interval", bounds(sure.interval), "over subjects" if sure.interval else NO_INTERVAL),
     ]
-    if found.best_reachable:
-        best = float(np.mean(list(found.best_reachable.values())))
-        numbers.append(Number("best reachable", f"{best:+.4f}", "the simulator knows it"))
-    return numbers
+    return [*numbers, *ceiling_numbers(overall)]
+
+
+def ceiling_numbers(overall: Overall) -> list[Number]:
+    """Return the ceilings of simulated data; none for measured data."""
+    known = [(name, overall[name]["r2_temporal"]) for name in CEILINGS if name in overall]
+    return [Number(SHORT_NAMES[name], f"{score:+.4f}", KNOWS[name]) for name, score in known]
 
 
 def _sections(found: Evaluated) -> list[Section]:
@@ -172,16 +174,8 @@ def _scores(found: Evaluated) -> list[Block]:
         [NAMES[name], score_text("r2_temporal", of["r2_temporal"]), spread[name], *(score_text(s, of[s]) for s in main)]
         for name, of in overall.items()
     ]
-    if found.best_reachable:
-        best = list(found.best_reachable.values())
-        rows.append(["best reachable", f"{np.mean(best):+.4f}", bounds(subject_interval(best)), "", ""])
-    ceiling = ["best reachable"] if found.best_reachable else []
     others = [name for name in by_importance(overall["model"]) if name not in ("r2_temporal", *main)]
-    by_subject = [
-        [subject, *(f"{deciding[name][subject]:+.4f}" for name in overall),
-         *([f"{found.best_reachable[subject]:+.4f}"] if found.best_reachable else [])]
-        for subject in found.subjects
-    ]  # fmt: skip
+    by_subject = [[subject, *(f"{deciding[name][subject]:+.4f}" for name in overall)] for subject in found.subjects]
     blocks: list[Block] = [
         Table(
             ("", "`r2_temporal`", "95 % interval", "without global signal", "raw, with drifts"),
@@ -198,7 +192,7 @@ def _scores(found: Evaluated) -> list[Block]:
             [NAMES[name], *(score_text(score, of[score]) for score in others)] for name, of in overall.items()
         ], "Other scores; most of them are anatomy.", bold=0),
         Table(
-            ("subject", *(SHORT_NAMES.get(name, name) for name in overall), *ceiling),
+            ("subject", *(SHORT_NAMES.get(name, name) for name in overall)),
             by_subject,
             "`r2_temporal` of each subject, mean over its recordings.",
         ),
@@ -235,7 +229,7 @@ def _explanation(found: Evaluated) -> list[Block]:
 def _limits(found: Evaluated) -> list[str]:
     sure = found.scored.significance
     return [
-        *limits.of_data(found.store, ceiling=bool(found.best_reachable)),
+        *limits.of_data(found.store, ceiling="best_reachable" in found.scored.overall),
         *limits.of_part(found.split, found.seen),
         *limits.of_subjects(len(found.subjects)),
         *limits.of_p(sure.p_value, sure.smallest_p),

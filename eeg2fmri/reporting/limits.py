@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from eeg2fmri.baselines import CEILINGS
 from eeg2fmri.evaluation import p_number
 from eeg2fmri.reporting.words import NAMES, Overall, counted, listed
 from eeg2fmri.scoring import LEAST_SUBJECTS
@@ -23,12 +24,12 @@ OTHERS = (
 
 
 def of_data(store: Store, *, ceiling: bool) -> list[str]:
-    """List limits of the data; `ceiling` is the best reachable score, if it is known."""
+    """List limits of the data; `ceiling` says whether the best reachable score is known."""
     points = []
     if store.name == SIMULATED:
         points.append("The data are simulated. A score on them says nothing about people.")
         if not ceiling:
-            points.append("The best reachable score was not given to this evaluation, so it is not shown.")
+            points.append("The store keeps no truth of the simulation, so the best reachable score is not shown.")
     else:
         points.append("The best reachable score of these data is not known. Only a simulator knows one.")
     if store.signal.space == "native":
@@ -59,7 +60,7 @@ def of_baselines(overall: Overall, *, of: str = "the model") -> list[str]:
     if open_to := [text for name, text in CONFOUNDS.items() if name not in overall]:
         points.append(f"Their baselines are absent, so the score of {of} may come from: {listed(open_to)}.")
     score, without = (overall["model"][name] for name in ("r2_temporal", "r2_temporal_no_global"))
-    if better := _better(overall, set(overall) - {"model", "subject_mean"}):
+    if better := _better(overall, set(overall) - {"model", "subject_mean", *CEILINGS}):
         points.append(f"These score as much as {of} or more: {listed(better)}.")
     if score > 0 and without < score / 2:
         points.append(

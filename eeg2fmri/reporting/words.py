@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from eeg2fmri.baselines import CEILINGS
 from eeg2fmri.evaluation import Comparison
+from eeg2fmri.plotting import SHORT_NAMES
 from eeg2fmri.scoring import LEAST_SUBJECTS, Significance, strongest_baseline
 
 Overall = Mapping[str, Mapping[str, float]]
@@ -19,12 +21,20 @@ NAMES = {
     "task": "task alone",
     "linear": "the family linear",
     "subject_mean": "the subject's own mean volume",
+    "given_amplitudes": "ceiling: given the amplitudes",
+    "best_reachable": "ceiling: best reachable",
 }
 
 
 def score_text(name: str, value: float) -> str:
     """Return a score as a cell of a table; with its sign if it may be negative."""
     return f"{value:+z.4f}" if name in SIGNED else f"{value:.4f}"
+
+
+def ceilings_text(scores: Mapping[str, float]) -> str:
+    """Return the ceilings among scores by condition in a sentence; empty for measured data, which have none."""
+    found = ", ".join(f"{SHORT_NAMES[name]} {scores[name]:+.4f}" for name in CEILINGS if name in scores)
+    return f"Ceilings on these subjects, which the simulator knows: {found}." if found else ""
 
 
 def beaten_by(overall: Overall) -> str:

@@ -7,8 +7,10 @@ from eeg2fmri.simulation.truth import (
     read_amplitudes,
     read_best_r2,
     read_mask,
+    read_networks,
     read_true_eeg,
     read_truth,
+    simulated_root,
 )
 
 __all__ = [
@@ -19,7 +21,9 @@ __all__ = [
     "read_amplitudes",
     "read_best_r2",
     "read_mask",
+    "read_networks",
     "read_true_eeg",
     "read_truth",
     "simulate",
+    "simulated_root",
 ]

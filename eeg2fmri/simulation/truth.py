@@ -7,6 +7,7 @@ again. Symbols: T volumes, grid (x, y, z).
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,12 @@ def driven_bold(baseline: np.ndarray, maps: np.ndarray, driven: np.ndarray) -> n
     maps : (K, x, y, z), each with a maximum of 1.
     driven : (K, T) in % of the local mean at the maximum of the map.
     """
-    local = (maps * (baseline / 100)).astype("float32")
-    return np.tensordot(driven.T.astype("float32"), local, axes=1)
+    return np.tensordot(driven.T.astype("float32"), local_maps(baseline, maps), axes=1)
+
+
+def local_maps(baseline: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Compute intensity units for 1 % at the maximum of each map, (K, x, y, z) float32; see `driven_bold`."""
+    return (maps * (baseline / 100)).astype("float32")
 
 
 def read_truth(dataset: Path | str, subject: str) -> np.ndarray:
@@ -83,10 +88,36 @@ def read_truth(dataset: Path | str, subject: str) -> np.ndarray:
     -------
     (T, x, y, z) float32, in the intensity unit of the subject's BOLD file, mean 0 over time.
     """
+    found = read_networks(dataset, subject)
+    return np.tensordot(found.driven.astype("float32"), found.maps, axes=1)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the EEG of a subject drives, of T volumes and K networks.
+
+    maps: (K, x, y, z) float32 in intensity units for 1 % at the maximum of the map.  driven: (T, K) in %.
+    amplitudes: (T, K) of the rhythms, mean 1.
+    """
+
+    maps: np.ndarray
+    driven: np.ndarray
+    amplitudes: np.ndarray
+
+
+def read_networks(dataset: Path | str, subject: str) -> Truth:
+    """Read maps, courses and amplitudes of a subject's networks; parameters as `read_truth`."""
     maps = np.moveaxis(_image(dataset, subject, "desc-networks_probseg.nii.gz"), -1, 0)
     baseline = _image(dataset, subject, "desc-noisefree_boldref.nii.gz")
-    rows = np.loadtxt(_path(dataset, subject, "desc-driven_timeseries.tsv"), delimiter="\t", skiprows=1, ndmin=2)
-    return driven_bold(baseline, maps, rows.T)
+    path = _path(dataset, subject, "desc-driven_timeseries.tsv")
+    driven = np.loadtxt(path, delimiter="\t", skiprows=1, ndmin=2)
+    return Truth(local_maps(baseline, maps), driven, read_amplitudes(dataset, subject))
+
+
+def simulated_root(eeg: Path) -> Path | None:
+    """Return the simulated dataset that an EEG file of a subject's folder lies in; ``None`` if it is in none."""
+    root = eeg.parents[2] if len(eeg.parents) > 2 else eeg.parent
+    return root if (root / FOLDER / "truth.json").is_file() else None
 
 
 def read_amplitudes(dataset: Path | str, subject: str) -> np.ndarray:

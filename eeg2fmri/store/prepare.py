@@ -30,9 +30,11 @@ from eeg2fmri.signals import (
     Signal,
     brain_courses,
     frequencies,
+    regrid,
     volume_locked_share,
     window_magnitudes,
 )
+from eeg2fmri.simulation import read_networks, simulated_root
 from eeg2fmri.store.volumes import prepare_volumes
 
 MARKERS_TO_JUDGE = 10  # fewer volumes repeat by chance
@@ -122,6 +124,7 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
             "voxel_sd": statistics.voxel_sd,
             **quality,
             **regressors,
+            **_truth(recording, config, signal.grid),
         },
         attributes={
             "name": recording.name,
@@ -140,6 +143,19 @@ def prepare(recording: Recording, config: DataConfig) -> Prepared:
         },
         signal=signal,
     )
+
+
+def _truth(recording: Recording, config: DataConfig, grid: tuple[int, int, int]) -> dict[str, np.ndarray]:
+    """Return what a simulator knows, for the ceilings of scores; nothing for measured data."""
+    root = simulated_root(recording.eeg_path)
+    if root is None:
+        return {}
+    found = read_networks(root, recording.subject)
+    return {
+        "truth_maps": regrid(found.maps, grid, config.regrid),
+        "truth_driven": found.driven[config.dropped_volumes :].astype(np.float32),
+        "truth_amplitudes": found.amplitudes[config.dropped_volumes :].astype(np.float32),
+    }
 
 
 def read_signals(recording: Recording, config: DataConfig) -> Signals:

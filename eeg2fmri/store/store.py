@@ -10,6 +10,8 @@ A store is a Zarr v3 group with one child group per recording, on a local disk o
                  the confounds that came with the BOLD file, where there are any
     motion, pulse, task  (volumes, names) float32, courses that BOLD may follow beside the EEG, where the recording has
                  them; the attribute ``regressors`` names the columns, ``no_regressors`` says why a kind is absent
+    truth_maps, truth_driven, truth_amplitudes  (networks, x, y, z) and (volumes, networks), of simulated data only: see
+                 `StoredRecording.truth`; no model reads them
     marker_intervals, spectrum_*  for quality control, where the recording gives them
 Windows that the attribute ``gap_windows`` lists have no EEG and are 0.
 Window w and volume w start together, after the dropped first volumes; no context reads the window
@@ -172,6 +174,19 @@ class StoredRecording:
             return {}
         first, count = self.part or (0, self.group["volumes"].shape[0])
         return dict(zip(names, self.read(kind)[first : first + count].T, strict=True))
+
+    @property
+    def truth(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Return what a simulator knows; ``None`` for measured data.
+
+        Maps of the networks, (K, x, y, z) in intensity units; what drives them, (volumes, K), so that the product is
+        BOLD without noise; amplitudes of their rhythms in the EEG, (volumes, K).
+        """
+        if "truth_maps" not in self.group:
+            return None
+        first, count = self.part or (0, self.group["volumes"].shape[0])
+        driven, amplitudes = (self.read(f"truth_{name}")[first : first + count] for name in ("driven", "amplitudes"))
+        return self.read("truth_maps"), driven, amplitudes
 
     @cached_property
     def spectrogram(self) -> np.ndarray:

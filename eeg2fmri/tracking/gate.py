@@ -8,9 +8,7 @@ from dataclasses import asdict, dataclass
 
 from eeg2fmri.config import PolicyConfig
 from eeg2fmri.evaluation import p_text
-
-# These are not nulls: another model that a policy may name, and a bound from the test subjects' own data.
-NO_NULLS = ("model", "linear", "subject_mean")
+from eeg2fmri.scoring import NO_NULLS
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ from eeg2fmri.config import (
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.files import written_whole
-from eeg2fmri.scoring import NULLS, score_windows
+from eeg2fmri.scoring import NO_NULLS, NULLS, score_windows
 from eeg2fmri.simulation import read_best_r2, simulate
 from eeg2fmri.store import Windows, build_store, split_windows
 from eeg2fmri.tracking.gate import Evidence, argue
@@ -71,7 +71,7 @@ PARTS = {
     "null": Part(SimulationConfig(subjects=6, volumes=120, grid=GRID, coupling=0), 1000, 40, (1, 2)),
     "coupled": Part(SimulationConfig(subjects=10, volumes=150, grid=GRID), 1040, 20, (1, 2, 4)),
     "pulse": Part(_LONG.model_copy(update={"confound": "pulse"}), 900, 8, (2,)),
-    "motion": Part(_LONG.model_copy(update={"confound": "motion"}), 920, 8, (2,)),
+    "motion": Part(_LONG.model_copy(update={"confound": "motion"}), 920, 16, (2,)),
     "task": Part(_LONG.model_copy(update={"confound": "task", "subjects": 10}), 940, 8, (2, 4)),
 }
 
@@ -137,7 +137,7 @@ def summarise(rows: list[dict[str, Any]], made_for: str | None) -> dict[str, Any
     p_values = [r["p_value"] for r in rows]
     uniform = stats.kstest(p_values, "uniform")
     conditions = [c for c in rows[0]["r2_temporal"] if c != "subject_mean"]
-    further = [c for c in conditions if c not in ("model", "linear", *NULLS)]
+    further = [c for c in conditions if c not in (*NO_NULLS, *NULLS)]
     found = {
         "p_below_level": share(sum(p < LEVEL for p in p_values), n),
         "uniform": {"statistic": round(float(uniform.statistic), 4), "p_value": round(float(uniform.pvalue), 4)},

@@ -52,13 +52,17 @@ def test_a_model_that_the_gate_would_refuse_is_not_praised(score, p_value, reaso
     assert reason in text
 
 
-def test_the_table_starts_with_the_deciding_score_beside_nulls_and_ceiling():
-    lines = score_table(OVERALL, SURE, 0.08).splitlines()
-    assert lines[0] == "| score | model | 95 % interval | mean volume | shuffled EEG | p | best reachable |"
-    assert lines[2] == "| `r2_temporal` | +0.0500 | +0.0200 to +0.0800 | +0.0000 | -0.0100 | 0.0040 | +0.0800 |"
+def test_the_table_starts_with_the_deciding_score_beside_nulls_and_ceilings():
+    known = OVERALL | {"given_amplitudes": {"r2_temporal": 0.07}, "best_reachable": {"r2_temporal": 0.08}}
+    lines = score_table(known, SURE).splitlines()
+    head = "| score | model | 95 % interval | mean volume | shuffled EEG | p | given amplitudes | best reachable |"
+    assert lines[0] == head
+    assert (
+        lines[2] == "| `r2_temporal` | +0.0500 | +0.0200 to +0.0800 | +0.0000 | -0.0100 | 0.0040 | +0.0700 | +0.0800 |"
+    )
     assert [line.split("`")[1] for line in lines[2:]] == ["r2_temporal", "rmse", "made_up"]
     assert "reachable" not in score_table(OVERALL, SURE)
-    assert {line.count("|") for line in lines} == {8}
+    assert {line.count("|") for line in lines} == {9}
 
 
 def test_parts():

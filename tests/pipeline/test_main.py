@@ -115,7 +115,7 @@ def test_the_runs_hold_what_the_design_says(first):
     assert run["main"].metrics == {"test/r2_temporal_linear": score}
     assert run["train linear"].metrics["test/r2_temporal"] == score
     assert run["simulate"].metrics["truth/best_r2_temporal"] > 0
-    assert 0 < result.best_reachable < 1
+    assert 0 < result.models["linear"][1].overall["best_reachable"]["r2_temporal"] < 1
 
 
 LONG = {"family": "calhas2022", "eeg": {"kernels": [[7, 1, 1]], "strides": [[1, 1, 1]]}}
@@ -187,7 +187,8 @@ def test_mlflow_tells_the_story_without_code(first):
     assert note["train linear"] == logged.tags["mlflow.note.content"] == described
     for text in (note["main"], note["evaluate linear"], described, experiment):
         assert score in text
-        assert f"{result.best_reachable:+.4f}" in text
+        for ceiling in ("given_amplitudes", "best_reachable"):
+            assert f"{scored.overall[ceiling]['r2_temporal']:+.4f}" in text
         assert f"run_uuid={scored.run_id}" in text
     assert "4 recordings of 4 subjects" in note["preprocess"]
     assert "5 channels" in described
@@ -259,18 +260,20 @@ def settled(**changes) -> Config:
     return with_names(Config.model_validate(changes), "eeg2fmri")
 
 
-def evaluation(score: float) -> Evaluation:
+def evaluation(score: float, ceiling: float | None = None) -> Evaluation:
     scores = {"r2_temporal": score, "skill": 0.012345, "rmse": 0.5, "ssim": 0.9}
     zero = dict.fromkeys(scores, 0.0)
     shuffled = zero | {"r2_temporal": -0.02}
     significance = Significance(0.004, 0.004, 3.2, (0.01, 0.05))
-    return Evaluation("run", {"model": scores, "mean_volume": zero, "shuffled": shuffled}, significance, skipped=False)
+    overall = {"model": scores, "mean_volume": zero, "shuffled": shuffled}
+    if ceiling is not None:
+        overall["best_reachable"] = zero | {"r2_temporal": ceiling}
+    return Evaluation("run", overall, significance, skipped=False)
 
 
 def test_the_summary_tells_what_there_is(tracking):
-    result = JobResult(
-        "my-study", {"linear": ("3", evaluation(0.0314)), "lp": ("4", evaluation(-0.2))}, "3", None, 0.0777
-    )
+    models = {"linear": ("3", evaluation(0.0314, ceiling=0.0777)), "lp": ("4", evaluation(-0.2, ceiling=0.0777))}
+    result = JobResult("my-study", models, "3", None)
     lines = summary(result, Config()).splitlines()
     assert [line.split(" | ")[:6] for line in lines[2:4]] == [
         ["| linear", "3", "+0.0314", "+0.0100 to +0.0500", "+0.0000", "-0.0200"],
@@ -289,16 +292,17 @@ def test_the_summary_tells_what_there_is(tracking):
 def test_the_summary_has_a_dash_where_slices_are_too_small_for_ssim():
     small = evaluation(0.0314)
     del small.overall["model"]["ssim"]
-    assert "| 0.5000 | – |" in summary(JobResult("my-study", {"linear": ("3", small)}, "3", None, None), Config())
+    assert "| 0.5000 | – |" in summary(JobResult("my-study", {"linear": ("3", small)}, "3", None), Config())
 
 
 def test_the_description_says_what_there_is_and_no_more():
     models = {"linear": ("3", evaluation(0.0314)), "lp": ("4", evaluation(-0.2))}
-    text = main._story(JobResult("my-study", models, "3", None, None))
+    text = main._story(JobResult("my-study", models, "3", None))
     assert text.startswith("Champion: my-study version 3 – linear, r2_temporal +0.0314")
     assert "| linear | 3 | +0.0314 | +0.0100 to +0.0500 | +0.0000 | -0.0200 | – | 0.0040 |" in text
     assert "reachable" not in text
-    refused = main._story(JobResult("my-study", models, None, "because", 0.0777))
+    known = {"linear": ("3", evaluation(0.0314, ceiling=0.0777))}
+    refused = main._story(JobResult("my-study", known, None, "because"))
     assert refused.startswith("No champion.\n\nNo new champion: because.")
     assert "+0.0777" in refused
     assert "models serve" not in refused
@@ -306,9 +310,7 @@ def test_the_description_says_what_there_is_and_no_more():
 
 @pytest.mark.usefixtures("tracking")
 def test_the_summary_tells_of_a_refusal():
-    result = JobResult(
-        "my-study", {"linear": ("3", evaluation(-0.01))}, None, "version 3 is not promoted: because", None
-    )
+    result = JobResult("my-study", {"linear": ("3", evaluation(-0.01))}, None, "version 3 is not promoted: because")
     text = summary(result, Config())
     assert "No champion." in text
     assert "Gate: version 3 is not promoted: because" in text
@@ -337,15 +339,15 @@ def registered(tracking, monkeypatch):
 def test_the_chosen_model_is_promoted(registered):
     version, _ = registered
     models = {name: (version(score), evaluation(score)) for name, score in (("a", 0.1), ("b", 0.3), ("c", 0.2))}
-    result = main._promote(settled(), models, "b", 0.5)
-    assert (result.champion, result.refusal, result.best_reachable) == ("2", None, 0.5)
+    result = main._promote(settled(), models, "b")
+    assert (result.champion, result.refusal) == ("2", None)
     assert str(champion("eeg2fmri", "champion").version) == "2"
 
 
 def test_a_refusal_is_told_and_the_champion_stays(registered):
     version, _ = registered
-    main._promote(settled(), {"a": (version(0.3), evaluation(0.3))}, "a", None)
-    result = main._promote(settled(), {"b": (version(0.2), evaluation(0.2))}, "b", None)
+    main._promote(settled(), {"a": (version(0.3), evaluation(0.3))}, "a")
+    result = main._promote(settled(), {"b": (version(0.2), evaluation(0.2))}, "b")
     assert result.champion == "1"
     assert "0.2000 is below 0.3000" in result.refusal
     with pytest.raises(GateRefusal):
@@ -355,7 +357,7 @@ def test_a_refusal_is_told_and_the_champion_stays(registered):
 @pytest.mark.parametrize(("digest", "shuffles", "scored_again"), [("d", 5, False), ("other", 5, True), ("d", 6, True)])
 def test_an_old_champion_is_scored_on_new_data_or_anew(registered, monkeypatch, digest, shuffles, scored_again):
     version, asked = registered
-    main._promote(settled(), {"a": (version(0.3), evaluation(0.3))}, "a", None)
+    main._promote(settled(), {"a": (version(0.3), evaluation(0.3))}, "a")
 
     monkeypatch.setattr(main, "recordings_digest", lambda recordings: digest)
     main._score_old_champion(settled(evaluation={"shuffles": shuffles}), memory_store())

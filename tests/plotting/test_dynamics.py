@@ -25,7 +25,10 @@ def page(rng):
         p_text="p = 0.0020, the smallest this test set can reach",
         model={"sub-1": 0.02, "sub-2": -0.01, "sub-3": 0.03},
         shuffled={"sub-1": -0.03, "sub-2": -0.02, "sub-3": -0.04},
-        best_reachable={"sub-1": 0.05, "sub-2": 0.04, "sub-3": 0.06},
+        ceilings={
+            "given amplitudes": {"sub-1": 0.04, "sub-2": 0.03, "sub-3": 0.05},
+            "best reachable": {"sub-1": 0.05, "sub-2": 0.04, "sub-3": 0.06},
+        },
     )
     return DynamicsPage(
         title="linear: dynamics",
@@ -71,7 +74,7 @@ def test_the_score_stands_in_its_null_distribution(page):
     assert set(line.get_xdata()) == {0.0123}
 
 
-def test_each_subject_stands_beside_its_null_and_the_best_reachable(page):
+def test_each_subject_stands_beside_its_null_and_the_ceilings(page):
     axes = panels(dynamics_figure(page))["Each subject"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["sub-1", "sub-2", "sub-3"]
     drawn = {
@@ -81,8 +84,9 @@ def test_each_subject_stands_beside_its_null_and_the_best_reachable(page):
     }
     assert drawn["shuffled EEG"] == [-0.03, -0.02, -0.04]
     assert drawn["best reachable"] == [0.05, 0.04, 0.06]
+    assert drawn["given amplitudes"] == [0.04, 0.03, 0.05]
     assert [0.02, -0.01, 0.03] in drawn.values()
-    unknown = dataclasses.replace(page, evidence=dataclasses.replace(page.evidence, best_reachable={}))
+    unknown = dataclasses.replace(page, evidence=dataclasses.replace(page.evidence, ceilings={}))
     assert "best reachable" not in texts(panels(dynamics_figure(unknown))["Each subject"])
 
 
