@@ -14,6 +14,7 @@ import pytest
 from scipy import signal
 
 import eeg2fmri
+from eeg2fmri.baselines import CEILINGS
 from eeg2fmri.config import Config, SimulationConfig, load_config
 from eeg2fmri.errors import (
     AlignmentError,
@@ -152,7 +153,7 @@ def test_evaluate_scores_the_test_subject_beside_nulls_and_baselines(model, stor
     assert isinstance(table, pd.DataFrame)
     assert set(table["subject"]) == {"sub-03"}
     beside = ["arousal", "motion_pulse", "subject_mean"]  # one subject is scored, nothing is shown, the model is linear
-    assert table["condition"].tolist() == ["model", "mean_volume", "shuffled", *beside]
+    assert table["condition"].tolist() == ["model", "mean_volume", "shuffled", *beside, *CEILINGS]
     assert set(scores.absent) == {"swapped", "task", "linear"}
     assert table.set_index("condition").loc["mean_volume", "r2_temporal"] == pytest.approx(0, abs=1e-6)
     assert 0 < scores.significance.p_value <= 1

@@ -44,7 +44,7 @@ class JobResult:
 
     @property
     def ceilings(self) -> str:
-        """What nobody exceeds on the test subjects, in a sentence; empty for measured data."""
+        """Ceilings of the test subjects in a sentence; empty for measured data."""
         overall = next(iter(self.models.values()))[1].overall
         return ceilings_text({name: scores["r2_temporal"] for name, scores in overall.items()})
 

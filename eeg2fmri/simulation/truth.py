@@ -94,7 +94,7 @@ def read_truth(dataset: Path | str, subject: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Truth:
-    """What the EEG of a subject drives, of T volumes and K networks.
+    """Networks that the EEG of a subject drives, of T volumes and K networks.
 
     maps: (K, x, y, z) float32 in intensity units for 1 % at the maximum of the map.  driven: (T, K) in %.
     amplitudes: (T, K) of the rhythms, mean 1.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eeg2fmri.baselines import arousal
+from eeg2fmri.baselines import CEILINGS, arousal
 from eeg2fmri.baselines.beside import swap_partners
 from eeg2fmri.config import BASELINES, Config, EvaluationConfig, LinearConfig, MeanConfig
 from eeg2fmri.errors import ConfigError
@@ -104,7 +104,7 @@ def test_the_subjects_own_mean_is_the_best_of_anatomy_and_no_dynamics(coupled):
 def test_every_condition_has_every_score_of_every_recording(coupled):
     scored = coupled[1]
     table = scored.table
-    assert list(scored.overall) == [c for c in CONDITIONS if c not in ("linear", "task", "motion_pulse")]
+    assert list(scored.overall) == [c for c in CONDITIONS if c not in (*CEILINGS, "linear", "task", "motion_pulse")]
     assert scored.absent == {
         "motion_pulse": "sub-01_task-rest_run-1: none in the store",
         "task": "sub-01_task-rest_run-1: none in the store",
