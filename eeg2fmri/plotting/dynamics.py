@@ -176,7 +176,7 @@ def _draw_null(axes: Axes, evidence: ScoreEvidence) -> None:
 
 def _draw_subjects(axes: Axes, evidence: ScoreEvidence) -> None:
     """Draw each subject's score, joined with its null by a thin line."""
-    axes.set_title("Each subject", fontsize=LABEL, loc="left", pad=30)
+    axes.set_title("Each subject", fontsize=LABEL, loc="left", pad=46 if evidence.ceilings else 30)  # above the legend
     names = list(evidence.model)
     places = np.arange(len(names))
     model = np.array([evidence.model[name] for name in names])
@@ -203,4 +203,4 @@ def _draw_subjects(axes: Axes, evidence: ScoreEvidence) -> None:
 def _legend(axes: Axes, place: Literal["lower left", "lower right"], x: float) -> None:
     """Return above the axes, where no data are."""
     axes.legend(fontsize=TICK - 1, frameon=False, loc=place, bbox_to_anchor=(x, 1.0), borderaxespad=0.2, borderpad=0,
-                ncols=4, columnspacing=1.2, handletextpad=0.4, handlelength=1.4)  # fmt: skip
+                ncols=3, columnspacing=1.2, handletextpad=0.4, handlelength=1.4)  # fmt: skip
