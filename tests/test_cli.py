@@ -73,6 +73,8 @@ def config(text: str) -> str:
         (["evaluate", "--store", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
         (["search", "--store", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
         (["crossval", "--store", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),
+        (["classify", "--root", "absent"], ["absent", "no such dataset folder"]),
+        (["classify", "--root", "."], ["no EEG recording"]),
         (["crossval", "--protocol", "loso"], ["crossval.protocol", "'leave-one-session-out'", "loso"]),
         (["compare", "a", "b"], ["a: no scores", "evaluate or crossval"]),
         (["store", "info", "absent"], ["absent", "no store", "eeg2fmri preprocess"]),

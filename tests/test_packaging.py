@@ -41,6 +41,7 @@ CONTRACT = {
               "variant": None, "seed": None, "register_as": None},
     "evaluate": {"model_uri": "", "store": None, "split": "test", "atlas": ""},
     "adapt": {"model_uri": "", "store": None, "subject": None, "minutes": 5.0},
+    "classify": {"root": None, "column": "", "model_uri": "", "atlas": "", "dataset": "", "config": None},
     "promote": {"name": None, "version": "latest", "alias": "champion", "dry_run": ""},
     "rollback": {"name": None, "alias": "champion"},
     "crossval": {"config": None, "store": None, "workdir": "work", "protocol": "", "folds": "", "models": "",

@@ -27,7 +27,7 @@ FORBIDDEN = re.compile(
 VERBS = re.findall(
     r"\w+",
     """
-    add align answer append apply ask assign average bind blur bring build bundle call check choose close
+    add align answer append apply ask assign average bind blur bring build bundle call check choose classify close
     collect combine compare compute convert copy correct count create cut decode decompress describe digest
     divide do download draw drop end estimate evaluate expect explain find finish fit flatten follow forget
     generate get give group hold import install invert iterate join keep label let link list load log look make

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from eeg2fmri.config import Config, settings_of
@@ -136,10 +136,10 @@ def add_device(parser: argparse.ArgumentParser, *, limit: bool = True) -> None:
         add_setting(parser, "--gpu-memory-limit", "run.gpu_memory_limit", positive)
 
 
-def add_dataset(parser: argparse.ArgumentParser) -> None:
+def add_dataset(parser: argparse.ArgumentParser, modalities: Sequence[str] = ("eeg", "bold")) -> None:
     """Add the options for the choice of recordings of a dataset, and of their derivatives."""
     add_setting(parser, "--dataset", "dataset.name")
     for labels in ("subjects", "sessions", "tasks", "runs"):
         add_setting(parser, f"--{labels}", f"dataset.{labels}", metavar="A,B,…")
-    for modality in ("eeg", "bold"):
+    for modality in modalities:
         add_setting(parser, f"--{modality}", f"dataset.{modality}")

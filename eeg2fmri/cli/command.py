@@ -160,6 +160,12 @@ def _adapt(args: argparse.Namespace) -> None:
     adapt_step(_config(args), args.model_uri, open_store(args.store), args.subject, args.minutes)
 
 
+def _classify(args: argparse.Namespace) -> None:
+    from eeg2fmri.pipeline import classify_step
+
+    print(classify_step(_config(args), args.model_uri, Path(args.root)).text)
+
+
 def _crossval(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import crossval_step
     from eeg2fmri.pipeline.crossed import summary
@@ -387,6 +393,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_store(adapt)
     add_device(adapt, limit=False)
+
+    classify = add_verb(verbs, "classify", _classify, "predict labels of subjects with EEG only, by synthesised views")
+    classify.add_argument("--root", default="work/dataset", help="folder of the dataset (default: work/dataset)")
+    add_setting(classify, "--column", "classify.column")
+    classify.add_argument("--model-uri", type=optional(str), metavar="URI",
+                          help=f"model, e.g. {CHAMPION} (default: that of the only registered model)")  # fmt: skip
+    add_setting(classify, "--atlas", "evaluation.atlas", metavar="NIFTI")
+    add_dataset(classify, modalities=("eeg",))
+    add_device(classify, limit=False)
 
     crossval = add_verb(verbs, "crossval", _crossval, "test every subject once and compare models by subject")
     add_store(crossval)

@@ -17,11 +17,13 @@ from eeg2fmri.config.calhas2022 import (
     EegScaling,
     TrainingConfig,
 )
+from eeg2fmri.config.classify import ClassifyConfig
 from eeg2fmri.config.data import (
     CleaningConfig,
     CrossvalConfig,
     DataConfig,
     DatasetConfig,
+    GroupsConfig,
     SimulationConfig,
     SplitConfig,
 )
@@ -57,6 +59,7 @@ __all__ = [
     "BoldScaling",
     "Calhas2022Config",
     "Calhas2022Ranges",
+    "ClassifyConfig",
     "CleaningConfig",
     "Config",
     "CrossvalConfig",
@@ -67,6 +70,7 @@ __all__ = [
     "ExplanationConfig",
     "FactorisedConfig",
     "FactorisedRanges",
+    "GroupsConfig",
     "LinearConfig",
     "LinearRanges",
     "Magnitudes",

@@ -9,6 +9,20 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from eeg2fmri.config.base import Above, Count, Positive, Section, Triple
 
 
+class GroupsConfig(Section):
+    """Two groups of subjects with EEG only, recorded outside the scanner; every second subject is a case.
+
+    The column ``group`` of ``participants.tsv`` says ``control`` or ``case``.
+    """
+
+    network: Literal["visual", "sensorimotor", "midline-theta", "default-mode", "attention", "frontal-gamma"] = "visual"
+    """Network with another rhythm in cases; that of ``visual`` is the occipital alpha rhythm. Source: ours."""
+    size: Above = 1.0
+    """Amplitude of its rhythm in cases, as a factor [-]. Source: by definition."""
+    variability: Above = 1.5
+    """Slow fluctuation of that amplitude (of its logarithm) in cases, as a factor [-]. Source: ours."""
+
+
 class SimulationConfig(Section):
     """Settings of the simulator."""
 
@@ -35,6 +49,8 @@ class SimulationConfig(Section):
     """Something apart from the rhythms that moves EEG and BOLD, to try the baselines made for it; with `coupling` 0
     they share nothing else. ``pulse`` shows in the ECG, ``motion`` in ``derivatives/fmriprep`` (read with
     ``dataset.bold=fmriprep``), ``task`` in ``events.tsv``. Source: ours."""
+    groups: GroupsConfig | None = None
+    """Labelled subjects with EEG only, to try `classify`; by default EEG and BOLD of subjects without a label."""
 
 
 class CleaningConfig(Section):

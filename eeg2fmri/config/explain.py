@@ -16,7 +16,7 @@ from eeg2fmri.config.sections import Config
 
 # Of numbers; in brackets in the docstring of a setting.
 UNITS = (
-    "-", "Hz", "MiB", "TR", "bins", "blocks", "channels", "devices", "epochs", "folds", "s", "subjects", "trials",
+    "-", "Hz", "MiB", "TR", "bins", "blocks", "channels", "devices", "epochs", "folds", "mm", "s", "subjects", "trials",
     "volumes", "voxels", "windows",
 )  # fmt: skip
 WORDS = {int: "whole number", float: "number", bool: "true | false", str: "text", type(None): "null"}

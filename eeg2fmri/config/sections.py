@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from eeg2fmri.config.base import Above, Count, Positive, Section
 from eeg2fmri.config.calhas2022 import Calhas2022Config
+from eeg2fmri.config.classify import ClassifyConfig
 from eeg2fmri.config.data import CrossvalConfig, DataConfig, DatasetConfig, SimulationConfig, SplitConfig
 from eeg2fmri.config.families import AnyModel, AnyRanges, model_called
 from eeg2fmri.config.linear import LinearConfig
@@ -175,6 +176,8 @@ class Config(Section):
     """When a version may become champion."""
     explanation: ExplanationConfig = ExplanationConfig()
     """Origin of a score in the EEG."""
+    classify: ClassifyConfig = ClassifyConfig()
+    """Classification of subjects by EEG-only recordings."""
     registry: RegistryConfig = RegistryConfig()
     """Registry of models."""
     serving: ServingConfig = ServingConfig()

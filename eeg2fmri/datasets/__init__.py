@@ -10,10 +10,11 @@ from eeg2fmri.datasets.cleaned import read_clean_eeg
 from eeg2fmri.datasets.confounds import framewise_displacement
 from eeg2fmri.datasets.eeg import RawEeg, open_eeg, open_eeg_file
 from eeg2fmri.datasets.files import check_fetched
-from eeg2fmri.datasets.find import find_recordings, list_recordings
+from eeg2fmri.datasets.find import find_eeg, find_recordings, list_recordings
 from eeg2fmri.datasets.mne_raw import remove_gradient, remove_pulse
 from eeg2fmri.datasets.orientation import voxel_sizes
 from eeg2fmri.datasets.overview import Overview, survey
+from eeg2fmri.datasets.participants import read_labels
 from eeg2fmri.datasets.recording import AUTO, Alignment, Recording, Skipped
 from eeg2fmri.datasets.regressors import Regressors, read_regressors
 from eeg2fmri.datasets.usable import usable_windows
@@ -36,6 +37,7 @@ __all__ = [
     "check_fetched",
     "common_channels",
     "covered",
+    "find_eeg",
     "find_recordings",
     "first_volume_marker",
     "foreign_channels",
@@ -49,6 +51,7 @@ __all__ = [
     "read_atlas",
     "read_bold_header",
     "read_clean_eeg",
+    "read_labels",
     "read_regressors",
     "remove_gradient",
     "remove_pulse",

@@ -12,12 +12,12 @@ from typing import Any
 
 from eeg2fmri.config import DatasetConfig
 from eeg2fmri.datasets.filters import check_choices, chosen, wanted_name
-from eeg2fmri.datasets.pairing import Run, match
+from eeg2fmri.datasets.pairing import Run, match, single
 from eeg2fmri.datasets.recording import Echo, Recording, Skipped
 from eeg2fmri.datasets.source import Source
 from eeg2fmri.errors import DatasetError, nearest
 
-__all__ = ["Adapter", "Source", "pair"]
+__all__ = ["Adapter", "Source", "eeg_only", "pair"]
 
 
 class Adapter:
@@ -82,6 +82,15 @@ def pair(adapter: Adapter) -> tuple[list[Recording], list[Skipped], tuple[int, i
     recordings = [_recording(one.first, other, adapter.config) for one, other in pairs]
     left_out = [item for item in adapter.skipped if wanted_name(item, adapter.config)]
     return recordings, [*found.skipped, *left_out], (len(eeg), len(bold))
+
+
+def eeg_only(adapter: Adapter) -> tuple[list[Source], list[Skipped]]:
+    """List the EEG of a dataset, whether there is BOLD or not: one file for each run, and the files left out."""
+    sources = list(adapter.eeg_files())
+    check_choices(adapter.root, adapter.config, sources, (), adapter.skipped)
+    found, skipped = single(chosen(sources, adapter.config), adapter.config)
+    left_out = [item for item in adapter.skipped if wanted_name(item, adapter.config)]
+    return sorted(found, key=lambda source: source.identity), [*skipped, *left_out]
 
 
 def _recording(eeg: Source, run: Run, config: DatasetConfig) -> Recording:

@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 
 from eeg2fmri.config import DatasetConfig
-from eeg2fmri.datasets.adapter import Adapter, pair
+from eeg2fmri.datasets.adapter import Adapter, Source, eeg_only, pair
 from eeg2fmri.datasets.bids import Bids
 from eeg2fmri.datasets.noddi import Noddi
 from eeg2fmri.datasets.oddball import Oddball
@@ -54,14 +54,46 @@ def find_recordings(root: Path | str, config: DatasetConfig | None = None) -> tu
     return recordings, skipped
 
 
+def find_eeg(root: Path | str, config: DatasetConfig | None = None) -> tuple[list[Source], list[Skipped]]:
+    """List the EEG files of a dataset, whether BOLD was measured with them or not.
+
+    Parameters
+    ----------
+    root : folder of the dataset.
+    config : its layout, filters and derivatives; any BIDS dataset, raw, by default.
+
+    Returns
+    -------
+    A file for each run, sorted, and the files that are left out, with the reason.
+
+    Raises
+    ------
+    DatasetError
+        If `root` is missing or holds no EEG, or a filter's label matches nothing.
+    ConfigError
+        If the layout is not known.
+    """
+    config, root = config or DatasetConfig(), Path(root)
+    found, skipped = eeg_only(_adapter(root, config))
+    if not found:
+        why = f"; {skipped[0].path.name}: {skipped[0].reason}" if skipped else ""
+        raise DatasetError(f"{root}: no EEG recording, sub-*/eeg/*_eeg.vhdr or the like is expected{why}")
+    return found, skipped
+
+
 def list_recordings(root: Path, config: DatasetConfig) -> tuple[list[Recording], list[Skipped], tuple[int, int], str]:
     """Do as `find_recordings`, but accept a dataset without a pair; also return counts and the expected layout."""
+    adapter = _adapter(root, config)
+    recordings, skipped, counts = pair(adapter)
+    return recordings, skipped, counts, adapter.expected
+
+
+def _adapter(root: Path, config: DatasetConfig) -> Adapter:
+    """Open a dataset by its layout."""
     layout = adapter_class(config.name)
     if not root.is_dir():
         raise DatasetError(f"{root}: no such dataset folder; give the folder that holds dataset_description.json")
-    adapter = layout(root, config)
-    recordings, skipped, counts = pair(adapter)
-    return recordings, skipped, counts, adapter.expected
+    return layout(root, config)
 
 
 def adapter_class(name: str) -> type[Adapter]:

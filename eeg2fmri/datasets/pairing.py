@@ -59,6 +59,16 @@ def match(eeg: Sequence[Source], bold: Sequence[Source], config: DatasetConfig) 
     return found
 
 
+def single(eeg: Sequence[Source], config: DatasetConfig) -> tuple[list[Source], list[Skipped]]:
+    """Return the EEG file of each run, and the files that are left out; runs with several files are among those."""
+    found = Matches()
+    runs = _runs(_first_of_a_name(eeg, found), "EEG", config, found)
+    for run in runs:
+        if run.trouble:
+            _list_all(run.sources, run.trouble, found)
+    return [run.first for run in runs if not run.trouble], found.skipped
+
+
 def _group(run: Run, alias: Mapping[str, str]) -> tuple[str, ...]:
     """Return subject, session and task of a run by the name of its BOLD.
 

@@ -1,5 +1,6 @@
 """Scores of synthesised recordings and their nulls, and the quality of measured recordings."""
 
+from eeg2fmri.evaluation.classes import Classified, classify, least_of_a_label, smallest_label_p
 from eeg2fmri.evaluation.compare import Comparison, compare
 from eeg2fmri.evaluation.dynamics import Dynamics, best_voxels, correlation_map, dynamics_of, pearson
 from eeg2fmri.evaluation.metrics import (
@@ -37,6 +38,7 @@ from eeg2fmri.evaluation.regions import (
     Atlas,
     Regions,
     RegionShifts,
+    blocks,
     low_pass_absent,
     region_scores,
     region_shifts,
@@ -57,6 +59,7 @@ from eeg2fmri.evaluation.voxels import FDR_LEVEL, Voxels, shift_variance_map, vo
 __all__ = [
     "FDR_LEVEL",
     "Atlas",
+    "Classified",
     "Comparison",
     "Dynamics",
     "Null",
@@ -67,13 +70,16 @@ __all__ = [
     "Voxels",
     "bands_of",
     "best_voxels",
+    "blocks",
     "bridged_channels",
     "broken_channels",
+    "classify",
     "compare",
     "correlation_map",
     "dynamics_of",
     "half",
     "has_ssim",
+    "least_of_a_label",
     "least_windows",
     "line_noise",
     "low_pass_absent",
@@ -101,6 +107,7 @@ __all__ = [
     "shuffled_null",
     "shuffled_order",
     "skill",
+    "smallest_label_p",
     "smallest_p",
     "ssim",
     "subject_weights",

@@ -47,6 +47,31 @@ class Atlas:
         return hashlib.sha256(self.labels.astype("<i8").tobytes() + named.encode()).hexdigest()
 
 
+def blocks(mask: Mask, affine: Floats, edge: float) -> Atlas:
+    """Cut a brain into cubes, each a region with the middle of its cube for a name.
+
+    Faces of cubes pass through the origin, so a region is in one half of the brain if the origin is between them.
+    Cubes of which less than a quarter is brain are left out, if others are not.
+
+    Parameters
+    ----------
+    mask
+        (x, y, z) bool, the brain
+    affine
+        (4, 4), voxel to mm
+    edge
+        of a cube, mm
+    """
+    cubes = np.floor((np.argwhere(mask) @ affine[:3, :3].T + affine[:3, 3]) / edge).astype(int)
+    found, owner, sizes = np.unique(cubes, axis=0, return_inverse=True, return_counts=True)
+    enough = sizes * abs(np.linalg.det(affine[:3, :3])) >= edge**3 / 4
+    kept = enough if enough.any() else np.ones(len(found), bool)
+    labels = np.zeros(mask.shape, np.int64)
+    labels[mask] = np.where(kept, np.cumsum(kept), 0)[owner.ravel()]
+    middles = (found[kept] + 0.5) * edge
+    return Atlas(labels, {i: "x {:.0f} y {:.0f} z {:.0f}".format(*middle) for i, middle in enumerate(middles, 1)})
+
+
 @dataclass(frozen=True)
 class RegionShifts:
     """Scores of the regions in one recording under every circular shift of the synthesised courses.

@@ -66,6 +66,15 @@ class Calhas2022(KerasFamily[Calhas2022Config]):
         _, scores = layer(ops.convert_to_tensor(model.scaled(eeg)))
         return ops.convert_to_numpy(scores)
 
+    def latents(self, model: FittedModel, eeg: np.ndarray) -> np.ndarray:
+        """Return the latent of the EEG's encoder, see `Family`."""
+        from keras import ops
+
+        assert isinstance(model.network, KerasNetwork)
+        encoder = model.network.model.get_layer("eeg_encoder")
+        found = encoder(ops.convert_to_tensor(model.scaled(eeg)), training=False)
+        return ops.convert_to_numpy(found[0] if isinstance(found, (list, tuple)) else found)
+
     def space(self, base: Calhas2022Config, ranges: Calhas2022Ranges, train: Windows) -> Calhas2022Space:
         """Return the search space, see `Family`."""
         from eeg2fmri.families.calhas2022_blocks import check_target

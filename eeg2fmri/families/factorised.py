@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from eeg2fmri.config import BAND_SETS, FactorisedConfig, FactorisedRanges
 from eeg2fmri.families.networks import KerasFamily
 from eeg2fmri.families.space import Between, Choices
+from eeg2fmri.models.fitted import FittedModel, KerasNetwork
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from eeg2fmri.store import Windows
     from eeg2fmri.training import FitResult, FitSettings, OnEpoch
 
@@ -33,6 +36,16 @@ class Factorised(KerasFamily[FactorisedConfig]):
         from eeg2fmri.training.factorised import fit_factorised_model
 
         return fit_factorised_model(config, train, validation, settings, on_epoch)
+
+    def latents(self, model: FittedModel, eeg: np.ndarray) -> np.ndarray:
+        """Return the sources of the EEG after the response, see `Family`."""
+        import keras
+
+        network = model.network
+        assert isinstance(network, KerasNetwork)
+        layers = {name: network.model.get_layer(name) for name in ("sources", "loadings")}
+        sources = keras.Model(network.model.inputs, layers["sources"].output)(model.scaled(eeg), training=False)
+        return keras.ops.convert_to_numpy(keras.ops.sum(sources * layers["loadings"].response, axis=1))
 
     def space(self, base: FactorisedConfig, ranges: FactorisedRanges, train: Windows) -> Choices:
         """Return a space of sizes, dropout and the training; each fit chooses its own penalties."""

@@ -88,6 +88,13 @@ class Family(ABC, Generic[Settings]):
         """
         return None
 
+    def latents(self, model: FittedModel, eeg: np.ndarray) -> np.ndarray | None:
+        """Return the few numbers that the model makes each volume from, (n, L); none by default.
+
+        eeg: (n, C, F, T) in µV.
+        """
+        return None
+
     def maps(self, network: Network) -> np.ndarray | None:
         """Return the maps (K, X·Y·Z) of which each volume is a weighted sum, beside a constant volume; none by default.
 

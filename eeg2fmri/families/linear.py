@@ -54,6 +54,11 @@ class Linear(ArrayFamily[LinearConfig]):
         )  # fmt: skip
         return {"coefficients": figure}
 
+    def latents(self, model: FittedModel, eeg: np.ndarray) -> np.ndarray:
+        """Return the scores of the components of BOLD, see `Family`."""
+        assert isinstance(model.network, LinearNetwork)
+        return model.network.scores(model.scaled(eeg))
+
     def maps(self, network: Network) -> np.ndarray:
         """Return the components of BOLD, see `Family`."""
         assert isinstance(network, LinearNetwork)

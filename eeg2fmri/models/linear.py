@@ -45,10 +45,13 @@ class LinearNetwork:
 
     def predict(self, eeg: np.ndarray) -> np.ndarray:
         """Predict volumes (n, x, y, z) in standardised units from EEG windows (n, C, F, T) in µV."""
-        power = log_band_power(eeg, self.frequencies, self.bands) - self.power_mean[..., None]
-        scores = (power @ self.lag_shapes).reshape(len(eeg), -1) @ self.coefficients
-        volumes = scores @ self.components + self.intercept
+        volumes = self.scores(eeg) @ self.components + self.intercept
         return volumes.reshape(len(eeg), *map(int, self.grid)).astype(np.float32, copy=False)
+
+    def scores(self, eeg: np.ndarray) -> np.ndarray:
+        """Predict the scores of the components (n, K) from EEG windows (n, C, F, T) in µV."""
+        power = log_band_power(eeg, self.frequencies, self.bands) - self.power_mean[..., None]
+        return (power @ self.lag_shapes).reshape(len(eeg), -1) @ self.coefficients
 
     def maps(self, mask: np.ndarray) -> CoefficientMaps:
         """Summarise the coefficients per band and channel.

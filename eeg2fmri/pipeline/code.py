@@ -29,6 +29,12 @@ def evaluation_code(model: ModelConfig) -> tuple[str, ...]:
     return (*SCORING_CODE, "eeg2fmri.explanation:relevance", family_path(model.family), "eeg2fmri.serving:load_bundle")
 
 
+def classification_code(model: ModelConfig) -> tuple[str, ...]:
+    """Return the entry points for features of subjects and for their classification."""
+    entries = ("eeg2fmri.classification:subject_features", "eeg2fmri.classification:classify_subjects")
+    return (*entries, family_path(model.family), "eeg2fmri.serving:load_bundle")
+
+
 def adaptation_code(model: ModelConfig) -> tuple[str, ...]:
     """Return the entry points for adapting a model to a subject and scoring it; of its own family only."""
     return ("eeg2fmri.adaptation:adapt_bundle", *SCORING_CODE, *training_code(model))

@@ -31,7 +31,7 @@ from eeg2fmri.store import (
     say_left_out,
     with_names,
 )
-from eeg2fmri.tracking import alone, finished_run, tracked_run
+from eeg2fmri.tracking import RunLog, alone, finished_run, tracked_run
 from eeg2fmri.tracking.runs import DATA_DIGEST, STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
@@ -70,14 +70,22 @@ def _simulate(config: Config, out: Path) -> StepResult:
             task = display.add_task("simulating", total=settings.subjects, status="")
             if not is_simulated(out, settings):
                 simulate(settings, out, on_progress=lambda done, total: display.update(task, completed=done))
-        log.metrics({"truth/best_r2_temporal": float(np.mean(list(read_best_r2(out, cutoff).values())))})
+        log.describe(_simulated(log, settings, out, cutoff))
         log.tags({STEP_KEY: key})
-        log.describe(
-            f"Simulates EEG and fMRI of {settings.subjects} subjects, {settings.volumes} volumes each. The metric "
-            "`truth/best_r2_temporal` is the ceiling: what the best model could explain."
-        )
         logger.info("simulated %d subjects of %d volumes in %s", settings.subjects, settings.volumes, out)
         return StepResult(log.run_id, skipped=False)
+
+
+def _simulated(log: RunLog, settings: SimulationConfig, out: Path, cutoff: float) -> str:
+    """Log the ceiling of a dataset with BOLD, and return the description of its run."""
+    if settings.groups:
+        return (f"Simulates EEG of {settings.subjects} subjects without BOLD, {settings.volumes} TRs each. The column "
+                "`group` of `participants.tsv` is for `classify`.")  # fmt: skip
+    log.metrics({"truth/best_r2_temporal": float(np.mean(list(read_best_r2(out, cutoff).values())))})
+    return (
+        f"Simulates EEG and fMRI of {settings.subjects} subjects, {settings.volumes} volumes each. The metric "
+        "`truth/best_r2_temporal` is the ceiling: what the best model could explain."
+    )
 
 
 def preprocess_step(
@@ -180,10 +188,11 @@ def say_skipped(step: str, run_id: str) -> None:
 
 def _inputs(recordings: list[Recording]) -> list[list[str]]:
     """Return the rules, and name, size and time of every source file; the store itself checks their content."""
-    return [[r.name, json.dumps(r.rules), *map(_stamp, r.files)] for r in recordings]
+    return [[r.name, json.dumps(r.rules), *map(stamp, r.files)] for r in recordings]
 
 
-def _stamp(path: Path) -> str:
+def stamp(path: Path) -> str:
+    """Return name, size and time of a file."""
     if not path.exists():
         return f"{path.name}:missing"
     return f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}"

@@ -5,6 +5,7 @@ from eeg2fmri.plotting._scale import Scale, make_scale
 from eeg2fmri.plotting.attribution import attention_figure, shares_figure
 from eeg2fmri.plotting.axial import Axial, Layer, draw_overlay, draw_slice, note_sides
 from eeg2fmri.plotting.canvas import figure_to_png, figure_to_rgb
+from eeg2fmri.plotting.classes import classes_figure
 from eeg2fmri.plotting.coefficients import coefficient_figure
 from eeg2fmri.plotting.curves import SHORT_NAMES, learning_curves, score_figure
 from eeg2fmri.plotting.dynamics import DynamicsPage, ScoreEvidence, correlation_scale, dynamics_figure
@@ -29,6 +30,7 @@ __all__ = [
     "Scale",
     "ScoreEvidence",
     "attention_figure",
+    "classes_figure",
     "coefficient_figure",
     "comparison_figure",
     "correlation_scale",

@@ -2,7 +2,14 @@
 
 from eeg2fmri.serving.bundle import Bundle, load_bundle, save_bundle
 from eeg2fmri.serving.client import Client, Synthesised
-from eeg2fmri.serving.files import check_image_name, synthesise_file, synthesise_recording, synthesise_samples
+from eeg2fmri.serving.files import (
+    check_image_name,
+    read_windows,
+    synthesise_file,
+    synthesise_recording,
+    synthesise_samples,
+)
+from eeg2fmri.serving.replies import region_courses
 
 __all__ = [
     "Bundle",
@@ -10,6 +17,8 @@ __all__ = [
     "Synthesised",
     "check_image_name",
     "load_bundle",
+    "read_windows",
+    "region_courses",
     "save_bundle",
     "synthesise_file",
     "synthesise_recording",

@@ -95,7 +95,7 @@ def check_image_name(out: Path) -> None:
 
 def synthesise_recording(bundle: Bundle, eeg_path: Path, volume_marker: str = AUTO) -> Synthesis:
     """Synthesise what `synthesise_file` writes; parameters and errors as there."""
-    windows, whole, zero = _read_windows(bundle, eeg_path, volume_marker)
+    windows, whole, zero = read_windows(bundle, eeg_path, volume_marker)
     if not whole.any():
         raise DatasetError(f"{eeg_path}: every context has a gap of the EEG; give EEG without so many gaps")
     volumes = np.zeros((len(whole), *bundle.signal.grid), np.float32)
@@ -140,18 +140,37 @@ def _sidecar(bundle: Bundle, zero: str) -> dict[str, Any]:
     }
 
 
-def _read_windows(bundle: Bundle, path: Path, volume_marker: str) -> tuple[np.ndarray, np.ndarray, str]:
+def read_windows(
+    bundle: Bundle,
+    path: Path,
+    volume_marker: str = AUTO,
+    *,
+    channels_path: Path | None = None,
+    eeg_events_path: Path | None = None,
+    channel_types: tuple[tuple[int, str], ...] = (),
+) -> tuple[np.ndarray, np.ndarray, str]:
     """Read the EEG windows of a recording from its first volume marker on, cleaned like those of the store.
+
+    Parameters
+    ----------
+    bundle, path, volume_marker : as in `synthesise_file`.
+    channels_path, eeg_events_path : BIDS tables; by default those beside the file.
+    channel_types : as `open_eeg_file`.
 
     Returns
     -------
     (n, C, F, T) windows; (n,) bool, those without a gap of the EEG; the place of time zero, in words.
+
+    Raises
+    ------
+    DatasetError, AlignmentError
+        If the file cannot be read, or is too short or sampled too slowly for the model.
     """
     if not path.exists():
         raise DatasetError(f"{path}: no such EEG file; correct the path")
     tr = bundle.signal.tr
-    raw = open_eeg_file(path, _beside(path, "channels"))
-    found = first_volume_marker(raw, _beside(path, "events"), volume_marker, tr)
+    raw = open_eeg_file(path, channels_path or _beside(path, "channels"), channel_types)
+    found = first_volume_marker(raw, eeg_events_path or _beside(path, "events"), volume_marker, tr)
     zero = f"the first volume marker ({found.source})" if found else "the start of the EEG file"
     found = found or Alignment(0.0, tr * raw.sampling_rate, "file start")
     first = max(0, int(np.ceil(-(found.onset + 0.5) / found.period)))  # the EEG begins later

@@ -45,6 +45,9 @@ def simulate(
     out = Path(out)
     if config.raw and config.confound != "none":
         raise ConfigError(f"simulation.confound: {config.confound} goes with simulation.raw=false only")
+    if config.groups and (config.raw or config.confound != "none"):
+        raise ConfigError("simulation.groups: EEG from outside the scanner has no confound and no artefact of it; "
+                          "leave simulation.raw and simulation.confound out")  # fmt: skip
     if config.sampling_rate < SLOWEST_RATE_HZ:
         raise ConfigError(
             f"simulation.sampling_rate: {config.sampling_rate} Hz must be at least {SLOWEST_RATE_HZ:g} Hz, "
@@ -61,8 +64,10 @@ def simulate(
         summaries.append(_subject(part, label, config, index))
         if on_progress is not None:
             on_progress(index + 1, len(labels))
-    write.write_root(part, config, labels, [s["temporal_snr"] for s in summaries])
-    record |= {"power_of_waves": {label: s["power_of_waves"] for label, s in zip(labels, summaries, strict=True)}}
+    subjects = dict(zip(labels, summaries, strict=True))
+    write.write_root(part, config, subjects)
+    if not config.groups:
+        record |= {"power_of_waves": {label: summary["power_of_waves"] for label, summary in subjects.items()}}
     files.write_json(part / truth.FOLDER / "truth.json", record)
     part.replace(out)
     return out
@@ -112,12 +117,16 @@ def _open_part(part: Path, config: SimulationConfig) -> dict[str, Any]:
 
 def _subject(part: Path, label: str, config: SimulationConfig, index: int) -> dict[str, Any]:
     """Simulate and write one subject, or read the summary if the subject is there already."""
-    from eeg2fmri.simulation import subject, truth, write
+    from eeg2fmri.simulation import groups, subject, truth, write
 
     done = truth.summary_path(part, label)
     if done.is_file():
         summary: dict[str, Any] = json.loads(done.read_text())
         return summary
+    if config.groups:
+        labelled = groups.draw_labelled(config, index)
+        write.write_labelled(part, label, labelled, config)
+        return truth.write_labelled_truth(part, label, labelled)
     drawn = subject.draw_subject(config, index)
     write.write_subject(part, label, drawn, config)
     return truth.write_truth(part, label, drawn)

@@ -70,11 +70,10 @@ class Subject:
 
 def draw_subject(config: SimulationConfig, index: int) -> Subject:
     """Simulate subject number `index` (from 0)."""
-    seeds = np.random.SeedSequence(config.seed, spawn_key=(index,)).spawn(7)
-    head, layout, timing, activity, scanner, interference, other = (np.random.default_rng(s) for s in seeds)
+    head, layout, timing, activity, scanner, interference, other = draw_sources(config, index)
     anatomy = draw_anatomy(config.grid, config.tr, head)
     placements = [place(network, anatomy, layout) for network in NETWORKS]
-    clock, onsets = _draw_clock(config, timing)
+    clock, onsets = draw_clock(config, timing)
     times = config.tr * np.arange(config.volumes)
     networks = draw_networks(config, clock, activity)
     confound = draw_confound(config.confound, anatomy, placements, clock, times, other)
@@ -132,7 +131,13 @@ def draw_networks(config: SimulationConfig, clock: eeg.Clock, rng: np.random.Gen
     return Networks(*(np.array(a) for a in (percent, at_eeg, at_volumes, courses, driven)))
 
 
-def _draw_clock(config: SimulationConfig, rng: np.random.Generator) -> tuple[eeg.Clock, np.ndarray]:
+def draw_sources(config: SimulationConfig, index: int) -> list[np.random.Generator]:
+    """Return the seven sources of random numbers of subject number `index`, in the order of `draw_subject`."""
+    seeds = np.random.SeedSequence(config.seed, spawn_key=(index,)).spawn(7)
+    return [np.random.default_rng(seed) for seed in seeds]
+
+
+def draw_clock(config: SimulationConfig, rng: np.random.Generator) -> tuple[eeg.Clock, np.ndarray]:
     """Draw the EEG's clock, and the samples of its file nearest to the onsets of the volumes."""
     start = round(rng.uniform(*LEAD_S) * config.sampling_rate)
     tail = round(rng.uniform(*TAIL_S) * config.sampling_rate)

@@ -16,6 +16,7 @@ from scipy.fft import dct
 
 from eeg2fmri.errors import DatasetError
 from eeg2fmri.signals import drift_waves
+from eeg2fmri.simulation.groups import EegSubject
 from eeg2fmri.simulation.networks import NETWORKS
 from eeg2fmri.simulation.subject import Subject
 
@@ -196,6 +197,18 @@ def write_truth(root: Path, label: str, subject: Subject) -> dict[str, Any]:
     }
     if subject.artefacts is not None:
         summary["r_peaks_s"] = subject.beats.tolist()
+    files.write_json(summary_path(root, label), summary)
+    return summary
+
+
+def write_labelled_truth(root: Path, label: str, subject: EegSubject) -> dict[str, Any]:
+    """Do as `write_truth` for a subject without BOLD: amplitudes, and the group in the summary."""
+    from eeg2fmri.simulation import files
+
+    path = _path(root, label, "desc-amplitude_timeseries.tsv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_tsv(path, NAMES, subject.amplitudes.T.tolist())
+    summary = {"group": subject.group}
     files.write_json(summary_path(root, label), summary)
     return summary
 

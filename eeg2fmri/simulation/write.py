@@ -16,6 +16,7 @@ from eeg2fmri.simulation.confounds import BLOCK_S, MOTION, TASK, framewise_displ
 from eeg2fmri.simulation.eeg import LINE_HZ
 from eeg2fmri.simulation.files import write_json, write_nifti, write_tsv
 from eeg2fmri.simulation.forward import CHANNELS, GROUND, REFERENCE, electrode_positions
+from eeg2fmri.simulation.groups import CASE, CONTROL, EegSubject
 from eeg2fmri.simulation.networks import NETWORKS
 from eeg2fmri.simulation.subject import Subject
 from eeg2fmri.simulation.truth import FOLDER, clean_eeg_base
@@ -36,6 +37,20 @@ The truth (network maps, amplitudes, noise-free BOLD, and the best score any mod
 `derivatives/simulation`.
 
 Networks, with the reports their regions, rhythm and sign follow:
+
+{table}
+"""
+
+GROUPS_README = """# Simulated EEG of two groups
+
+Every file here was computed by `eeg2fmri simulate`: no person was recorded. The subjects have EEG only, from outside
+the scanner: there is no BOLD, no volume marker and no residue of the scanner's artefacts.
+
+`participants.tsv` says who is a case. In cases the rhythm of the {network} network has {size:g} times the amplitude,
+and the logarithm of its amplitude fluctuates slowly {variability:g} times as much. Nothing else differs between the
+groups; subjects differ in head, network positions, gains, rhythms and noise.
+
+The amplitudes of the networks, one for each TR, are in `derivatives/simulation`:
 
 {table}
 """
@@ -69,6 +84,12 @@ def write_subject(root: Path, label: str, subject: Subject, config: SimulationCo
         _write_confound(root, label, subject, config)
 
 
+def write_labelled(root: Path, label: str, subject: EegSubject, config: SimulationConfig) -> None:
+    """Write the EEG of a subject without BOLD below `root`."""
+    (root / label / "eeg").mkdir(parents=True, exist_ok=True)
+    _write_eeg(root / label / "eeg", label, subject, config)
+
+
 def _write_confound(root: Path, label: str, subject: Subject, config: SimulationConfig) -> None:
     """Write what a lab has of a confound: the task's events, or fMRIPrep's output with the motion of the head."""
     confound, run = subject.confound, f"{label}_task-rest"
@@ -89,10 +110,10 @@ def _write_confound(root: Path, label: str, subject: Subject, config: Simulation
         write_json(f"{base}_desc-preproc_bold.json", _bold_sidecar(config) | {"SkullStripped": False})
 
 
-def _write_eeg(folder: Path, label: str, subject: Subject, config: SimulationConfig) -> None:
+def _write_eeg(folder: Path, label: str, subject: Subject | EegSubject, config: SimulationConfig) -> None:
     names = [*CHANNELS[: config.channels], "ECG"]
     base = folder / f"{label}_task-rest"
-    if subject.artefacts is None:
+    if isinstance(subject, EegSubject) or subject.artefacts is None:
         _write_brainvision(base, subject.eeg_uv, names, subject.clock.rate, subject.onsets)
     else:
         blocks = raw_blocks(subject.eeg_uv, subject.clock, subject.artefacts, subject.rows)
@@ -134,23 +155,24 @@ def _channel_rows(names: list[str], rate: float) -> list[list[Any]]:
     return [[n, "EEG", "uV", REFERENCE, rate] for n in names[:-1]] + [["ECG", "ECG", "uV", "n/a", rate]]
 
 
-def _write_eeg_tables(folder: Path, label: str, names: list[str], subject: Subject) -> None:
+def _write_eeg_tables(folder: Path, label: str, names: list[str], subject: Subject | EegSubject) -> None:
     """Write volume markers and electrode positions of an EEG recording."""
     base, rate = folder / f"{label}_task-rest", subject.rate
-    events = [[int(s) / rate, 0, "volume", f"R{MARKER}", int(s)] for s in subject.onsets]
-    write_tsv(f"{base}_events.tsv", ("onset", "duration", "trial_type", "value", "sample"), events)
-    write_json(f"{base}_events.json", _EVENTS)
+    if len(subject.onsets):
+        events = [[int(s) / rate, 0, "volume", f"R{MARKER}", int(s)] for s in subject.onsets]
+        write_tsv(f"{base}_events.tsv", ("onset", "duration", "trial_type", "value", "sample"), events)
+        write_json(f"{base}_events.json", _EVENTS)
     places = electrode_positions()
     electrodes = [[n, *(round(float(v), 3) for v in places[n])] for n in names[:-1]]
     write_tsv(folder / f"{label}_electrodes.tsv", ("name", "x", "y", "z"), electrodes)
     write_json(folder / f"{label}_coordsystem.json", _COORDINATES)
 
 
-def write_root(root: Path, config: SimulationConfig, labels: list[str], tsnrs: list[float]) -> None:
-    """Write the files that describe the dataset and its truth."""
+def write_root(root: Path, config: SimulationConfig, subjects: dict[str, dict[str, Any]]) -> None:
+    """Write the files that describe the dataset and its truth; `subjects`: the summary of each by its label."""
     made_by = {"Name": "eeg2fmri simulate", "Version": eeg2fmri.__version__}
     common: dict[str, Any] = {"BIDSVersion": BIDS_VERSION, "GeneratedBy": [made_by], "License": "CC0"}
-    title = "Simulated simultaneous EEG-fMRI"
+    title = "Simulated EEG of two groups" if config.groups else "Simulated simultaneous EEG-fMRI"
     (root / FOLDER).mkdir(parents=True, exist_ok=True)
     authors = ["eeg2fmri"]
     write_json(root / "dataset_description.json", {"Name": title, "DatasetType": "raw", "Authors": authors, **common})
@@ -163,6 +185,7 @@ def write_root(root: Path, config: SimulationConfig, labels: list[str], tsnrs: l
         write_json(root / FMRIPREP / "dataset_description.json", description)
         (root / FMRIPREP / ".bidsignore").write_text("**/*_timeseries.tsv\n")
     table = "\n".join(f"- {n.name} ({'+' if n.sign > 0 else '-'}): {n.reference}" for n in NETWORKS)
+    column = "group" if config.groups else "temporal_snr"
     eeg = RAW_README if config.raw else CLEANED_README
     text = README.format(
         networks=len(NETWORKS),
@@ -171,20 +194,23 @@ def write_root(root: Path, config: SimulationConfig, labels: list[str], tsnrs: l
         eeg=eeg,
         confound=CONFOUND_README[config.confound],
     )
+    if config.groups:
+        text = GROUPS_README.format(**config.groups.model_dump(), table=table)
     (root / "README.md").write_text(text, encoding="utf-8")
     (root / FOLDER / "README.md").write_text(text, encoding="utf-8")
     (root / FOLDER / ".bidsignore").write_text(
         "**/*_timeseries.tsv\n**/*_boldmap.nii.gz\n**/*_boldref.nii.gz\n**/*truth.json\n/truth.json\n"
     )
-    rows = list(zip(labels, tsnrs, strict=True))
-    write_tsv(root / "participants.tsv", ("participant_id", "temporal_snr"), rows)
-    write_json(root / "participants.json", _PARTICIPANTS)
+    rows = [[label, summary[column]] for label, summary in subjects.items()]
+    write_tsv(root / "participants.tsv", ("participant_id", column), rows)
+    write_json(root / "participants.json", {column: _PARTICIPANTS[column]})
 
 
-def _eeg_sidecar(subject: Subject, config: SimulationConfig) -> dict[str, Any]:
+def _eeg_sidecar(subject: Subject | EegSubject, config: SimulationConfig) -> dict[str, Any]:
+    inside = isinstance(subject, Subject)
     return {
         "TaskName": "rest",
-        "TaskDescription": "Simulated rest inside a running scanner",
+        "TaskDescription": f"Simulated rest {'inside a running' if inside else 'outside the'} scanner",
         "Instructions": "n/a",
         "InstitutionName": "n/a",
         "Manufacturer": "n/a",
@@ -204,13 +230,15 @@ def _eeg_sidecar(subject: Subject, config: SimulationConfig) -> dict[str, Any]:
         "RecordingDuration": subject.clock.n / subject.clock.rate,
         "SoftwareFilters": "n/a",
         "HardwareFilters": {"Low-pass": {"CutoffHz": AMPLIFIER_HZ}} if subject.artefacts else "n/a",
-        "SubjectArtefactDescription": "Blinks; "
-        + (
-            "gradient and pulse artefacts"
-            if subject.artefacts
-            else "residues of corrected gradient and pulse artefacts"
-        ),
+        "SubjectArtefactDescription": _artefacts(subject),
     }
+
+
+def _artefacts(subject: Subject | EegSubject) -> str:
+    if isinstance(subject, EegSubject):
+        return "Blinks"
+    residues = "" if subject.artefacts else "residues of corrected "
+    return f"Blinks; {residues}gradient and pulse artefacts"
 
 
 def _bold_sidecar(config: SimulationConfig) -> dict[str, Any]:
@@ -239,6 +267,7 @@ _COORDINATES = {
     "EEGCoordinateSystemDescription": "Standard 10-05 positions on the Colin27 head",
 }
 _PARTICIPANTS = {
+    "group": {"Description": "Simulated group", "Levels": {CONTROL: "As others", CASE: "Another rhythm"}},
     "temporal_snr": {
         "Description": "Temporal signal-to-noise ratio of thermal and physiological noise in the BOLD run"
     },

@@ -197,6 +197,16 @@ class FamilyTests:
         _close(other - other[0], 2 * (own - own[0]))
         np.testing.assert_array_equal(model.synthesise(self.eeg), before)
 
+    def test_its_latents_follow_the_eeg(self) -> None:
+        """Check one row for each window, and equal rows for equal windows; a family may have no latents."""
+        model = self.fitted().model
+        found = family_of(self.config).latents(model, np.concatenate([self.eeg, self.eeg[:1]]))
+        if found is None:
+            return
+        assert found.shape[0] == len(self.eeg) + 1
+        assert np.isfinite(found).all()
+        _close(found[-1], found[0])
+
     def test_it_is_served_by_a_fresh_process(self, tmp_path: Path) -> None:
         """Check a model with all code that it needs, by MLflow's pyfunc, on the device of the environment."""
         import mlflow

@@ -1,0 +1,214 @@
+"""The classification step: labels of subjects with EEG only, by synthesised views beside the EEG itself."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from eeg2fmri import plotting
+from eeg2fmri.classification import (
+    EEG,
+    REGIONS,
+    Classification,
+    Kinds,
+    Labelled,
+    classify_subjects,
+    find_labelled,
+    parcellation,
+    subject_features,
+)
+from eeg2fmri.config import Config, flatten
+from eeg2fmri.devices import use_backend
+from eeg2fmri.evaluation import Atlas, Comparison, p_number
+from eeg2fmri.pipeline.code import classification_code
+from eeg2fmri.pipeline.data import say_skipped, stamp
+from eeg2fmri.pipeline.describe import paragraphs, picture, table
+from eeg2fmri.progress import progress_display
+from eeg2fmri.serving import Bundle
+from eeg2fmri.store import dataset_name, with_names
+from eeg2fmri.tracking import RunLog, finished_run, load_model, tracked_run
+from eeg2fmri.tracking.registry import only_model
+from eeg2fmri.tracking.runs import STEP_KEY, step_key
+
+logger = logging.getLogger(__name__)
+MODEL_OPTION = "--model-uri models:/NAME@champion"
+FIGURE = "figures/classes.png"
+TEXT_TAG = "eeg2fmri.classify"  # the verdict
+HEAD = ["features", "balanced accuracy", "accuracy", "permuted labels", "p", "least p"]
+CAVEAT = (
+    "All classifiers of a fold share their training subjects, so subjects are not quite independent in the paired "
+    "comparisons. The sets of features are tested one by one."
+)
+
+
+@dataclass(frozen=True)
+class ClassifyResult:
+    """A classification in words, and the run that holds it."""
+
+    run_id: str
+    text: str
+    skipped: bool
+
+
+def classify_step(config: Config, model_uri: str | None, root: Path) -> ClassifyResult:
+    """Classify subjects with EEG only by the labels of a column of ``participants.tsv``.
+
+    Parameters
+    ----------
+    config : its sections ``classify``, ``dataset``, ``evaluation``, ``policy`` and ``run``.
+    model_uri : by default the champion of the only registered model.
+    root : folder of the dataset.
+
+    Raises
+    ------
+    DatasetError, AlignmentError, ConfigError
+        If there are too few subjects with a label, or a recording cannot be used.
+    ModelError
+        If there is no such model, or its volumes do not depend on the EEG.
+    """
+    name = dataset_name(root)
+    found = find_labelled(config, root)
+    use_backend(config.run.backend, deterministic=config.run.deterministic)
+    uri = model_uri or f"models:/{config.registry.name or only_model(MODEL_OPTION)}@{config.registry.alias}"
+    bundle, version = load_model(uri, config.run.device)
+    atlas = parcellation(bundle, config)
+    config = with_names(config, name)
+    identity = f"models:/{version.name}/{version.version}/{version.run_id}" if version else uri
+    digest = _digest(found)
+    sections = [section.model_dump(mode="json") for section in (config.classify, config.evaluation, config.dataset)]
+    inputs = [identity, sections, config.policy.level, atlas.digest, digest]
+    key = step_key("classify", classification_code(bundle.model.config), *inputs)
+    if run := finished_run(key):
+        say_skipped("classify", run.info.run_id)
+        return ClassifyResult(run.info.run_id, run.data.tags[TEXT_TAG], skipped=True)
+    params = {
+        **flatten(config.classify, "classify."),
+        "classify.model": identity,
+        "classify.root": str(root),
+        "classify.data_digest": digest,
+        "classify.atlas": config.evaluation.atlas or f"blocks of {config.classify.block:g} mm",
+        "classify.regions": len(atlas.names),
+        "classify.subjects": len(found.labels),
+        "classify.labels": json.dumps(found.counts),
+    }
+    title = f"{config.classify.column} of {name}"
+    with tracked_run("classify", experiment=config.run.experiment, name=f"classify · {title}", params=params,
+                     tags={"dataset": name, "variant": bundle.model.config.variant}) as log:  # fmt: skip
+        features, result = _compute(bundle, found, atlas, config)
+        text = verdict(result, config.policy.level)
+        _log(log, result, features, found, f"{title}, {bundle.model.config.variant}")
+        shown = picture(log.run_id, FIGURE, "balanced accuracy of each set of features beside permuted labels")
+        log.describe(paragraphs(text, shown, scores_table(result), CAVEAT))
+        log.tags({STEP_KEY: key, TEXT_TAG: text})
+        logger.info("classify: run %s holds the figure and the tables", log.run_id)
+        return ClassifyResult(log.run_id, text, skipped=False)
+
+
+def _digest(found: Labelled) -> str:
+    """Digest labels and names, sizes and times of the EEG files."""
+    files = [
+        stamp(path)
+        for source in found.recordings
+        for path in sorted(source.path.parent.glob(f"{source.path.name.rsplit('_', 1)[0]}_*"))
+    ]
+    return hashlib.sha256(json.dumps([dict(found.labels), files]).encode()).hexdigest()
+
+
+def _compute(
+    bundle: Bundle, found: Labelled, atlas: Atlas, config: Config
+) -> tuple[dict[str, dict[str, np.ndarray]], Classification]:
+    """Compute features and classify, behind progress bars."""
+    with progress_display(visible=sys.stderr.isatty()) as display:
+        task = display.add_task("synthesising", total=len(found.recordings), status="")
+        features = subject_features(bundle, found, atlas, config, lambda: display.advance(task))
+        task = display.add_task("classifying", total=len(features) * config.classify.permutations, status="")
+        return features, classify_subjects(features, found.labels, config, lambda: display.advance(task))
+
+
+def _log(log: RunLog, result: Classification, features: Mapping[str, Kinds], found: Labelled, title: str) -> None:
+    metrics = {"classify/chance": result.chance, "classify/smallest_p": result.smallest_p}
+    for name, each in result.found.items():
+        metrics |= {
+            f"classify/balanced_accuracy_{name}": each.score,
+            f"classify/accuracy_{name}": each.accuracy,
+            f"classify/balanced_accuracy_{name}_permuted": float(each.draws.mean()),
+            f"classify/balanced_accuracy_{name}_p_value": each.p_value,
+        }
+    for name, pair in result.beside_eeg.items():
+        metrics[f"classify/{name}_beside_eeg_p_value"] = pair.p_value
+    log.metrics(metrics)
+    columns = {f"{name}_probability": each.probability for name, each in result.found.items()}
+    log.table(pd.DataFrame({"subject": result.subjects, "label": result.labels, **columns}), "subjects.json")
+    log.table(pd.DataFrame(_rows(result), columns=HEAD), "scores.json")
+    content = {
+        "labels": found.counts,
+        "left_out": found.left_out,
+        "draws": {name: each.draws.tolist() for name, each in result.found.items()},
+        "beside_eeg": {name: asdict(pair) for name, pair in result.beside_eeg.items()},
+    }
+    log.numbers(content, "classify.json")
+    buffer = io.BytesIO()
+    arrays = {f"{name}_{kind}": values for name, kinds in features.items() for kind, values in kinds.items()}
+    np.savez_compressed(buffer, allow_pickle=False, subjects=np.array(result.subjects), **arrays)
+    log.file(buffer.getvalue(), "features.npz")
+    figure = plotting.classes_figure(
+        {name: each.score for name, each in result.found.items()},
+        {name: each.draws for name, each in result.found.items()},
+        {name: each.probability for name, each in result.found.items()},
+        result.labels, chance=result.chance, title=title,
+    )  # fmt: skip
+    log.figure(figure, FIGURE)
+
+
+def _rows(result: Classification) -> list[list[str | float]]:
+    rows: list[list[str | float]] = [["most frequent label", result.chance, result.majority, result.chance, 1.0, 1.0]]
+    for name, each in result.found.items():
+        rows.append([name, each.score, each.accuracy, float(each.draws.mean()), each.p_value, result.smallest_p])
+    return rows
+
+
+def scores_table(result: Classification) -> str:
+    """Write a Markdown table: a row for each set of features, and chance."""
+    rows = [[cell if isinstance(cell, str) else f"{cell:.3f}" for cell in row] for row in _rows(result)]
+    return table(HEAD, rows)
+
+
+def verdict(result: Classification, level: float) -> str:
+    """Say of each set if it is better than chance, and of each synthesised one if it is better than the EEG alone.
+
+    Parameters
+    ----------
+    result : of the classification.
+    level : a p-value must be below it.
+    """
+    parts = []
+    for name, each in result.found.items():
+        better = "is" if each.p_value < level else "is not"
+        alone = " alone" if name == EEG else ""
+        parts.append(
+            f"{name}{alone} {better} better than chance (balanced accuracy {each.score:.2f}, chance "
+            f"{result.chance:.2f}, p = {p_number(each.p_value)})"
+        )
+    pairs = [f"{_paired(name, pair, level)}." for name, pair in result.beside_eeg.items()]
+    return " ".join([f"{'; '.join(parts)}.", *pairs])
+
+
+def _paired(name: str, pair: Comparison, level: float) -> str:
+    """Say if a synthesised view is better than the EEG alone, worse, or neither."""
+    word = "neither better nor worse than"
+    if pair.p_value < level:
+        word = "better than" if pair.median_difference > 0 else "worse than"
+    title = f"Synthesised {name} are" if name == REGIONS else f"The model's {name} are"
+    return (
+        f"{title} {word} EEG alone: the right label is more probable in {pair.won} of {pair.subjects} subjects, median "
+        f"difference {pair.median_difference:+.3f}, p = {pair.p_value:.3g}"
+    )

@@ -1,0 +1,117 @@
+"""Do synthesised views separate two groups of subjects with EEG only, and better than the EEG alone?
+
+    python experiments/benchmarks/classify.py [--seeds 970 971 972] [--models linear factorised] [--work FOLDER]
+
+One simulated data set of EEG and fMRI trains the models of `hard.yaml` (24 channels at 125 Hz and a coarse grid, to be
+quick). Then each seed draws 40 labelled subjects with EEG only, 150 TRs each, in four kinds: cases whose occipital alpha
+rhythm fluctuates more, cases whose rhythm is larger, cases whose sensorimotor rhythm fluctuates more, and cases who do
+not differ, in which nothing may be found. The command's own code computes features and classifies. `--work` keeps data
+sets and the JSON keeps results: a second call continues.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from eeg2fmri.classification import classify_subjects, find_labelled, parcellation, subject_features
+from eeg2fmri.config import Config, load_config
+from eeg2fmri.datasets import find_recordings
+from eeg2fmri.families import FitSettings, fit
+from eeg2fmri.pipeline.classify import verdict
+from eeg2fmri.serving import Bundle
+from eeg2fmri.simulation import is_simulated, simulate
+from eeg2fmri.store import Split, Windows, build_store, open_store
+
+HERE = Path(__file__)
+TRAINING_SEED = 960
+SIZES = {
+    "simulation.channels": 24,
+    "simulation.sampling_rate": 125.0,
+    "simulation.grid": [24, 24, 12],
+    "data.grid": [24, 24, 12],
+}
+LABELLED = {"simulation.subjects": 40, "simulation.volumes": 150}
+KINDS: Mapping[str, Mapping[str, Any]] = {
+    "visual, variability 1.5": {"network": "visual", "variability": 1.5},
+    "visual, size 1.5": {"network": "visual", "size": 1.5, "variability": 1.0},
+    "sensorimotor, variability 1.5": {"network": "sensorimotor", "variability": 1.5},
+    "no difference": {"variability": 1.0},
+}
+
+
+def trained(config: Config, names: list[str], folder: Path) -> dict[str, Bundle]:
+    """Simulate, preprocess and fit the models, unless `folder` holds the store already."""
+    assert config.simulation is not None
+    if not is_simulated(folder / "dataset", config.simulation):
+        simulate(config.simulation, folder / "dataset")
+    if not (folder / "store").exists():
+        build_store(find_recordings(folder / "dataset")[0], folder / "store", config.data)
+    store = open_store(folder / "store")
+    split = Split(tuple(store.subjects[:-2]), tuple(store.subjects[-2:]), ())
+    parts = [Windows(store.of(subjects), store.context) for subjects in (split.train, split.validation)]
+    return {
+        name: Bundle.of(fit(config.model(name), *parts, FitSettings.of(config)), store, split) for name in names
+    }
+
+
+def classified(bundle: Bundle, config: Config, folder: Path) -> dict[str, Any]:
+    """Classify one data set, as the command does."""
+    assert config.simulation is not None
+    if not is_simulated(folder, config.simulation):
+        simulate(config.simulation, folder)
+    found = find_labelled(config, folder)
+    features = subject_features(bundle, found, parcellation(bundle, config), config)
+    result = classify_subjects(features, found.labels, config, lambda: None)
+    return {
+        "scores": {
+            name: {"balanced_accuracy": each.score, "p": each.p_value, "permuted": float(each.draws.mean())}
+            for name, each in result.found.items()
+        },
+        "beside_eeg": {name: asdict(pair) for name, pair in result.beside_eeg.items()},
+        "verdict": verdict(result, config.policy.level),
+    }
+
+
+def main() -> None:
+    """Classify every kind of data set with every model, and write the JSON after each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[970, 971, 972])
+    parser.add_argument("--models", nargs="+", default=["linear"], choices=("linear", "factorised"))
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--permutations", type=int, default=99)
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--out", type=Path, default=HERE.with_suffix(".json"))
+    args = parser.parse_args()
+    logging.getLogger("eeg2fmri").setLevel(logging.ERROR)  # every recording says that it has no volume marker
+    changes = {**SIZES, "simulation.seed": TRAINING_SEED, "classify.permutations": args.permutations}
+    config = load_config(HERE.parents[1] / "hard.yaml", changes)
+    result = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else {}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = args.work or Path(scratch)
+        bundles = trained(config, args.models, folder / "training")
+        for seed in args.seeds:
+            for kind in args.kinds:
+                for name, bundle in bundles.items():
+                    own = result.setdefault(name, {}).setdefault(kind, {})
+                    if str(seed) in own:
+                        continue
+                    groups = {f"simulation.groups.{key}": value for key, value in KINDS[kind].items()}
+                    settings = {**changes, **LABELLED, **groups, "simulation.seed": seed}
+                    its = load_config(HERE.parents[1] / "hard.yaml", settings)
+                    own[str(seed)] = classified(bundle, its, folder / f"{seed} {kind}".replace(", ", "-"))
+                    args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+                    print(f"{name}, {kind}, seed {seed}: {own[str(seed)]['verdict']}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

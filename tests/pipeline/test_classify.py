@@ -1,0 +1,132 @@
+"""Classification as a tracked run: scores beside chance, a figure, tables, and the comparison with the EEG alone."""
+
+from __future__ import annotations
+
+import io
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from eeg2fmri import cli
+from eeg2fmri.config import Config
+from eeg2fmri.evaluation import Classified
+from eeg2fmri.classification import Classification
+from eeg2fmri.pipeline import classify_step
+from eeg2fmri.pipeline.classify import verdict
+from eeg2fmri.tracking import log_bundle, tracked_run
+from eeg2fmri.tracking.notes import NOTE_TAG
+from tests.labelled import write_labelled
+from tests.mlflow_store import linear_bundle, use_tracking
+
+SETTINGS = "classify.folds=4; classify.permutations=20; classify.block=8; evaluation.drift_cutoff=8"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("classify")
+    with pytest.MonkeyPatch.context() as patch:
+        yield folder, use_tracking(folder, patch)
+
+
+@pytest.fixture(scope="module")
+def study(place):
+    folder, _ = place
+    bundle = linear_bundle()
+    with tracked_run("train", experiment="tests"):
+        log_bundle(bundle, "memory", dataset="memory", example=np.ones(bundle.window_shape, np.float32), metadata_={})
+    return write_labelled(folder / "my-study")
+
+
+@pytest.fixture(scope="module")
+def config():
+    return Config.model_validate(
+        {"classify": {"folds": 4, "permutations": 20, "block": 8.0}, "evaluation": {"drift_cutoff": 8.0}}
+    )
+
+
+@pytest.fixture(scope="module")
+def classified(study, config):
+    return classify_step(config, "models:/memory/1", study)
+
+
+def test_the_run_holds_scores_beside_chance(classified):
+    run = mlflow.get_run(classified.run_id)
+    assert run.info.status == "FINISHED"
+    assert mlflow.get_experiment(run.info.experiment_id).name == "my-study"
+    metrics, params = run.data.metrics, run.data.params
+    assert metrics["classify/chance"] == 0.5
+    for name in ("regions", "latents", "eeg"):
+        assert {f"classify/balanced_accuracy_{name}{end}" for end in ("", "_permuted", "_p_value")} <= metrics.keys()
+    assert metrics["classify/balanced_accuracy_regions"] > 0.8
+    assert params["classify.labels"] == '{"a": 6, "b": 6}'
+    assert params["classify.model"].startswith("models:/memory/1/")
+    assert params["classify.column"] == "group"
+    note = run.data.tags[NOTE_TAG]
+    assert note.startswith(classified.text)
+    assert "| most frequent label | 0.500 |" in note
+
+
+def test_its_tables_and_arrays_agree(classified):
+    uri = mlflow.get_run(classified.run_id).info.artifact_uri
+    table = pd.DataFrame(**mlflow.artifacts.load_dict(f"{uri}/subjects.json"))
+    assert table.shape == (12, 5)
+    content = mlflow.artifacts.load_dict(f"{uri}/classify.json")
+    difference = table.regions_probability - table.eeg_probability
+    assert content["beside_eeg"]["regions"]["won"] == (difference > 0).sum()
+    assert len(content["draws"]["eeg"]) == 20
+    path = mlflow.artifacts.download_artifacts(f"{uri}/features.npz")
+    with np.load(io.BytesIO(open(path, "rb").read())) as arrays:
+        assert arrays["subjects"].tolist() == table.subject.tolist()
+        assert len(arrays["eeg_mean"]) == 12
+    assert mlflow.artifacts.list_artifacts(f"{uri}/figures")
+
+
+def test_a_second_call_uses_the_first_and_other_labels_do_not(classified, study, config):
+    again = classify_step(config, "models:/memory/1", study)
+    assert again.skipped
+    assert (again.run_id, again.text) == (classified.run_id, classified.text)
+    path = study / "participants.tsv"
+    text = path.read_text()
+    path.write_text(text.replace("sub-01\ta", "sub-01\tb"))
+    try:
+        assert not classify_step(config, "models:/memory/1", study).skipped
+    finally:
+        path.write_text(text)
+
+
+def test_the_command_prints_the_verdict(classified, study, capsys):
+    arguments = ["classify", "--root", str(study), "--model-uri", "models:/memory/1", "--set", SETTINGS, "--quiet"]
+    assert cli.main(arguments) == 0
+    assert capsys.readouterr().out == f"{classified.text}\n"
+    assert cli.main([*arguments, "--column", "sex"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no column 'sex'" in line
+
+
+def outcome(own: float, eeg: float) -> Classification:
+    """Twelve subjects, held out with these probabilities of their own label."""
+
+    def found(probability):
+        values = np.full(12, probability) + np.arange(12) / 1000 * (probability - 0.5)
+        return Classified(values, values > 0.5, float((values > 0.5).mean()), np.linspace(0.3, 0.7, 39))
+
+    return Classification(
+        tuple(f"sub-{n}" for n in range(12)), ("a", "b") * 6, {"regions": found(own), "eeg": found(eeg)}, 0.025
+    )
+
+
+@pytest.mark.parametrize(
+    ("own", "eeg", "words"),
+    [
+        (0.9, 0.6, ["regions is better than chance", "Synthesised regions are better than EEG alone", "12 of 12"]),
+        (0.6, 0.9, ["Synthesised regions are worse than EEG alone", "0 of 12", "difference -0.3"]),
+        (0.4, 0.4, ["regions is not better than chance", "neither better nor worse than EEG alone", "p = 1"]),
+    ],
+)
+def test_the_verdict_says_who_wins(own, eeg, words):
+    text = verdict(outcome(own, eeg), 0.05)
+    assert "\n" not in text
+    for word in words:
+        assert word in text

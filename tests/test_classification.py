@@ -1,0 +1,158 @@
+"""Subjects with EEG only: which are used, what their features are, and which are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eeg2fmri.classification import (
+    EEG,
+    LATENTS,
+    REGIONS,
+    classify_subjects,
+    find_labelled,
+    parcellation,
+    recording_features,
+    subject_features,
+)
+from eeg2fmri.config import Config, MeanConfig
+from eeg2fmri.errors import DatasetError, ModelError
+from eeg2fmri.families import FitSettings, fit
+from eeg2fmri.signals import without_drift
+from eeg2fmri.store import Windows
+from tests.fakes import CHANNELS, CONTEXT, recording
+from tests.labelled import WINDOWS, write_labelled
+from tests.mlflow_store import linear_bundle
+
+CONFIG = Config.model_validate(
+    {
+        "classify": {"folds": 4, "permutations": 20, "block": 8.0, "penalties": [0.1, 10]},
+        "evaluation": {"drift_cutoff": 8.0},
+    }
+)
+
+
+def changed(**settings) -> Config:
+    return CONFIG.model_copy(update={"classify": CONFIG.classify.model_copy(update=settings)})
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return write_labelled(tmp_path_factory.mktemp("labelled") / "study")
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    return linear_bundle()
+
+
+@pytest.fixture(scope="module")
+def features(root, bundle):
+    return subject_features(bundle, find_labelled(CONFIG, root), parcellation(bundle, CONFIG), CONFIG)
+
+
+def test_features_have_a_row_for_each_subject(features):
+    assert {name: set(kinds) for name, kinds in features.items()} == {
+        REGIONS: {"spread", "correlation"},
+        LATENTS: {"spread", "correlation"},
+        EEG: {"mean", "spread"},
+    }
+    regions = features[REGIONS]["spread"].shape[1]
+    assert features[REGIONS]["correlation"].shape == (12, regions * (regions - 1) // 2)
+    assert features[LATENTS]["spread"].shape == (12, 4)
+    assert features[EEG]["mean"].shape == (12, len(CHANNELS) * 4)  # no bin is in the gamma band
+    assert all(np.isfinite(values).all() for kinds in features.values() for values in kinds.values())
+
+
+def test_features_are_those_of_the_synthesised_courses(bundle):
+    windows = recording("sub-09", 9, windows=WINDOWS)
+    eeg = Windows([windows], CONTEXT).eeg(np.arange(WINDOWS - CONTEXT))
+    atlas = parcellation(bundle, CONFIG)
+    found = recording_features(bundle, eeg, atlas, CONFIG)
+    volumes = bundle.model.synthesise(eeg)
+    courses = np.stack([volumes[:, atlas.labels == label].mean(axis=1) for label in atlas.names], axis=1)
+    still = without_drift(courses.astype(float), bundle.signal.tr, 8.0)
+    np.testing.assert_allclose(found[REGIONS]["spread"], np.log(still.std(axis=0)), atol=1e-3)
+    r = np.corrcoef(still.T)[np.triu_indices(len(atlas.names), 1)]
+    np.testing.assert_allclose(np.tanh(found[REGIONS]["correlation"]), r, atol=1e-3)
+    alpha = np.square(eeg[:, 2, 3:6, -1]).sum(axis=1)  # 8, 10, 12 Hz at Oz; the third of four bands
+    np.testing.assert_allclose(found[EEG]["mean"][2 * 4 + 2], np.log(alpha).mean(), rtol=1e-5)
+
+
+def test_what_fluctuates_separates_and_is_compared_with_the_eeg(features, root):
+    labels = find_labelled(CONFIG, root).labels
+    done = []
+    result = classify_subjects(features, labels, CONFIG, lambda: done.append(1))
+    assert len(done) == 3 * 20
+    assert result.found[REGIONS].score > 0.8
+    assert result.found[REGIONS].p_value == pytest.approx(1 / 21)
+    assert result.chance == result.majority == 0.5
+    pair = result.beside_eeg[REGIONS]
+    difference = result.found[REGIONS].probability - result.found[EEG].probability
+    assert (pair.subjects, pair.won) == (12, (difference > 0).sum())
+    assert pair.median_difference == pytest.approx(np.median(difference))
+
+
+def test_recordings_of_one_subject_are_averaged(bundle, root, tmp_path, features):
+    import shutil
+
+    two = tmp_path / "two"
+    shutil.copytree(root, two)
+    for run, source in (("1", "01"), ("2", "03")):
+        for ending in ("eeg", "vhdr", "vmrk"):
+            path = root / f"sub-{source}" / "eeg" / f"sub-{source}_task-rest_eeg.{ending}"
+            text = path.read_bytes().replace(f"sub-{source}_task-rest_eeg".encode(),
+                                             f"sub-01_task-rest_run-{run}_eeg".encode())  # fmt: skip
+            (two / "sub-01" / "eeg" / f"sub-01_task-rest_run-{run}_eeg.{ending}").write_bytes(text)
+            (two / "sub-01" / "eeg" / f"sub-01_task-rest_eeg.{ending}").unlink(missing_ok=True)
+    found = subject_features(bundle, find_labelled(CONFIG, two), parcellation(bundle, CONFIG), CONFIG)
+    own = features[EEG]["mean"]
+    np.testing.assert_allclose(found[EEG]["mean"][0], (own[0] + own[2]) / 2, rtol=1e-6)
+    np.testing.assert_allclose(found[EEG]["mean"][1:], own[1:], rtol=1e-6)
+
+
+def test_subjects_without_a_label_are_left_out_and_named(root, tmp_path, caplog):
+    text = (root / "participants.tsv").read_text()
+    other = write_labelled(tmp_path / "other")
+    (other / "participants.tsv").write_text(text.replace("sub-02\tb", "sub-02\tn/a") + "sub-77\ta\t50\n")
+    found = find_labelled(CONFIG, other)
+    assert found.left_out == ("sub-02", "sub-77")
+    assert found.counts == {"a": 6, "b": 5}
+    assert "sub-02, sub-77" in caplog.text
+    assert len(found.recordings) == 11
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"column": "grup"}, r"participants.tsv: no column 'grup' with labels; did you mean 'group'"),
+        ({"column": "age"}, r"'age' has these labels .*30: 1, .*at least 2 labels of 4 subjects each"),
+        ({"folds": 7}, r"\(a: 6, b: 6\); at least 2 labels of 7 subjects each are expected \(classify.folds 7\)"),
+        ({"permutations": 10}, r"10 permutations .* no p below 0.0909, policy.level is 0.05; set .*permutations=20"),
+    ],
+)
+def test_labels_that_prove_nothing_are_refused(root, refuses, settings, message):
+    with refuses(DatasetError, message):
+        find_labelled(changed(**settings), root)
+
+
+def test_a_dataset_without_eeg_or_without_a_table_is_refused(root, tmp_path, refuses):
+    with refuses(DatasetError, "no EEG recording"):
+        find_labelled(CONFIG, tmp_path)
+    other = write_labelled(tmp_path / "other", 2)
+    (other / "participants.tsv").unlink()
+    with refuses(DatasetError, "participants.tsv: no such file"):
+        find_labelled(CONFIG, other)
+    (other / "participants.tsv").write_text("participant_id\tgroup\nsub-01\ta\n01\tb\n")
+    with refuses(DatasetError, "sub-01 is there more than once"):
+        find_labelled(CONFIG, other)
+
+
+def test_a_model_that_ignores_the_eeg_is_refused(bundle, refuses):
+    from dataclasses import replace
+
+    parts = (Windows([recording(f"sub-0{n}", n)], CONTEXT) for n in (1, 2))
+    mean = replace(bundle, model=fit(MeanConfig(), *parts, FitSettings()).model)
+    eeg = Windows([recording("sub-09", 9)], CONTEXT).eeg(np.arange(20))
+    with refuses(ModelError, "synthesises the same volume for any EEG"):
+        recording_features(mean, eeg, parcellation(mean, CONFIG), CONFIG)
