@@ -21,8 +21,8 @@ DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306}
 # Length and code of PostgreSQL's request for TLS, which every server answers by one byte (protocol 3.0, SSLRequest).
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-TRACKING_VERBS = ("main", "simulate", "preprocess", "search", "train", "evaluate", "adapt", "classify", "crossval", "compare",
-                  "promote", "rollback")  # fmt: skip
+TRACKING_VERBS = ("main", "simulate", "preprocess", "search", "train", "evaluate", "adapt", "classify", "crossval",
+                  "compare", "promote", "rollback")  # fmt: skip
 TRACKED_SCHEMES = ("models", "runs", "mlflow-artifacts")
 _answered: set[str] = set()
 

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pybv
 
-from tests.fakes import CHANNELS, SAMPLING_RATE, TR
+from eeg2fmri.config import DataConfig
+from eeg2fmri.models.linear import LinearNetwork
+from eeg2fmri.serving import Bundle
+from tests.fakes import CHANNELS, CONTEXT, SAMPLING_RATE, TR
+from tests.mlflow_store import linear_bundle
 
 WINDOWS = 48
 LABELS = ("a", "b")
+ALPHA = 2  # delta and theta come before it; gamma has no bin
+
+
+def labelled_bundle() -> Bundle:
+    """A linear model that reads every channel of the dataset; its first component follows alpha power at Oz only."""
+    settings = DataConfig(context=CONTEXT, channel_types=("eeg", "ecg")).model_dump(mode="json")
+    bundle = linear_bundle()
+    network = bundle.model.network
+    assert isinstance(network, LinearNetwork)
+    weights = np.zeros((*network.power_mean.shape, network.lag_shapes.shape[1], len(network.components)))
+    weights[2, ALPHA, 0, 0] = 1.0
+    network = replace(network, coefficients=weights.reshape(network.coefficients.shape))
+    return replace(bundle, model=replace(bundle.model, network=network), settings=settings)
 
 
 def write_labelled(root: Path, subjects: int = 12, *, effect: float = 1.0) -> Path:
@@ -31,7 +49,7 @@ def write_labelled(root: Path, subjects: int = 12, *, effect: float = 1.0) -> Pa
             folder_out=folder, fmt="binary_float32",
         )  # fmt: skip
     # BIDS inheritance: one table for all of them.
-    text = "".join(f"{name}\tEEG\tuV\n" for name in CHANNELS)
+    text = "".join(f"{name}\t{'ECG' if name == 'ECG' else 'EEG'}\tuV\n" for name in CHANNELS)
     (root / "task-rest_channels.tsv").write_text(f"name\ttype\tunits\n{text}")
     (root / "participants.tsv").write_text("\n".join(rows) + "\n")
     return root

@@ -21,13 +21,13 @@ from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.signals import without_drift
 from eeg2fmri.store import Windows
 from tests.fakes import CHANNELS, CONTEXT, recording
-from tests.labelled import WINDOWS, write_labelled
-from tests.mlflow_store import linear_bundle
+from tests.labelled import WINDOWS, labelled_bundle, write_labelled
 
 CONFIG = Config.model_validate(
     {
-        "classify": {"folds": 4, "permutations": 20, "block": 8.0, "penalties": [0.1, 10]},
+        "classify": {"folds": 4, "permutations": 5, "block": 8.0, "penalties": [0.1, 10]},
         "evaluation": {"drift_cutoff": 8.0},
+        "policy": {"level": 0.2},
     }
 )
 
@@ -43,7 +43,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bundle():
-    return linear_bundle()
+    return labelled_bundle()
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +70,8 @@ def test_features_are_those_of_the_synthesised_courses(bundle):
     atlas = parcellation(bundle, CONFIG)
     found = recording_features(bundle, eeg, atlas, CONFIG)
     volumes = bundle.model.synthesise(eeg)
-    courses = np.stack([volumes[:, atlas.labels == label].mean(axis=1) for label in atlas.names], axis=1)
-    still = without_drift(courses.astype(float), bundle.signal.tr, 8.0)
+    courses = np.stack([volumes[:, atlas.labels == label].mean(axis=1, dtype=float) for label in atlas.names], axis=1)
+    still = without_drift(courses, bundle.signal.tr, 8.0)
     np.testing.assert_allclose(found[REGIONS]["spread"], np.log(still.std(axis=0)), atol=1e-3)
     r = np.corrcoef(still.T)[np.triu_indices(len(atlas.names), 1)]
     np.testing.assert_allclose(np.tanh(found[REGIONS]["correlation"]), r, atol=1e-3)
@@ -83,9 +83,9 @@ def test_what_fluctuates_separates_and_is_compared_with_the_eeg(features, root):
     labels = find_labelled(CONFIG, root).labels
     done = []
     result = classify_subjects(features, labels, CONFIG, lambda: done.append(1))
-    assert len(done) == 3 * 20
+    assert len(done) == 3 * 5
     assert result.found[REGIONS].score > 0.8
-    assert result.found[REGIONS].p_value == pytest.approx(1 / 21)
+    assert result.found[REGIONS].p_value == pytest.approx(1 / 6)
     assert result.chance == result.majority == 0.5
     pair = result.beside_eeg[REGIONS]
     difference = result.found[REGIONS].probability - result.found[EEG].probability
@@ -128,7 +128,7 @@ def test_subjects_without_a_label_are_left_out_and_named(root, tmp_path, caplog)
         ({"column": "grup"}, r"participants.tsv: no column 'grup' with labels; did you mean 'group'"),
         ({"column": "age"}, r"'age' has these labels .*30: 1, .*at least 2 labels of 4 subjects each"),
         ({"folds": 7}, r"\(a: 6, b: 6\); at least 2 labels of 7 subjects each are expected \(classify.folds 7\)"),
-        ({"permutations": 10}, r"10 permutations .* no p below 0.0909, policy.level is 0.05; set .*permutations=20"),
+        ({"permutations": 4}, r"4 permutations .* no p below 0.2, policy.level is 0.2; set classify.permutations=5"),
     ],
 )
 def test_labels_that_prove_nothing_are_refused(root, refuses, settings, message):

@@ -18,7 +18,7 @@ class ClassifyConfig(Section):
     folds: Annotated[int, Field(ge=2)] | None = 5
     """Folds, with the labels spread evenly over them [folds]; null leaves out one subject at a time. Source: common
     practice."""
-    penalties: Penalties = (0.01, 0.1, 1, 10, 100)
+    penalties: Penalties = (0.01, 0.1, 1, 10)
     """Strengths of the penalty of the logistic regression, for features of a total variance of 1 [-]; training subjects
     of a fold choose one. Source: ours."""
     permutations: Positive = 199

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 
 from eeg2fmri.evaluation._series import Floats
 
@@ -142,12 +143,23 @@ def _regression(weights: Floats, penalties: Sequence[float], seed: int) -> Any:
             Cs=sorted(1 / penalty for penalty in penalties),
             l1_ratios=(0,),
             cv=StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=seed),
-            scoring="neg_log_loss",
+            scoring=_likelihood,
             solver="newton-cholesky",
             class_weight="balanced",
             use_legacy_attributes=False,
         ),
     )
+
+
+def _likelihood(regression: Any, features: Floats, own: NDArray[np.int64]) -> float:
+    """Return the mean log probability of labels, minus the log loss; scikit-learn's checks would take most of the time.
+
+    It is that of `LogisticRegression.predict_log_proba`.
+    """
+    scores = features @ np.atleast_2d(regression.coef_).T + regression.intercept_
+    if scores.shape[1] == 1:
+        scores = np.hstack([np.zeros_like(scores), scores])
+    return float(log_softmax(scores, axis=1)[np.arange(len(own)), np.searchsorted(regression.classes_, own)].mean())
 
 
 def _balanced(predicted: NDArray[np.int64], own: NDArray[np.int64]) -> float:

@@ -88,7 +88,8 @@ class RunLog:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, PurePosixPath(path).name)
             file.write_bytes(content)
-            mlflow.log_artifact(str(file), str(PurePosixPath(path).parent))
+            folders = PurePosixPath(path).parent.parts
+            mlflow.log_artifact(str(file), "/".join(folders) or None)
 
     def image(self, figure: Figure, key: str, step: int) -> None:
         """Log a figure as the image of an epoch; the UI shows one panel per key with a step slider."""

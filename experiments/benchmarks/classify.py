@@ -1,12 +1,12 @@
-"""Do synthesised views separate two groups of subjects with EEG only, and better than the EEG alone?
+"""Synthesised views of subjects with EEG only: do they separate two groups, and better than the EEG alone.
 
     python experiments/benchmarks/classify.py [--seeds 970 971 972] [--models linear factorised] [--work FOLDER]
 
 One simulated data set of EEG and fMRI trains the models of `hard.yaml` (24 channels at 125 Hz and a coarse grid, to be
-quick). Then each seed draws 40 labelled subjects with EEG only, 150 TRs each, in four kinds: cases whose occipital alpha
-rhythm fluctuates more, cases whose rhythm is larger, cases whose sensorimotor rhythm fluctuates more, and cases who do
-not differ, in which nothing may be found. The command's own code computes features and classifies. `--work` keeps data
-sets and the JSON keeps results: a second call continues.
+quick). Then each seed draws 40 labelled subjects with EEG only, 150 TRs each, in four kinds. In cases the occipital
+alpha rhythm fluctuates more, or is larger, or the sensorimotor rhythm fluctuates more, or nothing differs, so that
+nothing may be found. The command's own code computes features and classifies. `--work` keeps data sets, and the JSON
+keeps results: a second call continues.
 """
 
 from __future__ import annotations
@@ -59,9 +59,7 @@ def trained(config: Config, names: list[str], folder: Path) -> dict[str, Bundle]
     store = open_store(folder / "store")
     split = Split(tuple(store.subjects[:-2]), tuple(store.subjects[-2:]), ())
     parts = [Windows(store.of(subjects), store.context) for subjects in (split.train, split.validation)]
-    return {
-        name: Bundle.of(fit(config.model(name), *parts, FitSettings.of(config)), store, split) for name in names
-    }
+    return {name: Bundle.of(fit(config.model(name), *parts, FitSettings.of(config)), store, split) for name in names}
 
 
 def classified(bundle: Bundle, config: Config, folder: Path) -> dict[str, Any]:

@@ -10,17 +10,17 @@ import pandas as pd
 import pytest
 
 from eeg2fmri import cli
-from eeg2fmri.config import Config
-from eeg2fmri.evaluation import Classified
 from eeg2fmri.classification import Classification
+from eeg2fmri.config import load_config, parse_overrides
+from eeg2fmri.evaluation import Classified
 from eeg2fmri.pipeline import classify_step
 from eeg2fmri.pipeline.classify import verdict
 from eeg2fmri.tracking import log_bundle, tracked_run
 from eeg2fmri.tracking.notes import NOTE_TAG
-from tests.labelled import write_labelled
-from tests.mlflow_store import linear_bundle, use_tracking
+from tests.labelled import labelled_bundle, write_labelled
+from tests.mlflow_store import use_tracking
 
-SETTINGS = "classify.folds=4; classify.permutations=20; classify.block=8; evaluation.drift_cutoff=8"
+SETTINGS = "classify.folds=4; classify.permutations=5; classify.block=8; evaluation.drift_cutoff=8; policy.level=0.2"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def study(place):
     folder, _ = place
-    bundle = linear_bundle()
+    bundle = labelled_bundle()
     with tracked_run("train", experiment="tests"):
         log_bundle(bundle, "memory", dataset="memory", example=np.ones(bundle.window_shape, np.float32), metadata_={})
     return write_labelled(folder / "my-study")
@@ -41,9 +41,7 @@ def study(place):
 
 @pytest.fixture(scope="module")
 def config():
-    return Config.model_validate(
-        {"classify": {"folds": 4, "permutations": 20, "block": 8.0}, "evaluation": {"drift_cutoff": 8.0}}
-    )
+    return load_config(None, parse_overrides(SETTINGS))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +73,7 @@ def test_its_tables_and_arrays_agree(classified):
     content = mlflow.artifacts.load_dict(f"{uri}/classify.json")
     difference = table.regions_probability - table.eeg_probability
     assert content["beside_eeg"]["regions"]["won"] == (difference > 0).sum()
-    assert len(content["draws"]["eeg"]) == 20
+    assert len(content["draws"]["eeg"]) == 5
     path = mlflow.artifacts.download_artifacts(f"{uri}/features.npz")
     with np.load(io.BytesIO(open(path, "rb").read())) as arrays:
         assert arrays["subjects"].tolist() == table.subject.tolist()

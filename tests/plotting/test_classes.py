@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
 
 from eeg2fmri.errors import FigureError
 from eeg2fmri.plotting import classes_figure
@@ -15,7 +16,8 @@ LABELS = ["case", "control", "case"]
 def test_scores_are_drawn_in_their_nulls_and_every_subject_by_label():
     figure = classes_figure(SCORES, DRAWS, PROBABILITIES, LABELS, chance=0.5, title="group of study")
     left, right = figure.axes
-    assert [float(dots.get_offsets()[0, 1]) for dots in left.collections if len(dots.get_offsets())] == [0.8, 0.7]
+    dots = [part.get_offsets() for part in left.collections if isinstance(part, PathCollection)]
+    assert [float(place[0, 1]) for place in dots] == [0.8, 0.7]
     bars = [(bar.get_y(), bar.get_y() + bar.get_height()) for bar in left.patches]
     assert bars == [pytest.approx((0.31, 0.69)), pytest.approx((0.405, 0.595))]
     case, control = (dots.get_offsets() for dots in right.collections)
