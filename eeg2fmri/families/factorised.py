@@ -44,7 +44,7 @@ class Factorised(KerasFamily[FactorisedConfig]):
         network = model.network
         assert isinstance(network, KerasNetwork)
         layers = {name: network.model.get_layer(name) for name in ("sources", "loadings")}
-        sources = keras.Model(network.model.inputs, layers["sources"].output)(model.scaled(eeg), training=False)
+        sources = keras.Model(network.model.input, layers["sources"].output)(model.scaled(eeg), training=False)
         return keras.ops.convert_to_numpy(keras.ops.sum(sources * layers["loadings"].response, axis=1))
 
     def space(self, base: FactorisedConfig, ranges: FactorisedRanges, train: Windows) -> Choices:
