@@ -180,7 +180,9 @@ def adapt_bundle(
         score_windows(model, parts.rest, config.evaluation, train, validation)
         for model in (bundle.model, adapted.model)
     )
-    return Adaptation(replace(bundle, model=adapted.model, provenance=provenance), parts, adapted, after, before)
+    return Adaptation(
+        replace(bundle, model=adapted.model, provenance=provenance, digest=""), parts, adapted, after, before
+    )
 
 
 def _with(recordings: Any, digest: str) -> dict[str, list[str]]:

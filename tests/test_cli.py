@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -222,10 +223,11 @@ def test_train_options_reach_the_model_that_is_trained(run, stored, variant):
 )  # fmt: skip
 def test_synthesize_knows_the_scanner_s_marker(run, monkeypatch, options, marker):
     asked: list = []
-    monkeypatch.setattr("eeg2fmri.tracking.load_model", lambda *_: ("bundle", None))
-    monkeypatch.setattr("eeg2fmri.serving.synthesise_file", lambda *given: asked.append(given) or (1,))
+    bundle = SimpleNamespace(digest="abc")
+    monkeypatch.setattr("eeg2fmri.tracking.load_model", lambda *_: (bundle, None))
+    monkeypatch.setattr("eeg2fmri.serving.synthesise_file", lambda *given, **_: asked.append(given) or (1,))
     assert run("synthesize", "--model-uri", "models:/m/1", "--eeg", "x.vhdr", "--out", "x.nii", *options)[0] == 0
-    assert asked == [("bundle", Path("x.vhdr"), Path("x.nii"), marker)]
+    assert asked == [(bundle, Path("x.vhdr"), Path("x.nii"), marker)]
 
 
 def fails(monkeypatch, error):

@@ -204,12 +204,17 @@ def _rollback(args: argparse.Namespace) -> None:
 
 
 def _synthesize(args: argparse.Namespace) -> None:
-    from eeg2fmri.serving import synthesise_file
+    from eeg2fmri.cli.synthesize import check_output, synthesize_file, synthesize_many
 
     config = _config(args)
-    bundle, _ = _model(args.model_uri, config)
-    shape = synthesise_file(bundle, Path(args.eeg), Path(args.out), config.dataset.volume_marker)
-    logger.info("synthesize: %s, %s", args.out, " × ".join(map(str, shape)))
+    one = args.eeg is not None and len(args.eeg) == 1
+    check_output(args.out, one=one)
+    bundle, _, model = _named_model(args.model_uri, config)
+    if one:
+        synthesize_file(bundle, config, model, args.eeg[0], args.out)
+    else:
+        synthesize_many(bundle, config, model, args.root or args.eeg, args.out,
+                        workers=args.workers, allow_failures=args.allow_failures)  # fmt: skip
 
 
 def _serve(args: argparse.Namespace) -> None:
@@ -224,6 +229,11 @@ def _serve(args: argparse.Namespace) -> None:
 
 def _model(model_uri: str | None, config: Config) -> tuple[Bundle, str]:
     """Load the given model, or the champion of the only registered one; return its address too."""
+    return _named_model(model_uri, config)[:2]
+
+
+def _named_model(model_uri: str | None, config: Config) -> tuple[Bundle, str, dict[str, str]]:
+    """Load a model as `_model`; also return its name and version, or its address, and its digest, for sidecars."""
     from eeg2fmri.devices import use_backend
     from eeg2fmri.tracking import load_model
     from eeg2fmri.tracking.registry import only_model
@@ -231,7 +241,9 @@ def _model(model_uri: str | None, config: Config) -> tuple[Bundle, str]:
     use_backend(config.run.backend)
     name = config.registry.name
     uri = model_uri or f"models:/{name or only_model(f'--model-uri {CHAMPION}')}@{config.registry.alias}"
-    return load_model(uri, config.run.device)[0], uri
+    bundle, version = load_model(uri, config.run.device)
+    named = {"Name": version.name, "Version": str(version.version)} if version else {"URI": uri}
+    return bundle, uri, {**named, "Digest": bundle.digest}
 
 
 def _main(args: argparse.Namespace) -> None:
@@ -430,11 +442,17 @@ def _parser() -> argparse.ArgumentParser:
     add_setting(rollback, "--name", "registry.name")
     add_setting(rollback, "--alias", "registry.alias")
 
-    synthesize = add_verb(verbs, "synthesize", _synthesize, "an EEG file to a 4-D NIfTI file")
+    synthesize = add_verb(verbs, "synthesize", _synthesize, "EEG files to 4-D NIfTI files")
     synthesize.add_argument("--model-uri", type=optional(str), metavar="URI",
                             help=f"model, e.g. {CHAMPION} (default: that of the only registered model)")  # fmt: skip
-    synthesize.add_argument("--eeg", required=True, help="EEG file, e.g. a BrainVision .vhdr")
-    synthesize.add_argument("--out", required=True, help="NIfTI file to write, .nii or .nii.gz")
+    source = synthesize.add_mutually_exclusive_group(required=True)
+    source.add_argument("--eeg", type=Path, nargs="+", metavar="FILE", help="EEG files, e.g. BrainVision .vhdr")
+    source.add_argument("--root", type=Path, help="dataset instead, of which all EEG is synthesised")
+    synthesize.add_argument("--out", type=Path, required=True,
+                            help="NIfTI file to write (.nii, .nii.gz), or folder for several recordings")  # fmt: skip
+    add_dataset(synthesize, modalities=())
+    synthesize.add_argument("--workers", type=positive, default=1, help="processes that share the work (default: 1)")
+    add_allow_failures(synthesize)
     add_setting(synthesize, "--volume-marker", "dataset.volume_marker")
     add_device(synthesize, limit=False)
 

@@ -6,7 +6,7 @@ from eeg2fmri.datasets.amplitudes import likely_mistake
 from eeg2fmri.datasets.atlas import read_atlas
 from eeg2fmri.datasets.bold import Bold, BoldHeader, load_bold, load_mask, read_bold_header
 from eeg2fmri.datasets.channels import common_channels, foreign_channels
-from eeg2fmri.datasets.cleaned import read_clean_eeg
+from eeg2fmri.datasets.cleaned import CleanParts, open_clean_eeg, read_clean_eeg
 from eeg2fmri.datasets.confounds import framewise_displacement
 from eeg2fmri.datasets.eeg import RawEeg, open_eeg, open_eeg_file
 from eeg2fmri.datasets.files import check_fetched
@@ -26,6 +26,7 @@ __all__ = [
     "Alignment",
     "Bold",
     "BoldHeader",
+    "CleanParts",
     "Overview",
     "RawEeg",
     "Recording",
@@ -46,6 +47,7 @@ __all__ = [
     "list_recordings",
     "load_bold",
     "load_mask",
+    "open_clean_eeg",
     "open_eeg",
     "open_eeg_file",
     "read_atlas",

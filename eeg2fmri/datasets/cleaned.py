@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +11,8 @@ from eeg2fmri.config import CleaningConfig
 from eeg2fmri.datasets.amplitudes import Amplitudes
 from eeg2fmri.datasets.eeg import RawEeg, wanted_channels
 from eeg2fmri.errors import DatasetError, Eeg2FmriError
-from eeg2fmri.signals import CleanEeg, Marks, check_cleaning, clean_eeg
+from eeg2fmri.signals import CleanEeg, Marks, check_cleaning, clean_eeg, clean_part
+from eeg2fmri.signals.resample_eeg import resampling_ratio
 
 R_PEAK = "Pulse Artifact/R"  # as BrainVision Analyzer marks heart beats
 
@@ -63,6 +65,52 @@ def read_clean_eeg(
         spectrum_before=eeg.spectrum_before[rows],
         spectrum_after=eeg.spectrum_after[rows],
     )
+
+
+@dataclass(frozen=True)
+class CleanParts:
+    """Cleaned EEG of a recording that is read part by part.
+
+    sampling_rate: Hz.  channels: (C,) names.  factor: sample s of the file is ``s / factor`` here.  n_samples: m.
+    read: gives samples (start, stop), (C, stop - start) float32 in µV; `DatasetError` if the file cannot be read.
+    """
+
+    sampling_rate: float
+    channels: tuple[str, ...]
+    factor: float
+    n_samples: int
+    read: Callable[[int, int], np.ndarray]
+
+
+def open_clean_eeg(
+    raw: RawEeg, channel_types: tuple[str, ...], volumes: np.ndarray, config: CleaningConfig
+) -> CleanParts:
+    """Open the EEG that `read_clean_eeg` reads; its parts are equal to those of the whole.
+
+    The templates of `gradient` and `pulse` need whole channels, so with one of them all is read and cleaned at once.
+    Otherwise a part is read when it is asked for. Parameters and errors are those of `read_clean_eeg`.
+    """
+    if config.gradient or config.pulse:
+        eeg = read_clean_eeg(raw, channel_types, volumes, config)
+        return CleanParts(eeg.sampling_rate, eeg.channels, eeg.factor, eeg.data.shape[1],
+                          lambda start, stop: eeg.data[:, start:stop])  # fmt: skip
+    kept = wanted_channels(raw, channel_types)
+    rate, _ = check_eeg(raw, channel_types, volumes, config)
+    Amplitudes(raw, kept).check()
+    ratio = resampling_ratio(raw.sampling_rate, config.sampling_rate)
+    names, types = [raw.channels[index] for index in kept], [raw.types[index] for index in kept]
+
+    def read(start: int, stop: int) -> np.ndarray:
+        try:
+            return clean_part(
+                lambda first, last: raw.read(kept, first, last), start, stop, raw.n_samples, ratio, names, types,
+                raw.bads, config,
+            )  # fmt: skip
+        except Eeg2FmriError as err:
+            raise _of_file(raw, err) from err
+
+    n_samples = -(-raw.n_samples * ratio.numerator // ratio.denominator)
+    return CleanParts(rate, tuple(names), float(1 / ratio), n_samples, read)
 
 
 def read_ecg(raw: RawEeg, volumes: np.ndarray, config: CleaningConfig) -> CleanEeg:

@@ -92,7 +92,7 @@ class Recording:
         )
         return (
             self.eeg_path,
-            *_eeg_companions(self.eeg_path),
+            *eeg_companions(self.eeg_path),
             *self.eeg_sidecars,
             self.bold_path,
             *self.sidecars,
@@ -119,10 +119,10 @@ def _markers_alone(path: Path | None) -> tuple[Path, ...]:
     """List files of another EEG of the run from which the clock is read: no samples."""
     if path is None or not path.exists():
         return ()
-    return tuple(part for part in (path, *_eeg_companions(path)) if part.suffix.lower() in (".vhdr", ".vmrk"))
+    return tuple(part for part in (path, *eeg_companions(path)) if part.suffix.lower() in (".vhdr", ".vmrk"))
 
 
-def _eeg_companions(path: Path) -> tuple[Path, ...]:
+def eeg_companions(path: Path) -> tuple[Path, ...]:
     """List files beside an EEG header that hold its samples and markers."""
     parts: tuple[Path | None, ...] = ()
     try:

@@ -2,24 +2,26 @@
 
 from eeg2fmri.serving.bundle import Bundle, load_bundle, save_bundle
 from eeg2fmri.serving.client import Client, Synthesised
-from eeg2fmri.serving.files import (
-    check_image_name,
-    read_windows,
-    synthesise_file,
-    synthesise_recording,
-    synthesise_samples,
-)
+from eeg2fmri.serving.dataset import Done, Item, items_of_files, items_of_root, synthesise_dataset
+from eeg2fmri.serving.files import check_image_name, synthesise_recording, synthesise_samples
+from eeg2fmri.serving.recording import read_windows
 from eeg2fmri.serving.replies import region_courses
+from eeg2fmri.serving.series import synthesise_file
 
 __all__ = [
     "Bundle",
     "Client",
+    "Done",
+    "Item",
     "Synthesised",
     "check_image_name",
+    "items_of_files",
+    "items_of_root",
     "load_bundle",
     "read_windows",
     "region_courses",
     "save_bundle",
+    "synthesise_dataset",
     "synthesise_file",
     "synthesise_recording",
     "synthesise_samples",

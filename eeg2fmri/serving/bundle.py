@@ -7,6 +7,7 @@ network.keras or network.npz
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -36,12 +37,14 @@ class Bundle:
     """A fitted model with the settings of its EEG and of its volumes.
 
     signal, settings: those of the store.  provenance: split, data digest, recordings of the fit, and scores per epoch.
+    digest: sha256 of the files that it was read from; empty for one that was made here.
     """
 
     model: FittedModel
     signal: Signal
     settings: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    digest: str = ""
 
     @classmethod
     def of(cls, result: FitResult, store: Store, split: Split) -> Bundle:
@@ -99,23 +102,52 @@ class Bundle:
             If channels are missing or named twice, the EEG is shorter than the context, its sampling
             rate too low, or its unit not µV (`check_scale`).
         """
-        tr, context = self.signal.tr, self.window_shape[2]
+        context = self.window_shape[2]
         names = self._names(eeg, channels)
         self.check_rate(sampling_rate)
-        period = period or sampling_rate * tr
+        period = period or sampling_rate * self.signal.tr
         n_windows = max(int(np.floor(round((eeg.shape[1] - onset) / period, 6))) - first, 0)
         windows = np.ones(n_windows, bool) if with_eeg is None else with_eeg[:n_windows]
-        if len(windows) < context:
-            raise RequestError(
-                f"eeg: {eeg.shape[1] / sampling_rate:.2f} s of EEG, at least {context * tr:.2f} s are needed "
-                f"({context} windows of {tr:g} s)"
-            )
-        signal = replace(self.signal, sampling_rate=sampling_rate, channels=names)
-        magnitudes = window_magnitudes(eeg, signal, windows, onset=onset, period=period, first=first)
-        rows = {_matched(name): row for row, name in enumerate(names)}
-        magnitudes = magnitudes[:, [rows[_matched(name)] for name in self.signal.channels]]
+        self.check_length(len(windows), eeg.shape[1] / sampling_rate)
+        magnitudes = self.magnitudes(eeg, sampling_rate, names, windows, onset=onset, period=period, first=first)
         self.check_scale("eeg", magnitudes)
         return contexts(magnitudes, context)
+
+    def magnitudes(
+        self,
+        eeg: np.ndarray,
+        sampling_rate: float,
+        channels: Sequence[str] | None,
+        windows: np.ndarray,
+        *,
+        onset: float = 0.0,
+        period: float | None = None,
+        first: int = 0,
+        skipped: int = 0,
+    ) -> np.ndarray:
+        """Compute spectral magnitudes of the model's channels in windows of one TR; the unit is not checked.
+
+        Parameters
+        ----------
+        eeg, sampling_rate, channels, onset, period, first : as `windows` takes them.
+        windows : (n,) bool, those with EEG; the others stay 0.
+        skipped : samples of the recording before `eeg`, which may be a part of it.
+
+        Returns
+        -------
+        (n, C, F) float32.
+
+        Raises
+        ------
+        RequestError
+            If channels are missing or named twice, or the sampling rate is too low.
+        """
+        names = self._names(eeg, channels)
+        self.check_rate(sampling_rate)
+        signal = replace(self.signal, sampling_rate=sampling_rate, channels=names)
+        magnitudes = window_magnitudes(eeg, signal, windows, onset=onset, period=period, first=first, skipped=skipped)
+        rows = {_matched(name): row for row, name in enumerate(names)}
+        return magnitudes[:, [rows[_matched(name)] for name in self.signal.channels]]
 
     def check_rate(self, sampling_rate: float) -> None:
         """Refuse a sampling rate (Hz) without the model's frequencies."""
@@ -124,6 +156,14 @@ class Bundle:
             raise RequestError(
                 f"sampling_rate: {sampling_rate:g} Hz is too low for the model's frequencies up to "
                 f"{self.signal.frequencies[-1]:g} Hz; send at least {needed / self.signal.tr:g} Hz"
+            )
+
+    def check_length(self, windows: int, seconds: float) -> None:
+        """Refuse EEG (of so many seconds) whose windows of one TR are fewer than a context."""
+        tr, context = self.signal.tr, self.window_shape[2]
+        if windows < context:
+            raise RequestError(
+                f"eeg: {seconds:.2f} s of EEG, at least {context * tr:.2f} s are needed ({context} windows of {tr:g} s)"
             )
 
     def n_volumes(self, samples: int, sampling_rate: float) -> int:
@@ -286,4 +326,16 @@ def load_bundle(folder: Path) -> Bundle:
             ),
             mean_volume=arrays["mean_volume"],
         )
-    return Bundle(model, Signal.from_json(content["signal"]), content["settings"], content["provenance"])
+    return Bundle(
+        model, Signal.from_json(content["signal"]), content["settings"], content["provenance"], _digest(folder)
+    )
+
+
+def _digest(folder: Path) -> str:
+    """Compute the digest (sha256) of the names and contents of the files in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

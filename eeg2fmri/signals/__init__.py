@@ -8,7 +8,7 @@ from eeg2fmri.signals.bold import (
     without_drift,
 )
 from eeg2fmri.signals.brain import brain_courses
-from eeg2fmri.signals.cleaning import CleanEeg, Marks, check_cleaning, check_finite, clean_eeg
+from eeg2fmri.signals.cleaning import CleanEeg, Marks, check_cleaning, check_finite, clean_eeg, clean_part
 from eeg2fmri.signals.gradient import volume_locked_share
 from eeg2fmri.signals.image import nifti_image
 from eeg2fmri.signals.montage import check_positions, current_source_density
@@ -35,6 +35,7 @@ __all__ = [
     "check_finite",
     "check_positions",
     "clean_eeg",
+    "clean_part",
     "contexts",
     "current_source_density",
     "drift_waves",

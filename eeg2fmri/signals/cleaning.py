@@ -6,7 +6,7 @@ average reference. Symbols: C channels, n samples of the file, m samples afterwa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Protocol
@@ -19,7 +19,7 @@ from eeg2fmri.errors import DatasetError
 from eeg2fmri.signals.bads import interpolate_bads
 from eeg2fmri.signals.gradient import Epochs, Gaps, remove_gradient, scan_epochs, scanned_around
 from eeg2fmri.signals.pulse import find_r_peaks, plausible, remove_pulse
-from eeg2fmri.signals.resample_eeg import resample, resampling_ratio
+from eeg2fmri.signals.resample_eeg import resample, resampling_ratio, support
 
 BLOCK = 1 << 25  # samples of a block of channels at the full rate: 128 MiB
 SPECTRUM_S, HIGHEST_HZ = 4.0, 70.0
@@ -141,6 +141,44 @@ def clean_eeg(
         r_peaks=r_peaks,
         interpolated=interpolated,
     )
+
+
+def clean_part(
+    read: Callable[[int, int], np.ndarray],
+    start: int,
+    stop: int,
+    n_samples: int,
+    ratio: Fraction,
+    channels: Sequence[str],
+    types: Sequence[str],
+    bads: Sequence[str],
+    config: CleaningConfig,
+) -> np.ndarray:
+    """Prepare a part of a recording as `clean_eeg` prepares all of it, without `gradient` and `pulse`.
+
+    Parameters
+    ----------
+    read : gives samples (start, stop) of all channels, float32 in µV.
+    start, stop : samples of the result.
+    n_samples, channels, types, bads, config : as `clean_eeg`.
+    ratio : from `check_cleaning`.
+
+    Returns
+    -------
+    (C, stop - start) float32, equal to those samples of `CleanEeg.data`.
+
+    Raises
+    ------
+    DatasetError
+        If samples are not finite.
+    """
+    first, last = support(ratio, start, stop, n_samples)
+    block = read(first, last)
+    check_finite(block, channels)
+    before = int(first * ratio)
+    data = resample(block, ratio)[:, start - before : stop - before]
+    _clean_scalp(data, 0.0, channels, types, bads, np.empty(0), config)  # the rate is for the pulse only
+    return data
 
 
 def check_cleaning(

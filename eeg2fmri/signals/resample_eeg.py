@@ -6,6 +6,7 @@ the time of input ``k * factor``, so an onset between samples keeps its exact ti
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -58,7 +59,25 @@ def resample(eeg: np.ndarray, ratio: Fraction) -> np.ndarray:
     if ratio == 1:
         return eeg
     new = 1 / ratio.denominator  # the new rate; the rate of the filter is 1
-    taps, beta = signal.kaiserord(ATTENUATION_DB, 2 * (STOP - PASS) * new)
-    taps += 1 - taps % 2
+    taps, beta = _length(ratio)
     window = signal.firwin(taps, (PASS + STOP) / 2 * new, window=("kaiser", beta), fs=1.0).astype(eeg.dtype)
     return signal.resample_poly(eeg, ratio.numerator, ratio.denominator, axis=1, window=window, padtype="edge")
+
+
+def support(ratio: Fraction, start: int, stop: int, n_samples: int) -> tuple[int, int]:
+    """Return the samples of the recording, first and after the last, from which `resample` makes `start` to `stop`.
+
+    Resampled alone they give the same values. The first one is a multiple of the ratio's denominator, so that it
+    becomes a whole sample.
+    """
+    if ratio == 1:
+        return start, stop
+    reach = _length(ratio)[0] // (2 * ratio.numerator) + 1
+    first = math.floor(start / ratio) - reach
+    return max(first // ratio.denominator * ratio.denominator, 0), min(math.ceil(stop / ratio) + reach, n_samples)
+
+
+def _length(ratio: Fraction) -> tuple[int, float]:
+    """Return the coefficients of the filter, an odd number, and the shape of its Kaiser window."""
+    taps, beta = signal.kaiserord(ATTENUATION_DB, 2 * (STOP - PASS) / ratio.denominator)
+    return taps + 1 - taps % 2, beta

@@ -45,6 +45,7 @@ def spectrogram(
     period: float | None = None,
     windows: np.ndarray | None = None,
     first: int = 0,
+    skipped: int = 0,
 ) -> np.ndarray:
     """Compute the short-time Fourier magnitude over boxcar windows of one TR, without overlap.
 
@@ -61,6 +62,7 @@ def spectrogram(
     windows : (n_windows,) bool, those with EEG, all by default; the others stay 0.
     first : number w of the first window to compute. A shift of the onset by as many periods is not the same: if
         windows start halfway between two samples, the last bit of the onset decides between them.
+    skipped : samples of the recording before `eeg`, which may be a part of it; `onset` counts them.
 
     Returns
     -------
@@ -77,7 +79,7 @@ def spectrogram(
     frequencies(sampling_rate, tr, n_frequencies)
     length = window_length(sampling_rate, tr)
     period = tr * sampling_rate if period is None else period
-    starts = np.rint(onset + np.arange(first, first + n_windows) * period).astype(int)
+    starts = np.rint(onset + np.arange(first, first + n_windows) * period).astype(int) - skipped
     wanted = np.arange(n_windows) if windows is None else np.flatnonzero(windows)
     if len(wanted) and (starts[wanted[0]] < 0 or starts[wanted[-1]] + length > eeg.shape[1]):
         raise AlignmentError(

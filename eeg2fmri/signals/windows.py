@@ -20,6 +20,7 @@ def window_magnitudes(
     onset: float,
     period: float | None = None,
     first: int = 0,
+    skipped: int = 0,
 ) -> np.ndarray:
     """Compute spectral magnitudes of each window of one TR, of the potentials or their current source density.
 
@@ -30,7 +31,7 @@ def window_magnitudes(
     eeg : (C, samples) in µV, cleaned; all channels that the recording has.
     signal : channels and sampling rate of `eeg`, TR, and the wanted frequencies and unit.
     windows : (n,) bool, those with EEG; the others stay 0.
-    onset, period, first : as `spectrogram` takes them.
+    onset, period, first, skipped : as `spectrogram` takes them.
 
     Returns
     -------
@@ -48,7 +49,7 @@ def window_magnitudes(
     return spectrogram(
         eeg, signal.sampling_rate, signal.tr,
         onset=onset, n_windows=len(windows), n_frequencies=len(signal.frequencies), period=period, windows=windows,
-        first=first,
+        first=first, skipped=skipped,
     )  # fmt: skip
 
 

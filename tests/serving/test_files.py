@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 from fractions import Fraction
 
@@ -12,7 +13,7 @@ import pybv
 import pytest
 
 from eeg2fmri.config import CleaningConfig
-from eeg2fmri.errors import AlignmentError, ConfigError, DatasetError
+from eeg2fmri.errors import AlignmentError, ConfigError, DatasetError, DiskFullError
 from eeg2fmri.serving import synthesise_file
 from eeg2fmri.signals import DENSITY, current_source_density
 from eeg2fmri.signals.resample_eeg import resample
@@ -201,17 +202,15 @@ def test_nothing_but_the_image_and_its_sidecar_is_left(bundles, write, out):
     assert sorted(p.name for p in out.parent.iterdir()) == ["bold.json", "bold.nii.gz"]
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_part(bundles, write, out, monkeypatch):
+def test_a_failed_write_leaves_the_old_file_and_no_part(bundles, write, out):
     out.parent.mkdir()
     out.write_bytes(b"old")
 
-    def full(image, path):
-        path.write_bytes(b"half")
-        raise OSError("no space left on device")
+    def full(*_):
+        raise OSError(errno.ENOSPC, "no space left on device")
 
-    monkeypatch.setattr(nibabel, "save", full)
-    with pytest.raises(OSError, match="no space"):
-        synthesise_file(bundles["linear"], write(), out)
+    with pytest.raises(DiskFullError, match="no space"):
+        synthesise_file(bundles["linear"], write(), out, on_volumes=full)
     assert [p.name for p in out.parent.iterdir()] == ["bold.nii.gz"]
     assert out.read_bytes() == b"old"
 

@@ -1,0 +1,260 @@
+"""Synthesis of many recordings into a BIDS derivative, which can be stopped and continued."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import eeg2fmri
+from eeg2fmri.config import DatasetConfig
+from eeg2fmri.datasets import Source, check_fetched, find_eeg
+from eeg2fmri.datasets.bids import entities
+from eeg2fmri.datasets.recording import eeg_companions
+from eeg2fmri.datasets.source import VARIANTS
+from eeg2fmri.errors import ConfigError, DiskFullError, Eeg2FmriError, disk_full, one_line
+from eeg2fmri.files import held, written_whole
+from eeg2fmri.serving.bundle import Bundle, load_bundle, save_bundle
+from eeg2fmri.serving.files import sidecar_path
+from eeg2fmri.serving.recording import EegFile, open_recording
+from eeg2fmri.serving.series import Progress, write_series
+
+BIDS_VERSION = "1.10.0"
+MAKER = "eeg2fmri synthesize"
+DESCRIPTION = "dataset_description.json"
+LOCK = ".synthesize.lock"
+NATIVE = ("native", "unstated")  # spaces that are no template
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Item:
+    """A recording to synthesise.
+
+    name: its entities.  image: its image below the output folder.  source: the EEG file as the sidecar names it.
+    """
+
+    file: EegFile
+    name: str
+    image: Path
+    source: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """The outcome of a recording: its volumes, or an error in one line.  kept: it was there before."""
+
+    name: str
+    volumes: int = 0
+    kept: bool = False
+    warnings: tuple[str, ...] = ()
+    error: str = ""
+
+
+def items_of_root(root: Path, config: DatasetConfig, space: str) -> tuple[list[Item], list[str]]:
+    """List the EEG recordings of a dataset, with BOLD or without, and the files left out, one line each.
+
+    Parameters
+    ----------
+    root, config : folder, layout and filters of the dataset.
+    space : of the volumes, `Signal.space`.
+
+    Raises
+    ------
+    DatasetError
+        If there is no EEG, or a filter's label matches nothing.
+    """
+    sources, skipped = find_eeg(root, config)
+    items = []
+    for source in sources:
+        details = source.details
+        file = EegFile(
+            source.path,
+            details.get("channels_path"),
+            details.get("eeg_events_path"),
+            details.get("channel_types", ()),
+            details.get("volume_marker", config.volume_marker),
+        )
+        items.append(_item(source, file, f"bids:raw:{source.path.relative_to(root).as_posix()}", space))
+    return items, [f"{item.path}: not used; {item.reason}" for item in skipped]
+
+
+def items_of_files(paths: Sequence[Path], volume_marker: str, space: str) -> list[Item]:
+    """List EEG files by the entities in their names; parameters as `items_of_root`.
+
+    Raises
+    ------
+    ConfigError
+        If a name has no subject, or two names have the same entities.
+    """
+    items = []
+    for path in paths:
+        names = entities(path)
+        if not names.get("sub"):
+            raise ConfigError(f"{path}: a name with sub-LABEL is expected for an output folder; rename the file")
+        subject, session, task, run = (names.pop(key, "") for key in ("sub", "ses", "task", "run"))
+        source = Source(path, subject, session, task, run, {}, names)
+        items.append(_item(source, EegFile.beside(path, volume_marker), path.name, space))
+    counts = Counter(item.image for item in items)
+    if double := [item for item in items if counts[item.image] > 1]:
+        raise ConfigError(f"{double[0].file.path}: another EEG file has the same entities; synthesise it on its own")
+    return items
+
+
+def _item(source: Source, file: EegFile, uri: str, space: str) -> Item:
+    """Name the image of a recording as BIDS derivatives are named."""
+    labels = [f"{key}-{label}" for key, label in source.labels.items() if key not in VARIANTS]
+    folder = Path(*(label for label in labels if label.startswith(("sub-", "ses-"))), "func")
+    name = "_".join(labels)
+    of_space = "" if space in NATIVE else f"_space-{space}"
+    return Item(file, name, folder / f"{name}{of_space}_desc-synthesised_bold.nii.gz", uri)
+
+
+def synthesise_dataset(
+    bundle: Bundle,
+    items: Sequence[Item],
+    out: Path,
+    *,
+    model: Mapping[str, Any],
+    root: Path | None = None,
+    workers: int = 1,
+    on_recording: Callable[[Done], None] | None = None,
+    on_volumes: Progress | None = None,
+) -> list[Done]:
+    """Synthesise recordings into a BIDS derivative; keep those that this model made from these files before.
+
+    A recording that cannot be used does not end the others.
+
+    Parameters
+    ----------
+    bundle : the model.
+    items : the recordings.
+    out : folder of the derivative; it is new, empty, or was made by this function.
+    model : name, version and digest of the model, for the sidecars; with another one all is made again.
+    root : the dataset of the recordings, if they are of one.
+    workers : processes that share the work.
+    on_recording : called with the outcome of each recording.
+    on_volumes : called after each block of volumes, with one worker only.
+
+    Returns
+    -------
+    The outcomes, in the order of `items`.
+
+    Raises
+    ------
+    ConfigError
+        If something else is in `out`.
+    BusyError
+        If another command works in `out`.
+    DiskFullError
+        If there is no space left.
+    """
+    from eeg2fmri.store.parallel import each
+
+    _check_place(out)
+    with ExitStack() as until_end:
+        until_end.enter_context(held(out / LOCK, str(out), "synthesize", instead="give another --out"))
+        _describe(out, root)
+        where: Bundle | Path = bundle
+        if workers > 1:
+            where = Path(until_end.enter_context(tempfile.TemporaryDirectory()))
+            save_bundle(where, bundle)
+        task = functools.partial(_synthesise, where=where, out=out.absolute(), model=dict(model),
+                                 on_volumes=on_volumes if workers == 1 else None)  # fmt: skip
+        done = {}
+        for item, result in each(task, items, workers=workers):
+            if isinstance(result, DiskFullError):
+                raise result
+            if isinstance(result, BaseException):
+                result = Done(item.name, error=f"{item.file.path}: its worker died ({one_line(result)})")
+            done[item.name] = result
+            if on_recording:
+                on_recording(result)
+    return [done[item.name] for item in items]
+
+
+def _synthesise(
+    item: Item, *, where: Bundle | Path, out: Path, model: Mapping[str, Any], on_volumes: Progress | None
+) -> Done:
+    """Synthesise one recording, unless it is there; an error becomes part of the outcome."""
+    path = out / item.image
+    try:
+        digest = _source_digest(item.file)
+        if _is_done(path, model, digest):
+            return Done(item.name, kept=True)
+        opened = open_recording(_loaded(where) if isinstance(where, Path) else where, item.file)
+        more = {"Sources": [item.source], "SourceDigest": digest, "Model": dict(model)}
+        write_series(opened, path, more, on_volumes)
+        return Done(item.name, len(opened.whole), warnings=tuple(f"{opened.path}: {line}" for line in opened.warnings))
+    except Eeg2FmriError as err:
+        if full := disk_full(err, path):
+            raise full from err
+        return Done(item.name, error=one_line(err))
+    except Exception as err:  # the other recordings continue after any error of this one
+        if full := disk_full(err, path):
+            raise full from err
+        logger.debug("%s", item.name, exc_info=True)
+        return Done(item.name, error=f"{item.file.path}: failed ({one_line(err)}); --debug --workers 1 shows where")
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(folder: Path) -> Bundle:
+    """Load the model of a worker once."""
+    return load_bundle(folder)
+
+
+def _is_done(image: Path, model: Mapping[str, Any], digest: str) -> bool:
+    """Return whether an image is there that this model made from these files; its sidecar is written last."""
+    try:
+        found = json.loads(sidecar_path(image).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return image.exists() and found.get("Model") == model and found.get("SourceDigest") == digest
+
+
+def _source_digest(file: EegFile) -> str:
+    """Compute the digest (sha256) of the files that a recording is read from, and of the way to read them."""
+    digest = hashlib.sha256(json.dumps([file.types, file.volume_marker]).encode())
+    for path in (file.path, *eeg_companions(file.path), file.channels, file.events):
+        if path is not None:
+            check_fetched(path)
+            with path.open("rb") as content:
+                digest.update(hashlib.file_digest(content, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _check_place(out: Path) -> None:
+    """Refuse a folder with other content than a derivative of this module."""
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out}: a file; many recordings need a folder as --out")
+    there = [path.name for path in out.iterdir() if not path.name.startswith(".")] if out.is_dir() else []
+    try:
+        found = json.loads((out / DESCRIPTION).read_text(encoding="utf-8"))
+        ours = found["GeneratedBy"][0]["Name"] == MAKER
+    except (OSError, ValueError, LookupError, TypeError):
+        ours = False
+    if there and not ours:
+        raise ConfigError(f"{out}: a folder with other content ({sorted(there)[0]}); give a new one as --out")
+
+
+def _describe(out: Path, root: Path | None) -> None:
+    """Write the description of the derivative."""
+    content: dict[str, Any] = {
+        "Name": "BOLD synthesised from EEG",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": MAKER, "Version": eeg2fmri.__version__}],
+    }
+    if root is not None:
+        content["DatasetLinks"] = {"raw": os.path.relpath(root, out)}
+    with written_whole(out / DESCRIPTION) as part:
+        part.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")

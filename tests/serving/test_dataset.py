@@ -1,0 +1,177 @@
+"""Many recordings to a BIDS derivative: names, sidecars, what is kept, what is refused, kills."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pybv
+import pytest
+
+import eeg2fmri
+from eeg2fmri.config import DatasetConfig
+from eeg2fmri.errors import ConfigError, DatasetError
+from eeg2fmri.serving import Done, items_of_files, items_of_root, synthesise_dataset
+from eeg2fmri.serving.series import synthesise_file
+from tests.fakes import CHANNELS, CONTEXT, SAMPLING_RATE, TR
+
+STEP = round(TR * SAMPLING_RATE)
+MODEL = {"Name": "ours", "Version": "3", "Digest": "abc"}
+RUNS = ("sub-01/ses-a/eeg/sub-01_ses-a_task-rest_run-1", "sub-02/eeg/sub-02_task-rest")
+IMAGES = (
+    "sub-01/ses-a/func/sub-01_ses-a_task-rest_run-1_space-MNI_desc-synthesised_bold",
+    "sub-02/func/sub-02_task-rest_space-MNI_desc-synthesised_bold",
+)
+
+
+def write_eeg(rng, path, trs=9):
+    """EEG of so many TRs with volume markers."""
+    events = [{"onset": 5 + n * STEP, "description": 128, "type": "Response"} for n in range(trs)]
+    pybv.write_brainvision(data=rng.normal(0, 20e-6, (len(CHANNELS), 7 + trs * STEP)), sfreq=SAMPLING_RATE,
+                           ch_names=list(CHANNELS), fname_base=path.name, folder_out=path.parent, events=events,
+                           fmt="binary_float32", overwrite=True)  # fmt: skip
+    return path.with_suffix(".vhdr")
+
+
+@pytest.fixture
+def root(tmp_path, rng):
+    folder = tmp_path / "raw"
+    for run in RUNS:
+        write_eeg(rng, folder / f"{run}_eeg")
+    (folder / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
+    return folder
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "derived"
+
+
+def everything(folder):
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def synthesise(bundles, root, out, model=MODEL, **options):
+    items, _ = items_of_root(root, DatasetConfig(), "MNI")
+    return synthesise_dataset(bundles["linear"], items, out, model=model, root=root, **options)
+
+
+def test_names_description_and_sidecars_of_a_derivative(bundles, root, out):
+    assert [done.volumes for done in synthesise(bundles, root, out)] == [9 - CONTEXT + 1] * 2
+    expected = {"dataset_description.json", *(f"{name}{end}" for name in IMAGES for end in (".nii.gz", ".json"))}
+    assert everything(out).keys() == expected
+    about = json.loads((out / "dataset_description.json").read_text())
+    assert about["DatasetType"] == "derivative"
+    assert about["BIDSVersion"]
+    assert about["GeneratedBy"] == [{"Name": "eeg2fmri synthesize", "Version": eeg2fmri.__version__}]
+    assert (out / about["DatasetLinks"]["raw"]).resolve() == root.resolve()
+    for name, run in zip(IMAGES, RUNS, strict=True):
+        sidecar = json.loads((out / f"{name}.json").read_text())
+        assert sidecar["Model"] == MODEL
+        assert sidecar["Sources"] == [f"bids:raw:{run}_eeg.vhdr"]
+        assert (sidecar["StartTime"], sidecar["RepetitionTime"]) == (CONTEXT * TR, TR)
+        assert len(sidecar["SourceDigest"]) == 64
+        assert "averaged away" in sidecar["Shrinkage"]
+
+
+def test_an_image_is_that_of_its_file_alone(bundles, root, out, tmp_path):
+    synthesise(bundles, root, out)
+    synthesise_file(bundles["linear"], root / f"{RUNS[1]}_eeg.vhdr", tmp_path / "alone.nii.gz")
+    assert (tmp_path / "alone.nii.gz").read_bytes() == (out / f"{IMAGES[1]}.nii.gz").read_bytes()
+
+
+def test_files_are_named_by_their_entities_and_a_native_space_is_not_named(root):
+    files = [root / f"{run}_eeg.vhdr" for run in RUNS]
+    first, second = items_of_files(files, "auto", "native")
+    assert str(first.image) == f"{IMAGES[0].replace('_space-MNI', '')}.nii.gz"
+    assert str(second.image) == f"{IMAGES[1].replace('_space-MNI', '')}.nii.gz"
+    assert second.source == "sub-02_task-rest_eeg.vhdr"
+
+
+def test_tables_are_inherited(bundles, root, out):
+    (root / "task-rest_channels.tsv").write_text(
+        "name\ttype\n"
+        + "".join(f"{name}\t{'ECG' if name == 'ECG' else 'EEG'}\n" for name in CHANNELS[:-1])
+        + "ECG\tMISC\n"
+    )
+    errors = [done.error for done in synthesise(bundles, root, out)]
+    assert all("ECG missing" in error for error in errors)
+
+
+def test_finished_recordings_are_kept_until_model_or_source_change(bundles, root, out, rng):
+    assert not any(done.kept for done in synthesise(bundles, root, out))
+    before = everything(out)
+    assert all(done.kept for done in synthesise(bundles, root, out))
+    assert {k: v for k, v in everything(out).items() if "sub-" in k} == {k: v for k, v in before.items() if "sub-" in k}
+    write_eeg(rng, root / f"{RUNS[1]}_eeg")
+    assert [done.kept for done in synthesise(bundles, root, out)] == [True, False]
+    (out / f"{IMAGES[0]}.nii.gz").unlink()
+    assert [done.kept for done in synthesise(bundles, root, out)] == [False, True]
+    assert not any(done.kept for done in synthesise(bundles, root, out, {**MODEL, "Version": "4"}))
+
+
+def test_a_recording_that_fails_does_not_end_the_others(bundles, root, out):
+    (root / f"{RUNS[0]}_eeg.eeg").unlink()
+    told: list[Done] = []
+    bad, good = synthesise(bundles, root, out, on_recording=told.append)
+    assert bad.error.startswith(f"{root / RUNS[0]}_eeg.vhdr: ")
+    assert "\n" not in bad.error
+    assert good.volumes
+    assert not good.error
+    assert told == [bad, good]
+    assert not (out / "sub-01").exists()
+
+
+def test_two_workers_write_the_same(bundles, root, out, tmp_path):
+    synthesise(bundles, root, out)
+    assert [done.volumes for done in synthesise(bundles, root, tmp_path / "two", workers=2)] == [9 - CONTEXT + 1] * 2
+    for name in everything(out):
+        if "sub-" in name:
+            assert (out / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_a_folder_of_something_else_is_refused(bundles, root, out, refuses):
+    with refuses(ConfigError, r"raw: a folder with other content \(dataset_description\.json\); give a new one"):
+        synthesise(bundles, root, root)
+    out.write_text("a file")
+    with refuses(ConfigError, "derived: a file; many recordings need a folder as --out"):
+        synthesise(bundles, root, out)
+
+
+def test_files_without_a_subject_or_of_one_recording_are_refused(refuses, tmp_path):
+    with refuses(ConfigError, r"night\.edf: a name with sub-LABEL is expected"):
+        items_of_files([tmp_path / "night.edf"], "auto", "native")
+    double = [tmp_path / "a" / "sub-01_task-rest_eeg.edf", tmp_path / "b" / "sub-01_task-rest_eeg.edf"]
+    with refuses(ConfigError, "another EEG file has the same entities"):
+        items_of_files(double, "auto", "native")
+
+
+def test_a_dataset_without_eeg_is_refused(refuses, tmp_path):
+    with refuses(DatasetError, "no EEG recording"):
+        items_of_root(tmp_path, DatasetConfig(), "native")
+
+
+@pytest.mark.parametrize("recording", [0, 1])
+def test_a_kill_leaves_no_half_file_and_a_rerun_finishes(bundles, root, out, tmp_path, recording):
+    """The process dies in the middle of a recording, with volumes in its file."""
+    seen = []
+
+    def die(done, total):
+        seen.append(done)
+        if len(seen) == recording + 1:  # a recording is one block here
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    if not (child := os.fork()):
+        try:
+            synthesise(bundles, root, out, on_volumes=die)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    shown = {name for name in everything(out) if not any(part.startswith(".") for part in name.split(os.sep))}
+    assert shown == {"dataset_description.json", *(f"{IMAGES[0]}{end}" for end in (".nii.gz", ".json") if recording)}
+    assert [done.kept for done in synthesise(bundles, root, out)] == [bool(recording), False]
+    synthesise(bundles, root, tmp_path / "whole")
+    assert everything(out).keys() == everything(tmp_path / "whole").keys()
+    for name in IMAGES:
+        assert (out / f"{name}.nii.gz").read_bytes() == (tmp_path / "whole" / f"{name}.nii.gz").read_bytes()

@@ -1,0 +1,144 @@
+"""Blocks of a recording: equal to the whole, whole on disk or absent, and in no more memory for a longer one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tracemalloc
+
+import nibabel
+import numpy as np
+import pybv
+import pytest
+
+from eeg2fmri.config import CleaningConfig
+from eeg2fmri.datasets import open_clean_eeg, open_eeg_file, read_clean_eeg
+from eeg2fmri.errors import DatasetError
+from eeg2fmri.serving import recording, synthesise_file
+from eeg2fmri.serving.files import synthesise_recording
+from eeg2fmri.serving.recording import EegFile, open_recording
+from eeg2fmri.signals import DENSITY
+from tests.fakes import CHANNELS, CONTEXT, GRID, SAMPLING_RATE, TR
+
+STEP = TR * SAMPLING_RATE
+LEAD = 21
+
+
+@pytest.fixture
+def write(tmp_path, rng):
+    """Write a recording of so many TRs, Fp1 marked as bad."""
+
+    def written(trs=23, rate=SAMPLING_RATE, name="sub-01_task-rest_eeg"):
+        period = TR * rate
+        n_samples = LEAD + int(trs * period) + 5
+        data = rng.normal(0, 20, (len(CHANNELS), n_samples)) + 3
+        events = [{"onset": round(LEAD + n * period), "description": 128, "type": "Response"} for n in range(trs)]
+        pybv.write_brainvision(data=data * 1e-6, sfreq=rate, ch_names=list(CHANNELS), fname_base=name,
+                               folder_out=tmp_path / "eeg", events=events, fmt="binary_float32")  # fmt: skip
+        rows = "".join(f"{n}\t{'ECG' if n == 'ECG' else 'EEG'}\t{'bad' if n == 'Fp1' else 'good'}\n" for n in CHANNELS)
+        (tmp_path / "eeg" / f"{name.rsplit('_', 1)[0]}_channels.tsv").write_text("name\ttype\tstatus\n" + rows)
+        return tmp_path / "eeg" / f"{name}.vhdr"
+
+    return written
+
+
+def cleaned(bundle, **steps):
+    return dataclasses.replace(bundle, settings={**bundle.settings, "cleaning": CleaningConfig(**steps).model_dump()})
+
+
+STEPS = {
+    "as it is": {"interpolate_bads": False},
+    "bad channels": {},
+    "reference": {"average_reference": True},
+    "half the rate": {"sampling_rate": SAMPLING_RATE},
+    "two thirds of the rate": {"sampling_rate": SAMPLING_RATE * 4 / 3},
+    "gradient": {"gradient": True, "template": 3},
+}
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_parts_of_the_cleaned_eeg_are_those_of_the_whole(write, steps):
+    config = CleaningConfig(**STEPS[steps])
+    raw = open_eeg_file(path := write(rate=2 * SAMPLING_RATE), EegFile.beside(path).channels)
+    onsets = LEAD + 2 * STEP * np.arange(23)
+    whole = read_clean_eeg(raw, ("eeg", "ecg"), onsets, config)
+    parts = open_clean_eeg(raw, ("eeg", "ecg"), onsets, config)
+    assert (parts.n_samples, parts.channels) == (whole.data.shape[1], whole.channels)
+    assert (parts.sampling_rate, parts.factor) == (whole.sampling_rate, whole.factor)
+    for start, stop in ((0, 7), (5, 311), (300, 301), (parts.n_samples - 9, parts.n_samples), (0, parts.n_samples)):
+        np.testing.assert_allclose(parts.read(start, stop), whole.data[:, start:stop], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("unit", ["potential", "density"])
+@pytest.mark.parametrize("rate", [SAMPLING_RATE, SAMPLING_RATE + 1])
+@pytest.mark.parametrize("block", [1, 4, 7, 32])
+def test_blocks_are_the_whole_recording(bundles, write, monkeypatch, block, rate, unit):
+    """At 65 Hz a TR has 32.5 samples, so the first window of a block may begin halfway between two."""
+    bundle = bundles["linear"]
+    if unit == "density":
+        bundle = dataclasses.replace(bundle, signal=dataclasses.replace(bundle.signal, unit=DENSITY))
+    path = write(rate=rate)
+    raw = open_eeg_file(path, EegFile.beside(path).channels)
+    opened = open_recording(bundle, EegFile.beside(path))
+    eeg = read_clean_eeg(raw, ("eeg", "ecg"), np.empty(0), CleaningConfig())
+    windows = bundle.windows(eeg.data, rate, eeg.channels, opened.onset, opened.period)
+    expected = bundle.model.synthesise(windows) * bundle.model.bold_statistics.mask
+    monkeypatch.setattr(recording, "BLOCK_VOLUMES", block)
+    blocks = [*opened.volumes()]
+    assert max(map(len, blocks)) <= block
+    np.testing.assert_allclose(np.concatenate(blocks), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", ["bold.nii", "bold.nii.gz"])
+def test_the_file_is_the_image(bundles, write, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(recording, "BLOCK_VOLUMES", 3)
+    path, out = write(), tmp_path / "out" / name
+    done = []
+    shape = synthesise_file(bundles["linear"], path, out, on_volumes=lambda *now: done.append(now))
+    expected = synthesise_recording(bundles["linear"], path)
+    found = nibabel.load(out)
+    assert found.shape == expected.image.shape == shape == (*GRID, 23 - CONTEXT + 1)
+    assert bytes(found.header.binaryblock) == bytes(
+        nibabel.Nifti1Image.from_bytes(expected.image.to_bytes()).header.binaryblock
+    )
+    np.testing.assert_array_equal(found.get_fdata(), expected.image.get_fdata())
+    sidecar = json.loads((tmp_path / "out" / "bold.json").read_text())
+    assert sidecar == expected.sidecar
+    assert "mean that the model expects" in sidecar["Shrinkage"]
+    assert done == [(min(n, shape[3]), shape[3]) for n in range(3, shape[3] + 3, 3)]
+    synthesise_file(bundles["linear"], path, tmp_path / "again" / name)
+    assert (tmp_path / "again" / name).read_bytes() == out.read_bytes()
+
+
+def test_memory_does_not_grow_with_the_recording(bundles, write, monkeypatch):
+    """Of ten times as many volumes only the channels' mean magnitudes stay, 8 bytes a channel and window."""
+    monkeypatch.setattr(recording, "BLOCK_VOLUMES", 8)
+    peaks = []
+    for trs in (30, 300):
+        opened = open_recording(bundles["mean"], EegFile.beside(write(trs, name=f"sub-{trs}_task-rest_eeg")))
+        tracemalloc.start()
+        for _ in opened.volumes():
+            pass
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    in_memory = 270 * 4 * (np.prod(GRID) + len(CHANNELS) * STEP)  # of volumes and EEG
+    assert peaks[1] - peaks[0] < in_memory / 4
+
+
+def test_a_fault_in_a_later_block_leaves_what_was_there(bundles, write, tmp_path, monkeypatch):
+    monkeypatch.setattr(recording, "BLOCK_VOLUMES", 4)
+    path, out = write(trs=400), tmp_path / "out" / "bold.nii.gz"
+    synthesise_file(bundles["linear"], path, out)
+    before = {file.name: file.read_bytes() for file in out.parent.iterdir()}
+    with (path.with_suffix(".eeg")).open("r+b") as file:
+        file.seek(len(CHANNELS) * 4 * int(120.5 * STEP))
+        file.write(np.full(len(CHANNELS), np.nan, "<f4").tobytes())
+    with pytest.raises(DatasetError, match=r"eeg\.vhdr: NaN or infinite samples in"):
+        synthesise_file(bundles["linear"], path, out)
+    assert {file.name: file.read_bytes() for file in out.parent.iterdir()} == before
+
+
+def test_too_many_volumes_for_nifti_are_refused(bundles, write, tmp_path, monkeypatch, refuses):
+    monkeypatch.setattr(recording, "MOST_VOLUMES", 9)
+    with refuses(DatasetError, r"eeg\.vhdr: 21 volumes, a NIfTI file has at most 9; split the recording"):
+        synthesise_file(bundles["linear"], write(), tmp_path / "bold.nii")
