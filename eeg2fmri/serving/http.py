@@ -31,6 +31,8 @@ MOST_CONNECTIONS = 64  # each holds a body; others get status 503
 # A body that is too large is read to its end without being kept, so that its sender sees the reason; up to this.
 DISCARDED = 16
 JSON = "application/json"
+# Memory that Python takes for what such a byte of JSON announces, an object's field among them [bytes].
+_MEMORY = {b",": 32, b"[": 88, b"{": 64, b":": 120}
 _OBJECT = TypeAdapter(dict[str, Any])  # its parser refuses what is nested more than 200 deep
 
 
@@ -114,6 +116,7 @@ async def _body(request: Request, limit: int) -> bytes:
 
 def _answered(bundle: Bundle, body: bytes, limits: ServingConfig) -> Response:
     try:
+        _check_memory(body, limits)
         records, params = _parsed(body)
         content = json.dumps({"predictions": answer(bundle, records, params, limits)})
         return Response(content, media_type=JSON)
@@ -122,6 +125,16 @@ def _answered(bundle: Bundle, body: bytes, limits: ServingConfig) -> Response:
     except Exception as err:
         logging.getLogger(__name__).exception("prediction failed")
         return _refusal(500, f"internal error: {type(err).__name__}", "INTERNAL_ERROR")
+
+
+def _check_memory(body: bytes, limits: ServingConfig) -> None:
+    """Refuse a body whose lists and objects would not fit into the memory of a request, before they are made."""
+    needed = sum(size * body.count(mark) for mark, size in _MEMORY.items()) / 2**20
+    if needed > limits.max_memory:
+        raise RequestError(
+            f"lists and objects of {needed:.0f} MiB, a request may take {limits.max_memory} MiB (serving.max_memory); "
+            f"send arrays as eeg_npy or windows_npy"
+        )
 
 
 def _parsed(body: bytes) -> tuple[Any, Any]:

@@ -139,6 +139,8 @@ class TestServer:
             (b'{"inputs": [{}], "params": 3}', "params must be an object"),
             (b'{"inputs": 3}', "expected a list of records"),
             (b'{"inputs": []}', "an empty list"),
+            (b'{"inputs":[{"eeg":[' + b"[]," * 300_000 + b"[]]}]}", "send arrays as eeg_npy"),
+            (b'{"inputs":[' + b"{}," * 300_000 + b"{}]}", "lists and objects of 27 MiB"),
         ],
     )
     def test_a_bad_body_gets_400_with_the_reason(self, address, body, words):
