@@ -17,6 +17,7 @@ import pandas as pd
 from eeg2fmri import plotting
 from eeg2fmri.classification import (
     EEG,
+    LATENTS,
     REGIONS,
     Classification,
     Kinds,
@@ -41,6 +42,7 @@ from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
 MODEL_OPTION = "--model-uri models:/NAME@champion"
+NAMES = {REGIONS: "Synthesised regions are", LATENTS: "The model's latents are", EEG: "EEG alone is"}
 FIGURE = "figures/classes.png"
 TEXT_TAG = "eeg2fmri.classify"  # the verdict
 HEAD = ["features", "balanced accuracy", "accuracy", "permuted labels", "p", "least p"]
@@ -190,16 +192,13 @@ def verdict(result: Classification, level: float) -> str:
     result : of the classification.
     level : a p-value must be below it.
     """
-    parts = []
-    for name, each in result.found.items():
-        better = "is" if each.p_value < level else "is not"
-        alone = " alone" if name == EEG else ""
-        parts.append(
-            f"{name}{alone} {better} better than chance (balanced accuracy {each.score:.2f}, chance "
-            f"{result.chance:.2f}, p = {p_number(each.p_value)})"
-        )
-    pairs = [f"{_paired(name, pair, level)}." for name, pair in result.beside_eeg.items()]
-    return " ".join([f"{'; '.join(parts)}.", *pairs])
+    parts = [
+        f"{NAMES[name]} {'' if each.p_value < level else 'not '}better than chance "
+        f"(balanced accuracy {each.score:.2f}, chance {result.chance:.2f}, p = {p_number(each.p_value)})"
+        for name, each in result.found.items()
+    ]
+    pairs = [_paired(name, pair, level) for name, pair in result.beside_eeg.items()]
+    return " ".join(f"{part}." for part in (*parts, *pairs))
 
 
 def _paired(name: str, pair: Comparison, level: float) -> str:
@@ -207,8 +206,7 @@ def _paired(name: str, pair: Comparison, level: float) -> str:
     word = "neither better nor worse than"
     if pair.p_value < level:
         word = "better than" if pair.median_difference > 0 else "worse than"
-    title = f"Synthesised {name} are" if name == REGIONS else f"The model's {name} are"
     return (
-        f"{title} {word} EEG alone: the right label is more probable in {pair.won} of {pair.subjects} subjects, median "
-        f"difference {pair.median_difference:+.3f}, p = {pair.p_value:.3g}"
+        f"{NAMES[name]} {word} EEG alone: the right label is more probable in {pair.won} of {pair.subjects} subjects, "
+        f"median difference {pair.median_difference:+.3f}, p = {pair.p_value:.3g}"
     )

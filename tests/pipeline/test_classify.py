@@ -118,9 +118,22 @@ def outcome(own: float, eeg: float) -> Classification:
 @pytest.mark.parametrize(
     ("own", "eeg", "words"),
     [
-        (0.9, 0.6, ["regions is better than chance", "Synthesised regions are better than EEG alone", "12 of 12"]),
+        (
+            0.9,
+            0.6,
+            ["Synthesised regions are better than chance", "Synthesised regions are better than EEG alone", "12 of 12"],
+        ),
         (0.6, 0.9, ["Synthesised regions are worse than EEG alone", "0 of 12", "difference -0.3"]),
-        (0.4, 0.4, ["regions is not better than chance", "neither better nor worse than EEG alone", "p = 1"]),
+        (
+            0.4,
+            0.4,
+            [
+                "Synthesised regions are not better than chance",
+                "EEG alone is not better than chance",
+                "neither better nor worse than EEG alone",
+                "p = 1",
+            ],
+        ),
     ],
 )
 def test_the_verdict_says_who_wins(own, eeg, words):
