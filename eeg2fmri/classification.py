@@ -118,7 +118,7 @@ def find_labelled(config: Config, root: Path) -> Labelled:
     )
     if found.left_out:
         listed = ", ".join(found.left_out[:5])
-        logger.warning("%d subjects have no EEG or no label (%s); left out", len(found.left_out), listed)
+        logger.warning("%d subjects have no label, or none of the chosen EEG (%s); left out", len(found.left_out), listed)
     _check_counts(found, config, root)
     return found
 
