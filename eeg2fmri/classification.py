@@ -117,8 +117,8 @@ def find_labelled(config: Config, root: Path) -> Labelled:
         tuple(sorted(subjects.symmetric_difference(labels))),
     )
     if found.left_out:
-        listed = ", ".join(found.left_out[:5])
-        logger.warning("%d subjects have no label, or none of the chosen EEG (%s); left out", len(found.left_out), listed)
+        named, count = ", ".join(found.left_out[:5]), len(found.left_out)
+        logger.warning("%d subjects have no label, or none of the chosen EEG (%s); left out", count, named)
     _check_counts(found, config, root)
     return found
 
