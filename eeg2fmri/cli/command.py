@@ -211,10 +211,10 @@ def _synthesize(args: argparse.Namespace) -> None:
     check_output(args.out, one=one)
     bundle, _, model = _named_model(args.model_uri, config)
     if one:
-        synthesize_file(bundle, config, model, args.eeg[0], args.out)
+        synthesize_file(bundle, config, model, args.eeg[0], args.out, args.atlas)
     else:
         synthesize_many(bundle, config, model, args.root or args.eeg, args.out,
-                        workers=args.workers, allow_failures=args.allow_failures)  # fmt: skip
+                        atlas=args.atlas, workers=args.workers, allow_failures=args.allow_failures)  # fmt: skip
 
 
 def _serve(args: argparse.Namespace) -> None:
@@ -451,6 +451,9 @@ def _parser() -> argparse.ArgumentParser:
     synthesize.add_argument("--out", type=Path, required=True,
                             help="NIfTI file to write (.nii, .nii.gz), or folder for several recordings")  # fmt: skip
     add_dataset(synthesize, modalities=())
+    synthesize.add_argument(
+        "--atlas", type=Path, metavar="NIFTI", help="label image: courses of its regions as a table"
+    )
     synthesize.add_argument("--workers", type=positive, default=1, help="processes that share the work (default: 1)")
     add_allow_failures(synthesize)
     add_setting(synthesize, "--volume-marker", "dataset.volume_marker")

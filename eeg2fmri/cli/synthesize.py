@@ -28,14 +28,17 @@ def check_output(out: Path, *, one: bool) -> None:
         raise ConfigError(f"--out {out}: one image for several recordings; give a folder")
 
 
-def synthesize_file(bundle: Bundle, config: Config, model: Mapping[str, Any], eeg: Path, out: Path) -> None:
-    """Synthesise one file into one image."""
-    from eeg2fmri.serving import synthesise_file
+def synthesize_file(
+    bundle: Bundle, config: Config, model: Mapping[str, Any], eeg: Path, out: Path, atlas: Path | None
+) -> None:
+    """Synthesise one file into one image, and courses of the regions of a label image."""
+    from eeg2fmri.serving import Courses, synthesise_file
 
+    courses = Courses.of(bundle, atlas) if atlas else None
     with progress_display(visible=sys.stderr.isatty()) as display:
         task = display.add_task("synthesising", total=None, status="")
         shape = synthesise_file(
-            bundle, eeg, out, config.dataset.volume_marker, model=model,
+            bundle, eeg, out, config.dataset.volume_marker, model=model, courses=courses,
             on_volumes=lambda done, total: display.update(task, completed=done, total=total),
         )  # fmt: skip
     logger.info("synthesize: %s, %s", out, " × ".join(map(str, shape)))
@@ -48,6 +51,7 @@ def synthesize_many(
     source: Path | Sequence[Path],
     out: Path,
     *,
+    atlas: Path | None,
     workers: int,
     allow_failures: bool,
 ) -> None:
@@ -58,8 +62,9 @@ def synthesize_many(
     IncompleteError
         If some cannot be used, and that was not allowed; the others are done.
     """
-    from eeg2fmri.serving import items_of_files, items_of_root, synthesise_dataset
+    from eeg2fmri.serving import Courses, items_of_files, items_of_root, synthesise_dataset
 
+    courses = Courses.of(bundle, atlas) if atlas else None
     root, space = source if isinstance(source, Path) else None, bundle.signal.space
     if isinstance(source, Path):
         items, left_out = items_of_root(source, config.dataset, space)
@@ -71,7 +76,7 @@ def synthesize_many(
         recordings = display.add_task("recordings", total=len(items), status="")
         volumes = display.add_task("volumes", total=None, status="", visible=workers == 1)
         found = synthesise_dataset(
-            bundle, items, out, model=model, root=root, workers=workers,
+            bundle, items, out, model=model, root=root, courses=courses, workers=workers,
             on_recording=lambda done: display.update(recordings, advance=1, status=done.name),
             on_volumes=lambda done, total: display.update(volumes, completed=done, total=total),
         )  # fmt: skip

@@ -6,11 +6,12 @@ from eeg2fmri.serving.dataset import Done, Item, items_of_files, items_of_root, 
 from eeg2fmri.serving.files import check_image_name, synthesise_recording, synthesise_samples
 from eeg2fmri.serving.recording import read_windows
 from eeg2fmri.serving.replies import region_courses
-from eeg2fmri.serving.series import synthesise_file
+from eeg2fmri.serving.series import Courses, synthesise_file
 
 __all__ = [
     "Bundle",
     "Client",
+    "Courses",
     "Done",
     "Item",
     "Synthesised",

@@ -26,7 +26,7 @@ from eeg2fmri.files import held, written_whole
 from eeg2fmri.serving.bundle import Bundle, load_bundle, save_bundle
 from eeg2fmri.serving.files import sidecar_path
 from eeg2fmri.serving.recording import EegFile, open_recording
-from eeg2fmri.serving.series import Progress, write_series
+from eeg2fmri.serving.series import SYNTHESISED, Courses, Progress, write_series
 
 BIDS_VERSION = "1.10.0"
 MAKER = "eeg2fmri synthesize"
@@ -116,7 +116,7 @@ def _item(source: Source, file: EegFile, uri: str, space: str) -> Item:
     folder = Path(*(label for label in labels if label.startswith(("sub-", "ses-"))), "func")
     name = "_".join(labels)
     of_space = "" if space in NATIVE else f"_space-{space}"
-    return Item(file, name, folder / f"{name}{of_space}_desc-synthesised_bold.nii.gz", uri)
+    return Item(file, name, folder / f"{name}{of_space}{SYNTHESISED}_bold.nii.gz", uri)
 
 
 def synthesise_dataset(
@@ -126,6 +126,7 @@ def synthesise_dataset(
     *,
     model: Mapping[str, Any],
     root: Path | None = None,
+    courses: Courses | None = None,
     workers: int = 1,
     on_recording: Callable[[Done], None] | None = None,
     on_volumes: Progress | None = None,
@@ -141,6 +142,7 @@ def synthesise_dataset(
     out : folder of the derivative; it is new, empty, or was made by this function.
     model : name, version and digest of the model, for the sidecars; with another one all is made again.
     root : the dataset of the recordings, if they are of one.
+    courses : regions whose mean courses are written beside the images; without their table a recording is made again.
     workers : processes that share the work.
     on_recording : called with the outcome of each recording.
     on_volumes : called after each block of volumes, with one worker only.
@@ -168,7 +170,7 @@ def synthesise_dataset(
         if workers > 1:
             where = Path(until_end.enter_context(tempfile.TemporaryDirectory()))
             save_bundle(where, bundle)
-        task = functools.partial(_synthesise, where=where, out=out.absolute(), model=dict(model),
+        task = functools.partial(_synthesise, where=where, out=out.absolute(), model=dict(model), courses=courses,
                                  on_volumes=on_volumes if workers == 1 else None)  # fmt: skip
         done = {}
         for item, result in each(task, items, workers=workers):
@@ -183,17 +185,26 @@ def synthesise_dataset(
 
 
 def _synthesise(
-    item: Item, *, where: Bundle | Path, out: Path, model: Mapping[str, Any], on_volumes: Progress | None
+    item: Item,
+    *,
+    where: Bundle | Path,
+    out: Path,
+    model: Mapping[str, Any],
+    courses: Courses | None,
+    on_volumes: Progress | None,
 ) -> Done:
     """Synthesise one recording, unless it is there; an error becomes part of the outcome."""
     path = out / item.image
     try:
         digest = _source_digest(item.file)
-        if _is_done(path, model, digest):
+        more = {"Sources": [item.source], "SourceDigest": digest, "Model": dict(model)}
+        done = _is_made(path, more)
+        if courses is not None:
+            done = done and _is_made(courses.path(path), {**more, "Atlas": courses.about})
+        if done:
             return Done(item.name, kept=True)
         opened = open_recording(_loaded(where) if isinstance(where, Path) else where, item.file)
-        more = {"Sources": [item.source], "SourceDigest": digest, "Model": dict(model)}
-        write_series(opened, path, more, on_volumes)
+        write_series(opened, path, more, courses, on_volumes)
         return Done(item.name, len(opened.whole), warnings=tuple(f"{opened.path}: {line}" for line in opened.warnings))
     except Eeg2FmriError as err:
         if full := disk_full(err, path):
@@ -212,13 +223,13 @@ def _loaded(folder: Path) -> Bundle:
     return load_bundle(folder)
 
 
-def _is_done(image: Path, model: Mapping[str, Any], digest: str) -> bool:
-    """Return whether an image is there that this model made from these files; its sidecar is written last."""
+def _is_made(path: Path, marks: Mapping[str, Any]) -> bool:
+    """Return whether a file is there whose sidecar, which is written last, has the marks of model and source."""
     try:
-        found = json.loads(sidecar_path(image).read_text(encoding="utf-8"))
+        found = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return image.exists() and found.get("Model") == model and found.get("SourceDigest") == digest
+    return path.exists() and all(found.get(key) == value for key, value in marks.items())
 
 
 def _source_digest(file: EegFile) -> str:

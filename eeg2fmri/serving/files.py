@@ -54,13 +54,18 @@ def check_image_name(out: Path) -> None:
         raise ConfigError(f"{out}: the output must end in .nii or .nii.gz")
 
 
+def stem(path: Path) -> str:
+    """Return the name of an image or a table without its ending."""
+    return path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".tsv")
+
+
 def sidecar_path(out: Path) -> Path:
-    """Return the place of the JSON sidecar of an image."""
-    return out.with_name(f"{out.name.removesuffix('.gz').removesuffix('.nii')}.json")
+    """Return the place of the JSON sidecar of an image or a table."""
+    return out.with_name(f"{stem(out)}.json")
 
 
 def write_sidecar(out: Path, sidecar: Mapping[str, Any]) -> None:
-    """Write the sidecar of an image, whole or not at all."""
+    """Write the sidecar of an image or a table, whole or not at all."""
     with written_whole(sidecar_path(out)) as part:
         part.write_text(json.dumps(sidecar, indent=2, ensure_ascii=False), encoding="utf-8")
 

@@ -2,29 +2,74 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 import numpy as np
 from isal.igzip import IGzipFile
 
-from eeg2fmri.datasets import AUTO
+from eeg2fmri.datasets import AUTO, read_atlas
+from eeg2fmri.evaluation import Atlas
 from eeg2fmri.files import written_whole
 from eeg2fmri.serving.bundle import Bundle
 from eeg2fmri.serving.files import (
     check_image_name,
     recording_sidecar,
     sidecar_path,
+    stem,
     volumes_header,
     write_sidecar,
 )
 from eeg2fmri.serving.recording import EegFile, OpenRecording, open_recording
+from eeg2fmri.serving.replies import region_courses
 
+SYNTHESISED = "_desc-synthesised"  # in the names of a BIDS derivative
 LEVEL = 1  # of gzip; noise hardly compresses at any level
 Progress = Callable[[int, int], None]  # called with the volumes that are done, and with all
+
+
+@dataclass(frozen=True)
+class Courses:
+    """Regions whose mean courses are written.
+
+    label: name of the atlas in file names.  regions: on the model's grid, within its brain.
+    """
+
+    label: str
+    regions: Atlas
+
+    @classmethod
+    def of(cls, bundle: Bundle, path: Path) -> Courses:
+        """Read a label image; errors are those of `read_atlas`."""
+        regions = read_atlas(path, bundle.signal, bundle.model.bold_statistics.mask)
+        return cls("".join(filter(str.isalnum, stem(path).removesuffix("_dseg"))), regions)
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the regions, in the order of their labels."""
+        return [self.regions.names[label] for label in sorted(self.regions.names)]
+
+    @property
+    def about(self) -> dict[str, str]:
+        """Return what sidecars say of the label image: label and digest of the labels on the model's grid."""
+        return {"Label": self.label, "Digest": self.regions.digest}
+
+    def path(self, out: Path) -> Path:
+        """Return the place of the table beside an image, with the BIDS entity ``seg``."""
+        name = stem(out).removesuffix("_bold")
+        kept = name.removesuffix(SYNTHESISED)
+        return out.with_name(f"{kept}_seg-{self.label}{name[len(kept) :]}_timeseries.tsv")
+
+    def rows(self, volumes: np.ndarray, whole: np.ndarray) -> Iterator[str]:
+        """Yield a line of means per volume (n, x, y, z); ``n/a`` for those that are not `whole` (n,)."""
+        means = region_courses(volumes, self.regions.labels)[1]
+        for row, there in zip(means, whole, strict=True):
+            yield "\t".join(f"{value:.7g}" if there else "n/a" for value in row) + "\n"
 
 
 def synthesise_file(
@@ -34,6 +79,7 @@ def synthesise_file(
     volume_marker: str = AUTO,
     *,
     model: Mapping[str, Any] | None = None,
+    courses: Courses | None = None,
     on_volumes: Progress | None = None,
 ) -> tuple[int, ...]:
     """Synthesise every volume that an EEG recording allows and write them as NIfTI.
@@ -53,6 +99,7 @@ def synthesise_file(
     out : ``.nii`` or ``.nii.gz``.
     volume_marker : description of the scanner's marker, or ``auto``, as ``dataset.volume_marker``.
     model : what the sidecar says of the model, e.g. its name and version.
+    courses : regions whose mean courses are written beside the image.
     on_volumes : called after each block.
 
     Returns
@@ -71,18 +118,25 @@ def synthesise_file(
     check_image_name(out)
     opened = open_recording(bundle, EegFile.beside(eeg_path, volume_marker))
     opened.say_warnings()
-    write_series(opened, out, {"Model": dict(model)} if model else {}, on_volumes)
+    write_series(opened, out, {"Model": dict(model)} if model else {}, courses, on_volumes)
     return (*bundle.signal.grid, len(opened.whole))
 
 
-def write_series(opened: OpenRecording, out: Path, more: Mapping[str, Any], on_volumes: Progress | None = None) -> None:
-    """Write the image of a recording, and then its sidecar; each is whole or absent.
+def write_series(
+    opened: OpenRecording,
+    out: Path,
+    more: Mapping[str, Any],
+    courses: Courses | None = None,
+    on_volumes: Progress | None = None,
+) -> None:
+    """Write the image of a recording, the courses of regions, and last the sidecars; each is whole or absent.
 
     Parameters
     ----------
     opened : the recording.
     out : ``.nii`` or ``.nii.gz``.
     more : fields of the sidecar besides those of `recording_sidecar`.
+    courses : regions whose mean courses are written beside the image.
     on_volumes : called after each block.
 
     Raises
@@ -93,15 +147,36 @@ def write_series(opened: OpenRecording, out: Path, more: Mapping[str, Any], on_v
     total, done = len(opened.whole), 0
     blocks = opened.volumes()
     first = next(blocks)  # most faults show in it, before there is a file
-    with _image_file(out) as image:
+    with _image_file(out) as image, _table(courses, out) as table:
         image.write(volumes_header(opened.bundle, total))
         for block in itertools.chain([first], blocks):
             image.write(np.ascontiguousarray(block.transpose(0, 3, 2, 1)).data)
+            if courses is not None:
+                table.writelines(courses.rows(block, opened.whole[done : done + len(block)]))
             done += len(block)
             if on_volumes:
                 on_volumes(done, total)
-        sidecar_path(out).unlink(missing_ok=True)  # it would describe another image if the process died now
-    write_sidecar(out, {**recording_sidecar(opened), **more})
+        for path in (
+            (out, courses.path(out)) if courses else (out,)
+        ):  # a sidecar of another one, if the process dies now
+            sidecar_path(path).unlink(missing_ok=True)
+    sidecar = {**recording_sidecar(opened), **more}
+    if courses is not None:
+        about = {"Description": "Mean courses of regions, a row per volume", "Atlas": courses.about}
+        write_sidecar(courses.path(out), {**sidecar, **about})
+    write_sidecar(out, sidecar)
+
+
+@contextmanager
+def _table(courses: Courses | None, out: Path) -> Iterator[TextIO]:
+    """Open the table of courses with its header line, if there are regions."""
+    with ExitStack() as files:
+        table: TextIO = io.StringIO()
+        if courses is not None:
+            part = files.enter_context(written_whole(courses.path(out)))
+            table = files.enter_context(part.open("w", encoding="utf-8"))
+            table.write("\t".join(courses.names) + "\n")
+        yield table
 
 
 @contextmanager

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import logging
 import os
 import signal
+from types import SimpleNamespace
 
+import nibabel
+import numpy as np
 import pybv
 import pytest
 
 import eeg2fmri
+from eeg2fmri.cli import main
 from eeg2fmri.config import DatasetConfig
 from eeg2fmri.errors import ConfigError, DatasetError
-from eeg2fmri.serving import Done, items_of_files, items_of_root, synthesise_dataset
+from eeg2fmri.serving import Courses, Done, items_of_files, items_of_root, synthesise_dataset
 from eeg2fmri.serving.series import synthesise_file
-from tests.fakes import CHANNELS, CONTEXT, SAMPLING_RATE, TR
+from tests.fakes import CHANNELS, CONTEXT, GRID, SAMPLING_RATE, TR
 
 STEP = round(TR * SAMPLING_RATE)
 MODEL = {"Name": "ours", "Version": "3", "Digest": "abc"}
@@ -123,6 +129,7 @@ def test_a_recording_that_fails_does_not_end_the_others(bundles, root, out):
     assert not (out / "sub-01").exists()
 
 
+@pytest.mark.slow
 def test_two_workers_write_the_same(bundles, root, out, tmp_path):
     synthesise(bundles, root, out)
     assert [done.volumes for done in synthesise(bundles, root, tmp_path / "two", workers=2)] == [9 - CONTEXT + 1] * 2
@@ -175,3 +182,74 @@ def test_a_kill_leaves_no_half_file_and_a_rerun_finishes(bundles, root, out, tmp
     assert everything(out).keys() == everything(tmp_path / "whole").keys()
     for name in IMAGES:
         assert (out / f"{name}.nii.gz").read_bytes() == (tmp_path / "whole" / f"{name}.nii.gz").read_bytes()
+
+
+def test_without_its_table_of_courses_a_recording_is_made_again(bundles, root, out, tmp_path):
+    labels = np.ones(GRID, np.uint8)
+    nibabel.save(nibabel.Nifti1Image(labels, np.diag([2, 3, 4, 1])), tmp_path / "one.nii")
+    courses = Courses.of(bundles["linear"], tmp_path / "one.nii")
+    assert not any(done.kept for done in synthesise(bundles, root, out))
+    assert not any(done.kept for done in synthesise(bundles, root, out, courses=courses))
+    table = IMAGES[1].replace("_desc-synthesised_bold", "_seg-one_desc-synthesised_timeseries")
+    assert (out / f"{table}.tsv").read_text().splitlines()[0] == "1"
+    assert all(done.kept for done in synthesise(bundles, root, out, courses=courses))
+    (out / f"{table}.tsv").unlink()
+    assert [done.kept for done in synthesise(bundles, root, out, courses=courses)] == [True, False]
+
+
+@pytest.fixture
+def command(bundles, monkeypatch, capsys):
+    """Run ``synthesize`` with a model: exit status, and lines on stderr."""
+    version = SimpleNamespace(name="study", version=2)
+    bundle = dataclasses.replace(bundles["linear"], digest="d")
+    monkeypatch.setattr("eeg2fmri.tracking.load_model", lambda *_: (bundle, version))
+    monkeypatch.setattr(logging.getLogger("eeg2fmri"), "handlers", [])
+
+    def run(*arguments):
+        given = ["synthesize", "--model-uri", "models:/study/2", *map(str, arguments)]
+        monkeypatch.setattr("eeg2fmri.cli.command.needs_server", lambda *_: False)
+        try:
+            status = main(given)
+        except SystemExit as err:
+            status = err.code
+        logging.getLogger("eeg2fmri").propagate = True
+        return status, capsys.readouterr().err.strip().splitlines()
+
+    return run
+
+
+def test_the_command_writes_a_dataset(command, root, out):
+    assert command("--root", root, "--out", out, "--subjects", "02")[0] == 0
+    sidecar = json.loads((out / f"{IMAGES[1].replace('_space-MNI', '')}.json").read_text())
+    assert sidecar["Model"] == {"Name": "study", "Version": "2", "Digest": "d"}
+    assert not (out / "sub-01").exists()
+    files = [root / f"{run}_eeg.vhdr" for run in RUNS]
+    status, lines = command("--eeg", *files, "--out", out)
+    assert status == 0
+    assert "2 recordings made, 0 kept" in lines[-1]  # beside the dataset, tables may be inherited
+    (root / f"{RUNS[0]}_eeg.eeg").unlink()
+    status, lines = command("--root", root, "--out", out)
+    assert status == 1
+    assert "1 of 2 recordings cannot be used (sub-01_ses-a_task-rest_run-1)" in lines[-1]
+    assert command("--root", root, "--out", out, "--allow-failures")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--out", "x.nii"], "one of the arguments --eeg --root is required"),
+        (["--eeg", "a.vhdr", "--root", "b", "--out", "c"], "not allowed with argument"),
+        (["--root", "b", "--out", "c.nii.gz"], "one image for several recordings; give a folder"),
+        (["--eeg", "a.vhdr", "--out", "c"], "c: the output must end in .nii or .nii.gz"),
+        (["--root", "nowhere", "--out", "c"], "nowhere: no such dataset folder"),
+        (["--eeg", "sub-1_eeg.edf", "--out", "c.nii"], "sub-1_eeg.edf: no such EEG file"),
+        (["--eeg", "sub-1_eeg.edf", "--out", "c.nii", "--atlas", "no.nii"], "no.nii: no such file"),
+        (["--root", "b", "--out", "c", "--workers", "0"], "'0' must be a whole number of at least 1"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(command, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    status, (line,) = command(*arguments)
+    assert status == 2
+    assert words in line
+    assert not [*tmp_path.iterdir()]

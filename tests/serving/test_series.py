@@ -14,7 +14,7 @@ import pytest
 from eeg2fmri.config import CleaningConfig
 from eeg2fmri.datasets import open_clean_eeg, open_eeg_file, read_clean_eeg
 from eeg2fmri.errors import DatasetError
-from eeg2fmri.serving import recording, synthesise_file
+from eeg2fmri.serving import Courses, recording, synthesise_file
 from eeg2fmri.serving.files import synthesise_recording
 from eeg2fmri.serving.recording import EegFile, open_recording
 from eeg2fmri.signals import DENSITY
@@ -142,3 +142,38 @@ def test_too_many_volumes_for_nifti_are_refused(bundles, write, tmp_path, monkey
     monkeypatch.setattr(recording, "MOST_VOLUMES", 9)
     with refuses(DatasetError, r"eeg\.vhdr: 21 volumes, a NIfTI file has at most 9; split the recording"):
         synthesise_file(bundles["linear"], write(), tmp_path / "bold.nii")
+
+
+@pytest.fixture
+def atlas(bundles, tmp_path):
+    """Three regions of the brain on the model's grid, with a table of their names."""
+    labels = np.zeros(GRID, np.uint8)
+    labels[1:4], labels[4:6], labels[6:] = 7, 2, 30
+    path = tmp_path / "atlas" / "My-3_dseg.nii.gz"
+    path.parent.mkdir()
+    nibabel.save(nibabel.Nifti1Image(labels, np.diag([2, 3, 4, 1])), path)
+    path.with_name("My-3_dseg.tsv").write_text("index\tname\n2\tb\n7\ta\n")
+    return path, np.where(bundles["linear"].model.bold_statistics.mask, labels, 0)
+
+
+def test_courses_of_regions(bundles, write, atlas, tmp_path, monkeypatch):
+    monkeypatch.setattr(recording, "BLOCK_VOLUMES", 5)
+    image, labels = atlas
+    courses = Courses.of(bundles["linear"], image)
+    synthesise_file(bundles["linear"], write(), tmp_path / "out" / "bold.nii", courses=courses)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "bold.json", "bold.nii", "bold_seg-My3_timeseries.json", "bold_seg-My3_timeseries.tsv"
+    ]  # fmt: skip
+    head, *rows = (tmp_path / "out" / "bold_seg-My3_timeseries.tsv").read_text().splitlines()
+    assert head.split("\t") == ["b", "a", "30"]
+    volumes = nibabel.load(tmp_path / "out" / "bold.nii").get_fdata()
+    expected = np.stack([volumes[labels == label].mean(axis=0) for label in (2, 7, 30)], axis=1)
+    np.testing.assert_allclose([[float(cell) for cell in row.split("\t")] for row in rows], expected, rtol=1e-5)
+    about = json.loads((tmp_path / "out" / "bold_seg-My3_timeseries.json").read_text())
+    assert about["Atlas"] == {"Label": "My3", "Digest": courses.regions.digest}
+    assert about["StartTime"] == CONTEXT * TR
+
+
+def test_a_course_without_eeg_is_not_available(bundles, atlas):
+    rows = Courses.of(bundles["linear"], atlas[0]).rows(np.ones((2, *GRID), np.float32), np.array([True, False]))
+    assert [*rows] == ["1\t1\t1\n", "n/a\tn/a\tn/a\n"]
