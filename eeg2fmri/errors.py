@@ -90,6 +90,12 @@ class ServerError(Eeg2FmriError, ConnectionError):
     """A served model does not answer, or fails."""
 
 
+class StreamError(Eeg2FmriError, ConnectionError):
+    """A live stream is missing or lost, or its times cannot be used."""
+
+    exit_code = 1
+
+
 class TrackingError(Eeg2FmriError, ConnectionError):
     """The tracking server does not answer, or answers wrongly."""
 

@@ -50,7 +50,7 @@ def check_server() -> None:
 def needs_server(verb: str, model_uri: str | None) -> bool:
     """Say whether a command needs the server: those that load a model unless it is given and lies elsewhere."""
     scheme = model_uri.partition(":")[0] if model_uri else "models"
-    return verb in TRACKING_VERBS or (verb in ("synthesize", "serve") and scheme in TRACKED_SCHEMES)
+    return verb in TRACKING_VERBS or (verb in ("synthesize", "serve", "stream") and scheme in TRACKED_SCHEMES)
 
 
 def _reason(uri: str) -> str:

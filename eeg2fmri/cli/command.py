@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -225,6 +226,29 @@ def _serve(args: argparse.Namespace) -> None:
     hosts = [*LOCAL, args.host, *filter(None, (args.allowed_hosts or "").split(","))]
     logger.info("serve: %s at http://%s:%d, described at /docs", uri, args.host, args.port)
     serve(server_app(bundle, config.serving, hosts), args.host, args.port)
+
+
+def _stream(args: argparse.Namespace) -> None:
+    from eeg2fmri.serving import synthesise_stream
+
+    stop = threading.Event()
+
+    def ask(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt  # asked twice
+        stop.set()
+
+    bundle, _ = _model(args.model_uri, _config(args))
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        count = synthesise_stream(
+            bundle, stop, args.stream, out=args.out, publish=args.publish, atlas=args.atlas, unit=args.unit,
+            max_interpolated=args.max_interpolated, network=args.network,
+        )  # fmt: skip
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    logger.info("stream: %d volumes%s", count, f" in {args.out}" if args.out and count else "")
 
 
 def _model(model_uri: str | None, config: Config) -> tuple[Bundle, str]:
@@ -469,4 +493,18 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--allowed-hosts", type=optional(str), metavar="A,B,…",
                        help="names by which clients may call the server, besides --host and localhost")  # fmt: skip
     add_device(serve, limit=False)
+
+    stream = add_verb(verbs, "stream", _stream, "a running stream of EEG (Lab Streaming Layer) to one volume per TR")
+    stream.add_argument("--model-uri", type=optional(str), metavar="URI",
+                        help=f"model, e.g. {CHAMPION} (default: that of the only registered model)")  # fmt: skip
+    stream.add_argument("--stream", metavar="NAME", help="name of the stream (default: the only one of type EEG)")
+    stream.add_argument("--out", type=Path, metavar="FILE", help="file to write: .nii, or .tsv with --atlas")
+    stream.add_argument("--publish", metavar="NAME", help="send the volumes or courses as a stream of this name")
+    stream.add_argument("--atlas", type=Path, metavar="NIFTI", help="label image: courses of its regions, no volumes")
+    stream.add_argument("--unit", help="unit of the stream's numbers, if it states none: uV, mV or V")
+    stream.add_argument("--max-interpolated", type=fraction, default=0.0,
+                        help="share of the model's channels that may be missing (default: 0)")  # fmt: skip
+    stream.add_argument("--network", action="store_true",
+                        help="find and show streams beyond this machine, as lsl_api.cfg says")  # fmt: skip
+    add_device(stream, limit=False)
     return parser

@@ -17,6 +17,7 @@ from eeg2fmri.datasets.overview import Overview, survey
 from eeg2fmri.datasets.participants import read_labels
 from eeg2fmri.datasets.recording import AUTO, Alignment, Recording, Skipped
 from eeg2fmri.datasets.regressors import Regressors, read_regressors
+from eeg2fmri.datasets.units import microvolts
 from eeg2fmri.datasets.usable import usable_windows
 from eeg2fmri.datasets.volume_markers import first_volume_marker
 
@@ -47,6 +48,7 @@ __all__ = [
     "list_recordings",
     "load_bold",
     "load_mask",
+    "microvolts",
     "open_clean_eeg",
     "open_eeg",
     "open_eeg_file",

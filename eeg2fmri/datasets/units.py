@@ -90,6 +90,11 @@ def voltage(text: str) -> str:
     return next((unit for unit, pattern in _VOLTAGES.items() if re.fullmatch(pattern, text)), "")
 
 
+def microvolts(text: str) -> float | None:
+    """Return the µV of one unit as it is written; ``None`` for a text that is no voltage."""
+    return MICROVOLTS.get(voltage(text))
+
+
 def _is_unstated(text: str) -> bool:
     return text.strip().lower() in _UNSTATED
 

@@ -1,12 +1,14 @@
-"""Serving: the saved form of a model, its servers and their client, and synthesis from an EEG file."""
+"""Serving: the saved form of a model, its servers and their client, synthesis from EEG files and streams."""
 
 from eeg2fmri.serving.bundle import Bundle, load_bundle, save_bundle
 from eeg2fmri.serving.client import Client, Synthesised
 from eeg2fmri.serving.dataset import Done, Item, items_of_files, items_of_root, synthesise_dataset
 from eeg2fmri.serving.files import check_image_name, synthesise_recording, synthesise_samples
+from eeg2fmri.serving.live import LiveSynthesis, LiveVolume
 from eeg2fmri.serving.recording import read_windows
 from eeg2fmri.serving.replies import region_courses
 from eeg2fmri.serving.series import Courses, synthesise_file
+from eeg2fmri.serving.stream import synthesise_stream
 
 __all__ = [
     "Bundle",
@@ -14,6 +16,8 @@ __all__ = [
     "Courses",
     "Done",
     "Item",
+    "LiveSynthesis",
+    "LiveVolume",
     "Synthesised",
     "check_image_name",
     "items_of_files",
@@ -26,4 +30,5 @@ __all__ = [
     "synthesise_file",
     "synthesise_recording",
     "synthesise_samples",
+    "synthesise_stream",
 ]

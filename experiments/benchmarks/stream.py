@@ -1,0 +1,187 @@
+"""Latency and memory of `eeg2fmri stream` at the published size (64 × 134 × 10 EEG at 250 Hz, 64 × 64 × 30 volumes).
+
+    python experiments/benchmarks/stream.py PART… [--minutes 30] [--volumes 30] [--out FILE.json]
+
+- core: milliseconds from the block of samples that completes a context to the volume in its file, and to courses of 100
+  regions. No LSL; blocks of 10 samples.
+- lsl: mne-lsl's player replays EEG in real time in a process of its own. Milliseconds from the time of the last sample,
+  as its source gives it, to the volume in its file and in the own LSL stream; also without the wait for the block.
+- memory: `--minutes` of EEG through the core, faster than real time, with a file that grows. Resident memory of the
+  process after a sixth of it, and at the end.
+
+The network is `calhas2022`, trained for one epoch: its time does not depend on its weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mne
+import numpy as np
+import psutil
+from serving import RATE, TR, models, quantiles, raw_eeg
+
+from eeg2fmri.evaluation import Atlas
+from eeg2fmri.serving import Bundle, LiveSynthesis
+from eeg2fmri.serving.live_files import GrowingImage, GrowingTable
+from eeg2fmri.serving.lsl import EegStream, Outlet, use_lsl
+from eeg2fmri.serving.replies import region_courses
+
+BLOCK, NAME = 10, f"benchmark-{os.getpid()}"
+
+
+def blocks(bundle: Bundle, seconds: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks of EEG with their times; a minute of samples that is repeated."""
+    minute = raw_eeg(bundle, 60).astype(np.float32)
+    for start in range(0, int(seconds * RATE), BLOCK):
+        rows = np.arange(start, start + BLOCK)
+        yield minute[:, rows % minute.shape[1]], 5000 + rows / RATE
+
+
+def regions(bundle: Bundle) -> Atlas:
+    """A hundred regions that fill the brain."""
+    mask = bundle.model.bold_statistics.mask
+    labels = np.zeros(mask.shape, int)
+    labels[mask] = 1 + np.arange(mask.sum()) * 100 // mask.sum()
+    return Atlas(labels, {label: str(label) for label in range(1, 101)})
+
+
+def core(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    result = {}
+    for family, bundle in found.items():
+        live, image = LiveSynthesis(bundle, RATE), GrowingImage(bundle, folder / f"{family}.nii")
+        atlas = regions(bundle)
+        table = GrowingTable(folder / f"{family}.tsv", list(atlas.names.values()))
+        volumes, courses = [], []
+        for eeg, times in blocks(bundle, (args.volumes + 9) * TR + 1):
+            start = time.perf_counter()
+            for volume in live.push(eeg, times):
+                image.add(volume)
+                volumes.append(1000 * (time.perf_counter() - start))
+                begun = time.perf_counter()
+                table.add(
+                    type(volume)(volume.number, volume.time, region_courses(volume.values[None], atlas.labels)[1][0])
+                )
+                courses.append(1000 * (time.perf_counter() - begun))
+        result[family] = {
+            "volumes": len(volumes),
+            "to the file": quantiles(volumes),
+            "courses more": quantiles(courses),
+        }
+    return result
+
+
+def play(channels: tuple[str, ...], eeg: np.ndarray) -> None:
+    """Replay EEG in µV, without end."""
+    use_lsl()
+    from mne_lsl.player import PlayerLSL
+
+    info = mne.create_info(list(channels), RATE, "eeg")
+    PlayerLSL(mne.io.RawArray(eeg * 1e-6, info, verbose="error"), BLOCK, name=NAME, source_id=NAME).start()
+    time.sleep(3600)
+
+
+def lsl(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    result = {}
+    module = use_lsl()
+    for family, bundle in found.items():
+        eeg = raw_eeg(bundle, 120)
+        player = multiprocessing.get_context("spawn").Process(target=play, args=(bundle.signal.channels, eeg))
+        player.start()
+        try:
+            time.sleep(10)
+            source = EegStream(module, NAME, ("eeg",))
+            live = LiveSynthesis(bundle, source.sampling_rate, source.channels)
+            mask = bundle.model.bold_statistics.mask
+            names = [str(voxel) for voxel in range(mask.sum())]
+            sinks = [GrowingImage(bundle, folder / f"lsl-{family}.nii"), Outlet(module, f"{NAME}-out", names, TR, mask)]
+            whole, own = [], []
+            for samples, times in source.blocks():
+                begun = module.local_clock()
+                for volume in live.push(samples, times):
+                    for sink in sinks:
+                        sink.add(volume)
+                    end = module.local_clock()
+                    whole.append(1000 * (end - volume.time + 1 / RATE))
+                    own.append(1000 * (end - begun))
+                if len(whole) >= args.volumes:
+                    break
+            source.close()
+            for sink in sinks:
+                sink.close()
+        finally:
+            player.terminate()
+            player.join()
+        result[family] = {
+            "volumes": len(whole),
+            "voxels sent": int(mask.sum()),
+            "since the last sample": quantiles(whole),
+            "since its block arrived": quantiles(own),
+        }
+    return result
+
+
+def memory(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    result = {}
+    for family, bundle in found.items():
+        live, image = LiveSynthesis(bundle, RATE), GrowingImage(bundle, folder / f"memory-{family}.nii")
+        seconds, process, count = 60 * args.minutes, psutil.Process(), 0
+        resident = []
+        begun = time.perf_counter()
+        for eeg, times in blocks(bundle, seconds):
+            for volume in live.push(eeg, times):
+                image.add(volume)
+                count += 1
+                resident.append(process.memory_info().rss / 2**20)
+        image.close()
+        early, end = resident[len(resident) // 6], resident[-1]
+        result[family] = {
+            "minutes": args.minutes,
+            "volumes": count,
+            "times real time": round(seconds / (time.perf_counter() - begun), 1),
+            "after a sixth_mib": round(early, 1),
+            "end_mib": round(end, 1),
+            "peak_mib": round(max(resident), 1),
+            "growth_percent": round(100 * end / early - 100, 2),
+        }
+    return result
+
+
+PARTS = {"core": core, "lsl": lsl, "memory": memory}
+
+
+def main() -> None:
+    """Measure the parts and write them to the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="+", choices=PARTS)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--volumes", type=int, default=30)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    args = parser.parse_args()
+    folder = Path(tempfile.mkdtemp())
+    try:
+        found = models(folder)
+        for part in args.parts:
+            report = json.loads(args.out.read_text()) if args.out.exists() else {}
+            load = os.getloadavg()[0]
+            report[part] = {**PARTS[part](found, folder, args), "load_before": load, "load_after": os.getloadavg()[0]}
+            report["machine"] = {"cores": os.cpu_count(), "python": platform.python_version(), "numpy": np.__version__,
+                                 "threads": os.environ.get("OMP_NUM_THREADS", "all")}  # fmt: skip
+            args.out.write_text(json.dumps(report, indent=2) + "\n")
+            print(json.dumps(report[part], indent=2), flush=True)
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
