@@ -26,10 +26,11 @@ from eeg2fmri.config import Config, ModelConfig, load_config, parse_overrides
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.families import FitSettings, fit
+from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.search import search_step
 from eeg2fmri.signals import drift_waves
 from eeg2fmri.simulation import simulate
-from eeg2fmri.store import Store, build_store, split_windows
+from eeg2fmri.store import Store, Windows, build_store, split_windows
 
 
 def make_store(config: Config, seed: int, folder: Path) -> Store:
@@ -42,13 +43,17 @@ def make_store(config: Config, seed: int, folder: Path) -> Store:
 def test_score(model: ModelConfig, config: Config, store: Store) -> float:
     """Mean `r2_temporal` of the test recordings."""
     train, validation, test = split_windows(store, config.split)
-    fitted = fit(model, train, validation, FitSettings.of(config)).model
+    return mean_score(fit(model, train, validation, FitSettings.of(config)).model, test, config)
+
+
+def mean_score(fitted: FittedModel, windows: Windows, config: Config) -> float:
+    """Mean `r2_temporal` of some recordings."""
     scores = []
-    for number, recording in enumerate(test.recordings):
-        rows = test.indices(number)
-        synthesised = fitted.standard_units(fitted.synthesise(test.eeg(rows)))
+    for number, recording in enumerate(windows.recordings):
+        rows = windows.indices(number)
+        synthesised = fitted.standard_units(fitted.synthesise(windows.eeg(rows)))
         waves = drift_waves(len(rows), recording.signal.tr, config.evaluation.drift_cutoff)
-        scores.append(r2_temporal(test.standardised(rows, "recording"), synthesised, recording.mask, waves))
+        scores.append(r2_temporal(windows.standardised(rows, "recording"), synthesised, recording.mask, waves))
     return statistics.mean(scores)
 
 

@@ -28,6 +28,12 @@ class SearchConfig(Section):
 
     variant: str | None = None
     """The model to search around; by default the first one that can be searched."""
+    mode: Literal["trials", "mixture"] = "trials"
+    """``trials``: a trial is one draw of all ranges. ``mixture``: a trial draws `candidates` encoders for each side,
+    trains them together, weighted by a softmax, and keeps the heaviest; other settings stay as configured. Only
+    `calhas2022` has it. Source: published code, which does both."""
+    candidates: Annotated[int, Field(ge=2)] = 15
+    """Encoders of each side that a ``mixture`` trains together [-]. Source: published."""
     sampler: Literal["tpe", "gp", "random", "qmc"] = "tpe"
     """Optuna's sampler: multivariate ``tpe``, a Gaussian process (``gp``, the published one, Snoek et al. 2012; it
     needs PyTorch), ``random``, or an evenly spread sequence (``qmc``). Source: Optuna."""
@@ -52,6 +58,15 @@ class SearchConfig(Section):
     Source: ours, a database under load may need seconds."""
     ranges: AnyRanges = Field(default_factory=dict)
     """Ranges by family: ``{linear: {components: [16, 32]}}``; by default each family's own ranges."""
+
+    @model_validator(mode="after")
+    def _mixture_by_validation(self) -> Self:
+        if self.mode == "mixture" and self.folds is not None:
+            raise ValueError(
+                f"folds: {self.folds}, but mode: mixture trains on all training subjects, so they cannot judge; leave "
+                f"folds out"
+            )
+        return self
 
 
 Baseline = Literal["swapped", "arousal", "motion_pulse", "task", "linear", "subject_mean"]

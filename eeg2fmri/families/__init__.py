@@ -1,7 +1,7 @@
 """Model families: the contract that each one keeps, and the fit of a model of any of them."""
 
 from eeg2fmri.families.adapt import Adapted, Penalty, adapt_model, choose_penalty, maps_of
-from eeg2fmri.families.family import Family, Space, family_of
+from eeg2fmri.families.family import Family, Mixture, Space, family_of
 from eeg2fmri.families.figures import fitted_figures
 from eeg2fmri.families.fit import check_feasible, fit
 from eeg2fmri.families.networks import ArrayFamily, KerasFamily
@@ -18,6 +18,7 @@ __all__ = [
     "FitResult",
     "FitSettings",
     "KerasFamily",
+    "Mixture",
     "OnEpoch",
     "Penalty",
     "Space",

@@ -15,6 +15,7 @@ from eeg2fmri.models.spec import check_shapes
 if TYPE_CHECKING:
     import numpy as np
 
+    from eeg2fmri.families.calhas2022_mixture import Calhas2022Mixture
     from eeg2fmri.families.calhas2022_space import Calhas2022Space
     from eeg2fmri.store import Windows
     from eeg2fmri.training import FitResult, FitSettings, OnEpoch
@@ -92,6 +93,19 @@ class Calhas2022(KerasFamily[Calhas2022Config]):
             if base.aligns:
                 check_target("fmri", train.signal.grid, fmri, ranges.fmri_target, ranges.fmri_blocks)
         return Calhas2022Space(base, ranges, train.shape, train.signal.grid)
+
+    def mixture(
+        self, base: Calhas2022Config, ranges: Calhas2022Ranges, train: Windows, count: int, seed: int
+    ) -> Calhas2022Mixture:
+        """Return a mixture of encoders, see `Family`."""
+        from eeg2fmri.families.calhas2022_mixture import draw_mixture
+
+        if not ranges.architectures:
+            raise ConfigError(
+                f"search.ranges.{base.family}.architectures: false, but search.mode=mixture chooses encoders; change "
+                f"one of them"
+            )
+        return draw_mixture(self.space(base, ranges, train), count, seed)
 
 
 FAMILY = Calhas2022()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from eeg2fmri.config import Calhas2022Config, Calhas2022Ranges, Triple
+from eeg2fmri.config import BlockSpec, Calhas2022Config, Calhas2022Ranges, Triple
 from eeg2fmri.families.calhas2022_blocks import block_parameters, suggest_blocks
 from eeg2fmri.models.architectures import encoders
 from eeg2fmri.models.spec import block_macs
@@ -50,13 +50,21 @@ class Calhas2022Space:
         for name, choices in self._choices().items():
             changes[name] = trial.suggest_categorical(name, choices)
         if ranges.architectures:
-            drawn = [("eeg", eeg, self.eeg_shape, ranges.eeg_target, ranges.eeg_blocks)]
-            if base.aligns:
-                drawn.append(("fmri", fmri, self.grid, ranges.fmri_target, ranges.fmri_blocks))
-            for name, spec, shape, target, depths in drawn:
-                pool = (spec.pool, spec.pool_stride) if changes["max_pool"] else (NO_POOL, NO_POOL)
-                changes[name] = suggest_blocks(trial, name, shape, target, depths, *pool)
+            changes |= self.draw_encoders(trial, max_pool=changes["max_pool"])
         return base.model_copy(update=changes)
+
+    def draw_encoders(self, trial: BaseTrial, *, max_pool: bool) -> dict[str, BlockSpec]:
+        """Draw the blocks of the EEG encoder, and those of the fMRI encoder if the base has one."""
+        ranges = self.ranges
+        eeg, fmri = encoders(self.base, self.eeg_shape, self.grid)
+        ends = [("eeg", eeg, self.eeg_shape, ranges.eeg_target, ranges.eeg_blocks)]
+        if self.base.aligns:
+            ends.append(("fmri", fmri, self.grid, ranges.fmri_target, ranges.fmri_blocks))
+        drawn = {}
+        for name, spec, shape, target, depths in ends:
+            pool = (spec.pool, spec.pool_stride) if max_pool else (NO_POOL, NO_POOL)
+            drawn[name] = suggest_blocks(trial, name, shape, target, depths, *pool)
+        return drawn
 
     def start(self) -> dict[str, Any]:
         """Invert `draw` for the base; leave values outside a range to the sampler."""

@@ -117,6 +117,16 @@ class Family(ABC, Generic[Settings]):
         """
         raise NotImplementedError(f"{type(self).__name__} has ranges but no method `space`; write one")
 
+    def mixture(self, base: Settings, ranges: Any, train: Windows, count: int, seed: int) -> Mixture:
+        """Return a mixture of `count` architectures around `base`, drawn from `ranges`; by default there is none.
+
+        Raises
+        ------
+        ConfigError
+            If the family has none, or the ranges do not have so many.
+        """
+        raise ConfigError(f"search.mode=mixture: the family {base.family} has no mixture; use search.mode=trials")
+
     @abstractmethod
     def save(self, folder: Path, network: Network) -> None:
         """Write a network into an existing folder, without pickle and without code."""
@@ -151,6 +161,24 @@ class Space(Protocol):
 
     def costs(self, model: Any) -> Mapping[str, tuple[float, float]]:
         """Return the costs of a model by name, each beside the largest that is trained."""
+        ...
+
+
+class Mixture(Protocol):
+    """Candidate architectures of a model, which are trained together, each with a weight."""
+
+    def fit(
+        self, config: Any, train: Windows, validation: Windows, settings: FitSettings, on_epoch: OnEpoch | None
+    ) -> FitResult:
+        """Fit all candidates as one model, see `Family.fit`; its history has ``weight/NAME`` of each by its name."""
+        ...
+
+    def kept(self, config: Any, result: FitResult) -> ModelConfig:
+        """Return the model of the heaviest candidates."""
+        ...
+
+    def table(self, result: FitResult) -> dict[str, Any]:
+        """Return settings and last weight of each candidate, by its name."""
         ...
 
 

@@ -36,6 +36,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from eeg2fmri.config import PUBLISHED_EEG, PUBLISHED_FMRI, BlockSpec, Calhas2022Config, Triple
 from eeg2fmri.errors import SpecError
@@ -45,6 +46,13 @@ Option = tuple[int, int]
 # Output shapes of the published encoders on the published shapes, 64 × 134 × 10 and 64 × 64 × 30.
 EEG_TARGET: Triple = (6, 6, 8)
 FMRI_TARGET: Triple = (7, 7, 7)
+
+
+class Candidates(NamedTuple):
+    """Encoders that a mixture weighs: of EEG, and of fMRI (none if the model has no such encoder)."""
+
+    eeg: tuple[BlockSpec, ...]
+    fmri: tuple[BlockSpec, ...]
 
 
 @dataclass(frozen=True)

@@ -5,24 +5,29 @@ Calhas & Henriques (2022), arXiv 2203.03481. Symbols as in `layers`: the EEG win
 
     eeg  (B, C, F, T) ── attention? ── residual blocks ── dense ──> z_x (B, D) ──> decoder ──> volume (B, X, Y, Z)
     fmri (B, X, Y, Z) ── residual blocks ── dense, dropout ──> z_y (B, D)     in training only
+
+A mixture has several candidates of blocks and dense in the place of one. z_x, or z_y before the dropout, is then the
+weighted sum of their latents. The attention is common to them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from eeg2fmri.config import BlockSpec, Calhas2022Config
-from eeg2fmri.models.architectures import with_encoders
+from eeg2fmri.models.architectures import Candidates, with_encoders
 from eeg2fmri.models.layers import (
     FixedFourierFeatures,
     LearnedStyle,
     LocallyConnected,
+    Mixture,
     PrincipalVolumes,
     RandomFourierFeatures,
     ResidualBlock,
@@ -55,6 +60,16 @@ class Calhas2022:
         eeg = keras.Input(self.eeg_encoder.input_shape[1:], name="eeg")
         return keras.Model(eeg, self.decoder(self.eeg_encoder(eeg)), name="synthesiser")
 
+    def shares(self) -> dict[str, float]:
+        """Return the weight of each candidate of a mixture, by side and place (``eeg-01``); else nothing."""
+        found: dict[str, float] = {}
+        for side, encoder in (("eeg", self.eeg_encoder), ("fmri", self.fmri_encoder)):
+            for layer in encoder.layers if encoder else ():
+                if isinstance(layer, Mixture):
+                    shares = ops.convert_to_numpy(layer.shares())
+                    found |= {f"{side}-{place:02d}": float(share) for place, share in enumerate(shares, start=1)}
+        return found
+
 
 def build(
     config: Calhas2022Config,
@@ -64,6 +79,7 @@ def build(
     seed: int = 0,
     mean_volume: np.ndarray | None = None,
     basis: np.ndarray | None = None,
+    candidates: Candidates | None = None,
 ) -> Calhas2022:
     """Build a model of the published family.
 
@@ -76,6 +92,7 @@ def build(
     mean_volume : (X, Y, Z), the start of the decoder's bias if ``config.start_at_mean``.
     basis : (K, X·Y·Z), the change of the mean volume by one unit of each coefficient of ``decoder: pca``;
         zeros by default.
+    candidates : encoders of a mixture, in the place of those of `config`.
 
     Raises
     ------
@@ -86,11 +103,14 @@ def build(
     config = with_encoders(config, eeg_shape, grid)
     mean = mean_volume if config.start_at_mean else None
     decoder, coefficients = _decoder(config, eeg_shape[0], grid, seed, mean, basis)
+    assert config.eeg is not None
+    assert config.fmri is not None
+    eeg, fmri = candidates or ((config.eeg,), (config.fmri,))
     # On PyTorch a model knows its weights by path. If two share a path, the gradient of only one is reset.
     with keras.name_scope("eeg_encoder"):
-        eeg_encoder = _eeg_encoder(config, eeg_shape)
+        eeg_encoder = _eeg_encoder(config, eeg, eeg_shape)
     with keras.name_scope("fmri_encoder"):
-        fmri_encoder = _fmri_encoder(config, grid) if config.aligns else None
+        fmri_encoder = _fmri_encoder(config, fmri, grid) if config.aligns else None
     return Calhas2022(
         config=config,
         eeg_encoder=eeg_encoder,
@@ -100,20 +120,18 @@ def build(
     )
 
 
-def _eeg_encoder(config: Calhas2022Config, shape: Shape) -> keras.Model:
+def _eeg_encoder(config: Calhas2022Config, specs: Sequence[BlockSpec], shape: Shape) -> keras.Model:
     eeg = x = keras.Input(shape, name="eeg")
     scores = None
     if config.attends:
         x, scores = TopographicalAttention(name="attention")(x)
-    x = _blocks(config, config.eeg, layers.Reshape((*shape, 1))(x))
-    z = layers.Dense(math.prod(config.latent), name="latent")(layers.Flatten()(x))
+    z = _latent(config, specs, layers.Reshape((*shape, 1))(x))
     return keras.Model(eeg, [z] if scores is None else [z, scores], name="eeg_encoder")
 
 
-def _fmri_encoder(config: Calhas2022Config, grid: Shape) -> keras.Model:
+def _fmri_encoder(config: Calhas2022Config, specs: Sequence[BlockSpec], grid: Shape) -> keras.Model:
     fmri = keras.Input(grid, name="fmri")
-    x = _blocks(config, config.fmri, layers.Reshape((*grid, 1))(fmri))
-    z = layers.Dense(math.prod(config.latent), name="latent")(layers.Flatten()(x))
+    z = _latent(config, specs, layers.Reshape((*grid, 1))(fmri))
     if config.dropout:
         z = layers.Dropout(config.dropout, name="dropout")(z)
     return keras.Model(fmri, z, name="fmri_encoder")
@@ -182,8 +200,17 @@ def _dense_decoder(
     return decoder
 
 
-def _blocks(config: Calhas2022Config, spec: BlockSpec | None, x: Any) -> Any:
-    assert spec is not None  # `build` writes the encoders out
+def _latent(config: Calhas2022Config, specs: Sequence[BlockSpec], x: Any) -> Any:
+    """Build the latent (B, D) of one encoder, or the mixture of those of several candidates."""
+    latents = []
+    for place, spec in enumerate(specs, start=1):
+        prefix = f"candidate_{place}_" if len(specs) > 1 else ""
+        features = layers.Flatten()(_blocks(config, spec, x, prefix))
+        latents.append(layers.Dense(math.prod(config.latent), name=f"{prefix}latent")(features))
+    return latents[0] if len(latents) == 1 else Mixture(name="mixture")(latents)
+
+
+def _blocks(config: Calhas2022Config, spec: BlockSpec, x: Any, prefix: str) -> Any:
     for number, (kernel, stride) in enumerate(zip(spec.kernels, spec.strides, strict=True), start=1):
         x = ResidualBlock(
             config.filters,
@@ -194,6 +221,6 @@ def _blocks(config: Calhas2022Config, spec: BlockSpec | None, x: Any) -> Any:
             batch_norm=config.batch_norm,
             skip=config.skip,
             weight_decay=config.weight_decay,
-            name=f"block_{number}",
+            name=f"{prefix}block_{number}",
         )(x)
     return x

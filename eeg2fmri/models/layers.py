@@ -228,6 +228,24 @@ class LearnedStyle(keras.layers.Layer):
         return features * self.prior
 
 
+@keras.saving.register_keras_serializable(PACKAGE)
+class Mixture(keras.layers.Layer):
+    """Weighted sum of k inputs (B, D); output (B, D).
+
+    The weights are the softmax of k trained numbers (Liu et al. 2019, DARTS, arXiv 1806.09055). They start equal.
+    """
+
+    def build(self, input_shape: list[tuple[int, ...]]) -> None:
+        self.amounts = self.add_weight(name="amounts", shape=(len(input_shape),), initializer="zeros")
+
+    def call(self, inputs: list[Any]) -> Any:
+        return ops.einsum("k,kbd->bd", self.shares(), ops.stack(inputs))
+
+    def shares(self) -> Any:
+        """Return the weights, (k,), sum 1."""
+        return ops.softmax(self.amounts)
+
+
 def sparsemax(z: Any) -> Any:
     """Return the nearest point of the probability simplex, over the last axis (Martins & Astudillo 2016, algorithm 1).
 

@@ -20,6 +20,7 @@ from scipy.stats import norm
 from eeg2fmri.config import Config, ModelConfig, flatten
 from eeg2fmri.errors import DivergenceError
 from eeg2fmri.families import MONITOR
+from eeg2fmri.search.mixture import NUMBER
 from eeg2fmri.search.trial import JUDGED, MODEL_ATTRIBUTE, Workplace, changes
 from eeg2fmri.tracking import RunLog
 
@@ -169,7 +170,8 @@ def _plots(study: optuna.Study, objectives: Sequence[str]) -> Iterator[tuple[str
     """Yield the names of the plots that these trials allow, with their options."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     varied = [name for name in {key: 0 for trial in complete for key in trial.params}
-              if ".axis" not in name and len({trial.params.get(name) for trial in complete}) > 1]  # fmt: skip
+              if ".axis" not in name and name != NUMBER
+              and len({trial.params.get(name) for trial in complete}) > 1]  # fmt: skip
     target: dict[str, Any] = {}
     if len(objectives) > 1:
         target = {"target": _score, "target_name": MONITOR}

@@ -76,11 +76,13 @@ class SeededSampler(BaseSampler):
         self._place = self.place(trial)
         seed = int(np.random.SeedSequence((self.seed, self._place)).generate_state(1)[0])
         startup = self.search.startup_trials
-        if self.search.sampler == "tpe":
+        # The only number that a mixture draws is a seed, from which nothing can be learned.
+        name = "random" if self.search.mode == "mixture" else self.search.sampler
+        if name == "tpe":
             self._inner = TPESampler(seed=seed, multivariate=True, n_startup_trials=startup)
-        elif self.search.sampler == "gp":
+        elif name == "gp":
             self._inner = GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
-        elif self.search.sampler == "qmc":  # one sequence, which the workers share
+        elif name == "qmc":  # one sequence, which the workers share
             independent = RandomSampler(seed=seed)
             self._inner = QMCSampler(seed=self.seed, scramble=True, independent_sampler=independent,
                                      warn_independent_sampling=False)  # fmt: skip

@@ -67,6 +67,9 @@ def check_space(config: Config, base: ModelConfig, space: Space, parts: list[Par
                 f"search.objectives: the multiply_adds of family {base.family} are not known; choose score, weights or "
                 f"training_seconds"
             )
+        if config.search.mode == "mixture":
+            family_of(base).check(base, train, judging)
+            continue
         reasons = _refusals(base, space, train, judging)
         if len(reasons) == TRIED_DRAWS:
             common = max(reasons, key=reasons.count)

@@ -30,6 +30,7 @@ from eeg2fmri.files import written_whole
 from eeg2fmri.processes import Owner
 from eeg2fmri.progress import progress_display
 from eeg2fmri.search.judge import judge
+from eeg2fmri.search.mixture import LAST
 from eeg2fmri.search.report import LINEAR, best_trial, log_study, model_of
 from eeg2fmri.search.samplers import check_sampler
 from eeg2fmri.search.space import check_space
@@ -98,6 +99,8 @@ def search_step(
     here = Workplace(job)
     _check_inputs(here)
     check_space(config, here.base, here.space, here.parts)
+    if config.search.mode == "mixture":
+        here.mixture(LAST)
     with _study_run(here) as log:
         _reference(here)
         _run(here, timeout, workers, scheduler)
@@ -211,6 +214,8 @@ def _check_inputs(here: Workplace) -> None:
         **flatten(here.base, "model."),
         **flatten(here.ranges, f"search.ranges.{here.base.family}."),
     }
+    if search.mode == "mixture":  # a study of trials, which may be an old one, does not say so
+        now |= {"search.mode": search.mode, "search.candidates": search.candidates}
     now = json.loads(json.dumps(now))
     until = time.monotonic() + WAIT_S
     while (then := study.user_attrs.get(INPUTS)) is None and not here.created and time.monotonic() < until:

@@ -17,8 +17,9 @@ from optuna.trial import TrialState
 from eeg2fmri.config import Config, ModelConfig, flatten
 from eeg2fmri.devices import forget_networks, use_backend
 from eeg2fmri.errors import DivergenceError
-from eeg2fmri.families import MONITOR, FitSettings, family_of
+from eeg2fmri.families import MONITOR, FitSettings, Mixture, family_of
 from eeg2fmri.search.judge import Judgement, Part, judge, parts_of
+from eeg2fmri.search.mixture import LAST, NUMBER, kept_model
 from eeg2fmri.search.samplers import SeededSampler, original_of, pruner_of
 from eeg2fmri.search.space import space_of, start_of
 from eeg2fmri.search.storage import OWNER, SURPLUS, SharedStudy, create_or_load, open_storage, owner_of
@@ -82,8 +83,14 @@ class Workplace:
         split = split_store(self.store, config.split)
         self.parts: list[Part] = parts_of(self.store, split, config.search.folds)
         self.base, self.ranges, self.space = space_of(config, self.parts)
-        self.start = start_of(self.space)
+        self.start = {NUMBER: 0} if config.search.mode == "mixture" else start_of(self.space)
         self.shared, self.created = open_shared(config, self.base, self.start, job.study, job.storage, self.close_runs)
+
+    def mixture(self, number: int) -> Mixture:
+        """Return the candidates with this number, the same in every process; refuse what cannot be mixed."""
+        train, _ = self.parts[0]
+        count = self.job.config.search.candidates
+        return family_of(self.base).mixture(self.base, self.ranges, train, count, number)
 
     def close_runs(self, trial: optuna.trial.FrozenTrial) -> None:
         """Mark the runs of a trial as killed, which its process has left open, or finished without saying so."""
@@ -196,21 +203,30 @@ class Objective:
         if here.shared.is_surplus(here.shared.trial(trial.number), job.wanted):
             trial.set_user_attr(SURPLUS, True)
             raise Surplus
-        drawn = here.space.draw(trial)
-        trial.set_user_attr(MODEL_ATTRIBUTE, drawn.model_dump(mode="json"))
-        model = shortened(drawn, job.config.search.epochs)
-        params = {**flatten(model, "model."), "search.trial": trial.number, "data.digest": here.store.digest}
+        number, drawn = 0, here.base
+        if job.config.search.mode == "mixture":
+            number = trial.suggest_int(NUMBER, 0, LAST)
+        else:
+            drawn = here.space.draw(trial)
+        epochs = job.config.search.epochs
+        params = {"search.trial": trial.number, "data.digest": here.store.digest}
         told = changes(trial.params, here.start)
         values = list[float]()
         with (
             children_of(*job.parent),
             tracked_run("trial", name=f"trial {trial.number} · {told}", params=params,
-                        tags={"variant": model.variant, "dataset": here.store.name}) as log,
+                        tags={"variant": drawn.variant, "dataset": here.store.name}) as log,
         ):  # fmt: skip
             trial.set_user_attr(RUN_ATTRIBUTE, log.run_id)
             log.describe(f"Trial {trial.number} of study {job.study}: {told}. Scored by `{MONITOR}`.")
+            folder = job.checkpoints / f"{job.study}-{original_of(here.shared.trial(trial.number))}"
             try:
-                values = self._train(trial, model, log)
+                if number:
+                    drawn = kept_model(here, shortened(drawn, epochs), number, folder, log)
+                trial.set_user_attr(MODEL_ATTRIBUTE, drawn.model_dump(mode="json"))
+                model = shortened(drawn, epochs)
+                log.params(flatten(model, "model."))
+                values = self._train(trial, model, folder, log)
                 log.tags({STATE_TAG: "complete"})
             except (optuna.TrialPruned, DivergenceError) as err:
                 self.pruned = str(err)
@@ -220,7 +236,7 @@ class Objective:
             raise optuna.TrialPruned(self.pruned)
         return values if len(values) > 1 else values[0]
 
-    def _train(self, trial: optuna.Trial, model: ModelConfig, log: RunLog) -> list[float]:
+    def _train(self, trial: optuna.Trial, model: ModelConfig, folder: Path, log: RunLog) -> list[float]:
         here, search = self.here, self.here.job.config.search
         costs = here.space.costs(model)
         log.params({f"search.{name}": cost for name, (cost, _) in costs.items()})
@@ -239,7 +255,6 @@ class Objective:
                 if number < reports and trial.should_prune():  # the last score costs nothing more
                     raise optuna.TrialPruned(f"not promising after {unit} {step}")
 
-        folder = here.job.checkpoints / f"{here.job.study}-{original_of(here.shared.trial(trial.number))}"
         key = step_key("trial", (), model.model_dump(mode="json"), here.store.digest, here.job.config.run.seed)
         settings = FitSettings.of(here.job.config, checkpoints=folder, key=key)
         try:

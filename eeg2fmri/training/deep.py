@@ -14,6 +14,7 @@ import keras
 
 from eeg2fmri.config import Calhas2022Config, TrainingConfig
 from eeg2fmri.devices import use_device
+from eeg2fmri.models.architectures import Candidates
 from eeg2fmri.models.calhas2022 import Calhas2022, build
 from eeg2fmri.models.fitted import KerasNetwork
 from eeg2fmri.progress import progress_display
@@ -25,13 +26,19 @@ from eeg2fmri.training.fluctuations import fit_components
 from eeg2fmri.training.pairs import PairData, pair_model
 from eeg2fmri.training.prefetch import Prefetched
 from eeg2fmri.training.schedules import learning_rate
-from eeg2fmri.training.settings import FitResult, FitSettings, OnEpoch, fitted_model
+from eeg2fmri.training.settings import Example, FitResult, FitSettings, OnEpoch, fitted_model
 from eeg2fmri.training.validation import validate
 
 
 def fit_deep_model(
-    config: Calhas2022Config, train: Windows, validation: Windows, settings: FitSettings, on_epoch: OnEpoch | None
+    config: Calhas2022Config,
+    train: Windows,
+    validation: Windows,
+    settings: FitSettings,
+    on_epoch: OnEpoch | None,
+    candidates: Candidates | None = None,
 ) -> FitResult:
+    """Fit a model, or a mixture of `candidates`: the history then has the weight of each, ``weight/eeg-01``."""
     options = config.training
     device = use_device(settings.device, settings.gpu_memory_limit)
     backend.check_precision(options.precision, device)
@@ -45,7 +52,8 @@ def fit_deep_model(
         mean, basis = components.mean, components.scaled
     else:
         mean = train.mean_volume(config.bold_scaling)
-    make = partial(build, config, train.shape, train.signal.grid, seed=settings.seed, mean_volume=mean, basis=basis)
+    make = partial(build, config, train.shape, train.signal.grid, seed=settings.seed, mean_volume=mean, basis=basis,
+                   candidates=candidates)  # fmt: skip
     with _distributed(distribution) as devices:
         parts, synthesiser, served = _networks(make, options.precision)
         config = parts.config  # with the encoders that were derived
@@ -68,14 +76,12 @@ def fit_deep_model(
         model.optimizer.build(model.trainable_variables)
         with tempfile.TemporaryDirectory() as scratch:
             checkpoints = Checkpoints(settings.checkpoints or Path(scratch), settings.key)
-            epochs = Epochs(
-                model,
-                synthesiser,
-                options,
-                lambda: validate(model, fitted, validation, settings.drift_cutoff),
-                checkpoints,
-                on_epoch,
-            )
+
+            def scores() -> tuple[dict[str, float], Example]:
+                found, example = validate(model, fitted, validation, settings.drift_cutoff)
+                return found | {f"weight/{name}": share for name, share in parts.shares().items()}, example
+
+            epochs = Epochs(model, synthesiser, options, scores, checkpoints, on_epoch)
             if not epochs.stale:
                 _train(model, data, epochs, options, settings)
             checkpoints.restore_best(served)

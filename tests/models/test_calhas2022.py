@@ -8,11 +8,13 @@ import pytest
 
 from eeg2fmri.config import VARIANTS, BlockSpec, Calhas2022Config, Config, parse
 from eeg2fmri.errors import ConfigError, SpecError
+from eeg2fmri.models.architectures import Candidates
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.training.pairs import pair_model
 from tests.fakes import EEG_SHAPE, EEG_SPEC, FMRI_SPEC, GRID, deep_config
 
 N = 3
+OTHER_EEG = BlockSpec(kernels=((2, 5, 2),), strides=((1, 2, 1),), pool=(2, 1, 1))
 
 
 @pytest.fixture
@@ -354,3 +356,32 @@ def test_seed_fixes_the_fourier_features():
     directions = [d.get_layer("fourier").directions.numpy() for d in (first, again, other)]
     np.testing.assert_array_equal(directions[0], directions[1])
     assert not np.array_equal(directions[0], directions[2])
+
+
+class TestMixture:
+    @pytest.fixture
+    def parts(self):
+        return build(deep_config(), EEG_SHAPE, GRID, candidates=Candidates((EEG_SPEC, OTHER_EEG), (FMRI_SPEC,) * 2))
+
+    def test_candidates_start_with_equal_weights(self, parts):
+        eeg, fmri = {"eeg-01": 1 / 2, "eeg-02": 1 / 2}, {"fmri-01": 1 / 2, "fmri-02": 1 / 2}
+        assert parts.shares() == pytest.approx(eeg | fmri)
+
+    def test_its_latent_is_the_weighted_sum_of_theirs(self, parts, batch):
+        encoder = parts.eeg_encoder
+        encoder.get_layer("mixture").amounts.assign(np.log([1.0, 3.0]))
+        each = [keras.Model(encoder.input, encoder.get_layer(f"candidate_{n}_latent").output) for n in (1, 2)]
+        first, second = (np.asarray(model(batch["eeg"])) for model in each)
+        np.testing.assert_allclose(np.asarray(encoder(batch["eeg"])[0]), first / 4 + 3 * second / 4, atol=1e-5)
+
+    @pytest.mark.slow
+    def test_both_sides_are_trained(self, parts, batch):
+        model = pair_model(parts)
+        model.compile(optimizer=keras.optimizers.Adam(0.1))
+        before = parts.shares()
+        model.fit(batch, epochs=1, verbose=0)
+        after = parts.shares()
+        assert all(abs(after[name] - before[name]) > 1e-4 for name in ("eeg-01", "fmri-01"))
+
+    def test_a_model_of_one_architecture_has_no_weights(self):
+        assert build(deep_config(), EEG_SHAPE, GRID).shares() == {}
