@@ -10,8 +10,6 @@ from __future__ import annotations
 import copy
 import importlib.util
 import logging
-import os
-import socket
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -25,10 +23,11 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from eeg2fmri.errors import ConfigError, MissingExtraError, one_line, without_secrets
+from eeg2fmri.processes import Owner
 from eeg2fmri.search.samplers import original_of
 
 logger = logging.getLogger(__name__)
-OWNER = "owner"  # [machine, process, command] of a running trial
+OWNER = "owner"  # [process, command] of a running trial
 SURPLUS = "surplus"  # of a trial that was one too many, begun at the same time as another
 RETRIES = 3
 ANSWER_S = 5  # for a database to answer
@@ -95,7 +94,7 @@ class SharedStudy:
                 first = self._seen.setdefault(trial.number, time.monotonic())
                 gone = time.monotonic() - first > 3 * self.heartbeat
             else:
-                gone = owner[2] == command or _is_gone(*owner[:2])
+                gone = owner[1] == command or Owner.parse(owner[0]).is_dead()
             if gone:
                 self._fail(trial)
 
@@ -112,9 +111,9 @@ class SharedStudy:
             return
 
 
-def owner_of(command: str) -> list[Any]:
+def owner_of(command: str) -> list[str]:
     """Return the owner of a trial in this process."""
-    return [socket.gethostname(), os.getpid(), command]
+    return [str(Owner.here()), command]
 
 
 def open_storage(url: str, heartbeat: int, closed: Callable[[FrozenTrial], None]) -> RDBStorage:
@@ -187,19 +186,6 @@ def _repeat(closed: Callable[[FrozenTrial], None]) -> Callable[[optuna.Study, Fr
             RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)(study, again)
 
     return repeat
-
-
-def _is_gone(machine: str, process: int) -> bool:
-    """Say whether a process of this machine is gone; of others nothing is known."""
-    if machine != socket.gethostname():
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    return False
 
 
 def _one_writer(engine: sqlalchemy.Engine) -> None:
