@@ -47,6 +47,11 @@ def check_server() -> None:
         _answered.add(uri)
 
 
+def answered_elsewhere() -> None:
+    """Do not ask the servers of this process: the one that started its work has, and MLflow repeats its requests."""
+    _answered.update(filter(None, (os.environ.get(variable) for variable in VARIABLES)))
+
+
 def needs_server(verb: str, model_uri: str | None) -> bool:
     """Say whether a command needs the server: those that load a model unless it is given and lies elsewhere."""
     scheme = model_uri.partition(":")[0] if model_uri else "models"

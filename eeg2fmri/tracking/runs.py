@@ -23,6 +23,7 @@ import eeg2fmri
 from eeg2fmri.errors import without_secrets
 from eeg2fmri.processes import Owner
 from eeg2fmri.provenance import code_digest, package_versions
+from eeg2fmri.server import answered_elsewhere
 from eeg2fmri.tracking.database import OWNER, open_tracking
 from eeg2fmri.tracking.notes import NOTE_TAG, describe_experiment
 
@@ -209,6 +210,7 @@ def children_of(run_id: str, tracking_uri: str, registry_uri: str, ending: str =
         mlflow.set_tracking_uri(tracking_uri)
     if mlflow.get_registry_uri() != registry_uri:
         mlflow.set_registry_uri(registry_uri)
+    answered_elsewhere()  # a server that restarts when a worker begins must not end the work
     token = _outer.set((run_id, ending))
     try:
         yield
