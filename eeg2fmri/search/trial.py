@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -210,6 +211,8 @@ class Objective:
             drawn = here.space.draw(trial)
         epochs = job.config.search.epochs
         params = {"search.trial": trial.number, "data.digest": here.store.digest}
+        if card := os.environ.get("CUDA_VISIBLE_DEVICES"):
+            params["search.card"] = card
         told = changes(trial.params, here.start)
         values = list[float]()
         with (

@@ -37,7 +37,7 @@ def each(
     ----------
     function : importable by the workers; it handles the errors of its own.
     items : its arguments, one per call.
-    workers : local processes; with 1 everything happens in this process.
+    workers : local processes; with 1 everything happens in this process. Each sees one GPU; several may share one.
     scheduler : address of a Dask scheduler whose workers are used instead, e.g. ``tcp://host:8786``.
     threads : that the libraries of each local process may use.
 
@@ -108,7 +108,11 @@ def _client(workers: int, scheduler: str | None, threads: int) -> Iterator[Any]:
     from distributed import Client
 
     if scheduler is None:
+        from eeg2fmri.store.cards import OneCard, visible_cards
+
         with local_cluster(workers, threads) as cluster, Client(cluster) as client:
+            if cards := visible_cards():
+                client.register_plugin(OneCard(cards, workers))
             yield client
         return
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # `each` reports the errors

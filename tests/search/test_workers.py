@@ -6,23 +6,29 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
 import optuna
 import pytest
+from distributed import Client
 
 from eeg2fmri.config import Config
 from eeg2fmri.datasets.find import find_recordings
+from eeg2fmri.processes import Owner
 from eeg2fmri.search import search_step
-from eeg2fmri.search.storage import open_storage
+from eeg2fmri.search.storage import OWNER, SharedStudy, open_storage
 from eeg2fmri.search.trial import RUN_ATTRIBUTE, STATE_TAG
 from eeg2fmri.store import build_store
+from eeg2fmri.store.cards import CARDS
+from eeg2fmri.store.parallel import local_cluster
 from tests.postgres import postgres_server
 from tests.search.test_study import BASE
 
 ROOT = Path(__file__).parents[2]
 TRIALS = 6
+STORAGE = "sqlite:///optuna.db"
 
 WORKER = """
 import os, signal, socket, sys, time
@@ -87,9 +93,18 @@ def test_two_commands_share_a_study_and_a_killed_one_loses_nothing(kind, machine
     assert Path("best-alive.yaml").exists()
 
 
+def test_a_process_with_the_number_of_a_dead_one_does_not_hold_its_trial(tmp_path):
+    study = optuna.create_study(storage=open_storage(f"sqlite:///{tmp_path}/optuna.db", 20, print))
+    here = Owner.here()
+    for owner in (here, replace(here, started=here.started - 60), replace(here, host="elsewhere")):
+        study.ask().set_user_attr(OWNER, [str(owner), "command"])
+    SharedStudy(study, lambda _: None, 20).give_back()
+    assert [t.state.name for t in study.trials] == ["RUNNING", "FAIL", "RUNNING", "WAITING"]
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("tracking")
-def test_local_workers_do_the_trials(bids_root, tmp_path, tiny_config):
+def test_local_workers_and_a_dask_cluster_do_the_trials(bids_root, tmp_path, tiny_config, monkeypatch):
     store = build_store(find_recordings(bids_root)[0], tmp_path / "store", tiny_config, name="tiny").store
     tree = {
         "models": [{"family": "linear", "components": 2}],
@@ -98,11 +113,25 @@ def test_local_workers_do_the_trials(bids_root, tmp_path, tiny_config):
         "evaluation": {"permutations": 39},
     }
     found = []
-    for workers in (1, 2):
-        search_step(Config.model_validate(tree), store, study=f"with {workers}", storage="sqlite:///optuna.db",
-                    trials=4, timeout=None, out=Path("best.yaml"), workers=workers)  # fmt: skip
-        study = optuna.load_study(study_name=f"with {workers}", storage="sqlite:///optuna.db")
+
+    def searched(name: str, **where: object) -> list[Owner]:
+        """Search, and return the processes that did the trials."""
+        search_step(Config.model_validate(tree), store, study=name, storage=STORAGE, trials=4, timeout=None,
+                    out=Path("best.yaml"), **where)  # fmt: skip
+        study = optuna.load_study(study_name=name, storage=STORAGE)
         assert [t.state.name for t in study.trials] == ["COMPLETE"] * 4
-        assert len({t.user_attrs["owner"][1] for t in study.trials}) == workers
         found.append([(t.params, t.value) for t in study.trials])
-    assert found[0] == found[1]  # draws and scores do not depend on the number of processes
+        return [Owner.parse(t.user_attrs["owner"][0]) for t in study.trials]
+
+    assert {owner.pid for owner in searched("here")} == {os.getpid()}
+    monkeypatch.setenv(CARDS, "0,1")
+    assert len(set(searched("workers", workers=2)) - {Owner.here()}) == 2
+    monkeypatch.delenv(CARDS)
+    with local_cluster(2) as cluster, Client(cluster) as client:
+        assert cluster.scheduler_address.startswith("tcp://")
+        pids = {owner.pid for owner in searched("cluster", scheduler=cluster.scheduler_address)}
+        assert pids == set(client.run(os.getpid).values())
+    assert found[0] == found[1] == found[2]  # draws and scores do not depend on who computes them
+    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert [run.info.status for run in runs] == ["FINISHED"] * 15  # three studies of four trials
+    assert {run.data.params.get("search.card") for run in runs} == {None, "0", "1"}

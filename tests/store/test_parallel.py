@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 from distributed import Client, LocalCluster
 
 from eeg2fmri.errors import ConfigError, IncompleteError, StoreError
+from eeg2fmri.store.cards import CARDS, visible_cards
 from eeg2fmri.store.parallel import THREADS, each, local_cluster
 from tests.store.files import NAMES, content
 
@@ -88,6 +90,36 @@ def test_a_task_that_kills_every_worker_ends_as_an_error(cluster, monkeypatch):
     ((item, error),) = each(_die, [7], scheduler=cluster.scheduler_address)
     assert item == 7
     assert type(error).__name__ == "KilledWorker"
+
+
+def _card(dies: bool, folder: Path, processes: int) -> str | None:
+    """Return the card that this process sees, when so many processes have been here; the first one dies if asked."""
+    if dies and not (folder / "dead").exists():
+        (folder / "dead").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    (folder / str(os.getpid())).touch()
+    until = time.monotonic() + 60
+    while len(list(folder.iterdir())) < processes and time.monotonic() < until:
+        time.sleep(0.05)
+    return os.environ.get(CARDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("workers", "dies", "expected"), [(3, False, ["3", "3", "5"]), (2, True, ["3", "5"])])
+def test_local_processes_see_one_card_each_and_share_them_in_turn(monkeypatch, tmp_path, workers, dies, expected):
+    monkeypatch.setenv(CARDS, "3,5")
+    (tmp_path / "seen").mkdir()
+    card = partial(_card, folder=tmp_path / "seen", processes=workers + dies)
+    found = [result for _, result in each(card, [dies] + [False] * (workers - 1), workers=workers)]
+    assert sorted(found) == expected  # a process that takes the place of a dead one has its card
+    assert (tmp_path / "seen" / "dead").exists() == dies
+    assert os.environ[CARDS] == "3,5"
+
+
+def test_cards_are_those_that_the_environment_names(monkeypatch):
+    for named, expected in (("2, 0", ["2", "0"]), ("", []), ("MIG-1", ["MIG-1"])):
+        monkeypatch.setenv(CARDS, named)
+        assert visible_cards() == expected
 
 
 INHERITED = """
