@@ -110,16 +110,22 @@ class EegStream:
         most = max(1, round(self.sampling_rate * POLL_S))
         heard, said = time.monotonic(), False
         while True:
-            samples, times = self._inlet.pull_chunk(timeout=POLL_S, max_samples=most)
+            try:
+                samples, times = self._inlet.pull_chunk(timeout=POLL_S, max_samples=most)
+            except RuntimeError as err:  # mne-lsl does not export its LostError
+                raise self._lost() from err
             if times.size:
                 heard, said = time.monotonic(), False
-            elif time.monotonic() - heard > SILENT_S:  # LSL gives no error if a source is gone
+            elif time.monotonic() - heard > SILENT_S:  # LSL does not always notice
                 if self._uid not in {info.uid for info in self._lsl.resolve_streams(timeout=FIND_S, name=self.name)}:
-                    raise StreamError(f"stream {self.name} is lost: its source has ended or cannot be reached")
+                    raise self._lost()
                 if not said:
                     logger.warning("stream %s: no sample for %g s; waiting", self.name, SILENT_S)
                 heard, said = time.monotonic(), True
             yield samples.T[self._rows] * self._factors, times.copy()
+
+    def _lost(self) -> StreamError:
+        return StreamError(f"stream {self.name} is lost: its source has ended or cannot be reached")
 
     def close(self) -> None:
         """Close the connection."""

@@ -8,17 +8,17 @@ from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from eeg2fmri.datasets import read_atlas
 from eeg2fmri.errors import ConfigError, StreamError
-from eeg2fmri.evaluation import Atlas
 from eeg2fmri.serving.bundle import Bundle
 from eeg2fmri.serving.live import LiveSynthesis
 from eeg2fmri.serving.live_files import GrowingImage, GrowingTable, Sink
 from eeg2fmri.serving.lsl import EegStream, Outlet, use_lsl
 from eeg2fmri.serving.replies import region_courses
+from eeg2fmri.serving.series import Courses
 
 logger = logging.getLogger(__name__)
 
@@ -67,29 +67,34 @@ def synthesise_stream(
         raise ConfigError("a stream without a receiver: give --out FILE, --publish NAME, or both")
     if out is not None and out.suffix != ending:
         raise ConfigError(f"{out}: the output must end in {ending} {'without' if atlas is None else 'with'} --atlas")
-    mask = bundle.model.bold_statistics.mask
-    regions = None if atlas is None else read_atlas(atlas, bundle.signal, mask)
+    courses = None if atlas is None else Courses.of(bundle, atlas)
     lsl = use_lsl(network=network)
     sinks: list[Sink] = []
     with ExitStack() as open_ones:
         if out is not None:
-            sink: Sink = GrowingImage(bundle, out) if regions is None else GrowingTable(out, _names(regions))
+            sink: Sink = GrowingImage(bundle, out) if courses is None else GrowingTable(out, courses.names)
             sinks.append(open_ones.enter_context(closing(sink)))
         source = open_ones.enter_context(closing(EegStream(lsl, name, bundle.settings["channel_types"], unit)))
         live = LiveSynthesis(bundle, source.sampling_rate, source.channels, max_interpolated)
         _say(bundle, source, live)
         if publish is not None:
-            names = [f"{x}-{y}-{z}" for x, y, z in np.argwhere(mask)] if regions is None else _names(regions)
-            outlet = Outlet(lsl, publish, names, bundle.signal.tr, mask if regions is None else None)
-            sinks.append(open_ones.enter_context(closing(outlet)))
-        return _follow(live, source.blocks(), sinks, regions, stop)
+            sinks.append(open_ones.enter_context(closing(_outlet(lsl, publish, bundle, courses))))
+        return _follow(live, source.blocks(), sinks, courses, stop)
+
+
+def _outlet(lsl: Any, name: str, bundle: Bundle, courses: Courses | None) -> Outlet:
+    """Open the own stream, whose channels are the regions, or the voxels of the brain by their indices."""
+    if courses is not None:
+        return Outlet(lsl, name, courses.names, bundle.signal.tr, None)
+    mask = bundle.model.bold_statistics.mask
+    return Outlet(lsl, name, [f"{x}-{y}-{z}" for x, y, z in np.argwhere(mask)], bundle.signal.tr, mask)
 
 
 def _follow(
     live: LiveSynthesis,
     blocks: Iterable[tuple[np.ndarray, np.ndarray]],
     sinks: Iterable[Sink],
-    regions: Atlas | None,
+    courses: Courses | None,
     stop: threading.Event,
 ) -> int:
     """Give every volume, or its courses, to every sink."""
@@ -97,8 +102,9 @@ def _follow(
     try:
         for eeg, times in blocks:
             for volume in live.push(eeg, times):
-                if regions is not None and volume.values is not None:
-                    volume = replace(volume, values=region_courses(volume.values[None], regions.labels)[1][0])
+                if courses is not None and volume.values is not None:
+                    _, means = region_courses(volume.values[None], courses.regions.labels)
+                    volume = replace(volume, values=means[0])
                 for sink in sinks:
                     sink.add(volume)
                 count += 1
@@ -107,11 +113,6 @@ def _follow(
     except StreamError as err:
         raise StreamError(f"{err}; {count} volumes were made and are kept") from err
     return count
-
-
-def _names(regions: Atlas) -> list[str]:
-    """Return the names of regions in the order of `region_courses`."""
-    return [regions.names[label] for label in sorted(regions.names)]
 
 
 def _say(bundle: Bundle, source: EegStream, live: LiveSynthesis) -> None:

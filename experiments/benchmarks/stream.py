@@ -9,7 +9,9 @@
 - memory: `--minutes` of EEG through the core, faster than real time, with a file that grows. Resident memory of the
   process after a sixth of it, and at the end.
 
-The network is `calhas2022`, trained for one epoch: its time does not depend on its weights.
+On a machine that does other work too, "processor" is the time that a free core would take: it is the time of the
+process on the processor. The models are `linear`, fitted on noise, and `calhas2022` with random weights: their time does not depend on what they
+have learned.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import multiprocessing
 import os
 import platform
 import shutil
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -29,15 +32,71 @@ from typing import Any
 import mne
 import numpy as np
 import psutil
-from serving import RATE, TR, models, quantiles, raw_eeg
 
+from eeg2fmri.config import Calhas2022Config, DataConfig, LinearConfig
 from eeg2fmri.evaluation import Atlas
+from eeg2fmri.families import FitSettings, fit
+from eeg2fmri.models.calhas2022 import build
+from eeg2fmri.models.fitted import FittedModel, KerasNetwork
 from eeg2fmri.serving import Bundle, LiveSynthesis
 from eeg2fmri.serving.live_files import GrowingImage, GrowingTable
 from eeg2fmri.serving.lsl import EegStream, Outlet, use_lsl
 from eeg2fmri.serving.replies import region_courses
+from eeg2fmri.signals import Signal
+from eeg2fmri.store import StoredRecording, Windows
 
+RATE, TR, CONTEXT, GRID, VOLUMES = 250.0, 2.16, 10, (64, 64, 30), 40
+EEG_SHAPE = (64, 134, CONTEXT)
+SIGNAL = Signal(
+    tr=TR,
+    sampling_rate=RATE,
+    channels=tuple(f"E{number}" for number in range(EEG_SHAPE[0])),
+    unit="µV",
+    frequencies=tuple(np.arange(1, EEG_SHAPE[1] + 1) / TR),
+    grid=GRID,
+    space="native",
+    affine=tuple(map(tuple, np.diag([3.4, 3.4, 4.0, 1.0]).tolist())),
+)
 BLOCK, NAME = 10, f"benchmark-{os.getpid()}"
+
+
+def models() -> dict[str, Bundle]:
+    """A fitted `linear`, and a network."""
+    train = Windows([recording(f"sub-0{n}", n) for n in (1, 2, 3)], CONTEXT)
+    linear = fit(LinearConfig(components=20), train, Windows([recording("sub-04", 4)], CONTEXT), FitSettings()).model
+    config = Calhas2022Config()
+    network = KerasNetwork(build(config, EEG_SHAPE, GRID, seed=3, mean_volume=linear.mean_volume).synthesiser())
+    deep = FittedModel(config, network, linear.eeg_statistics, linear.bold_statistics, linear.mean_volume)
+    settings = DataConfig(context=CONTEXT).model_dump(mode="json")
+    return {"linear": Bundle(linear, SIGNAL, settings, {}), "calhas2022": Bundle(deep, SIGNAL, settings, {})}
+
+
+def recording(subject: str, seed: int) -> StoredRecording:
+    """A recording of noise in a brain that fills a third of the grid."""
+    rng = np.random.default_rng(seed)
+    distance = np.linalg.norm((np.indices(GRID).T - np.array(GRID) / 2) / (np.array(GRID) / 2), axis=-1).T
+    mask = distance < 0.85
+    volumes = (500 * mask + rng.normal(0, 10, (VOLUMES, *GRID))).astype(np.float32)
+    group = {
+        "spectrogram": rng.gamma(2, 0.4, (VOLUMES - 1, *EEG_SHAPE[:2])).astype(np.float32),
+        "volumes": volumes,
+        "mask": mask,
+        "voxel_mean": volumes.mean(axis=0),
+        "voxel_sd": volumes.std(axis=0),
+    }
+    attributes = {"name": f"{subject}_task-rest", "subject": subject, "digest": str(seed), "source_digest": str(seed),
+                  "mean": float(volumes.mean()), "sd": float(volumes.std())}  # fmt: skip
+    return StoredRecording(group, attributes, SIGNAL)
+
+
+def raw_eeg(bundle: Bundle, seconds: float) -> np.ndarray:
+    """Noise with the amplitude of the training data."""
+    return np.random.default_rng(0).normal(0, 20, (len(bundle.signal.channels), round(seconds * RATE)))
+
+
+def quantiles(milliseconds: list[float]) -> dict[str, float]:
+    ordered = sorted(milliseconds)
+    return {"p50_ms": round(statistics.median(ordered), 1), "max_ms": round(ordered[-1], 1)}
 
 
 def blocks(bundle: Bundle, seconds: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -62,12 +121,13 @@ def core(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> di
         live, image = LiveSynthesis(bundle, RATE), GrowingImage(bundle, folder / f"{family}.nii")
         atlas = regions(bundle)
         table = GrowingTable(folder / f"{family}.tsv", list(atlas.names.values()))
-        volumes, courses = [], []
+        volumes, cpu, courses = [], [], []
         for eeg, times in blocks(bundle, (args.volumes + 9) * TR + 1):
-            start = time.perf_counter()
+            start, spent = time.perf_counter(), time.process_time()
             for volume in live.push(eeg, times):
                 image.add(volume)
                 volumes.append(1000 * (time.perf_counter() - start))
+                cpu.append(1000 * (time.process_time() - spent))
                 begun = time.perf_counter()
                 table.add(
                     type(volume)(volume.number, volume.time, region_courses(volume.values[None], atlas.labels)[1][0])
@@ -76,6 +136,7 @@ def core(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> di
         result[family] = {
             "volumes": len(volumes),
             "to the file": quantiles(volumes),
+            "of it processor": quantiles(cpu),
             "courses more": quantiles(courses),
         }
     return result
@@ -170,7 +231,7 @@ def main() -> None:
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
     try:
-        found = models(folder)
+        found = models()
         for part in args.parts:
             report = json.loads(args.out.read_text()) if args.out.exists() else {}
             load = os.getloadavg()[0]
