@@ -9,9 +9,8 @@
 - memory: `--minutes` of EEG through the core, faster than real time, with a file that grows. Resident memory of the
   process after a sixth of it, and at the end.
 
-On a machine that does other work too, "processor" is the time that a free core would take: it is the time of the
-process on the processor. The models are `linear`, fitted on noise, and `calhas2022` with random weights: their time does not depend on what they
-have learned.
+"Processor" is the time that the process spends on the processor, which a busy machine does not change much. The models
+are `linear`, fitted on noise, and `calhas2022` with random weights: what they have learned does not change their time.
 """
 
 from __future__ import annotations
