@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,8 @@ def synthesise_dataset(
         task = functools.partial(_synthesise, where=where, out=out.absolute(), model=dict(model), courses=courses,
                                  on_volumes=on_volumes if workers == 1 else None)  # fmt: skip
         done = {}
-        for item, result in each(task, items, workers=workers):
+        results = until_end.enter_context(closing(each(task, items, workers=workers)))  # an error ends the workers
+        for item, result in results:
             if isinstance(result, DiskFullError):
                 raise result
             if isinstance(result, BaseException):
