@@ -1,6 +1,6 @@
 """Time and memory of `eeg2fmri synthesize` for a long recording: 64 channels at 1 kHz, 64 × 64 × 30 volumes, TR 2.16 s.
 
-    python experiments/benchmarks/synthesize.py [--minutes 15 60] [--families linear calhas2022] [--out FILE.json]
+    python experiments/benchmarks/synthesize.py [--minutes 5 60] [--families linear calhas2022] [--out FILE.json]
 
 The command runs as a user starts it, with a model that MLflow has saved, so imports and loading count. The weights of
 the models are random, because time and memory do not depend on them. The EEG is noise as float32; every voxel is in
@@ -119,7 +119,7 @@ def measure(model: Path, eeg: Path, out: Path, minutes: float) -> dict[str, floa
 def main() -> None:
     """Measure each family and length, and write the JSON after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=int, nargs="+", default=[15, 60])
+    parser.add_argument("--minutes", type=int, nargs="+", default=[5, 60])
     parser.add_argument("--families", nargs="+", default=["linear", "calhas2022"])
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     args = parser.parse_args()
