@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import mlflow
@@ -16,13 +18,15 @@ from distributed import Client
 
 from eeg2fmri.config import Config
 from eeg2fmri.datasets.find import find_recordings
+from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.processes import Owner
 from eeg2fmri.search import search_step
 from eeg2fmri.search.storage import OWNER, SharedStudy, open_storage
 from eeg2fmri.search.trial import RUN_ATTRIBUTE, STATE_TAG
-from eeg2fmri.store import build_store
+from eeg2fmri.store import Windows, build_store
 from eeg2fmri.store.cards import CARDS
-from eeg2fmri.store.parallel import local_cluster
+from eeg2fmri.store.parallel import each, local_cluster
+from tests.fakes import CONTEXT, deep_config, recording
 from tests.postgres import postgres_server
 from tests.search.test_study import BASE
 
@@ -135,3 +139,32 @@ def test_local_workers_and_a_dask_cluster_do_the_trials(bids_root, tmp_path, tin
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert [run.info.status for run in runs] == ["FINISHED"] * 15  # three studies of four trials
     assert {run.data.params.get("search.card") for run in runs} == {None, "0", "1"}
+
+
+def fit_on_own_card(seed: int, folder: Path) -> tuple[str, set[str]]:
+    """Train on the virtual device that has the number of this process's card; return the card and the weights' devices.
+
+    The machine pretends to have two devices: its processor is split by TensorFlow.
+    """
+    import tensorflow as tf
+
+    (processor,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
+    card = os.environ[CARDS]
+    (folder / card).touch()
+    until = time.monotonic() + 60
+    while len(list(folder.iterdir())) < 2 and time.monotonic() < until:  # so that each process gets one
+        time.sleep(0.05)
+    train, validation = (Windows([recording(name, seed)], CONTEXT) for name in ("sub-01", "sub-02"))
+    with tf.device(f"/CPU:{card}"):
+        model = fit(deep_config(epochs=1, variant="lp"), train, validation, FitSettings()).model
+    return card, {weight.value.device for weight in model.network.model.weights}
+
+
+@pytest.mark.slow
+def test_a_model_is_trained_on_the_device_of_its_process(monkeypatch, tmp_path):
+    monkeypatch.setenv(CARDS, "0,1")
+    found = [result for _, result in each(partial(fit_on_own_card, folder=tmp_path), [1, 2], workers=2)]
+    assert sorted(card for card, _ in found) == ["0", "1"]
+    for card, devices in found:
+        assert {device.rsplit("device:", 1)[-1] for device in devices} == {f"CPU:{card}"}
