@@ -1,6 +1,6 @@
 """A mixture of candidate encoders beside the same candidates one by one, at equal compute.
 
-    python experiments/mixture.py [--seeds 5] [--candidates 6] [--epochs 4]
+    python experiments/mixture.py [--seeds 3] [--candidates 4] [--epochs 3]
 
 Per simulated dataset the candidates are drawn once. The mixture trains all of them together and the heaviest once
 more alone. One by one, each is trained alone, and the best on the validation subject is kept: of as many as the
@@ -28,7 +28,7 @@ from eeg2fmri.devices import forget_networks
 from eeg2fmri.families import MONITOR, FitSettings, family_of, fit
 from eeg2fmri.store import split_windows
 
-GRID = (24, 24, 12)
+GRID = (16, 16, 10)
 MODEL = {"family": "calhas2022", "variant": "lp", "decoder": "pca", "components": 16, "latent": (4, 4, 4), "filters": 2,
          "bold_scaling": "voxel"}  # fmt: skip
 COLUMNS = {
@@ -43,7 +43,8 @@ COLUMNS = {
 def config_of(args: argparse.Namespace, seed: int) -> Config:
     """The configuration of one dataset."""
     training = {"epochs": args.epochs, "batch_size": 16, "patience": args.epochs}
-    tree = {"simulation": {"grid": GRID, "channels": 16, "volumes": 120, "seed": 700 + seed}, "data": {"grid": GRID},
+    simulation = {"grid": GRID, "channels": 8, "volumes": 100, "subjects": 5, "seed": 700 + seed}
+    tree = {"simulation": simulation, "data": {"grid": GRID, "frequencies": 40, "context": 6},
             "models": [MODEL | {"training": training}], "split": {"validation": 1, "test": 1},
             "run": {"seed": seed}}  # fmt: skip
     return Config.model_validate(tree)
@@ -54,7 +55,7 @@ def one_dataset(args: argparse.Namespace, seed: int, folder: Path) -> dict[str, 
     config = config_of(args, seed)
     train, validation, test = split_windows(make_store(config, 700 + seed, folder), config.split)
     base, settings = config.models[0], FitSettings.of(config)
-    mixture = family_of(base).mixture(base, Calhas2022Ranges(), train, args.candidates, seed)
+    mixture = family_of(base).mixture(base, Calhas2022Ranges(eeg_target=(3, 6, 3)), train, args.candidates, seed)
 
     def alone(model) -> dict[str, float]:
         forget_networks()
@@ -111,9 +112,9 @@ def markdown(rows: list[dict], candidates: int) -> str:
 def main() -> None:
     """Compare on one dataset after the other, and write JSON and table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--candidates", type=int, default=6)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--candidates", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     args = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
