@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 
 import numpy as np
 import pybv
 import pytest
 
-from eeg2fmri.errors import RequestError, StreamError
+from eeg2fmri.errors import MissingExtraError, RequestError, StreamError
 from eeg2fmri.serving import LiveSynthesis, synthesise_samples
 from eeg2fmri.serving.files import synthesise_recording
+from eeg2fmri.serving.lsl import use_lsl
 from tests.fakes import CHANNELS, CONTEXT, SAMPLING_RATE, TR
 
 STEP = round(TR * SAMPLING_RATE)
@@ -190,3 +192,9 @@ def test_a_stream_that_cannot_be_used_is_refused(bundles, signal, fault, refuses
 def test_channels_and_rate_are_refused_before_the_first_sample(bundles, rate, channels, words, refuses):
     with refuses(RequestError, words):
         LiveSynthesis(bundles["linear"], rate, channels)
+
+
+def test_without_mne_lsl_the_extra_is_named(monkeypatch, refuses):
+    monkeypatch.setitem(sys.modules, "mne_lsl", None)
+    with refuses(MissingExtraError, r"a live stream needs mne-lsl: pip install 'eeg2fmri\[lsl\]'"):
+        use_lsl()
