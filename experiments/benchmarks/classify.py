@@ -23,6 +23,8 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import numpy as np
+
 from eeg2fmri.classification import classify_subjects, find_labelled, parcellation, subject_features
 from eeg2fmri.config import Config, load_config
 from eeg2fmri.datasets import find_recordings
@@ -62,22 +64,47 @@ def trained(config: Config, names: list[str], folder: Path) -> dict[str, Bundle]
     return {name: Bundle.of(fit(config.model(name), *parts, FitSettings.of(config)), store, split) for name in names}
 
 
-def classified(bundle: Bundle, config: Config, folder: Path) -> dict[str, Any]:
-    """Classify one data set, as the command does."""
+def classified(bundle: Bundle, config: Config, folder: Path) -> tuple[dict[str, Any], str]:
+    """Classify one data set, as the command does: the numbers, and the sentences that the command prints."""
     assert config.simulation is not None
     if not is_simulated(folder, config.simulation):
         simulate(config.simulation, folder)
     found = find_labelled(config, folder)
     features = subject_features(bundle, found, parcellation(bundle, config), config)
     result = classify_subjects(features, found.labels, config, lambda: None)
-    return {
-        "scores": {
-            name: {"balanced_accuracy": each.score, "p": each.p_value, "permuted": float(each.draws.mean())}
-            for name, each in result.found.items()
-        },
-        "beside_eeg": {name: asdict(pair) for name, pair in result.beside_eeg.items()},
-        "verdict": verdict(result, config.policy.level),
+    scores = {
+        name: {"balanced_accuracy": each.score, "p": each.p_value, "permuted": float(each.draws.mean())}
+        for name, each in result.found.items()
     }
+    pairs = {name: asdict(pair) for name, pair in result.beside_eeg.items()}
+    return {"scores": scores, "beside_eeg": pairs}, verdict(result, config.policy.level)
+
+
+def summary(found: Mapping[str, Any], level: float) -> dict[str, Any]:
+    """Sum up the data sets of one kind: mean scores, how many p are below the level, and who wins by subject."""
+    each = list(found.values())
+    sets = {
+        name: {
+            "balanced_accuracy": float(np.mean([one["scores"][name]["balanced_accuracy"] for one in each])),
+            "significant": sum(one["scores"][name]["p"] < level for one in each),
+        }
+        for name in each[0]["scores"]
+    }
+    pairs = {
+        name: {
+            "won": sum(one["beside_eeg"][name]["won"] for one in each),
+            "subjects": sum(one["beside_eeg"][name]["subjects"] for one in each),
+            "better": sum(_lead(one["beside_eeg"][name], level) > 0 for one in each),
+            "worse": sum(_lead(one["beside_eeg"][name], level) < 0 for one in each),
+        }
+        for name in each[0]["beside_eeg"]
+    }
+    return {"data_sets": len(each), "scores": sets, "beside_eeg": pairs}
+
+
+def _lead(pair: Mapping[str, float], level: float) -> float:
+    """Return the median difference to the EEG alone; 0 where it may be chance."""
+    return pair["median_difference"] if pair["p_value"] < level else 0.0
 
 
 def main() -> None:
@@ -106,9 +133,13 @@ def main() -> None:
                     groups = {f"simulation.groups.{key}": value for key, value in KINDS[kind].items()}
                     settings = {**changes, **LABELLED, **groups, "simulation.seed": seed}
                     its = load_config(HERE.parents[1] / "hard.yaml", settings)
-                    own[str(seed)] = classified(bundle, its, folder / f"{seed} {kind}".replace(", ", "-"))
-                    args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-                    print(f"{name}, {kind}, seed {seed}: {own[str(seed)]['verdict']}", flush=True)
+                    own[str(seed)], text = classified(bundle, its, folder / f"{seed} {kind}".replace(", ", "-"))
+                    result["summary"] = {
+                        of: {which: summary(found, config.policy.level) for which, found in result[of].items()}
+                        for of in result if of != "summary"
+                    }  # fmt: skip
+                    args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+                    print(f"{name}, {kind}, seed {seed}: {text}", flush=True)
 
 
 if __name__ == "__main__":
