@@ -28,11 +28,10 @@ from eeg2fmri.errors import DatasetError, ModelError
 from eeg2fmri.evaluation import (
     Atlas,
     Classified,
-    Comparison,
     blocks,
     classify,
-    compare,
     least_of_a_label,
+    paired_p,
     smallest_label_p,
 )
 from eeg2fmri.families import family_of
@@ -69,6 +68,19 @@ class Labelled:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """A set of features beside the EEG alone, by the probability of each subject's own label.
+
+    won: subjects for whom the set's is higher.  difference: its mean, the set's minus the EEG's.  p_value: of `paired_p`.
+    """
+
+    subjects: int
+    won: int
+    difference: float
+    p_value: float
+
+
+@dataclass(frozen=True)
 class Classification:
     """Results by set of features, and each set compared with EEG alone by the probability of the right label."""
 
@@ -88,12 +100,14 @@ class Classification:
         return max(Counter(self.labels).values()) / len(self.labels)
 
     @property
-    def beside_eeg(self) -> dict[str, Comparison]:
-        """Every other set, compared with the EEG alone by subject."""
-        by_subject = {
-            name: dict(zip(self.subjects, each.probability.tolist(), strict=True)) for name, each in self.found.items()
+    def beside_eeg(self) -> dict[str, Beside]:
+        """Every other set, compared with the EEG alone."""
+        eeg = self.found[EEG]
+        apart = {name: each.probability - eeg.probability for name, each in self.found.items() if name != EEG}
+        return {
+            name: Beside(len(each), int((each > 0).sum()), float(each.mean()), paired_p(self.found[name], eeg))
+            for name, each in apart.items()
         }
-        return {name: compare(own, by_subject[EEG]) for name, own in by_subject.items() if name != EEG}
 
 
 def find_labelled(config: Config, root: Path) -> Labelled:

@@ -94,6 +94,17 @@ def test_scores_of_the_pages_are_those_of_the_experiments():
         assert f"{mean:.4f}, {100 * oracles['share'][name]:.0f} %" in results
 
 
+def test_scores_of_subjects_with_eeg_only_are_those_of_the_benchmark():
+    path = ROOT / "experiments" / "benchmarks" / "classify.json"
+    results = (DOCS / "results.md").read_text(encoding="utf-8")
+    for found in json.loads(path.read_text(encoding="utf-8"))["summary"]["linear"].values():
+        scores, pairs = (found[key] for key in ("scores", "beside_eeg"))
+        cells = [f"{scores[name]['balanced_accuracy']:.2f}, {scores[name]['significant']}" for name in scores]
+        assert f"| {found['data_sets']} | {' | '.join(cells)} |" in results
+        cells = [f"{pair['won']} of {pair['subjects']}" for pair in pairs.values()]
+        assert f"| {' | '.join(cells)} |" in results
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_a_page_uses_plain_words(page):
     text = page.read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
 """Scores of synthesised recordings and their nulls, and the quality of measured recordings."""
 
-from eeg2fmri.evaluation.classes import Classified, classify, least_of_a_label, smallest_label_p
+from eeg2fmri.evaluation.classes import Classified, classify, least_of_a_label, paired_p, smallest_label_p
 from eeg2fmri.evaluation.compare import Comparison, compare
 from eeg2fmri.evaluation.dynamics import Dynamics, best_voxels, correlation_map, dynamics_of, pearson
 from eeg2fmri.evaluation.metrics import (
@@ -89,6 +89,7 @@ __all__ = [
     "outlier_volumes",
     "p_number",
     "p_text",
+    "paired_p",
     "pearson",
     "pooled_null",
     "profile",

@@ -33,13 +33,15 @@ class Classified:
     """Predictions of each subject's label by classifiers that were trained without that subject.
 
     probability: (n,), given to the subject's own label.  correct: (n,) bool.  score: balanced accuracy, the mean over
-    labels of the share that is correct.  draws: (permutations,), the score with permuted labels.
+    labels of the share that is correct.  draws, drawn: (permutations,) and (permutations, n), score and probability with
+    permuted labels.
     """
 
     probability: Floats
     correct: NDArray[np.bool_]
     score: float
     draws: Floats
+    drawn: Floats
 
     @property
     def p_value(self) -> float:
@@ -113,15 +115,28 @@ def classify(
 
     own = np.unique(np.asarray(labels), return_inverse=True)[1]
     probabilities = held_out(own)
-    rng, draws = np.random.default_rng(seed), []
+    rng, draws, drawn = np.random.default_rng(seed), [], []
+    rows = np.arange(len(own))
     for _ in range(permutations):
         permuted = rng.permutation(own)
-        draws.append(_balanced(held_out(permuted).argmax(axis=1), permuted))
+        found = held_out(permuted)
+        draws.append(_balanced(found.argmax(axis=1), permuted))
+        drawn.append(found[rows, permuted])
         on_permutation()
     predicted = probabilities.argmax(axis=1)
-    return Classified(
-        probabilities[np.arange(len(own)), own], predicted == own, _balanced(predicted, own), np.array(draws)
-    )
+    score = _balanced(predicted, own)
+    return Classified(probabilities[rows, own], predicted == own, score, np.array(draws), np.array(drawn))
+
+
+def paired_p(one: Classified, other: Classified) -> float:
+    """Return p of the mean difference of the probabilities, two-sided, from the same permutations for both.
+
+    A test that takes the subjects for independent, such as Wilcoxon's, would find too much: those of a fold share a
+    classifier.
+    """
+    apart = (one.drawn - other.drawn).mean(axis=1)
+    found = (one.probability - other.probability).mean()
+    return float((1 + (np.abs(apart) >= abs(found)).sum()) / (1 + len(apart)))
 
 
 def _regression(weights: Floats, penalties: Sequence[float], seed: int) -> Any:

@@ -19,6 +19,7 @@ from eeg2fmri.classification import (
     EEG,
     LATENTS,
     REGIONS,
+    Beside,
     Classification,
     Kinds,
     Labelled,
@@ -29,7 +30,7 @@ from eeg2fmri.classification import (
 )
 from eeg2fmri.config import Config, flatten
 from eeg2fmri.devices import use_backend
-from eeg2fmri.evaluation import Atlas, Comparison, p_number
+from eeg2fmri.evaluation import Atlas, p_number
 from eeg2fmri.pipeline.code import classification_code
 from eeg2fmri.pipeline.data import say_skipped, stamp
 from eeg2fmri.pipeline.describe import paragraphs, picture, table
@@ -46,10 +47,7 @@ NAMES = {REGIONS: "Synthesised regions are", LATENTS: "The model's latents are",
 FIGURE = "figures/classes.png"
 TEXT_TAG = "eeg2fmri.classify"  # the verdict
 HEAD = ["features", "balanced accuracy", "accuracy", "permuted labels", "p", "least p"]
-CAVEAT = (
-    "All classifiers of a fold share their training subjects, so subjects are not quite independent in the paired "
-    "comparisons. The sets of features are tested one by one."
-)
+CAVEAT = "Every p is of labels permuted over subjects. The sets of features are tested one by one."
 
 
 @dataclass(frozen=True)
@@ -201,12 +199,12 @@ def verdict(result: Classification, level: float) -> str:
     return " ".join(f"{part}." for part in (*parts, *pairs))
 
 
-def _paired(name: str, pair: Comparison, level: float) -> str:
+def _paired(name: str, pair: Beside, level: float) -> str:
     """Say if a synthesised view is better than the EEG alone, worse, or neither."""
     word = "neither better nor worse than"
     if pair.p_value < level:
-        word = "better than" if pair.median_difference > 0 else "worse than"
+        word = "better than" if pair.difference > 0 else "worse than"
     return (
         f"{NAMES[name]} {word} EEG alone: the right label is more probable in {pair.won} of {pair.subjects} subjects, "
-        f"median difference {pair.median_difference:+.3f}, p = {pair.p_value:.3g}"
+        f"mean difference {pair.difference:+.3f}, p = {p_number(pair.p_value)}"
     )

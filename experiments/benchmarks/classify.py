@@ -81,7 +81,7 @@ def classified(bundle: Bundle, config: Config, folder: Path) -> tuple[dict[str, 
 
 
 def summary(found: Mapping[str, Any], level: float) -> dict[str, Any]:
-    """Sum up the data sets of one kind: mean scores, how many p are below the level, and who wins by subject."""
+    """Sum up the data sets of one kind: mean scores, how many p are below the level, and subjects that a view wins."""
     each = list(found.values())
     sets = {
         name: {
@@ -94,17 +94,10 @@ def summary(found: Mapping[str, Any], level: float) -> dict[str, Any]:
         name: {
             "won": sum(one["beside_eeg"][name]["won"] for one in each),
             "subjects": sum(one["beside_eeg"][name]["subjects"] for one in each),
-            "better": sum(_lead(one["beside_eeg"][name], level) > 0 for one in each),
-            "worse": sum(_lead(one["beside_eeg"][name], level) < 0 for one in each),
         }
         for name in each[0]["beside_eeg"]
     }
     return {"data_sets": len(each), "scores": sets, "beside_eeg": pairs}
-
-
-def _lead(pair: Mapping[str, float], level: float) -> float:
-    """Return the median difference to the EEG alone; 0 where it may be chance."""
-    return pair["median_difference"] if pair["p_value"] < level else 0.0
 
 
 def main() -> None:

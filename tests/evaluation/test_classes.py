@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from eeg2fmri.evaluation import blocks, classify, least_of_a_label, smallest_label_p
+from eeg2fmri.evaluation import Classified, blocks, classify, least_of_a_label, paired_p, smallest_label_p
 from eeg2fmri.evaluation.classes import _likelihood
 
 LABELS = ["b", "a"] * 9 + ["a"] * 4  # 9 and 13
@@ -93,6 +93,21 @@ def test_equal_seeds_permute_equally(rng):
     one, again, other = run([x]), run([x.copy()]), run([x], seed=1)
     assert one.draws.tolist() == again.draws.tolist()
     assert one.draws.tolist() != other.draws.tolist()
+
+
+def test_sets_without_a_signal_are_not_told_apart_more_often_than_chance(rng):
+    """Forty labels without a meaning: p of two sets of noise is uniform, by ranks of an independent computation."""
+    drawn = [np.clip(0.5 + 0.1 * rng.standard_normal((200, 1)) + 0.05 * rng.standard_normal((200, 22)), 0, 1)
+             for _ in range(2)]  # fmt: skip
+    found = []
+    for row in range(200):  # each permutation in the place of the labels
+        others = np.arange(200) != row
+        one, other = (Classified(each[row], each[row] > 0.5, 0.5, np.zeros(199), each[others]) for each in drawn)
+        found.append(paired_p(one, other))
+    apart = np.abs((drawn[0] - drawn[1]).mean(axis=1))
+    expected = [(apart >= value).mean() for value in apart]
+    np.testing.assert_allclose(found, expected)
+    assert np.mean(np.array(found) < 0.05) <= 0.05
 
 
 def test_blocks_are_cubes_in_one_half_of_the_brain():

@@ -108,7 +108,8 @@ def outcome(own: float, eeg: float) -> Classification:
 
     def found(probability):
         values = np.full(12, probability) + np.arange(12) / 1000 * (probability - 0.5)
-        return Classified(values, values > 0.5, float((values > 0.5).mean()), np.linspace(0.3, 0.7, 39))
+        drawn = 0.5 + (probability - 0.5) * np.linspace(-0.5, 0.5, 39)[:, None] * np.ones(12)
+        return Classified(values, values > 0.5, float((values > 0.5).mean()), np.linspace(0.3, 0.7, 39), drawn)
 
     return Classification(
         tuple(f"sub-{n}" for n in range(12)), ("a", "b") * 6, {"regions": found(own), "eeg": found(eeg)}, 0.025
