@@ -71,7 +71,8 @@ class Labelled:
 class Beside:
     """A set of features beside the EEG alone, by the probability of each subject's own label.
 
-    won: subjects for whom the set's is higher.  difference: its mean, the set's minus the EEG's.  p_value: of `paired_p`.
+    won: subjects for whom the set's is higher.  difference: the set's minus the EEG's, its mean.
+    p_value: see `paired_p`.
     """
 
     subjects: int

@@ -33,8 +33,8 @@ class Classified:
     """Predictions of each subject's label by classifiers that were trained without that subject.
 
     probability: (n,), given to the subject's own label.  correct: (n,) bool.  score: balanced accuracy, the mean over
-    labels of the share that is correct.  draws, drawn: (permutations,) and (permutations, n), score and probability with
-    permuted labels.
+    labels of the share that is correct.  draws: (permutations,), the score with permuted labels.
+    drawn: (permutations, n), the probabilities with permuted labels.
     """
 
     probability: Floats
