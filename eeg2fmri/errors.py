@@ -107,8 +107,6 @@ class BusyError(Eeg2FmriError, RuntimeError):
 class DiskFullError(Eeg2FmriError, OSError):
     """There is no space to write; nothing half-written counts, and the same command continues."""
 
-    exit_code = 1
-
 
 class MissingExtraError(Eeg2FmriError, ImportError):
     """An optional dependency is needed and not installed."""

@@ -18,6 +18,7 @@ from typing import Any
 from eeg2fmri.errors import BusyError, disk_full
 from eeg2fmri.processes import Owner, is_dead
 
+_PART = ".part-{host}-"  # before the process and the name of what is not whole
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -34,7 +35,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         If there is no space left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    mine = f".part-{socket.gethostname()}-"
+    mine = _PART.format(host=socket.gethostname())
     for left in path.parent.glob(f"{mine}*-{path.name}*"):
         pid = left.name.removeprefix(mine).partition("-")[0]
         if pid.isdigit() and is_dead(int(pid)):
@@ -49,6 +50,13 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
     finally:
         _remove(part)
+
+
+def remove_whole(path: Path) -> None:
+    """Remove a folder in one step; a kill leaves its content under another name, which `written_whole` removes."""
+    gone = path.with_name(f"{_PART.format(host=socket.gethostname())}{os.getpid()}-{path.name}.old")
+    os.replace(path, gone)
+    _remove(gone)
 
 
 def _remove(path: Path) -> None:

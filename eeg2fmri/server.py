@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from eeg2fmri.errors import TrackingError, causes, without_secrets
+from eeg2fmri.errors import ConfigError, TrackingError, causes, without_secrets
 
 TIMEOUT_S = 5.0
 QUESTION = "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -50,6 +50,18 @@ def check_server() -> None:
 def answered_elsewhere() -> None:
     """Do not ask the servers of this process: the one that started its work has, and MLflow repeats its requests."""
     _answered.update(filter(None, (os.environ.get(variable) for variable in VARIABLES)))
+
+
+def check_storage(url: str) -> None:
+    """Refuse to continue if the database of a search does not answer within 5 s; files are not asked.
+
+    Raises
+    ------
+    ConfigError
+        If it does not answer; the message has the address (without its password), the reason, and what to do.
+    """
+    if reason := _reason(url):
+        raise ConfigError(f"storage {url}: {reason}")
 
 
 def needs_server(verb: str, model_uri: str | None) -> bool:

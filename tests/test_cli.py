@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -243,7 +244,7 @@ def fails(monkeypatch, error):
         (GateRefusal("version 2: 0.01 is below 0.02"), 1, "eeg2fmri promote: version 2: 0.01 is below 0.02"),
         (ConfigError("two\n  lines"), 2, "eeg2fmri promote: two lines"),
         (KeyboardInterrupt(), 130, "eeg2fmri promote: stopped; the same command continues from here"),
-        (OSError(28, "No space\nleft"), 1,
+        (OSError(28, "No space\nleft"), 2,
          "eeg2fmri promote: a folder that is written to: no space left on the disk; free some and give the same "
          "command again"),
     ],
@@ -321,6 +322,41 @@ def test_a_server_that_is_down_is_named_in_one_line(monkeypatch, run, verb):
     status, (line,) = run(verb, *files)
     assert status == 2
     assert line.startswith(f"eeg2fmri {verb}: MLFLOW_TRACKING_URI=http://127.0.0.1:1: no server listens there")
+
+
+SECRET = "postgresql://me:s3cret@127.0.0.1:1/db"
+
+
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("search", "--storage", SECRET),
+        ("search", f"--storge={SECRET}"),
+        ("search", "--trials", SECRET),
+        ("train", "--store", SECRET),
+        *((verb, "--store", "s3://me:s3cret@bucket/store") for verb in ("preprocess", "train", "evaluate", "search")),
+        ("store", "info", "s3://me:s3cret@bucket/store"),
+        ("preprocess", "--root", ".", "--scheduler", SECRET),
+        ("simulate", "--set", f"run.sede={SECRET}"),
+        ("evaluate", "--model-uri", SECRET),
+    ],
+)
+def test_no_refusal_shows_a_password(run, bids_root, arguments, debug):
+    status, lines = run(*arguments, *debug)
+    assert status == 2
+    assert "s3cret" not in "\n".join(lines)
+    assert len(lines) == 1 or debug
+
+
+def test_a_storage_that_does_not_answer_is_named_in_time(run, monkeypatch):
+    monkeypatch.setattr(server, "TIMEOUT_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        where = f"127.0.0.1:{silent.getsockname()[1]}/db"
+        status, (line,) = run("search", "--storage", f"postgresql://me:s3cret@{where}")
+    assert status == 2
+    assert line.startswith(f"eeg2fmri search: storage postgresql://{where}: no answer within 0.3 s; start the")
+    assert written() == set()
 
 
 def test_errors_of_others_show_no_password(monkeypatch, run):

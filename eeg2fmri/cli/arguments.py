@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from eeg2fmri.config import Config, settings_of
-from eeg2fmri.errors import nearest
+from eeg2fmri.errors import nearest, without_secrets
 
 Run = Callable[[argparse.Namespace], None]
 SETTINGS = {setting.key: setting for setting in settings_of(Config)}
@@ -79,7 +79,7 @@ class Parser(argparse.ArgumentParser):
     """A parser with one-line refusals, like every other error."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {without_secrets(message)} (see {self.prog} --help)\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Refuse an unknown argument if its verb is known, with the nearest option."""

@@ -35,7 +35,7 @@ from eeg2fmri.cli.arguments import (
 )
 from eeg2fmri.config import Config, load_config, parse_overrides
 from eeg2fmri.errors import ConfigError, Eeg2FmriError, GateRefusal, disk_full, one_line, without_secrets
-from eeg2fmri.server import check_server, needs_server
+from eeg2fmri.server import check_server, check_storage, needs_server
 
 if TYPE_CHECKING:
     from eeg2fmri.serving import Bundle
@@ -130,6 +130,7 @@ def _inspect(args: argparse.Namespace) -> None:
 
 
 def _search(args: argparse.Namespace) -> None:
+    check_storage(args.storage)  # before the seconds that the imports take
     from eeg2fmri.search import search_step
     from eeg2fmri.store import open_store
 

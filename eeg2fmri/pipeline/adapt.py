@@ -21,14 +21,23 @@ from eeg2fmri.pipeline.evaluate import OVERALL, metric_names
 from eeg2fmri.pipeline.train import MODEL_TAG
 from eeg2fmri.scoring import scored_figures
 from eeg2fmri.store import Store, named
-from eeg2fmri.tracking import RunLog, describe_version, finished_run, load_model, log_bundle, tracked_run
-from eeg2fmri.tracking.registry import model_exists, subject_model
+from eeg2fmri.tracking import (
+    RunLog,
+    describe_version,
+    finished_run,
+    load_model,
+    log_unregistered,
+    register,
+    tracked_run,
+)
+from eeg2fmri.tracking.registry import logged_model_id, model_exists, subject_model, version_of_step
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
 ALIAS = "adapted"  # on the newest version that is better than the model that it was made from; never `champion`
 PART = "rest"  # of the recording, in the names of metrics
-BEFORE = f"{PART}/{DECIDING}_unadapted"
+AFTER, BEFORE = f"{PART}/{DECIDING}", f"{PART}/{DECIDING}_unadapted"
+CARD = "adaptation.md"
 BASE_TAG, SUBJECT_TAG, MINUTES_TAG = "eeg2fmri.base", "eeg2fmri.subject", "eeg2fmri.minutes"
 
 
@@ -73,11 +82,8 @@ def adapt_step(config: Config, model_uri: str | None, store: Store, subject: str
     identity = f"{base}/{version.run_id}" if version else base
     settings = [identity, place, minutes, config.evaluation.model_dump(mode="json")]
     key = step_key("adapt", adaptation_code(bundle.model.config), settings, store.digest, recording.digest)
-    run = finished_run(key)
-    if run and model_exists(run.data.tags[MODEL_TAG]):
-        say_skipped(f"adapt {recording.subject}", run.info.run_id)
-        found = run.data.metrics
-        return AdaptResult(run.info.run_id, run.data.tags[MODEL_TAG], found[f"{PART}/{DECIDING}"], found[BEFORE], True)
+    if done := _done(key, place, recording.subject):
+        return done
     variant = bundle.model.config.variant
     params = {
         "adapt.model": identity,
@@ -93,16 +99,43 @@ def adapt_step(config: Config, model_uri: str | None, store: Store, subject: str
     with tracked_run("adapt", experiment=config.run.experiment, params=params,
                      name=f"adapt {variant} · {recording.subject}, {minutes:g} min",
                      tags={"variant": variant, "dataset": store.name}) as log:  # fmt: skip
-        done = adapt_bundle(bundle, store, parts, minutes, config, base)
-        uri = _log(log, done, store, place, minutes, base)
-        log.tags({STEP_KEY: key, MODEL_TAG: uri})
-        score = done.scores.overall["model"][DECIDING]
-        logger.info("adapt %s: %s, %s", recording.subject, uri, _sentence(done))
-        return AdaptResult(log.run_id, uri, score, score - done.gain, False)
+        made = adapt_bundle(bundle, store, parts, minutes, config, base)
+        uri = _finish(_log(log, made, store, place, minutes, base, key), key)
+        score = made.scores.overall["model"][DECIDING]
+        logger.info("adapt %s: %s, %s", recording.subject, uri, _sentence(made))
+        return AdaptResult(log.run_id, uri, score, score - made.gain, False)
 
 
-def _log(log: RunLog, done: Adaptation, store: Store, place: str, minutes: float, base: str) -> str:
-    """Log scores, figures and the model; register the version and return its address."""
+def _done(key: str, place: str, subject: str) -> AdaptResult | None:
+    """Return the finished adaptation of a step; finish one that was stopped after its version was registered."""
+    run = finished_run(key)
+    version = None if run else version_of_step(place, key)
+    if version and version.run_id and model_exists(f"models:/{version.name}/{version.version}"):
+        _finish(version, key)
+        mlflow.MlflowClient().set_terminated(version.run_id, "FINISHED")
+        run = finished_run(key)
+    if run is None or not model_exists(run.data.tags[MODEL_TAG]):
+        return None
+    say_skipped(f"adapt {subject}", run.info.run_id)
+    found = run.data.metrics
+    return AdaptResult(run.info.run_id, run.data.tags[MODEL_TAG], found[AFTER], found[BEFORE], True)
+
+
+def _finish(version: ModelVersion, key: str) -> str:
+    """Describe a version, give it the alias if it is better than its base, and mark its run; return its address."""
+    client, run_id, uri = mlflow.MlflowClient(), str(version.run_id), f"models:/{version.name}/{version.version}"
+    run = client.get_run(run_id)
+    card = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{CARD}")
+    describe_version(version, paragraphs(card, serving(version.name, str(version.version))))
+    if run.data.metrics[AFTER] > run.data.metrics[BEFORE]:
+        client.set_registered_model_alias(version.name, ALIAS, str(version.version))
+    for tag, value in ((MODEL_TAG, uri), (STEP_KEY, key)):
+        client.set_tag(run_id, tag, value)
+    return uri
+
+
+def _log(log: RunLog, done: Adaptation, store: Store, place: str, minutes: float, base: str, key: str) -> ModelVersion:
+    """Log scores, figures and the model; register the version last, so that nothing is lacking once it is there."""
     recording, rest, scored = done.halves.recording, done.halves.rest, done.scores
     metrics = metric_names(scored.overall, PART, scored.significance)
     before = done.before.overall["model"][DECIDING]
@@ -120,17 +153,14 @@ def _log(log: RunLog, done: Adaptation, store: Store, place: str, minutes: float
             f"{PART}.{DECIDING}": f"{before + done.gain:.6g}",
             f"{PART}.{DECIDING}_unadapted": f"{before:.6g}"}  # fmt: skip
     example = rest.eeg(np.arange(1))[0]
-    version = log_bundle(done.bundle, place, dataset=None, example=example, metadata_=facts, tags=tags)
-    uri = f"models:/{place}/{version.version}"
-    log.metrics(metrics, model_id=mlflow.models.get_model_info(uri).model_id, dataset=data)
-    _say(log, done, version, minutes, base)
-    if done.better:
-        mlflow.MlflowClient().set_registered_model_alias(place, ALIAS, str(version.version))
-    return uri
+    uri = log_unregistered(done.bundle, example=example, metadata_=facts)
+    log.metrics(metrics, model_id=logged_model_id(uri), dataset=data)
+    log.text(_card(log, done, minutes, base), CARD)
+    return register(uri, place, dataset=None, key=key, tags=tags)
 
 
-def _say(log: RunLog, done: Adaptation, version: ModelVersion, minutes: float, base: str) -> None:
-    """Describe the run and the version."""
+def _card(log: RunLog, done: Adaptation, minutes: float, base: str) -> str:
+    """Return the description of a version, without how to serve it."""
     scored, halves = done.scores, done.halves
     rows = [
         ["this version", f"{scored.overall['model'][DECIDING]:+.4f}"],
@@ -139,7 +169,7 @@ def _say(log: RunLog, done: Adaptation, version: ModelVersion, minutes: float, b
     certain = scored.significance
     verdict = "Better than the model that it was made from" if done.better else "No better than the model that it was "\
         "made from"  # fmt: skip
-    text = paragraphs(
+    return paragraphs(
         f"{verdict}: {_sentence(done)}. A version of {base} for {halves.recording.subject}, by the first "
         f"{minutes:g} minutes of {halves.recording.name}. It was scored on {len(halves.rest)} later windows, after a "
         f"gap; {p_text(certain.p_value, certain.smallest_p)}.",
@@ -147,10 +177,7 @@ def _say(log: RunLog, done: Adaptation, version: ModelVersion, minutes: float, b
         baseline_table(scored.overall),
         picture(log.run_id, "figures/dynamics.png", "dynamics on the rest of the recording"),
         table(("", ""), [*data_sheet(done.bundle), *((k, str(v)) for k, v in done.adapted.facts.items())]),
-        serving(version.name, str(version.version)),
     )
-    describe_version(version, text)
-    log.describe(text)
 
 
 def _sentence(done: Adaptation) -> str:

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,11 +51,11 @@ class Job:
     config: Config
     source: Store | Location
     study: str
-    storage: str
+    storage: str = field(repr=False)  # a worker's log shows arguments, and addresses may hold passwords
     wanted: int
     deadline: float | None
     checkpoints: Path
-    parent: tuple[str, str, str]
+    parent: tuple[str, str, str] = field(repr=False)
     command: str
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import eeg2fmri
 from eeg2fmri.config import SimulationConfig
 from eeg2fmri.errors import ConfigError, DatasetError
+from eeg2fmri.files import remove_whole, written_whole
 
 SLOWEST_RATE_HZ = 100.0  # the highest rhythm of the networks ends at 45 Hz
 
@@ -109,9 +109,10 @@ def _open_part(part: Path, config: SimulationConfig) -> dict[str, Any]:
             raise DatasetError(f"{part} exists and is no unfinished simulation; remove it first")
         if _same(json.loads(path.read_text()), record):
             return record
-        shutil.rmtree(part)
-    path.parent.mkdir(parents=True)
-    files.write_json(path, record)
+        remove_whole(part)
+    with written_whole(part) as new:  # from its first moment on it says what it is of
+        (new / truth.FOLDER).mkdir(parents=True)
+        files.write_json(new / truth.FOLDER / path.name, record)
     return record
 
 

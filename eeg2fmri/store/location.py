@@ -14,6 +14,7 @@ from typing import Any, Literal
 from eeg2fmri.errors import MissingExtraError, StoreError, one_line, without_secrets
 
 METADATA = "zarr.json"
+BUCKETS = ("s3://", "s3a://", "gs://", "gcs://")
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,19 @@ class Location:
 
     @classmethod
     def of(cls, where: str | Path | Location) -> Location:
-        """Take a path, a URL, or a location as it is."""
+        """Take a path, a URL, or a location as it is.
+
+        Raises
+        ------
+        StoreError
+            If it holds a key, which the drivers of object stores read as a part of the bucket's name.
+        """
         if isinstance(where, Location):
             return where
-        return cls(str(where).removeprefix("file://"))
+        address = str(where).removeprefix("file://")
+        if address.startswith(BUCKETS) and "@" in address:
+            raise StoreError(f"{address}: its user or key is not used; set AWS_ACCESS_KEY_ID and the like instead")
+        return cls(address)
 
     def __str__(self) -> str:
         """Return the address for people and logs, without passwords."""

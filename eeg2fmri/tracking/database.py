@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import mlflow
 
-from eeg2fmri.errors import TrackingError
+from eeg2fmri.errors import TrackingError, without_secrets
 from eeg2fmri.files import held, written_whole
 from eeg2fmri.processes import Owner
 from eeg2fmri.server import check_server
@@ -36,6 +37,8 @@ def open_tracking() -> None:
     """
     check_server()
     uris = (mlflow.get_tracking_uri(), mlflow.get_registry_uri())
+    if without_secrets(uris[0]) != uris[0]:
+        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # it prints the address with each run that ends
     if uris in _opened and all(file.exists() for file in map(_file, uris) if file):
         return
     for file in map(_file, uris):

@@ -167,17 +167,19 @@ def _settle(name: str, alias: str, mine: Evidence, metric: str) -> Evidence:
     """Move the alias to the best version that passed on the same data, the latest of equals; return its evidence."""
     client = mlflow.MlflowClient()
     for attempt in range(ATTEMPTS):
+        present = champion(name, alias)  # before the marks: that of a champion is then among them
         passed = [
-            (evidence.score(metric), version.tags[TIME_TAG], evidence)
+            (evidence.score(metric), version.tags[TIME_TAG], version, evidence)
             for version in client.search_model_versions(f"name = '{name}'")
             if version.tags.get(VERDICT_TAG) == PASSED
             and (evidence := version_evidence(version))
             and evidence.comparable(mine)
         ]
-        best = max(passed, key=lambda each: each[:2])[2]
-        present = champion(name, alias)
+        *_, version, best = max(passed, key=lambda each: each[:2])
         if present and str(present.version) == best.version:
             return best
+        if present and best.version == mine.version:  # it may have become champion after the decision
+            _tag(version, {BEFORE_TAG: str(present.version)})
         try:
             client.set_registered_model_alias(name, alias, best.version)
         except MlflowException as err:  # another promotion creates the alias in this moment

@@ -62,8 +62,20 @@ def log_bundle(
     -------
     The new version.
     """
-    info = _log(bundle, example, metadata=metadata_, step=step)
-    made = mlflow.register_model(info.model_uri, register_as, tags={**tags, **({STEP_KEY: key} if key else {})})
+    uri = log_unregistered(bundle, example=example, metadata_=metadata_, step=step)
+    return register(uri, register_as, dataset=dataset, key=key, tags=tags)
+
+
+def register(
+    model_uri: str,
+    register_as: str,
+    *,
+    dataset: str | None,
+    key: str = "",
+    tags: Mapping[str, str] = MappingProxyType({}),
+) -> ModelVersion:
+    """Make a version of a model that `log_unregistered` has logged; parameters as `log_bundle`."""
+    made = mlflow.register_model(model_uri, register_as, tags={**tags, **({STEP_KEY: key} if key else {})})
     describe_model(register_as)
     if dataset is not None:
         mlflow.MlflowClient().set_registered_model_tag(register_as, DATASET_TAG, dataset)

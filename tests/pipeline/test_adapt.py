@@ -8,7 +8,7 @@ import pytest
 from eeg2fmri import cli
 from eeg2fmri.config import Config
 from eeg2fmri.errors import ModelError
-from eeg2fmri.pipeline import adapt_step, train_step
+from eeg2fmri.pipeline import adapt, adapt_step, train_step
 from eeg2fmri.pipeline.adapt import ALIAS
 from eeg2fmri.store import Store
 from eeg2fmri.tracking import load_model
@@ -85,6 +85,28 @@ def test_a_second_call_uses_the_first(adapted, store):
     again = adapt_step(CONFIG, "models:/memory/1", store, "sub-06", 0.2)
     assert again.skipped
     assert (again.run_id, again.model_uri, again.score) == (adapted.run_id, adapted.model_uri, adapted.score)
+
+
+@pytest.mark.parametrize("moment", ["describe_version", "MODEL_TAG"])
+def test_one_that_stops_after_its_registration_is_not_registered_twice(adapted, store, monkeypatch, moment):
+    minutes = {"describe_version": 0.21, "MODEL_TAG": 0.22}[moment]
+
+    def stopped(*_: object) -> None:
+        raise OSError("the power is off")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(adapt, moment, stopped if moment == "describe_version" else "")  # a tag needs a name
+        with pytest.raises((OSError, mlflow.MlflowException)):
+            adapt_step(CONFIG, "models:/memory/1", store, "sub-06", minutes)
+    versions = mlflow.MlflowClient().search_model_versions("name = 'memory-sub-06'")
+    again = adapt_step(CONFIG, "models:/memory/1", store, "sub-06", minutes)
+    assert mlflow.MlflowClient().search_model_versions("name = 'memory-sub-06'")[0].run_id == again.run_id
+    assert len(mlflow.MlflowClient().search_model_versions("name = 'memory-sub-06'")) == len(versions)
+    version = mlflow.MlflowClient().get_model_version("memory-sub-06", again.model_uri.rpartition("/")[2])
+    assert version.aliases == ([ALIAS] if again.score > again.unadapted else [])
+    assert "unadapted, models:/memory/1" in version.description
+    assert "models serve" in version.description
+    assert mlflow.get_run(again.run_id).info.status == "FINISHED"
 
 
 def test_the_command_refuses_in_one_line(place, capsys):

@@ -1,6 +1,8 @@
 import hashlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -195,6 +197,23 @@ def test_a_killed_run_leaves_nothing_under_its_name_and_is_carried_on(dataset, t
     simulate(tiny, out)
     assert drawn == [1]  # the first subject was there already
     assert digests(out) == digests(dataset)
+
+
+@pytest.mark.parametrize("moment", ["json.dumps", "shutil.rmtree"])
+def test_a_kill_at_the_beginning_is_no_obstacle(tiny, tmp_path, monkeypatch, moment):
+    out = tmp_path / "out"
+    one = tiny.model_copy(update={"subjects": 1})
+    if moment == "shutil.rmtree":  # of the part of other settings
+        monkeypatch.setattr(subject, "draw_subject", lambda c, i: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            simulate(tiny.model_copy(update={"seed": 99}), out)
+        monkeypatch.undo()
+    if not (child := os.fork()):
+        monkeypatch.setattr(moment, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+        simulate(one, out)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert is_simulated(simulate(one, out), one)
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_an_unfinished_run_with_other_settings_is_not_mixed_in(dataset, tiny, tmp_path, monkeypatch):

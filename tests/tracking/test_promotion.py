@@ -156,6 +156,29 @@ def test_rollback_needs_a_champion(refuses):
         rollback(NAME, ALIAS)
 
 
+@pytest.mark.usefixtures("client")
+def test_the_worse_of_two_decisions_loses_though_it_comes_later(refuses):
+    score("1", 0.05)
+    score("2", 0.06)
+    worse, better = weighed("1"), weighed("2")
+    promote(better, ALIAS, POLICY)
+    with refuses(GateRefusal, "version 2, promoted at the same time, has r2_temporal 0.0600, this one 0.0500"):
+        promote(worse, ALIAS, POLICY)
+    assert present() == "2"
+    assert [tags(version)[VERDICT_TAG] for version in ("1", "2")] == ["challenger", "passed"]
+
+
+@pytest.mark.usefixtures("client")
+def test_the_better_of_two_decisions_knows_whom_it_replaced():
+    score("1", 0.05)
+    score("2", 0.06)
+    worse, better = weighed("1"), weighed("2")  # of a time without a champion
+    promote(worse, ALIAS, POLICY)
+    promote(better, ALIAS, POLICY)
+    assert rollback(NAME, ALIAS) == ("1", "2")
+    assert present() == "1"
+
+
 def _race(version: str, uri: str, start) -> None:
     os.environ["MLFLOW_TRACKING_URI"] = uri
     mlflow.set_tracking_uri(uri)
