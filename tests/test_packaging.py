@@ -143,6 +143,24 @@ def test_a_served_model_requires_what_the_package_pins():
     assert packages <= required(PYPROJECT["project"]["dependencies"]).keys()
 
 
+def test_a_served_model_imports_only_what_it_requires():
+    """In an environment that is built from the requirements of a model nothing else is there."""
+    wanted, closure = [*SERVING_PACKAGES, *find_family("calhas2022").packages], set()
+    while wanted:
+        name = canonicalize_name(wanted.pop())
+        if name not in closure:
+            closure.add(name)
+            lines = map(Requirement, metadata.requires(name) or [])
+            wanted += [line.name for line in lines if not line.marker or line.marker.evaluate({"extra": ""})]
+    script = "import sys, eeg2fmri.serving.pyfunc; print(*{name.partition('.')[0] for name in sys.modules})"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    owners = metadata.packages_distributions()
+    foreign = {name: owners[name] for name in found if name in owners and name != "eeg2fmri"}
+    assert {"numpy", "isal"} <= foreign.keys()
+    lacking = {n: o for n, o in foreign.items() if not {canonicalize_name(owner) for owner in o} & closure}
+    assert not lacking
+
+
 def test_the_project_uses_the_environment():
     assert PROJECT["name"] == "eeg2fmri"
     assert (ROOT / PROJECT["conda_env"]).is_file()

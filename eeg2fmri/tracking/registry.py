@@ -30,7 +30,7 @@ from eeg2fmri.tracking.notes import describe_model
 from eeg2fmri.tracking.runs import STEP_KEY
 
 # Packages that every served model imports; a family adds its own.
-SERVING_PACKAGES = ("mlflow", "mne", "nibabel", "numpy", "scipy", "pandas", "pydantic", "pyyaml")
+SERVING_PACKAGES = ("isal", "mlflow", "mne", "nibabel", "numpy", "scipy", "pandas", "psutil", "pydantic", "pyyaml")
 DATASET_TAG = "eeg2fmri.dataset"  # of a registered model: by it this package's are known
 
 
