@@ -7,8 +7,9 @@ it may run in pieces: rows --first to --first + --count.
 
 - workers: trials of `factorised` per second with one process and with two, one thread each. The time counts from the
   start of the first trial to the end of the last one, so the start of the processes is left out.
-- overhead: time of a study that is not training, by trial, beside a trial of 20 s. The null of each trial counts as
-  overhead. The trials are real; they are shorter than 20 s, and the overhead does not depend on their length.
+- overhead: time of a study that is not training: the median of each trial, which includes its null, and start and end,
+  which include the import of TensorFlow and the plots. Both beside a study of 30 trials of 20 s. The trials are real;
+  they are shorter than 20 s, and the overhead does not depend on their length.
 - pruning: seconds of trials until a pruned study has the best score of the unpruned one, as a share of the time of
   the unpruned one; same seeds. A pruned study may have twice as many trials.
 - kills: two commands in one study, one killed at a random time; what is lost or done twice.
@@ -22,6 +23,7 @@ import os
 import random
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -42,6 +44,7 @@ from eeg2fmri.simulation import simulate
 from eeg2fmri.store import Store, build_store, open_store
 
 GRID = (24, 24, 12)
+STUDY_TRIALS = 30
 WORKER_TRIALS, OVERHEAD_TRIALS, TRIALS, EPOCHS, KILL_TRIALS, KILL_WITHIN_S = 24, 12, 16, 9, 6, 8.0
 FACTORISED = {"family": "factorised", "components": 32}
 # Trained from the start, so that its trials have epochs to save.
@@ -100,14 +103,19 @@ def workers(work: Path, number: int) -> dict[str, Any]:
 
 
 def overhead(work: Path, number: int) -> dict[str, Any]:
-    """Seconds of a trial that are not training."""
+    """Seconds of a study that are not training: those of each trial, and those of start and end."""
     name = f"overhead-{number}-{time.time():.0f}"
     whole = search(work, name, config_of(FACTORISED, number, epochs=10, pruner="none"), OVERHEAD_TRIALS)
-    study = study_of(work, name)
-    trained = sum(t.user_attrs["judged"]["seconds"] for t in study.trials)
-    per_trial = (whole - trained) / OVERHEAD_TRIALS
-    return {"seed": number, "trials": OVERHEAD_TRIALS, "study_s": whole, "training_s": trained,
-            "per_trial_s": per_trial, "share_of_20_s": per_trial / 20, "load": os.getloadavg()}  # fmt: skip
+    trials = study_of(work, name).trials
+    training = [t.user_attrs["judged"]["seconds"] for t in trials]
+    ends = [t.datetime_complete for t in trials]
+    between = [(after - before).total_seconds() for before, after in zip(ends, ends[1:], strict=False)]
+    per_trial = statistics.median(all_of - own for all_of, own in zip(between, training[1:], strict=True))
+    fixed = whole - sum(training) - OVERHEAD_TRIALS * per_trial
+    share = (per_trial + fixed / STUDY_TRIALS) / 20
+    return {"seed": number, "trials": OVERHEAD_TRIALS, "study_s": whole, "training_s": sum(training),
+            "per_trial_s": per_trial, "start_and_end_s": fixed, f"share_of_{STUDY_TRIALS}_trials_of_20_s": share,
+            "load": os.getloadavg()}  # fmt: skip
 
 
 def pruning(work: Path, seed: int) -> dict[str, Any]:
