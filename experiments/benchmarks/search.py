@@ -18,6 +18,7 @@ it may run in pieces: rows --first to --first + --count.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -109,7 +110,7 @@ def overhead(work: Path, number: int) -> dict[str, Any]:
     trials = study_of(work, name).trials
     training = [t.user_attrs["judged"]["seconds"] for t in trials]
     ends = [t.datetime_complete for t in trials]
-    between = [(after - before).total_seconds() for before, after in zip(ends, ends[1:], strict=False)]
+    between = [(after - before).total_seconds() for before, after in itertools.pairwise(ends)]
     per_trial = statistics.median(all_of - own for all_of, own in zip(between, training[1:], strict=True))
     fixed = whole - sum(training) - OVERHEAD_TRIALS * per_trial
     share = (per_trial + fixed / STUDY_TRIALS) / 20
