@@ -365,3 +365,8 @@ def test_errors_of_others_show_no_password(monkeypatch, run):
     assert status == 1
     assert "postgres://127.0.0.1:1/db" in line
     assert "s3cret" not in line
+
+
+def test_a_second_command_of_a_process_says_nothing_twice(run, monkeypatch):
+    monkeypatch.setattr(eeg2fmri.pipeline, "promote_step", lambda *_: logging.getLogger("eeg2fmri.pipeline").info("a"))
+    assert [len(run("promote")[1]) for _ in range(2)] == [1, 1]

@@ -320,7 +320,7 @@ def _set_up_logging(args: argparse.Namespace) -> None:
     level = logging.DEBUG if args.verbose else logging.WARNING if args.quiet else logging.INFO
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    logger.addHandler(handler)
+    logger.handlers[:] = [handler]  # a second command of one process says nothing twice
     logger.setLevel(level)
     logger.propagate = False
 
