@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 
 NOTE_TAG = "mlflow.note.content"
 # First line of automatic descriptions, which distinguishes them from a person's own.
@@ -24,7 +25,11 @@ def describe_experiment(experiment_id: str, text: str = "") -> None:
     client = mlflow.MlflowClient()
     present = client.get_experiment(experiment_id).tags.get(NOTE_TAG, "")
     if _is_ours(present) and (text or not present):
-        client.set_experiment_tag(experiment_id, NOTE_TAG, f"{TITLE} {text}\n{HOW_TO_READ}")
+        note = f"{TITLE} {text}\n{HOW_TO_READ}"
+        try:
+            client.set_experiment_tag(experiment_id, NOTE_TAG, note)
+        except MlflowException:  # another process has just written the first one; the second try changes it
+            client.set_experiment_tag(experiment_id, NOTE_TAG, note)
 
 
 def describe_model(name: str, text: str = "") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
 
 from eeg2fmri.tracking import describe_experiment, tracked_run
 from eeg2fmri.tracking.notes import NOTE_TAG, TITLE
@@ -39,3 +40,19 @@ def test_the_words_of_a_person_stay(experiment):
     mlflow.MlflowClient().set_experiment_tag(experiment, NOTE_TAG, "Pilot data, do not publish.")
     describe_experiment(experiment, "Champion: version 2.")
     assert note(experiment) == "Pilot data, do not publish."
+
+
+def test_two_commands_may_write_the_first_description_at_once(tracking, monkeypatch):
+    """On PostgreSQL the later one of two first writes meets the row of the other."""
+    write, first = mlflow.MlflowClient.set_experiment_tag, []
+
+    def later(client, experiment, key, value):
+        if not first:
+            first.append(write(client, experiment, key, value))
+            raise MlflowException("duplicate key value violates unique constraint")
+        write(client, experiment, key, value)
+
+    experiment = mlflow.create_experiment("fresh")
+    monkeypatch.setattr(mlflow.MlflowClient, "set_experiment_tag", later)
+    describe_experiment(experiment, "Champion: version 2.")
+    assert "version 2" in note(experiment)
