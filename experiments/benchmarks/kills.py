@@ -40,7 +40,7 @@ CONFIG = {
     "split": {"validation": ["04"], "test": ["05", "06"]},
     "models": [
         {"family": "linear", "components": 5},
-        {"family": "factorised", "components": 4, "sources": 2, "hidden": 4, "members": 1, "training": {"epochs": 4}},
+        {"family": "factorised", "components": 4, "sources": 2, "hidden": 4, "training": {"epochs": 4}},
     ],
     "evaluation": {"shuffles": 2, "permutations": 39},
     "run": {"deterministic": True, "device": "cpu"},
