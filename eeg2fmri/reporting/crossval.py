@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from eeg2fmri.baselines import CEILINGS
 from eeg2fmri.config import Config, ModelConfig
 from eeg2fmri.evaluation import Comparison, Null, p_number
 from eeg2fmri.plotting import SHORT_NAMES
@@ -20,7 +21,7 @@ from eeg2fmri.scoring import LEAST_SUBJECTS, NO_NULLS, scores_by_subject, subjec
 from eeg2fmri.store import Split, Store
 
 CAPTIONS = {"subjects": "Score of every subject by every model, beside the same with EEG of the wrong time."}
-MAIN = ("r2_temporal", "r2_temporal_no_global", "r2_temporal_raw")
+BESIDE = ("r2_temporal_no_global", "r2_temporal_raw")  # columns after the deciding score
 
 
 @dataclass(frozen=True)
@@ -133,21 +134,24 @@ def _scores(found: Crossed) -> list[Block]:
     for model, overall in found.overall.items():
         own = _by_subject(found, model)
         rows = [
-            [NAMES[name], bounds(subject_interval([*own[name].values()])), *(score_text(s, of[s]) for s in MAIN)]
+            [NAMES[name], score_text("r2_temporal", of["r2_temporal"]), bounds(subject_interval([*own[name].values()])),
+             *(score_text(score, of[score]) for score in BESIDE)]
             for name, of in overall.items()
-        ]
-        head = ("", "95 % interval", "`r2_temporal`", "without global signal", "raw, with drifts")
+        ]  # fmt: skip
+        head = ("", "`r2_temporal`", "95 % interval", "without global signal", "raw, with drifts")
         blocks.append(Table(head, rows, f"{model} beside its nulls and baselines, mean over subjects.", bold=0))
         if absent := found.absent.get(model):
             some = {name: " (in some folds)" if name in overall else "" for name in absent}
             points = [f"{NAMES[name]}{some[name]}: {reason}." for name, reason in absent.items()]
             blocks += [Text(f"Baselines of {model} that were asked for and are absent:"), Points(points)]
     scores = {model: _by_subject(found, model) for model in found.models}
-    columns = [name for model in scores for name in (model, f"{model}, {SHORT_NAMES['shuffled']}")]
-    rows = [
-        [subject, *(f"{of[name][subject]:+z.4f}" for of in scores.values() for name in ("model", "shuffled"))]
-        for subject in found.subjects
-    ]
+    columns = {
+        f"{model}, {SHORT_NAMES[name]}" if name == "shuffled" else model: own[name]
+        for model, own in scores.items() for name in ("model", "shuffled")
+    }  # fmt: skip
+    first = next(iter(scores.values()))  # ceilings do not depend on the model
+    columns |= {SHORT_NAMES[name]: first[name] for name in CEILINGS if name in first}
+    rows = [[subject, *(f"{own[subject]:+z.4f}" for own in columns.values())] for subject in found.subjects]
     return [*blocks, Table(("subject", *columns), rows, "`r2_temporal` of each subject.")]
 
 
