@@ -117,7 +117,7 @@ def test_without_a_verb_there_is_help(capsys):
     [
         (["--debug"], ["VERB"]),
         (["trian"], ["'trian' is not known; did you mean 'train'?"]),
-        (["xyz"], ["'xyz' is not known; expected main, simulate"]),
+        (["xyz"], ["'xyz' is not known; expected main, config, simulate"]),
         (["simulate", "--bogus"], ["--bogus"]),
         (["simulate", "--subjetcs=3"], ["unknown argument '--subjetcs=3'; did you mean '--subjects'?"]),
         (["simulate", "--subjects", "0"], ["--subjects", "'0'", "at least 1"]),

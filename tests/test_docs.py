@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from eeg2fmri.cli.command import _parser
+from eeg2fmri.cli.parser import make_parser
 from eeg2fmri.config import FAMILIES, all_settings, find_family
 from eeg2fmri.datasets.find import adapter_class
 
@@ -131,7 +131,7 @@ def test_commands_are_understood(page):
     for command in commands:
         verb, *arguments = shlex.split(command, comments=True) or [""]
         if verb == "eeg2fmri" and arguments[0] != "VERB":
-            _parser().parse_args(arguments)  # exits on what it does not know
+            make_parser().parse_args(arguments)  # exits on what it does not know
 
 
 @pytest.mark.slow

@@ -18,7 +18,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from eeg2fmri.cli.command import _config, _parser
+from eeg2fmri.cli.parser import make_parser
+from eeg2fmri.cli.verbs import config_of
 from eeg2fmri.config import FAMILIES, find_family
 from eeg2fmri.tracking.registry import SERVING_PACKAGES
 
@@ -66,7 +67,7 @@ def arguments(name: str, **given: object) -> list[str]:
 
 def options(name: str) -> dict[str, str]:
     """Parameter of an entry point to its name in the namespace: a setting's key, or its own."""
-    (verbs,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    (verbs,) = (action for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction))
     given = {
         option.lstrip("-").replace("-", "_"): action.dest
         for action in verbs.choices[name]._actions
@@ -189,7 +190,7 @@ def test_an_entry_point_uses_every_parameter(name):
 
 @pytest.mark.parametrize("name", CONTRACT)
 def test_the_command_line_understands_an_entry_point(name):
-    args = _parser().parse_args(arguments(name))
+    args = make_parser().parse_args(arguments(name))
     assert args.verb == name
     for key, spec in PROJECT["entry_points"][name]["parameters"].items():
         found = getattr(args, options(name)[key])
@@ -202,8 +203,8 @@ def test_the_command_line_understands_an_entry_point(name):
 def test_the_project_and_the_command_line_have_the_same_defaults(name):
     files = ["--eeg", "work/dataset/sub-08/eeg/sub-08_task-rest_eeg.vhdr", "--out", "work/synthesised_bold.nii.gz"]
     required = {"adapt": ["--subject", "sub-08"], "synthesize": files}
-    ours = vars(_parser().parse_args([name, *required.get(name, [])]))
-    theirs = vars(_parser().parse_args(arguments(name)))
+    ours = vars(make_parser().parse_args([name, *required.get(name, [])]))
+    theirs = vars(make_parser().parse_args(arguments(name)))
     # The demo's configuration, the alias that the configuration gives anyway, and what empty parameters are.
     known = {"config", "set", "registry.alias", "run"}
     assert {k: v for k, v in ours.items() if k not in known} == {k: v for k, v in theirs.items() if k not in known}
@@ -230,7 +231,7 @@ def test_the_project_and_the_command_line_have_the_same_defaults(name):
     ],
 )
 def test_given_parameters_arrive(name, given, key, value):
-    assert getattr(_parser().parse_args(arguments(name, **given)), options(name)[key]) == value
+    assert getattr(make_parser().parse_args(arguments(name, **given)), options(name)[key]) == value
 
 
 @pytest.mark.parametrize("verb", ["preprocess", "inspect"])
@@ -238,8 +239,8 @@ def test_given_parameters_arrive(name, given, key, value):
 def test_the_configuration_names_the_layout_unless_it_is_given(verb, given, name, tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("dataset: {name: noddi, subjects: [32]}\n")
-    args = _parser().parse_args(arguments(verb, config=path, **given))
-    config = _config(args)
+    args = make_parser().parse_args(arguments(verb, config=path, **given))
+    config = config_of(args)
     assert (config.dataset.name, config.dataset.subjects) == (name, ("32",))
 
 
@@ -247,9 +248,9 @@ def test_the_configuration_names_the_layout_unless_it_is_given(verb, given, name
 def test_a_parameter_that_is_not_given_leaves_the_setting_alone(given, device, tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("run: {device: cpu}\nregistry: {name: mine}\n")
-    config = _config(_parser().parse_args(arguments("main", config=path, **given)))
+    config = config_of(make_parser().parse_args(arguments("main", config=path, **given)))
     assert (config.run.device, config.registry.name) == (device, "mine")
-    assert _config(_parser().parse_args(arguments("promote", config=path))).registry.name == "mine"
+    assert config_of(make_parser().parse_args(arguments("promote", config=path))).registry.name == "mine"
 
 
 def test_help_loads_nothing_heavy():

@@ -10,6 +10,7 @@ from eeg2fmri.config import Config, settings_of
 from eeg2fmri.errors import nearest, without_secrets
 
 Run = Callable[[argparse.Namespace], None]
+CHAMPION = "models:/NAME@champion"
 SETTINGS = {setting.key: setting for setting in settings_of(Config)}
 
 
@@ -118,6 +119,13 @@ def add_command(verbs: Any, name: str, run: Run, text: str) -> Any:
 
 def add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", default="work/store", help="folder or URL of the store (default: work/store)")
+
+
+def add_model(parser: argparse.ArgumentParser, *, of_store: bool = False) -> None:
+    """Add the address of a model; without it, that of the only registered one, or the newest of a store's data set."""
+    default = "the newest of the store's data set" if of_store else "that of the only registered model"
+    parser.add_argument("--model-uri", type=optional(str), metavar="URI",
+                        help=f"model, e.g. {CHAMPION} (default: {default})")  # fmt: skip
 
 
 def add_allow_failures(parser: argparse.ArgumentParser) -> None:

@@ -74,7 +74,7 @@ def stream(player, bundles, monkeypatch):
     """Run the command on the player's stream; after some seconds do something."""
 
     def run(*options, seconds, then):
-        monkeypatch.setattr("eeg2fmri.cli.command._model", lambda *_: (bundles["linear"], "uri"))
+        monkeypatch.setattr("eeg2fmri.cli.verbs._model", lambda *_: (bundles["linear"], "uri"))
         timer = threading.Timer(seconds, then)
         timer.start()
         status = main(["stream", "--stream", player.name, *map(str, options)])
@@ -206,6 +206,6 @@ def test_numbers_are_brought_to_microvolts(lsl, stated, given, factor):
     ],
 )
 def test_options_that_do_not_fit_are_refused(bundles, monkeypatch, capsys, options, words):
-    monkeypatch.setattr("eeg2fmri.cli.command._model", lambda *_: (bundles["linear"], "uri"))
+    monkeypatch.setattr("eeg2fmri.cli.verbs._model", lambda *_: (bundles["linear"], "uri"))
     assert main(["stream", *options]) == 2
     assert words in capsys.readouterr().err
