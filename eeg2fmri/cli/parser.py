@@ -1,4 +1,4 @@
-"""The verbs of the command line and their options."""
+"""The parser of the command line: verbs and their options."""
 
 from __future__ import annotations
 

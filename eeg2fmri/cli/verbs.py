@@ -1,4 +1,4 @@
-"""What each verb does: configure, and call one function."""
+"""The verbs of the command line: each configures and calls one function."""
 
 from __future__ import annotations
 
