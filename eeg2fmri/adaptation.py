@@ -16,6 +16,7 @@ from eeg2fmri.families import Adapted, adapt_model, choose_penalty, maps_of
 from eeg2fmri.scorable import check_fits, seen_windows
 from eeg2fmri.scoring import Scoring, score_windows
 from eeg2fmri.serving import Bundle
+from eeg2fmri.serving.interval import ABSENT, ADAPTED
 from eeg2fmri.store import Store, StoredRecording, Windows, divided
 
 
@@ -175,13 +176,18 @@ def adapt_bundle(
             "volumes": [list(piece.part or ()) for piece in parts.own.recordings],
             **adapted.facts,
         },
+        "interval": {ABSENT: ADAPTED},
     }
     before, after = (
         score_windows(model, parts.rest, config.evaluation, train, validation)
         for model in (bundle.model, adapted.model)
     )
     return Adaptation(
-        replace(bundle, model=adapted.model, provenance=provenance, digest=""), parts, adapted, after, before
+        replace(bundle, model=adapted.model, provenance=provenance, digest="", residual_sd=None),
+        parts,
+        adapted,
+        after,
+        before,
     )
 
 

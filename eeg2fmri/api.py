@@ -200,7 +200,7 @@ def fit(
     use_backend(given.run.backend, deterministic=given.run.deterministic)
     train, validation = (Windows(store.of(part), store.context) for part in (split.train, split.validation))
     result = fit_family(chosen, train, validation, FitSettings.of(given), on_epoch)
-    return Bundle.of(result, store, split)
+    return Bundle.of(result, store, split, given.evaluation.drift_cutoff)
 
 
 def evaluate(
@@ -535,6 +535,7 @@ def synthesise(
     sampling_rate: float | None = None,
     channels: Sequence[str] | None = None,
     volume_marker: str = AUTO,
+    interval: bool = False,
 ) -> Nifti1Image:
     """Synthesise the BOLD volumes that follow an EEG recording.
 
@@ -553,6 +554,9 @@ def synthesise(
         Names of the rows of an array; by default the model's channels in its order.
     volume_marker : str, default="auto"
         Description of the scanner's marker in a file. The first one is time zero.
+    interval : bool, default=False
+        Also write the standard deviation of measured BOLD around the synthesised volumes beside `out`, as
+        ``…_stat-std_boldmap.nii.gz``; its sidecar says how to read it. ``model.residual_sd`` is the same map.
 
     Returns
     -------
@@ -563,7 +567,9 @@ def synthesise(
     Raises
     ------
     ConfigError
-        If `out` is not a NIfTI file's name, or the sampling rate is missing or not needed.
+        If `out` is not a NIfTI file's name or missing with `interval`, or the sampling rate is missing or not needed.
+    ModelError
+        If the model has no interval, with the reason.
     DatasetError
         If the file is missing, damaged, too short, or lacks channels.
     RequestError
@@ -577,6 +583,10 @@ def synthesise(
     """
     if out is not None:
         serving.check_image_name(Path(out))
+    if interval:
+        serving.check_interval(model)
+        if out is None:
+            raise ConfigError("interval needs a file beside which its map is written; give out")
     if isinstance(eeg, np.ndarray):
         if sampling_rate is None:
             raise ConfigError("sampling_rate is missing, and an array does not contain it; give it in Hz")
@@ -585,6 +595,8 @@ def synthesise(
         synthesis = serving.synthesise_recording(model, Path(eeg), volume_marker)
     else:
         raise ConfigError("sampling_rate and channels are those of an array; a file has its own, leave them out")
+    if interval and out is not None:
+        serving.write_interval(model, Path(out), {"Sources": synthesis.sidecar.get("Sources", [])})
     if out is not None:
         synthesis.write(Path(out))
     return synthesis.image

@@ -189,6 +189,8 @@ def _add_use_verbs(verbs: Any) -> None:
     synthesize.add_argument(
         "--atlas", type=Path, metavar="NIFTI", help="label image: courses of its regions as a table"
     )
+    synthesize.add_argument("--interval", type=truth, nargs="?", const=True, default=False,
+                            help="map of the 90 %% interval around the volumes beside each image")  # fmt: skip
     synthesize.add_argument("--workers", type=positive, default=1, help="processes that share the work (default: 1)")
     add_allow_failures(synthesize)
     add_setting(synthesize, "--volume-marker", "dataset.volume_marker")

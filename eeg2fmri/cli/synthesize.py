@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger("eeg2fmri")
 
 
-def check_output(out: Path, *, one: bool) -> None:
-    """Refuse one image as the output of several recordings, and a folder as that of one file."""
+def check_output(out: Path, *, one: bool, atlas: Path | None, interval: bool) -> None:
+    """Refuse an image as the output of several recordings, a folder as that of one file, and intervals of regions."""
     from eeg2fmri.serving import check_image_name
 
+    if interval and atlas is not None:
+        raise ConfigError(
+            f"--interval and --atlas {atlas}: errors of voxels go together, so theirs give none of a region's mean; "
+            f"leave one of the two out"
+        )
     if one:
         check_image_name(out)
     elif out.name.endswith((".nii", ".nii.gz")):
@@ -29,16 +34,23 @@ def check_output(out: Path, *, one: bool) -> None:
 
 
 def synthesize_file(
-    bundle: Bundle, config: Config, model: Mapping[str, Any], eeg: Path, out: Path, atlas: Path | None
+    bundle: Bundle,
+    config: Config,
+    model: Mapping[str, Any],
+    eeg: Path,
+    out: Path,
+    *,
+    atlas: Path | None,
+    interval: bool,
 ) -> None:
-    """Synthesise one file into one image, and courses of the regions of a label image."""
+    """Synthesise one file into one image, and courses of the regions of a label image or the map of an interval."""
     from eeg2fmri.serving import Courses, synthesise_file
 
     courses = Courses.of(bundle, atlas) if atlas else None
     with progress_display(visible=sys.stderr.isatty()) as display:
         task = display.add_task("synthesising", total=None, status="")
         shape = synthesise_file(
-            bundle, eeg, out, config.dataset.volume_marker, model=model, courses=courses,
+            bundle, eeg, out, config.dataset.volume_marker, model=model, courses=courses, interval=interval,
             on_volumes=lambda done, total: display.update(task, completed=done, total=total),
         )  # fmt: skip
     logger.info("synthesize: %s, %s", out, " × ".join(map(str, shape)))
@@ -52,6 +64,7 @@ def synthesize_many(
     out: Path,
     *,
     atlas: Path | None,
+    interval: bool,
     workers: int,
     allow_failures: bool,
 ) -> None:
@@ -76,7 +89,7 @@ def synthesize_many(
         recordings = display.add_task("recordings", total=len(items), status="")
         volumes = display.add_task("volumes", total=None, status="", visible=workers == 1)
         found = synthesise_dataset(
-            bundle, items, out, model=model, root=root, courses=courses, workers=workers,
+            bundle, items, out, model=model, root=root, courses=courses, interval=interval, workers=workers,
             on_recording=lambda done: display.update(recordings, advance=1, status=done.name),
             on_volumes=lambda done, total: display.update(volumes, completed=done, total=total),
         )  # fmt: skip

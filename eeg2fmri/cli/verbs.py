@@ -134,16 +134,20 @@ def run_rollback(args: argparse.Namespace) -> None:
 
 def run_synthesize(args: argparse.Namespace) -> None:
     from eeg2fmri.cli.synthesize import check_output, synthesize_file, synthesize_many
+    from eeg2fmri.serving import check_interval
 
     config = config_of(args)
     one = args.eeg is not None and len(args.eeg) == 1
-    check_output(args.out, one=one)
+    check_output(args.out, one=one, atlas=args.atlas, interval=args.interval)
     bundle, _, model = _named_model(args.model_uri, config)
+    if args.interval:
+        check_interval(bundle)
     if one:
-        synthesize_file(bundle, config, model, args.eeg[0], args.out, args.atlas)
+        synthesize_file(bundle, config, model, args.eeg[0], args.out, atlas=args.atlas, interval=args.interval)
     else:
         synthesize_many(bundle, config, model, args.root or args.eeg, args.out,
-                        atlas=args.atlas, workers=args.workers, allow_failures=args.allow_failures)  # fmt: skip
+                        atlas=args.atlas, interval=args.interval, workers=args.workers,
+                        allow_failures=args.allow_failures)  # fmt: skip
 
 
 def run_serve(args: argparse.Namespace) -> None:

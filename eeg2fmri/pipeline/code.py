@@ -21,7 +21,7 @@ def preprocessing_code(layout: str) -> tuple[str, ...]:
 
 def training_code(model: ModelConfig) -> tuple[str, ...]:
     """Return the entry points for fitting a model and its saved files; of its own family only."""
-    return (family_path(model.family), "eeg2fmri.serving:save_bundle")
+    return (family_path(model.family), "eeg2fmri.serving:save_bundle", "eeg2fmri.serving.interval:calibrate")
 
 
 def evaluation_code(model: ModelConfig) -> tuple[str, ...]:

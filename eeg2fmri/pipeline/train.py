@@ -165,7 +165,7 @@ def _train(
         on_epoch.say_restored()
         best = result.history["val/r2_temporal"][result.best_epoch]
         log.metrics({BEST: best}, step=result.best_epoch + family_of(model).first_epoch)
-        uri, version = _log_model(log, place, model, store, split, train, result, step)
+        uri, version = _log_model(log, place, model, store, split, train, result, step, config.evaluation.drift_cutoff)
         log.tags(_tags_of(step, uri, version))
         # Only now is the model safe in the registry, and the way there no longer needed.
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -267,9 +267,10 @@ def _log_model(
     train: Windows,
     result: FitResult,
     step: str,
+    drift_cutoff: float,
 ) -> tuple[str, str]:
     """Return address and version of the model, which is registered at `place`; without one it has no version."""
-    bundle = Bundle.of(result, store, split)
+    bundle = Bundle.of(result, store, split, drift_cutoff)
     bundle = replace(bundle, provenance={**bundle.provenance, "run_id": log.run_id})
     log.params({f"result.{key}": value for key, value in result.facts.items()})
     figures = fitted_figures(result.model, result.history, store.signal)

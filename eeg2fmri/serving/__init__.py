@@ -4,10 +4,11 @@ from eeg2fmri.serving.bundle import Bundle, load_bundle, save_bundle
 from eeg2fmri.serving.client import Client, Synthesised
 from eeg2fmri.serving.dataset import Done, Item, items_of_files, items_of_root, synthesise_dataset
 from eeg2fmri.serving.files import check_image_name, synthesise_recording, synthesise_samples
+from eeg2fmri.serving.interval import check_interval
 from eeg2fmri.serving.live import LiveSynthesis, LiveVolume
 from eeg2fmri.serving.recording import read_windows
 from eeg2fmri.serving.replies import region_courses
-from eeg2fmri.serving.series import Courses, synthesise_file
+from eeg2fmri.serving.series import Courses, interval_path, synthesise_file, write_interval
 from eeg2fmri.serving.stream import synthesise_stream
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "LiveVolume",
     "Synthesised",
     "check_image_name",
+    "check_interval",
+    "interval_path",
     "items_of_files",
     "items_of_root",
     "load_bundle",
@@ -31,4 +34,5 @@ __all__ = [
     "synthesise_recording",
     "synthesise_samples",
     "synthesise_stream",
+    "write_interval",
 ]

@@ -1,7 +1,7 @@
 """A model as plain files: everything needed to go from raw EEG to a volume, without pickle.
 
 bundle.json      format, model configuration, signal and store settings, provenance
-statistics.npz   scalings and mean volume
+statistics.npz   scalings, mean volume, and the standard deviation behind an interval, if there is one
 network.keras or network.npz
 """
 
@@ -22,6 +22,7 @@ from eeg2fmri.datasets import likely_mistake
 from eeg2fmri.errors import DatasetError, ModelError, RequestError
 from eeg2fmri.families import FitResult, family_of
 from eeg2fmri.models.fitted import FittedModel
+from eeg2fmri.serving.interval import ABSENT, REFITTED, calibrate
 from eeg2fmri.signals import BoldStatistics, EegStatistics, Signal, contexts, interpolate_bads, window_magnitudes
 
 if TYPE_CHECKING:  # a served model does not read a store
@@ -37,7 +38,8 @@ class Bundle:
     """A fitted model with the settings of its EEG and of its volumes.
 
     signal, settings: those of the store.  provenance: split, data digest, recordings of the fit, and scores per epoch.
-    digest: sha256 of the files that it was read from; empty for one that was made here.
+    digest: sha256 of the files that it was read from; empty for one that was made here.  residual_sd: (x, y, z) of the
+    interval around synthesised volumes, in their unit, see `eeg2fmri.serving.interval`; ``None`` without one.
     """
 
     model: FittedModel
@@ -45,11 +47,20 @@ class Bundle:
     settings: Mapping[str, Any]
     provenance: Mapping[str, Any]
     digest: str = ""
+    residual_sd: np.ndarray | None = None
 
     @classmethod
-    def of(cls, result: FitResult, store: Store, split: Split) -> Bundle:
-        """Bundle a model that was fitted on the training subjects of a store, and perhaps refitted with validation."""
+    def of(cls, result: FitResult, store: Store, split: Split, drift_cutoff: float) -> Bundle:
+        """Bundle a model that was fitted on the training subjects of a store, and perhaps refitted with validation.
+
+        Its interval is that of the validation subjects, without drifts slower than `drift_cutoff` (s).
+        """
+        from eeg2fmri.store import Windows
+
         fitted, held_out = split.train, split.validation
+        residual_sd, interval = None, {ABSENT: REFITTED}
+        if not result.refitted:
+            residual_sd, interval = calibrate(result.model, Windows(store.of(held_out), store.context), drift_cutoff)
         if result.refitted:
             fitted, held_out = (*split.train, *split.validation), ()
         digests = {
@@ -61,8 +72,9 @@ class Bundle:
             "subjects": {"train": split.train, "validation": split.validation},
             "recordings": digests,
             "history": {name: list(map(float, values)) for name, values in result.history.items()},
+            "interval": interval,
         }
-        return cls(result.model, store.signal, store.settings, provenance)
+        return cls(result.model, store.signal, store.settings, provenance, residual_sd=residual_sd)
 
     @property
     def window_shape(self) -> tuple[int, int, int]:
@@ -282,6 +294,7 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
         "bold": {"mean": model.bold_statistics.mean, "sd": model.bold_statistics.sd},
     }
     (folder / "bundle.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    interval: dict[str, Any] = {} if bundle.residual_sd is None else {"residual_sd": bundle.residual_sd}
     np.savez(
         folder / "statistics.npz",
         eeg_mean=model.eeg_statistics.mean,
@@ -290,6 +303,7 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
         voxel_sd=model.bold_statistics.voxel_sd,
         mask=model.bold_statistics.mask,
         mean_volume=model.mean_volume,
+        **interval,
     )
     family_of(model.config).save(folder, model.network)
 
@@ -326,9 +340,9 @@ def load_bundle(folder: Path) -> Bundle:
             ),
             mean_volume=arrays["mean_volume"],
         )
-    return Bundle(
-        model, Signal.from_json(content["signal"]), content["settings"], content["provenance"], _digest(folder)
-    )
+        residual_sd = arrays.get("residual_sd")
+    signal, digest = Signal.from_json(content["signal"]), _digest(folder)
+    return Bundle(model, signal, content["settings"], content["provenance"], digest, residual_sd)
 
 
 def _digest(folder: Path) -> str:

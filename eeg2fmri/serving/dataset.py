@@ -25,8 +25,9 @@ from eeg2fmri.errors import ConfigError, DiskFullError, Eeg2FmriError, disk_full
 from eeg2fmri.files import held, written_whole
 from eeg2fmri.serving.bundle import Bundle, load_bundle, save_bundle
 from eeg2fmri.serving.files import sidecar_path
+from eeg2fmri.serving.interval import check_interval
 from eeg2fmri.serving.recording import EegFile, open_recording
-from eeg2fmri.serving.series import SYNTHESISED, Courses, Progress, write_series
+from eeg2fmri.serving.series import SYNTHESISED, Courses, Progress, interval_path, write_series
 
 BIDS_VERSION = "1.10.0"
 MAKER = "eeg2fmri synthesize"
@@ -127,6 +128,7 @@ def synthesise_dataset(
     model: Mapping[str, Any],
     root: Path | None = None,
     courses: Courses | None = None,
+    interval: bool = False,
     workers: int = 1,
     on_recording: Callable[[Done], None] | None = None,
     on_volumes: Progress | None = None,
@@ -143,6 +145,7 @@ def synthesise_dataset(
     model : name, version and digest of the model, for the sidecars; with another one all is made again.
     root : the dataset of the recordings, if they are of one.
     courses : regions whose mean courses are written beside the images; without their table a recording is made again.
+    interval : write the map of the model's interval beside each image; without it a recording is made again.
     workers : processes that share the work.
     on_recording : called with the outcome of each recording.
     on_volumes : called after each block of volumes, with one worker only.
@@ -155,6 +158,8 @@ def synthesise_dataset(
     ------
     ConfigError
         If something else is in `out`.
+    ModelError
+        If the interval is asked for and the model has none.
     BusyError
         If another command works in `out`.
     DiskFullError
@@ -162,6 +167,8 @@ def synthesise_dataset(
     """
     from eeg2fmri.store.parallel import each
 
+    if interval:
+        check_interval(bundle)
     _check_place(out)
     with ExitStack() as until_end:
         until_end.enter_context(held(out / LOCK, str(out), "synthesize", instead="give another --out"))
@@ -171,7 +178,7 @@ def synthesise_dataset(
             where = Path(until_end.enter_context(tempfile.TemporaryDirectory()))
             save_bundle(where, bundle)
         task = functools.partial(_synthesise, where=where, out=out.absolute(), model=dict(model), courses=courses,
-                                 on_volumes=on_volumes if workers == 1 else None)  # fmt: skip
+                                 interval=interval, on_volumes=on_volumes if workers == 1 else None)  # fmt: skip
         done = {}
         results = until_end.enter_context(closing(each(task, items, workers=workers)))  # an error ends the workers
         for item, result in results:
@@ -192,6 +199,7 @@ def _synthesise(
     out: Path,
     model: Mapping[str, Any],
     courses: Courses | None,
+    interval: bool,
     on_volumes: Progress | None,
 ) -> Done:
     """Synthesise one recording, unless it is there; an error becomes part of the outcome."""
@@ -202,10 +210,12 @@ def _synthesise(
         done = _is_made(path, more)
         if courses is not None:
             done = done and _is_made(courses.path(path), {**more, "Atlas": courses.about})
+        if interval:
+            done = done and _is_made(interval_path(path), more)
         if done:
             return Done(item.name, kept=True)
         opened = open_recording(_loaded(where) if isinstance(where, Path) else where, item.file)
-        write_series(opened, path, more, courses, on_volumes)
+        write_series(opened, path, more, courses, on_volumes, interval=interval)
         return Done(item.name, len(opened.whole), warnings=tuple(f"{opened.path}: {line}" for line in opened.warnings))
     except Eeg2FmriError as err:
         if full := disk_full(err, path):

@@ -25,8 +25,10 @@ from eeg2fmri.serving.files import (
     volumes_header,
     write_sidecar,
 )
+from eeg2fmri.serving.interval import check_interval, interval_sidecar
 from eeg2fmri.serving.recording import EegFile, OpenRecording, open_recording
 from eeg2fmri.serving.replies import region_courses
+from eeg2fmri.signals import nifti_image
 
 SYNTHESISED = "_desc-synthesised"  # in the names of a BIDS derivative
 LEVEL = 1  # of gzip; noise hardly compresses at any level
@@ -61,15 +63,25 @@ class Courses:
 
     def path(self, out: Path) -> Path:
         """Return the place of the table beside an image, with the BIDS entity ``seg``."""
-        name = stem(out).removesuffix("_bold")
-        kept = name.removesuffix(SYNTHESISED)
-        return out.with_name(f"{kept}_seg-{self.label}{name[len(kept) :]}_timeseries.tsv")
+        return _beside(out, f"seg-{self.label}", "timeseries.tsv")
 
     def rows(self, volumes: np.ndarray, whole: np.ndarray) -> Iterator[str]:
         """Yield a line of means per volume (n, x, y, z); ``n/a`` for those that are not `whole` (n,)."""
         means = region_courses(volumes, self.regions.labels)[1]
         for row, there in zip(means, whole, strict=True):
             yield "\t".join(f"{value:.7g}" if there else "n/a" for value in row) + "\n"
+
+
+def interval_path(out: Path) -> Path:
+    """Return the place of the interval's map beside an image, with the BIDS entity ``stat``."""
+    return _beside(out, "stat-std", f"boldmap{out.name.removeprefix(stem(out))}")
+
+
+def _beside(out: Path, entity: str, suffix: str) -> Path:
+    """Name a file beside an image, with an entity more and another suffix."""
+    name = stem(out).removesuffix("_bold")
+    kept = name.removesuffix(SYNTHESISED)
+    return out.with_name(f"{kept}_{entity}{name[len(kept) :]}_{suffix}")
 
 
 def synthesise_file(
@@ -80,6 +92,7 @@ def synthesise_file(
     *,
     model: Mapping[str, Any] | None = None,
     courses: Courses | None = None,
+    interval: bool = False,
     on_volumes: Progress | None = None,
 ) -> tuple[int, ...]:
     """Synthesise every volume that an EEG recording allows and write them as NIfTI.
@@ -100,6 +113,7 @@ def synthesise_file(
     volume_marker : description of the scanner's marker, or ``auto``, as ``dataset.volume_marker``.
     model : what the sidecar says of the model, e.g. its name and version.
     courses : regions whose mean courses are written beside the image.
+    interval : write the map of the model's interval beside the image.
     on_volumes : called after each block.
 
     Returns
@@ -110,15 +124,19 @@ def synthesise_file(
     ------
     ConfigError
         If `out` is not named as a NIfTI file.
+    ModelError
+        If the interval is asked for and the model has none.
     DatasetError
         If the EEG is missing, damaged, too short, or lacks channels.
     AlignmentError
         If two markers have the rhythm of the volumes, the given one does not, or the EEG is interrupted.
     """
     check_image_name(out)
+    if interval:
+        check_interval(bundle)
     opened = open_recording(bundle, EegFile.beside(eeg_path, volume_marker))
     opened.say_warnings()
-    write_series(opened, out, {"Model": dict(model)} if model else {}, courses, on_volumes)
+    write_series(opened, out, {"Model": dict(model)} if model else {}, courses, on_volumes, interval=interval)
     return (*bundle.signal.grid, len(opened.whole))
 
 
@@ -128,6 +146,8 @@ def write_series(
     more: Mapping[str, Any],
     courses: Courses | None = None,
     on_volumes: Progress | None = None,
+    *,
+    interval: bool = False,
 ) -> None:
     """Write the image of a recording, the courses of regions, and last the sidecars; each is whole or absent.
 
@@ -138,6 +158,7 @@ def write_series(
     more : fields of the sidecar besides those of `recording_sidecar`.
     courses : regions whose mean courses are written beside the image.
     on_volumes : called after each block.
+    interval : write the map of the model's interval beside the image; the model has one (`check_interval`).
 
     Raises
     ------
@@ -156,15 +177,25 @@ def write_series(
             done += len(block)
             if on_volumes:
                 on_volumes(done, total)
-        for path in (
-            (out, courses.path(out)) if courses else (out,)
-        ):  # a sidecar of another one, if the process dies now
+        more_files = ([courses.path(out)] if courses else []) + ([interval_path(out)] if interval else [])
+        for path in (out, *more_files):  # a sidecar of another one, if the process dies now
             sidecar_path(path).unlink(missing_ok=True)
     sidecar = {**recording_sidecar(opened), **more}
     if courses is not None:
         about = {"Description": "Mean courses of regions, a row per volume", "Atlas": courses.about}
         write_sidecar(courses.path(out), {**sidecar, **about})
+    if interval:
+        write_interval(opened.bundle, out, {"Sources": sidecar["Sources"], **more})
     write_sidecar(out, sidecar)
+
+
+def write_interval(bundle: Bundle, out: Path, more: Mapping[str, Any]) -> None:
+    """Write the map of a model's interval beside an image, and last its sidecar with the fields `more`."""
+    import nibabel
+
+    with written_whole(interval_path(out)) as part:
+        nibabel.save(nifti_image(check_interval(bundle), bundle.signal, "BOLD around its synthesis: SD"), part)
+    write_sidecar(interval_path(out), {**interval_sidecar(bundle), **more})
 
 
 @contextmanager

@@ -61,7 +61,10 @@ def trained(config: Config, names: list[str], folder: Path) -> dict[str, Bundle]
     store = open_store(folder / "store")
     split = Split(tuple(store.subjects[:-2]), tuple(store.subjects[-2:]), ())
     parts = [Windows(store.of(subjects), store.context) for subjects in (split.train, split.validation)]
-    return {name: Bundle.of(fit(config.model(name), *parts, FitSettings.of(config)), store, split) for name in names}
+    cutoff = config.evaluation.drift_cutoff
+    return {
+        name: Bundle.of(fit(config.model(name), *parts, FitSettings.of(config)), store, split, cutoff) for name in names
+    }
 
 
 def classified(bundle: Bundle, config: Config, folder: Path) -> tuple[dict[str, Any], str]:
