@@ -12,7 +12,7 @@ import pytest
 
 import eeg2fmri
 from eeg2fmri.cli import main
-from eeg2fmri.config import Config, DataConfig, MeanConfig
+from eeg2fmri.config import Config, DataConfig, LinearConfig, MeanConfig
 from eeg2fmri.errors import ConfigError, ModelError
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.serving import load_bundle
@@ -116,9 +116,26 @@ def test_of_two_subjects_the_multiplier_is_that_of_a_normal_distribution(model):
 def test_every_family_has_one(bundle):
     windows = Windows([recording(f"sub-{n}", n) for n in (8, 9)], CONTEXT)
     residual_sd, about = calibrate(bundle.model, windows, CUTOFF)
-    mask = bundle.model.bold_statistics.mask
-    assert (residual_sd[mask] > 0).all()
+    mask, squares = bundle.model.bold_statistics.mask, []
+    for number, one in enumerate(windows.recordings):
+        rows = windows.indices(number)
+        measured = (windows.volumes(rows) - one.statistics.mean) / one.statistics.sd * bundle.model.bold_statistics.sd
+        error = without_drift(measured - bundle.model.synthesise(windows.eeg(rows)), TR, CUTOFF)
+        squares.append(np.square(error).mean(0))
+    np.testing.assert_allclose(residual_sd[mask], np.sqrt(np.mean(squares, axis=0))[mask], rtol=1e-3)
     assert set(about["coverage"]) == {"sub-8", "sub-9"}
+
+
+def test_of_what_the_eeg_explains_only_the_rest_counts():
+    """The noise around what the EEG explains has an SD of 4."""
+    train = Windows([recording(f"sub-{n}", n, windows=120) for n in (1, 2, 3)], CONTEXT)
+    windows = Windows([recording(f"sub-{n}", n, windows=120) for n in (8, 9)], CONTEXT)
+    residual_sd, constant_sd = (
+        calibrate(fit(config, train, windows, FitSettings()).model, windows, CUTOFF)[0][MASK]
+        for config in (LinearConfig(components=2), MeanConfig())
+    )
+    assert np.median(constant_sd) > 15
+    assert np.median(residual_sd) < np.median(constant_sd) / 2
 
 
 def trained(validation, **linear):
