@@ -132,11 +132,11 @@ def interval_sidecar(bundle: Bundle) -> dict[str, Any]:
         "Description": "Standard deviation over time of measured minus synthesised BOLD in validation subjects",
         "Units": "arbitrary",
         "Interval": (
-            f"Remove the mean volume, and drifts slower than {cutoff}, from measured and synthesised BOLD. Then "
-            f"{level} of the measured voxels and volumes are within the synthesised ones ± Multiplier × this map, in "
-            f"people like the validation subjects. The unit is that of the synthesised volumes: intensities of the "
-            f"training recordings on average. Nearly all of it is BOLD that the EEG does not explain. It is an average "
-            f"over voxels and volumes. It holds neither for each voxel nor for the mean of a region."
+            f"Remove the mean volume and drifts slower than {cutoff} from measured and synthesised BOLD. Then {level} "
+            f"of the measured values are within the synthesised ones ± Multiplier × this map. It holds for people like "
+            f"the validation subjects. Values have the unit of the synthesised volumes. The map is what the model does "
+            f"not explain of BOLD, usually nearly all. {level} is an average over voxels and volumes. It need not hold "
+            f"in each voxel, and does not hold for the mean of a region."
         ),
         "Level": found["level"],
         "Multiplier": found["multiplier"],
