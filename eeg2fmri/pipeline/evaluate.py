@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from mlflow.entities.model_registry import ModelVersion
 from eeg2fmri.config import Config
 from eeg2fmri.devices import use_backend
 from eeg2fmri.errors import EvaluationError
-from eeg2fmri.evaluation import Relevance, has_ssim, p_text
+from eeg2fmri.evaluation import Atlas, Relevance, has_ssim, p_text
 from eeg2fmri.explanation import relevance
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.pipeline.card import data_sheet
@@ -30,8 +31,9 @@ from eeg2fmri.pipeline.maps import voxel_maps
 from eeg2fmri.pipeline.report import evaluation_report
 from eeg2fmri.reporting import beaten_by, interval_text
 from eeg2fmri.scorable import atlas_to_score, check_fits, check_unseen, recordings_to_score, seen_windows
-from eeg2fmri.scoring import NULLS, Significance, by_importance, score_windows
-from eeg2fmri.store import Store, Windows, check_digest, named, recordings_digest, split_store
+from eeg2fmri.scoring import NULLS, Scoring, Significance, by_importance, score_windows
+from eeg2fmri.serving import Bundle
+from eeg2fmri.store import Store, StoredRecording, Windows, check_digest, named, recordings_digest, split_store
 from eeg2fmri.tracking import (
     Evidence,
     RunLog,
@@ -75,102 +77,158 @@ def evaluate_step(config: Config, model_uri: str | None, store: Store, split_nam
         If the model does not fit the store.
     """
     config = named(config, store)
+    task = _task_of(config, model_uri, store, split_name)
+    key = task.key()
+    if run := finished_run(key):
+        say_skipped(f"evaluate {task.variant}", run.info.run_id)
+        overall = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/{OVERALL}")
+        significance = _significance(run.data.metrics, split_name)
+        if split_name == "test" and task.version:  # another store may have been scored since
+            store_evidence(task.version, task.evidence(overall, significance))
+        return Evaluation(run.info.run_id, overall, significance, skipped=True)
+    if task.atlas and store.signal.space == "native":
+        logger.warning("evaluate %s: the store is in native space, so a region is not the same anatomy in every "
+                       "subject", task.variant)  # fmt: skip
+    with tracked_run("evaluate", experiment=config.run.experiment, params=task.params(),
+                     name=f"evaluate {task.variant} · {store.name} {split_name}",
+                     tags={"variant": task.variant, "dataset": store.name}) as log:  # fmt: skip
+        evaluation = _score(task, log)
+        log.tags({STEP_KEY: key})
+        logger.info("evaluate %s on %s: %s", task.variant, split_name,
+                    sentence(evaluation.overall, evaluation.significance))  # fmt: skip
+        return evaluation
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A model, and the recordings that score it."""
+
+    config: Config
+    store: Store
+    split: str
+    subjects: tuple[str, ...]  # or sessions
+    recordings: Sequence[StoredRecording]
+    atlas: Atlas | None
+    bundle: Bundle
+    version: ModelVersion | None
+    model_uri: str
+    train: Windows | None  # windows that the model has seen
+    validation: Windows | None
+
+    @property
+    def variant(self) -> str:
+        return self.bundle.model.config.variant
+
+    @property
+    def identity(self) -> str:
+        if self.version is None:
+            return self.model_uri
+        return f"{self.version.name}/{self.version.version}/{self.version.run_id}"
+
+    @cached_property
+    def digest(self) -> str:
+        return recordings_digest(self.recordings)
+
+    def key(self) -> str:
+        """Return the key of the step: one run of it is enough."""
+        config = self.config
+        fitted_on = [recordings_digest(part.recordings) if part else "" for part in (self.train, self.validation)]
+        sections = [config.evaluation.model_dump(mode="json", exclude={"atlas"}),
+                    config.explanation.model_dump(mode="json")]  # fmt: skip
+        atlas = self.atlas.digest if self.atlas else ""
+        settings = [LAYOUT, self.identity, self.split, self.subjects, fitted_on, *sections, atlas]
+        return step_key("evaluate", evaluation_code(self.bundle.model.config), settings, self.digest)
+
+    def params(self) -> dict[str, Any]:
+        """Return parameters of the run."""
+        params = {
+            "evaluation.model": self.identity,
+            "evaluation.split": self.split,
+            "evaluation.subjects": self.subjects,
+            "evaluation.shuffles": self.config.evaluation.shuffles,
+            "data.digest": self.store.digest,
+            "evaluation.data_digest": self.digest,
+            "evaluation.scoring": scoring_key(self.config),
+        }
+        if self.atlas is None:
+            return params
+        name = Path(str(self.config.evaluation.atlas)).name
+        return params | {"evaluation.atlas": name, "evaluation.atlas_digest": self.atlas.digest}
+
+    def evidence(self, overall: Mapping[str, Mapping[str, float]], sure: Significance) -> Evidence:
+        """Return what the gate reads."""
+        number = str(self.version.version) if self.version else ""
+        people = len({recording.subject for recording in self.recordings})
+        keys = self.digest, scoring_key(self.config), space_key(self.store)
+        return Evidence(number, overall, sure.p_value, sure.smallest_p, people, *keys)
+
+
+def _task_of(config: Config, model_uri: str | None, store: Store, split: str) -> _Task:
+    """Load the model, and refuse what cannot score it."""
     check_digest(store, config.run.store_digest)
-    recordings = recordings_to_score(config, store, split_name)
+    recordings = recordings_to_score(config, store, split)
     atlas = atlas_to_score(config, store, recordings)
-    subjects = split_store(store, config.split).part(split_name)
+    subjects = split_store(store, config.split).part(split)
     use_backend(config.run.backend, deterministic=config.run.deterministic)
     bundle, version = load_model(model_uri or f"models:/{config.registered_model}/latest", config.run.device)
     model_uri = f"models:/{version.name}/{version.version}" if version else str(model_uri)
     check_fits(bundle, store)
-    check_unseen(bundle, recordings, split_name)
-    identity = f"{version.name}/{version.version}/{version.run_id}" if version else model_uri
-    digest, seen = recordings_digest(recordings), [seen_windows(bundle, store, p) for p in ("train", "validation")]
-    fitted_on = [recordings_digest(part.recordings) if part else "" for part in seen]
-    sections = [
-        config.evaluation.model_dump(mode="json", exclude={"atlas"}),
-        config.explanation.model_dump(mode="json"),
-    ]
-    settings = [LAYOUT, identity, split_name, subjects, fitted_on, *sections, atlas.digest if atlas else ""]
-    people = len({recording.subject for recording in recordings})  # `subjects` may be sessions
-    key = step_key("evaluate", evaluation_code(bundle.model.config), settings, digest)
+    check_unseen(bundle, recordings, split)
+    train, validation = (seen_windows(bundle, store, part) for part in ("train", "validation"))
+    return _Task(config, store, split, subjects, recordings, atlas, bundle, version, model_uri, train, validation)
 
-    def evidence(
-        version: ModelVersion | None, overall: Mapping[str, Mapping[str, float]], sure: Significance
-    ) -> Evidence:
-        number, keys = str(version.version) if version else "", (digest, scoring_key(config), space_key(store))
-        return Evidence(number, overall, sure.p_value, sure.smallest_p, people, *keys)
 
-    if run := finished_run(key):
-        say_skipped(f"evaluate {bundle.model.config.variant}", run.info.run_id)
-        overall = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/{OVERALL}")
-        significance = _significance(run.data.metrics, split_name)
-        if split_name == "test" and version:  # another store may have been scored since
-            store_evidence(version, evidence(version, overall, significance))
-        return Evaluation(run.info.run_id, overall, significance, skipped=True)
-    variant = bundle.model.config.variant
-    params = {
-        "evaluation.model": identity,
-        "evaluation.split": split_name,
-        "evaluation.subjects": subjects,
-        "evaluation.shuffles": config.evaluation.shuffles,
-        "data.digest": store.digest,
-        "evaluation.data_digest": digest,
-        "evaluation.scoring": scoring_key(config),
-    }
-    if atlas:
-        params |= {"evaluation.atlas": Path(str(config.evaluation.atlas)).name, "evaluation.atlas_digest": atlas.digest}
-        if store.signal.space == "native":
-            logger.warning("evaluate %s: the store is in native space, so a region is not the same anatomy in every "
-                           "subject", variant)  # fmt: skip
-    with tracked_run("evaluate", experiment=config.run.experiment, params=params,
-                     name=f"evaluate {variant} · {store.name} {split_name}",
-                     tags={"variant": variant, "dataset": store.name}) as log:  # fmt: skip
-        if not has_ssim(store.signal.grid):
-            logger.info("evaluate %s: no ssim, its window is larger than the axial slices", variant)
-        windows = Windows(recordings, store.context)
-        scored = score_windows(bundle.model, windows, config.evaluation, seen[0], seen[1], atlas)
-        for name, reason in scored.absent.items():
-            logger.info("evaluate %s: no baseline %s (%s)", variant, name, reason)
-        overall, significance = scored.overall, scored.significance
-        metrics = metric_names(overall, split_name, significance)
-        data = log.dataset(digest, str(store.path), f"{store.name}-{split_name}", split_name,
-                           windows.eeg(np.arange(1)))  # fmt: skip
-        log.metrics(metrics, model_id=logged_model_id(model_uri), dataset=data)
-        log.numbers(overall, OVERALL)
-        log.numbers({"observed": scored.null.observed, "draws": scored.null.draws.tolist()}, NULL)
-        for name, content in voxel_maps(scored).items():
-            log.file(content, f"maps/{name}")
-        log.numbers(scored.absent, ABSENT)
-        log.table(scored.table, "scores.json")
-        if scored.regions:
-            log.table(scored.regions.table, "regions.json")
-            for note in scored.regions.notes:
-                logger.info("evaluate %s: regions %s", variant, note)
-        explained, unexplained = _explain(log, bundle.model, windows, config, overall["model"][DECIDING])
-        found = evidence(version, overall, significance)
-        page, figures = evaluation_report(
-            config, bundle, store, split_name, (windows, seen[0], seen[1]), scored, found,
-            found=explained, unexplained=unexplained, lineage=_lineage(model_uri, version, log.run_id, digest),
-        )  # fmt: skip
-        for name, png in figures.items():
-            log.file(png, f"figures/{name}.png")
-        log.text(page, REPORT)
-        who = scored_on(split_name, {r.subject for r in recordings}, {r.subject for part in seen if part
-                        for r in part.recordings})  # fmt: skip
-        text = paragraphs(
-            scored_text(argue(config.policy, found), found, significance, log.run_id, who),
-            report_line(log.run_id, log.experiment_id),
-        )
-        log.describe(paragraphs(f"Scores of {model_uri} on the {split_name} subjects {', '.join(subjects)}.", text))
-        if split_name == "test" and version:
-            _publish(version, metrics)
-            store_evidence(version, found)
-            sheet = table(("", ""), data_sheet(bundle))
-            describe_version(version, paragraphs(text, serving(version.name, str(version.version)), sheet))
-        log.tags({STEP_KEY: key})
-        logger.info("evaluate %s on %s: %s", variant, split_name, sentence(overall, significance))
-        return Evaluation(log.run_id, overall, significance, skipped=False)
+def _score(task: _Task, log: RunLog) -> Evaluation:
+    """Compute all scores, and log them with figures and report."""
+    config, store, split, bundle, variant = task.config, task.store, task.split, task.bundle, task.variant
+    if not has_ssim(store.signal.grid):
+        logger.info("evaluate %s: no ssim, its window is larger than the axial slices", variant)
+    windows = Windows(task.recordings, store.context)
+    scored = score_windows(bundle.model, windows, config.evaluation, task.train, task.validation, task.atlas)
+    for name, reason in scored.absent.items():
+        logger.info("evaluate %s: no baseline %s (%s)", variant, name, reason)
+    metrics = metric_names(scored.overall, split, scored.significance)
+    data = log.dataset(task.digest, str(store.path), f"{store.name}-{split}", split, windows.eeg(np.arange(1)))
+    log.metrics(metrics, model_id=logged_model_id(task.model_uri), dataset=data)
+    _log_scores(log, scored, variant)
+    explained, unexplained = _explain(log, bundle.model, windows, config, scored.overall["model"][DECIDING])
+    found = task.evidence(scored.overall, scored.significance)
+    page, figures = evaluation_report(
+        config, bundle, store, split, (windows, task.train, task.validation), scored, found,
+        found=explained, unexplained=unexplained,
+        lineage=_lineage(task.model_uri, task.version, log.run_id, task.digest),
+    )  # fmt: skip
+    for name, png in figures.items():
+        log.file(png, f"figures/{name}.png")
+    log.text(page, REPORT)
+    fitted = {r.subject for part in (task.train, task.validation) if part for r in part.recordings}
+    who = scored_on(split, {recording.subject for recording in task.recordings}, fitted)
+    text = paragraphs(
+        scored_text(argue(config.policy, found), found, scored.significance, log.run_id, who),
+        report_line(log.run_id, log.experiment_id),
+    )
+    log.describe(paragraphs(f"Scores of {task.model_uri} on the {split} subjects {', '.join(task.subjects)}.", text))
+    if split == "test" and task.version:
+        _publish(task.version, metrics)
+        store_evidence(task.version, found)
+        sheet = table(("", ""), data_sheet(bundle))
+        about = serving(task.version.name, str(task.version.version))
+        describe_version(task.version, paragraphs(text, about, sheet))
+    return Evaluation(log.run_id, scored.overall, scored.significance, skipped=False)
+
+
+def _log_scores(log: RunLog, scored: Scoring, variant: str) -> None:
+    """Log scores as files: of conditions, surrogates, voxels, recordings and regions."""
+    log.numbers(scored.overall, OVERALL)
+    log.numbers({"observed": scored.null.observed, "draws": scored.null.draws.tolist()}, NULL)
+    for name, content in voxel_maps(scored).items():
+        log.file(content, f"maps/{name}")
+    log.numbers(scored.absent, ABSENT)
+    log.table(scored.table, "scores.json")
+    if scored.regions:
+        log.table(scored.regions.table, "regions.json")
+        for note in scored.regions.notes:
+            logger.info("evaluate %s: regions %s", variant, note)
 
 
 def _lineage(model_uri: str, version: ModelVersion | None, run_id: str, digest: str) -> dict[str, str]:
