@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,7 @@ from eeg2fmri.evaluation import (
 )
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.signals import Signal, drift_waves
-from eeg2fmri.store import Windows
+from eeg2fmri.store import StoredRecording, Windows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -167,60 +167,93 @@ def score_windows(
         chooses the region whose courses are shown (`choose_region`). Without them there are none of these.
     atlas : regions that are scored too, all in the brain of every recording.
     """
-    rows: list[dict[str, Any]] = []
-    shifts, variances, examples = [], [], []
-    found: list[Dynamics] = []
-    regional: list[RegionShifts] = []
     unfiltered = low_pass_absent(windows.signal.tr, [len(windows.indices(n)) for n in range(len(windows.recordings))])
     region = choose_region(model, train, config.drift_cutoff) if train else None
-    margin = windows.context
     beside = baselines_of(model, windows, config, train, validation)
+    rows: list[dict[str, Any]] = []
+    found: list[_Followed] = []
     for number, recording in enumerate(windows.recordings):
         measured = windows.standardised(windows.indices(number), "recording")
         synthesised = synthesise(model, windows, number)
-        n, tr = len(measured), recording.signal.tr
-        rng = np.random.default_rng((SEED, number))
-        # A model maps each window on its own, so permuting its windows permutes its volumes.
-        shuffled = (synthesised[shuffled_order(n, margin, rng)] for _ in range(config.shuffles))
-        constant = np.broadcast_to(model.mean_volume, measured.shape)
-        series: list[tuple[str, Iterable[np.ndarray]]] = [
-            ("model", [synthesised]), ("mean_volume", [constant]), ("shuffled", shuffled),
-        ]  # fmt: skip
-        for condition, syntheses in chain(series, beside.series(number, measured)):
-            each = [
-                score_recording(
-                    measured[: len(volumes)], volumes, model.mean_volume, recording.mask,
-                    drift_waves(len(volumes), tr, config.drift_cutoff),
-                )
-                for volumes in syntheses
-            ]  # fmt: skip
-            scores = {key: float(np.mean([s[key] for s in each])) for key in each[0]}
+        series = chain(_own_series(model, synthesised, windows.context, number, config.shuffles),
+                       beside.series(number, measured))  # fmt: skip
+        for condition, syntheses in series:
+            scores = _mean_scores(measured, syntheses, model.mean_volume, recording, config.drift_cutoff)
             rows.append({"subject": recording.subject, "recording": recording.name, "condition": condition, **scores})
-        waves = drift_waves(n, tr, config.drift_cutoff)
-        shifts.append(r2_of_shifts(measured, synthesised, recording.mask, waves))
-        found.append(dynamics_of(measured, synthesised, recording.mask, waves, region, recording.subject))
-        variances.append(shift_variance_map(measured, synthesised, recording.mask, waves))
-        if atlas:
-            regional.append(
-                region_shifts(measured, synthesised, recording.mask, waves, atlas, tr, low_pass=not unfiltered)
-            )
-        examples.append((middle_change(measured), middle_change(synthesised)))
-    rng = np.random.default_rng(SEED)
+        waves = drift_waves(len(measured), recording.signal.tr, config.drift_cutoff)
+        found.append(_followed(measured, synthesised, recording, waves, region, atlas, low_pass=not unfiltered))
     subjects = [recording.subject for recording in windows.recordings]
-    null = shuffled_null(shifts, subjects, margin, config.permutations, rng)
+    rng = np.random.default_rng(SEED)
+    null = shuffled_null([each.shifts for each in found], subjects, windows.context, config.permutations, rng)
     table = pd.DataFrame(rows)
     table.loc[table.condition == "shuffled", "r2_temporal"] = null.by_recording
     weights = subject_weights(subjects)
+    courses = [each.dynamics for each in found]
     dynamics = replace(
-        found[0],
-        correlation=np.average([each.correlation for each in found], axis=0, weights=weights),
-        background=np.mean([each.background for each in found], axis=0),
-        mask=np.any([each.mask for each in found], axis=0),
+        courses[0],
+        correlation=np.average([each.correlation for each in courses], axis=0, weights=weights),
+        background=np.mean([each.background for each in courses], axis=0),
+        mask=np.any([each.mask for each in courses], axis=0),
     )
-    together = tuple(pearson(*each.courses) for each in found if each.courses is not None)
-    voxels = voxels_of(dynamics.correlation, variances, [each.mask for each in found], weights)
-    regions = region_scores(regional, subjects, atlas, margin, subject_intervals, unfiltered) if atlas else None
-    return Scoring(table, null, beside.absent, dynamics, together, windows.signal, voxels, examples[0], regions)
+    together = tuple(pearson(*each.courses) for each in courses if each.courses is not None)
+    variances = [each.variance for each in found]
+    voxels = voxels_of(dynamics.correlation, variances, [each.mask for each in courses], weights)
+    regional = [each.regions for each in found if each.regions is not None]
+    regions = (
+        region_scores(regional, subjects, atlas, windows.context, subject_intervals, unfiltered) if atlas else None
+    )
+    return Scoring(table, null, beside.absent, dynamics, together, windows.signal, voxels, found[0].example, regions)
+
+
+def _own_series(
+    model: FittedModel, synthesised: np.ndarray, margin: int, number: int, shuffles: int
+) -> Iterator[tuple[str, Iterable[np.ndarray]]]:
+    """Yield volumes of the model and of its nulls, (volumes, x, y, z) each."""
+    rng = np.random.default_rng((SEED, number))
+    yield "model", [synthesised]
+    yield "mean_volume", [np.broadcast_to(model.mean_volume, synthesised.shape)]
+    # A model maps each window on its own, so permuting its windows permutes its volumes.
+    yield "shuffled", (synthesised[shuffled_order(len(synthesised), margin, rng)] for _ in range(shuffles))
+
+
+def _mean_scores(
+    measured: np.ndarray, syntheses: Iterable[np.ndarray], mean: np.ndarray, recording: StoredRecording, cutoff: float
+) -> dict[str, float]:
+    """Average the scores of some syntheses of one recording; a synthesis may be shorter than what was measured."""
+    each = [
+        score_recording(measured[: len(volumes)], volumes, mean, recording.mask,
+                        drift_waves(len(volumes), recording.signal.tr, cutoff))
+        for volumes in syntheses
+    ]  # fmt: skip
+    return {key: float(np.mean([scores[key] for scores in each])) for key in each[0]}
+
+
+@dataclass(frozen=True)
+class _Followed:
+    """How a model follows one recording over time, for the null, the maps and the figures."""
+
+    shifts: np.ndarray
+    variance: np.ndarray
+    dynamics: Dynamics
+    regions: RegionShifts | None
+    example: tuple[np.ndarray, np.ndarray]
+
+
+def _followed(
+    measured: np.ndarray, synthesised: np.ndarray, recording: StoredRecording, waves: np.ndarray,
+    region: np.ndarray | None, atlas: Atlas | None, *, low_pass: bool,
+) -> _Followed:  # fmt: skip
+    """Compute what is left of a recording once its volumes are gone."""
+    mask = recording.mask
+    return _Followed(
+        shifts=r2_of_shifts(measured, synthesised, mask, waves),
+        variance=shift_variance_map(measured, synthesised, mask, waves),
+        dynamics=dynamics_of(measured, synthesised, mask, waves, region, recording.subject),
+        regions=region_shifts(measured, synthesised, mask, waves, atlas, recording.signal.tr, low_pass=low_pass)
+        if atlas
+        else None,
+        example=(middle_change(measured), middle_change(synthesised)),
+    )
 
 
 def choose_region(model: FittedModel, train: Windows, cutoff: float) -> np.ndarray | None:
@@ -245,13 +278,14 @@ def choose_region(model: FittedModel, train: Windows, cutoff: float) -> np.ndarr
     return best_voxels(np.mean(maps, axis=0), train.bold_statistics().mask)
 
 
-def scored_figures(scored: Scoring, *, title: str) -> dict[str, Figure]:
+def scored_figures(scored: Scoring, *, title: str, who: str = "the scored subjects") -> dict[str, Figure]:
     """Draw ``dynamics``, ``scores``, ``voxels``, and ``regions`` if there is an atlas.
 
     Parameters
     ----------
     scored : from `score_windows`.
     title : the model's name.
+    who : those on whom it was scored.
     """
     scores = scores_by_subject(scored.table)
     deciding, dynamics = scores["r2_temporal"], scored.dynamics
@@ -270,7 +304,7 @@ def scored_figures(scored: Scoring, *, title: str) -> dict[str, Figure]:
         own = f"Best region of training subjects (outlined) in {dynamics.subject}: r = {scored.region_r[0]:+.2f}"
         courses = own + (mean if len(scored.region_r) > 1 else "")
     page = plotting.DynamicsPage(
-        title=f"{title}: dynamics in unseen subjects, drifts left out",
+        title=f"{title}: dynamics in {who}, drifts left out",
         correlation=dynamics.correlation,
         background=dynamics.background,
         mask=dynamics.mask,
@@ -287,17 +321,17 @@ def scored_figures(scored: Scoring, *, title: str) -> dict[str, Figure]:
         scored.voxels.mask,
         dynamics.background,
         level=FDR_LEVEL,
-        title=f"{title} in unseen subjects",
+        title=f"{title} in {who}",
         affine=np.asarray(scored.signal.affine),
     )
     drawn = {
         "dynamics": plotting.dynamics_figure(page),
-        "scores": plotting.score_figure(scores, title=f"{title}, unseen subjects"),
+        "scores": plotting.score_figure(scores, title=f"{title}, {who}"),
         "voxels": voxels,
     }
     if scored.regions is not None:
         drawn["regions"] = plotting.regions_figure(
-            scored.regions.table, level=FDR_LEVEL, title=f"{title} in unseen subjects", notes=scored.regions.notes
+            scored.regions.table, level=FDR_LEVEL, title=f"{title} in {who}", notes=scored.regions.notes
         )
     return drawn
 

@@ -145,7 +145,7 @@ def _log(log: RunLog, done: Adaptation, store: Store, place: str, minutes: float
     data = log.dataset(recording.digest, str(store.path), f"{store.name}-{recording.name}-{PART}", PART,
                        rest.eeg(np.arange(1)))  # fmt: skip
     title = f"{done.bundle.model.config.variant}, {recording.subject}'s own"
-    for name, figure in scored_figures(scored, title=title).items():
+    for name, figure in scored_figures(scored, title=title, who="the rest of the recording").items():
         log.figure(figure, f"figures/{name}.png")
     log.table(scored.table, "scores.json")
     facts = {"data_digest": store.digest, "subject": recording.subject, "base": base}

@@ -49,14 +49,14 @@ def evaluation_report(
     The page as HTML, and every figure in it by name, as PNG.
     """
     title, argument = bundle.model.config.variant, argue(config.policy, evidence)
-    figures = scored_figures(scored, title=title)
-    figures["volume"] = volume_figure(parts[0], scored.example, int(store.settings["dropped_volumes"]), title=title)
-    if found is not None:
-        figures |= plotting.relevance_figures(found, title=title)
-    drawn = {name: plotting.figure_to_png(figure) for name, figure in figures.items()}
     windows, *fitted = parts
     known = {recording.subject for part in fitted if part for recording in part.recordings}
     who = scored_on(split, {recording.subject for recording in windows.recordings}, known)
+    figures = scored_figures(scored, title=title, who=who)
+    figures["volume"] = volume_figure(windows, scored.example, int(store.settings["dropped_volumes"]), title=title)
+    if found is not None:
+        figures |= plotting.relevance_figures(found, title=title)
+    drawn = {name: plotting.figure_to_png(figure) for name, figure in figures.items()}
     page = evaluation_page(
         Evaluated(
             config=config,
