@@ -230,7 +230,7 @@ def _mean_scores(
 
 @dataclass(frozen=True)
 class _Followed:
-    """How a model follows one recording over time, for the null, the maps and the figures."""
+    """The traces of one recording that the null, the maps and the figures need once its volumes are gone."""
 
     shifts: np.ndarray
     variance: np.ndarray
@@ -243,7 +243,7 @@ def _followed(
     measured: np.ndarray, synthesised: np.ndarray, recording: StoredRecording, waves: np.ndarray,
     region: np.ndarray | None, atlas: Atlas | None, *, low_pass: bool,
 ) -> _Followed:  # fmt: skip
-    """Compute what is left of a recording once its volumes are gone."""
+    """Compute the traces of one recording."""
     mask = recording.mask
     return _Followed(
         shifts=r2_of_shifts(measured, synthesised, mask, waves),
