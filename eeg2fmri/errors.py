@@ -10,8 +10,9 @@ import errno
 import re
 from collections.abc import Iterable, Iterator
 
-# `user:password@` or `token@` after `//`; a port is no password.
-_SECRET = re.compile(r"(?<=://)(?:[^\s/@:]*:(?!\d+[/\s])\S*|[^\s/@]+)@")
+# `user:password@` or `token@` after `//`, up to the last `@` of the word: a password may hold any sign. `host:1234/…@`
+# reads the same as a password of digits and a slash, so both go, except pages of MLflow, `host:1234/#…`.
+_SECRET = re.compile(r"(?<=://)(?:[^\s/]*:(?!\d+/#)\S*|[^\s/]+)@")
 _OPTION = re.compile(r"([?&][\w-]*(?:password|passwd|pwd|token|secret|key)[\w-]*=)[^&\s'\"]+", re.IGNORECASE)
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_SPACE_TEXTS = ("No space left on device", "disk is full", "Disk quota exceeded", "File too large")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from eeg2fmri.errors import ConfigError, TrackingError, causes, without_secrets
+from eeg2fmri.errors import ConfigError, Eeg2FmriError, TrackingError, causes, without_secrets
 
 TIMEOUT_S = 5.0
 QUESTION = "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -21,9 +21,12 @@ DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306}
 # Length and code of PostgreSQL's request for TLS, which every server answers by one byte (protocol 3.0, SSLRequest).
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+# Servers of an object store, by MLflow and by the drivers of stores.
+ENDPOINTS = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 TRACKING_VERBS = ("main", "simulate", "preprocess", "search", "train", "evaluate", "adapt", "classify", "crossval",
                   "compare", "promote", "rollback")  # fmt: skip
 TRACKED_SCHEMES = ("models", "runs", "mlflow-artifacts")
+SERVER_ERROR = "the server answers with an error (HTTP {}); read its log or try again later"
 _answered: set[str] = set()
 
 
@@ -31,7 +34,8 @@ def check_server() -> None:
     """Refuse to continue if the tracking server or the registry does not answer within 5 s.
 
     Their addresses are those of ``MLFLOW_TRACKING_URI`` and ``MLFLOW_REGISTRY_URI``, which
-    `mlflow.set_tracking_uri` sets too. Files and databases without a host are not asked.
+    `mlflow.set_tracking_uri` sets too. Files and databases without a host are not asked. The server of MLflow's
+    artifacts is asked if ``MLFLOW_S3_ENDPOINT_URL`` names it.
 
     Raises
     ------
@@ -45,6 +49,53 @@ def check_server() -> None:
         if reason := _reason(uri):
             raise TrackingError(f"{variable}={without_secrets(uri)}: {reason}")
         _answered.add(uri)
+    if reason := _endpoint_reason(*ENDPOINTS[:1]):
+        raise TrackingError(reason)
+
+
+def check_place(address: str, error: type[Eeg2FmriError]) -> None:
+    """Refuse to continue if the server of an ``s3://`` or ``http://`` address does not answer within 5 s.
+
+    Drivers repeat a question for minutes. S3 without a variable of `ENDPOINTS` is not asked.
+
+    Parameters
+    ----------
+    address : of a store or a model.
+    error : kind to raise; its message has both addresses (without passwords), the reason, and what to do.
+    """
+    scheme = address.partition("://")[0]
+    reason = ""
+    if scheme in ("s3", "s3a"):
+        reason = _endpoint_reason(*ENDPOINTS)
+    elif scheme in ("http", "https"):
+        reason = _plain_reason(address)
+    if reason:
+        raise error(f"{address}: {reason}")
+
+
+def _endpoint_reason(*variables: str) -> str:
+    """Return which server of an object store is not usable, and why; empty if all that are set answer."""
+    for variable in variables:
+        if (uri := os.environ.get(variable, "")) and (reason := _plain_reason(uri)):
+            return f"{variable}={uri}: {reason}"
+    return ""
+
+
+def _plain_reason(uri: str) -> str:
+    """Return why the server of an address is not usable; any answer but an error of its own counts."""
+    import requests
+
+    uri = "/".join(uri.split("/")[:3])
+    if uri in _answered:
+        return ""
+    try:
+        status = _in_time(lambda: requests.head(uri, timeout=TIMEOUT_S)).status_code
+    except Exception as err:  # of sockets, urllib3 or requests
+        return _why(err)
+    if status >= 500:
+        return SERVER_ERROR.format(status)
+    _answered.add(uri)
+    return ""
 
 
 def answered_elsewhere() -> None:
@@ -77,19 +128,19 @@ def _reason(uri: str) -> str:
         if scheme in ("http", "https"):
             return _http_reason(uri)
         if scheme in DATABASE_PORTS:
-            _in_time(_connect, uri)
+            _in_time(lambda: _connect(uri))
     except Exception as err:  # of sockets, urllib3, requests or MLflow
         return _why(err)
     return ""
 
 
-def _in_time(ask: Callable[[str], Any], uri: str) -> Any:
+def _in_time(ask: Callable[[], Any]) -> Any:
     """Ask in a separate thread: nothing else ends the look-up of a name that no one answers."""
     found: list[Any] = []
 
     def run() -> None:
         try:
-            found.append(ask(uri))
+            found.append(ask())
         except Exception as err:
             found.append(err)
 
@@ -104,7 +155,7 @@ def _in_time(ask: Callable[[str], Any], uri: str) -> Any:
 
 
 def _http_reason(uri: str) -> str:
-    response = _in_time(_get, uri)
+    response = _in_time(lambda: _get(uri))
     if response.status_code in (401, 403):
         response = _get_as_mlflow(uri)
     status = response.status_code
@@ -115,7 +166,7 @@ def _http_reason(uri: str) -> str:
             f"MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, of a user with access{hosts}"
         )
     if status >= 500:
-        return f"the server answers with an error (HTTP {status}); read its log or try again later"
+        return SERVER_ERROR.format(status)
     try:
         response.json()
     except ValueError:

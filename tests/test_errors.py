@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from eeg2fmri.errors import DatasetError, ModelError, disk_full, one_line
+from eeg2fmri.errors import DatasetError, ModelError, disk_full, one_line, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,16 @@ def test_an_error_is_one_line(error, line):
 
 
 @pytest.mark.parametrize(
-    "secret", ["postgresql://me:s3cr3t@host/db", "s3://host/b?password=s3cr3t", "http://s3cr3t@host/"]
+    "secret",
+    [
+        "postgresql://me:s3cr3t@host/db",
+        "s3://host/b?password=s3cr3t",
+        "http://s3cr3t@host/",
+        "postgresql://me:8642/s3cr3t@host/db",
+        "postgresql://me@tenant:s3cr3t@host/db",
+        "postgresql://me:a@b/s3cr3t@host:5432/db",
+        "postgresql://:s3cr3t@host/db",
+    ],
 )
 def test_no_error_shows_a_password(secret):
     error = ModelError(f"{secret}: no such model")
@@ -30,6 +39,11 @@ def test_no_error_shows_a_password(secret):
     assert "s3cr3t" not in repr(error)
     assert "host" in str(error)
     assert "s3cr3t" not in one_line(ValueError(f"cannot open {secret}"))
+
+
+@pytest.mark.parametrize("address", ["http://host:5000/#/models", "s3://bucket/a@b", "[http://host:1], models:/a@b"])
+def test_an_address_without_a_password_stays(address):
+    assert without_secrets(address) == address
 
 
 def wrapped(cause: BaseException) -> RuntimeError:

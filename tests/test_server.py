@@ -10,8 +10,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from eeg2fmri import server
-from eeg2fmri.errors import TrackingError, without_secrets
+from eeg2fmri.errors import ModelError, StoreError, TrackingError, without_secrets
 from eeg2fmri.server import check_server, needs_server
+from eeg2fmri.store import Location
+from eeg2fmri.tracking import load_model
 
 
 @pytest.fixture(autouse=True)
@@ -181,3 +183,27 @@ def test_commands_that_do_not_track_need_no_server():
 )
 def test_secrets_are_taken_out_of_addresses(text, shown):
     assert without_secrets(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("address", "variable"),
+    [
+        ("s3://bucket/store", "AWS_ENDPOINT_URL"),
+        ("s3://bucket/store", "MLFLOW_S3_ENDPOINT_URL"),
+        ("http://me:s3cret@{}/store", None),
+    ],
+)
+def test_a_place_that_does_not_answer_is_refused_in_time(monkeypatch, silent, refuses, address, variable):
+    host = f"127.0.0.1:{silent}"
+    if variable:
+        monkeypatch.setenv(variable, f"http://me:s3cret@{host}")
+    address = address.format(host)
+    named = f"{variable}=http://{host}: " if variable else ""
+    start = time.monotonic()
+    for kind, ask in ((StoreError, lambda: Location.of(address).metadata()), (ModelError, lambda: load_model(address))):
+        with refuses(kind, f"^{without_secrets(address)}: {named}no answer within 0.3 s; start the"):
+            ask()
+    assert time.monotonic() - start < 4
+    if variable == server.ENDPOINTS[0]:  # artifacts would be written there
+        with refuses(TrackingError, f"^{named}no answer"):
+            check_server()

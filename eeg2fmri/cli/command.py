@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import TextIO
 
 from eeg2fmri.cli.parser import make_parser
 from eeg2fmri.errors import Eeg2FmriError, disk_full, one_line, without_secrets
@@ -59,6 +60,14 @@ def _say_where(args: argparse.Namespace) -> None:
         print(without_secrets(traceback.format_exc()), file=sys.stderr)
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """A handler that writes above a progress bar, which takes the place of ``sys.stderr`` while it is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 class _Formatter(logging.Formatter):
     """A formatter that shows no password of an address."""
 
@@ -70,7 +79,7 @@ def _set_up_logging(args: argparse.Namespace) -> None:
     if not args.verbose:
         _quiet_dependencies()
     level = logging.DEBUG if args.verbose else logging.WARNING if args.quiet else logging.INFO
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler()
     handler.setFormatter(_Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logger.handlers[:] = [handler]  # a second command of one process says nothing twice
     logger.setLevel(level)

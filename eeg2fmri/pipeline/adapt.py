@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -20,9 +22,10 @@ from eeg2fmri.pipeline.describe import DECIDING, baseline_table, paragraphs, pic
 from eeg2fmri.pipeline.evaluate import OVERALL, metric_names
 from eeg2fmri.pipeline.train import MODEL_TAG
 from eeg2fmri.scoring import scored_figures
-from eeg2fmri.store import Store, named
+from eeg2fmri.store import Location, Store, named
 from eeg2fmri.tracking import (
     RunLog,
+    alone,
     describe_version,
     finished_run,
     load_model,
@@ -82,28 +85,38 @@ def adapt_step(config: Config, model_uri: str | None, store: Store, subject: str
     identity = f"{base}/{version.run_id}" if version else base
     settings = [identity, place, minutes, config.evaluation.model_dump(mode="json")]
     key = step_key("adapt", adaptation_code(bundle.model.config), settings, store.digest, recording.digest)
-    if done := _done(key, place, recording.subject):
-        return done
-    variant = bundle.model.config.variant
-    params = {
-        "adapt.model": identity,
-        "adapt.subject": recording.subject,
-        "adapt.recording": recording.name,
-        "adapt.minutes": minutes,
-        "adapt.windows": len(parts.own),
-        "adapt.rest_windows": len(parts.rest),
-        "data.digest": store.digest,
-        "data.recording_digest": recording.digest,
-        "registry.name": place,
-    }
-    with tracked_run("adapt", experiment=config.run.experiment, params=params,
-                     name=f"adapt {variant} · {recording.subject}, {minutes:g} min",
-                     tags={"variant": variant, "dataset": store.name}) as log:  # fmt: skip
-        made = adapt_bundle(bundle, store, parts, minutes, config, base)
-        uri = _finish(_log(log, made, store, place, minutes, base, key), key)
-        score = made.scores.overall["model"][DECIDING]
-        logger.info("adapt %s: %s, %s", recording.subject, uri, _sentence(made))
-        return AdaptResult(log.run_id, uri, score, score - made.gain, False)
+    with _alone(store, place):
+        # The process that had the lock may have made it.
+        if done := _done(key, place, recording.subject):
+            return done
+        variant = bundle.model.config.variant
+        params = {
+            "adapt.model": identity,
+            "adapt.subject": recording.subject,
+            "adapt.recording": recording.name,
+            "adapt.minutes": minutes,
+            "adapt.windows": len(parts.own),
+            "adapt.rest_windows": len(parts.rest),
+            "data.digest": store.digest,
+            "data.recording_digest": recording.digest,
+            "registry.name": place,
+        }
+        with tracked_run("adapt", experiment=config.run.experiment, params=params,
+                         name=f"adapt {variant} · {recording.subject}, {minutes:g} min",
+                         tags={"variant": variant, "dataset": store.name}) as log:  # fmt: skip
+            made = adapt_bundle(bundle, store, parts, minutes, config, base)
+            uri = _finish(_log(log, made, store, place, minutes, base, key), key)
+            score = made.scores.overall["model"][DECIDING]
+            logger.info("adapt %s: %s, %s", recording.subject, uri, _sentence(made))
+            return AdaptResult(log.run_id, uri, score, score - made.gain, False)
+
+
+def _alone(store: Store, place: str) -> AbstractContextManager[None]:
+    """Hold the lock of a subject's model, beside the store; a store elsewhere than in a folder has no lock."""
+    location = Location.of(store.path)
+    if location.is_url:
+        return nullcontext()
+    return alone(Path(location.address).with_name(f".{place}.lock"), place, "adapt", "")
 
 
 def _done(key: str, place: str, subject: str) -> AdaptResult | None:

@@ -123,7 +123,7 @@ def log_study(log: RunLog, here: Workplace, tuned: Config, out: Path) -> None:
             log.file(png.getvalue(), f"figures/{name}.png")
     page = plotly_page(study, here.job.config.search.objectives)
     if page:
-        log.text(page, PAGE)
+        log.file(page.encode(), PAGE)  # the script in it is no text that may hold an address
     else:
         logger.info("search: no interactive plots without plotly: pip install 'eeg2fmri[plots]'")
     rows = "\n".join(f"| `{key}` | {_cell(old)} | {_cell(new)} |" for key, (old, new) in changed.items())
@@ -161,6 +161,7 @@ def plotly_page(study: optuna.Study, objectives: Sequence[str]) -> str:
     parts: list[str] = []
     for name, options in _plots(study, objectives):
         figure = getattr(plots, f"plot_{name}")(study, **options)
+        figure.update_layout(width=None)  # a slice for each parameter is wider than a screen
         parts.append(plotly.io.to_html(figure, full_html=False, include_plotlyjs=not parts, default_height="450px"))
     title = f"<title>{study.study_name}</title><h2>Study {study.study_name}</h2>"
     return f"<!DOCTYPE html><html><meta charset='utf-8'>{title}{''.join(parts)}</html>"
@@ -172,12 +173,12 @@ def _plots(study: optuna.Study, objectives: Sequence[str]) -> Iterator[tuple[str
     varied = [name for name in {key: 0 for trial in complete for key in trial.params}
               if ".axis" not in name and name != NUMBER
               and len({trial.params.get(name) for trial in complete}) > 1]  # fmt: skip
-    target: dict[str, Any] = {}
+    target: dict[str, Any] = {"target_name": MONITOR}
     if len(objectives) > 1:
-        target = {"target": _score, "target_name": MONITOR}
-    yield "optimization_history", target or {"target_name": MONITOR}
+        target["target"] = _score
+    yield "optimization_history", target
     if len(complete) > 3 and varied and len({_score(trial) for trial in complete}) > 1:
-        yield "param_importances", {"params": varied, **target}
+        yield "param_importances", {"params": varied, **target} | ({"target": _lack} if "target" in target else {})
         yield "parallel_coordinate", {"params": varied, **target}
         yield "slice", {"params": varied, **target}
     if len(objectives) in (2, 3):
@@ -187,6 +188,11 @@ def _plots(study: optuna.Study, objectives: Sequence[str]) -> Iterator[tuple[str
 
 def _score(trial: FrozenTrial) -> float:
     return float(trial.values[0])
+
+
+def _lack(trial: FrozenTrial) -> float:
+    """Return the score to minimise: Optuna looks for what makes a target low."""
+    return -_score(trial)
 
 
 def _log_front(log: RunLog, here: Workplace) -> str:

@@ -89,12 +89,12 @@ class SharedStudy:
             warnings.simplefilter("ignore", ExperimentalWarning)
             optuna.storages.fail_stale_trials(self.study)
         for trial in self.trials(TrialState.RUNNING):
-            owner = trial.user_attrs.get(OWNER)
+            owner = _owner(trial)
             if owner is None:  # its process has not said so yet, or never will
                 first = self._seen.setdefault(trial.number, time.monotonic())
                 gone = time.monotonic() - first > 3 * self.heartbeat
             else:
-                gone = owner[1] == command or Owner.parse(owner[0]).is_dead()
+                gone = owner[1] == command or owner[0].is_dead()
             if gone:
                 self._fail(trial)
 
@@ -114,6 +114,15 @@ class SharedStudy:
 def owner_of(command: str) -> list[str]:
     """Return the owner of a trial in this process."""
     return [str(Owner.here()), command]
+
+
+def _owner(trial: FrozenTrial) -> tuple[Owner, str] | None:
+    """Return process and command of a trial; ``None`` if they are not there, or in the form of a former version."""
+    try:
+        process, command = trial.user_attrs[OWNER]
+        return Owner.parse(process), command
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def open_storage(url: str, heartbeat: int, closed: Callable[[FrozenTrial], None]) -> RDBStorage:

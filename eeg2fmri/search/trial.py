@@ -31,6 +31,7 @@ from eeg2fmri.tracking.runs import step_key
 logger = logging.getLogger(__name__)
 RUN_ATTRIBUTE, MODEL_ATTRIBUTE, JUDGED = "mlflow_run_id", "model", "judged"
 STATE_TAG, PRUNED_TAG = "eeg2fmri.trial_state", "eeg2fmri.pruned"
+NAME_TAG = "mlflow.runName"  # lists of runs cut names off, so the outcome stands before the changes
 POLL_S = 1.0
 NAME_LENGTH = 100
 
@@ -230,10 +231,11 @@ class Objective:
                 model = shortened(drawn, epochs)
                 log.params(flatten(model, "model."))
                 values = self._train(trial, model, folder, log)
-                log.tags({STATE_TAG: "complete"})
+                log.tags({STATE_TAG: "complete", NAME_TAG: f"trial {trial.number} · {values[0]:+.4f} · {told}"})
             except (optuna.TrialPruned, DivergenceError) as err:
                 self.pruned = str(err)
-                log.tags({PRUNED_TAG: self.pruned, STATE_TAG: "pruned"})
+                log.tags({PRUNED_TAG: self.pruned, STATE_TAG: "pruned",
+                          NAME_TAG: f"trial {trial.number} · pruned · {told}"})  # fmt: skip
         if self.pruned:
             mlflow.MlflowClient().set_terminated(log.run_id, "KILLED")
             raise optuna.TrialPruned(self.pruned)

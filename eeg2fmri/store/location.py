@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from eeg2fmri.errors import MissingExtraError, StoreError, one_line, without_secrets
+from eeg2fmri.server import check_place
 
 METADATA = "zarr.json"
 BUCKETS = ("s3://", "s3a://", "gs://", "gcs://")
@@ -127,6 +128,7 @@ class Location:
     def _files(self) -> tuple[Any, str]:
         import fsspec
 
+        check_place(self.address, StoreError)
         found: tuple[Any, str] = self._ask(fsspec.url_to_fs, self.address)
         return found
 

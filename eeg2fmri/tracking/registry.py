@@ -19,9 +19,9 @@ from mlflow.exceptions import MlflowException
 import eeg2fmri
 from eeg2fmri.config import ServingConfig, family_path
 from eeg2fmri.devices import DEVICE_VARIABLE
-from eeg2fmri.errors import ModelError, one_line
+from eeg2fmri.errors import Eeg2FmriError, ModelError, one_line
 from eeg2fmri.families import family_of
-from eeg2fmri.server import TRACKED_SCHEMES
+from eeg2fmri.server import TRACKED_SCHEMES, check_place
 from eeg2fmri.serving import Bundle, save_bundle
 from eeg2fmri.serving.arrays import encode
 from eeg2fmri.serving.requests import Options
@@ -152,11 +152,14 @@ def load_model(model_uri: str, device: str = "auto") -> tuple[Bundle, ModelVersi
         os.environ[DEVICE_VARIABLE] = device
     if model_uri.partition(":")[0] in TRACKED_SCHEMES:
         open_tracking()
+    check_place(model_uri, ModelError)
     version = resolve_version(model_uri) if model_uri.startswith("models:/") else None
     source = f"models:/{version.name}/{version.version}" if version else model_uri
     try:
         loaded: Any = mlflow.pyfunc.load_model(source).unwrap_python_model()
-    except (MlflowException, OSError) as err:
+    except Eeg2FmriError:
+        raise
+    except Exception as err:  # MLflow and the drivers of other places raise many kinds
         raise ModelError(f"{model_uri}: no such model ({one_line(err)})") from err
     if not isinstance(getattr(loaded, "bundle", None), Bundle):
         raise ModelError(f"{model_uri}: not a model of eeg2fmri; give a model that `train` has registered")

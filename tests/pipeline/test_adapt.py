@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import mlflow
 import pytest
 
 from eeg2fmri import cli
 from eeg2fmri.config import Config
-from eeg2fmri.errors import ModelError
+from eeg2fmri.errors import BusyError, ModelError
+from eeg2fmri.files import held
 from eeg2fmri.pipeline import adapt, adapt_step, train_step
 from eeg2fmri.pipeline.adapt import ALIAS
 from eeg2fmri.store import Store
@@ -85,6 +88,15 @@ def test_a_second_call_uses_the_first(adapted, store):
     again = adapt_step(CONFIG, "models:/memory/1", store, "sub-06", 0.2)
     assert again.skipped
     assert (again.run_id, again.model_uri, again.score) == (adapted.run_id, adapted.model_uri, adapted.score)
+
+
+def test_two_at_once_for_a_subject_are_refused(adapted, store, refuses):
+    with (
+        held(Path(".memory-sub-06.lock"), "memory-sub-06", "adapt"),
+        refuses(BusyError, r"^memory-sub-06: in use by process \d+ on .*\(adapt, since .*\); wait until it ends$"),
+    ):
+        adapt_step(CONFIG, "models:/memory/1", store, "sub-06", 0.3)
+    assert not Path(".memory-sub-06.lock").exists()
 
 
 @pytest.mark.parametrize("moment", ["describe_version", "MODEL_TAG"])

@@ -130,7 +130,7 @@ def test_a_trial_of_a_mixture_trains_the_heaviest_alone():
     first, _, second = trials()
     assert first.user_attrs[MODEL_ATTRIBUTE] == BASE.model_dump(mode="json")  # the configured one is the first trial
     run = mlflow.get_run(second.user_attrs[RUN_ATTRIBUTE])
-    assert run.info.run_name == f"trial 2 · mixture {second.params['mixture']}"
+    assert run.info.run_name == f"trial 2 · {second.value:+.4f} · mixture {second.params['mixture']}"
     table = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/mixture.json")
     model = second.user_attrs[MODEL_ATTRIBUTE]
     for side in ("eeg", "fmri"):

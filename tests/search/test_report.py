@@ -13,7 +13,7 @@ import yaml
 from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.search import search_step
-from eeg2fmri.search.report import expected_gain
+from eeg2fmri.search.report import _plots, expected_gain
 from eeg2fmri.search.trial import RUN_ATTRIBUTE
 from tests.mlflow_store import memory_store, use_tracking
 
@@ -127,3 +127,17 @@ def test_the_gain_by_chance_grows_with_the_trials():
     assert expected_gain(0.01, 1) == 0
     assert expected_gain(0.01, 2) == pytest.approx(0.01 * 0.5642, rel=0.05)  # the exact expected maximum of two
     assert expected_gain(0.01, 30) == pytest.approx(0.01 * 2.0428, rel=0.01)  # and of thirty
+
+
+def test_the_importance_is_that_of_high_scores():
+    """Only `a` distinguishes the best trials, only `b` the worst ones."""
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    values = [float(n) for n in range(8)]
+    for a in values:
+        for b in values:
+            score = 9 * (a == 7) + a / 99 if b else -9.0
+            ranges = dict.fromkeys("ab", optuna.distributions.FloatDistribution(0, 7))
+            study.add_trial(optuna.create_trial(params={"a": a, "b": b}, distributions=ranges, values=[score, 1.0]))
+    (options,) = (options for name, options in _plots(study, ("score", "weights")) if name == "param_importances")
+    found = optuna.importance.get_param_importances(study, params=options["params"], target=options["target"])
+    assert found["a"] > found["b"]

@@ -143,7 +143,8 @@ def test_every_trial_is_a_nested_run_with_its_state():
     for t in trials():
         run = mlflow.get_run(t.user_attrs[trial.RUN_ATTRIBUTE])
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        name = f"trial {t.number} · " + ("as configured" if t.number == 0 else "")
+        outcome = f"{t.value:+.4f}" if t.state.name == "COMPLETE" else "pruned"
+        name = f"trial {t.number} · {outcome} · " + ("as configured" if t.number == 0 else "")
         assert run.info.run_name.startswith(name)
         assert t.number == 0 or f"learning_rate {t.params['learning_rate']:.3g}" in run.info.run_name
         assert run.data.tags[trial.STATE_TAG] == t.state.name.lower()

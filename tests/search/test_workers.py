@@ -106,6 +106,19 @@ def test_a_process_with_the_number_of_a_dead_one_does_not_hold_its_trial(tmp_pat
     assert [t.state.name for t in study.trials] == ["RUNNING", "FAIL", "RUNNING", "WAITING"]
 
 
+@pytest.mark.parametrize("owner", [["here", 1234, "command"], "here", None])
+def test_a_trial_without_a_readable_owner_is_repeated_after_three_heartbeats(owner, tmp_path, monkeypatch):
+    study = optuna.create_study(storage=open_storage(f"sqlite:///{tmp_path}/optuna.db", 20, print))
+    study.ask().set_user_attr(OWNER, owner)  # as a former version wrote it
+    shared = SharedStudy(study, lambda _: None, 20)
+    shared.give_back()
+    assert [t.state.name for t in study.trials] == ["RUNNING"]
+    late = time.monotonic() + 61
+    monkeypatch.setattr(time, "monotonic", lambda: late)
+    shared.give_back()
+    assert [t.state.name for t in study.trials] == ["FAIL", "WAITING"]
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("tracking")
 def test_local_workers_and_a_dask_cluster_do_the_trials(bids_root, tmp_path, tiny_config, monkeypatch):
