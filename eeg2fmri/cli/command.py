@@ -89,5 +89,6 @@ def _set_up_logging(args: argparse.Namespace) -> None:
 def _quiet_dependencies() -> None:
     """Keep notices of TensorFlow and MLflow off the terminal."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # at 2 a machine without a GPU gets an error of CUDA
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # a search makes many networks, and it warns of that
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")

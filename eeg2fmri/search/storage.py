@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import logging
+import re
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -141,6 +142,8 @@ def open_storage(url: str, heartbeat: int, closed: Callable[[FrozenTrial], None]
         kind = parsed.get_backend_name()
     except Exception as err:  # SQLAlchemy raises its own, with the address
         raise ConfigError(f"{where}: not a database address; write e.g. postgresql://USER@HOST/DATABASE") from err
+    if url.partition("?")[0].count("@") > 1:  # SQLAlchemy would look for a host by the rest of the password
+        raise ConfigError(f"{where}: its password has a sign that must be escaped; write %40 for @, %2F for /")
     if kind == "postgresql" and importlib.util.find_spec("psycopg") is None:
         raise MissingExtraError(f"{where} needs psycopg 3: pip install 'eeg2fmri[postgres]'")
     if kind == "postgresql":
@@ -221,4 +224,4 @@ def _is_race(err: Exception) -> bool:
 def _reason(err: Exception, url: sqlalchemy.URL) -> str:
     """Return why a database cannot be opened, without the statement, hints of SQLAlchemy and the password."""
     text = one_line(getattr(err, "orig", None) or err)
-    return text.replace(url.password, "***") if url.password else text
+    return re.sub(rf"(?<!\w){re.escape(url.password)}(?!\w)", "***", text) if url.password else text

@@ -371,6 +371,8 @@ def test_no_trial_starts_after_the_timeout(quick, monkeypatch):
         ("nonsense", "nonsense: not a database address"),
         ("mystery://x", "mystery://x: cannot be opened .*mystery"),
         ("postgresql://me:s3cr3t@127.0.0.1:1/optuna", "postgresql://127.0.0.1:1/optuna: .* Connection refused"),
+        ("postgresql://me:p@s3cr3t@127.0.0.1:1/db", "postgresql://127.0.0.1:1/db: .* must be escaped; write %40 for @"),
+        ("postgresql://me:p@127.0.0.1:1/db", r"postgresql://127.0.0.1:1/db: .*OperationalError"),
     ],
 )
 def test_a_storage_that_cannot_be_opened_is_named_without_its_password(refuses, storage, words):
