@@ -370,3 +370,10 @@ def test_errors_of_others_show_no_password(monkeypatch, run):
 def test_a_second_command_of_a_process_says_nothing_twice(run, monkeypatch):
     monkeypatch.setattr(eeg2fmri.pipeline, "promote_step", lambda *_: logging.getLogger("eeg2fmri.pipeline").info("a"))
     assert [len(run("promote")[1]) for _ in range(2)] == [1, 1]
+
+
+@pytest.mark.parametrize("arguments", [("train", "--store"), ("serve", "--model-uri"), ("store", "info")])
+def test_a_server_elsewhere_is_asked_before_the_work(run, arguments):
+    verb, place = arguments[0], "http://127.0.0.1:1/x"
+    line = f"eeg2fmri {verb}: {place}: no server listens there (connection refused); start the server or correct the "
+    assert run(*arguments, place.replace("//", "//me:s3cret@")) == (2, [f"{line}address"])

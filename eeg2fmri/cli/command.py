@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from eeg2fmri.cli.parser import make_parser
-from eeg2fmri.errors import Eeg2FmriError, disk_full, one_line, without_secrets
-from eeg2fmri.server import check_server, needs_server
+from eeg2fmri.errors import Eeg2FmriError, ModelError, StoreError, disk_full, one_line, without_secrets
+from eeg2fmri.server import check_place, check_server, needs_server
 
 logger = logging.getLogger("eeg2fmri")
 
@@ -32,8 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A batch system ends a job with SIGTERM: stop as Ctrl-C does, so that runs are closed and can continue.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        if needs_server(args.verb, getattr(args, "model_uri", None)):
-            check_server()
+        _check_servers(args)
         args.run(args)
     except Eeg2FmriError as err:
         _say_where(args)
@@ -52,6 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
+
+
+def _check_servers(args: argparse.Namespace) -> None:
+    """Refuse servers that do not answer, before the seconds that the imports of a verb take."""
+    if needs_server(args.verb, getattr(args, "model_uri", None)):
+        check_server()
+    for option, error in (("store", StoreError), ("model_uri", ModelError)):
+        if address := getattr(args, option, None):
+            check_place(address, error)
 
 
 def _say_where(args: argparse.Namespace) -> None:
