@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -225,10 +226,13 @@ def test_train_options_reach_the_model_that_is_trained(run, stored, variant):
 def test_synthesize_knows_the_scanner_s_marker(run, monkeypatch, options, marker):
     asked: list = []
     bundle = SimpleNamespace(digest="abc")
+    monkeypatch.setenv("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "")  # so that it is restored
+    monkeypatch.delenv("TF_ONEDNN_USE_SYSTEM_ALLOCATOR")
     monkeypatch.setattr("eeg2fmri.tracking.load_model", lambda *_: (bundle, None))
     monkeypatch.setattr("eeg2fmri.serving.synthesise_file", lambda *given, **_: asked.append(given) or (1,))
     assert run("synthesize", "--model-uri", "models:/m/1", "--eeg", "x.vhdr", "--out", "x.nii", *options)[0] == 0
     assert asked == [(bundle, Path("x.vhdr"), Path("x.nii"), marker)]
+    assert os.environ["TF_ONEDNN_USE_SYSTEM_ALLOCATOR"] == "1"
 
 
 def fails(monkeypatch, error):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pytest
@@ -157,3 +158,23 @@ def test_a_machine_without_a_gpu_says_nothing_about_it():
     command = [sys.executable, "-c", "from eeg2fmri.devices import use_device; print(use_device('cpu'))"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert (done.stdout, done.stderr) == ("cpu\n", "")
+
+
+@pytest.mark.slow
+def test_tensorflow_is_imported_without_jax_which_can_be_imported_later():
+    script = (
+        "import sys; from importlib.util import find_spec; from eeg2fmri.devices import import_keras; import_keras(); "
+        "print('tensorflow' in sys.modules, 'jax' in sys.modules, find_spec('jax') is not None)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == f"True False {find_spec('jax') is not None}\n"
+
+
+def test_freed_memory_is_returned_unless_the_user_says_no(monkeypatch):
+    variable = "TF_ONEDNN_USE_SYSTEM_ALLOCATOR"
+    monkeypatch.setenv(variable, "0")
+    devices.return_freed_memory()
+    assert os.environ[variable] == "0"
+    monkeypatch.delenv(variable)
+    devices.return_freed_memory()
+    assert os.environ[variable] == "1"

@@ -47,7 +47,8 @@ CONTRACT = {
     "rollback": {"name": None, "alias": "champion"},
     "crossval": {"config": None, "store": None, "workdir": "work", "protocol": "", "folds": "", "models": "",
                  "split_file": "", "atlas": "", "workers": 1, "scheduler": ""},
-    "synthesize": {"model_uri": "", "eeg": None, "out": None, "volume_marker": ""},
+    "synthesize": {"model_uri": "", "eeg": None, "root": "", "out": None, "volume_marker": "", "dataset": "",
+                   "atlas": "", "workers": 1, "allow_failures": ""},
 }  # fmt: skip
 
 

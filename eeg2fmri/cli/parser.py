@@ -180,15 +180,14 @@ def _add_use_verbs(verbs: Any) -> None:
     """Add the verbs that use a model."""
     synthesize = add_verb(verbs, "synthesize", run_synthesize, "EEG files to 4-D NIfTI files")
     add_model(synthesize)
-    source = synthesize.add_mutually_exclusive_group(required=True)
-    source.add_argument("--eeg", type=Path, nargs="+", metavar="FILE", help="EEG files, e.g. BrainVision .vhdr")
-    source.add_argument("--root", type=Path, help="dataset instead, of which all EEG is synthesised")
+    synthesize.add_argument("--eeg", type=optional(Path), nargs="+", metavar="FILE",
+                            help="EEG files, e.g. BrainVision .vhdr")  # fmt: skip
+    synthesize.add_argument("--root", type=optional(Path), help="dataset instead, of which all EEG is synthesised")
     synthesize.add_argument("--out", type=Path, required=True,
                             help="NIfTI file to write (.nii, .nii.gz), or folder for several recordings")  # fmt: skip
     add_dataset(synthesize, modalities=())
-    synthesize.add_argument(
-        "--atlas", type=Path, metavar="NIFTI", help="label image: courses of its regions as a table"
-    )
+    synthesize.add_argument("--atlas", type=optional(Path), metavar="NIFTI",
+                            help="label image: courses of its regions as a table")  # fmt: skip
     synthesize.add_argument("--interval", type=truth, nargs="?", const=True, default=False,
                             help="map of the 90 %% interval around the volumes beside each image")  # fmt: skip
     synthesize.add_argument("--workers", type=positive, default=1, help="processes that share the work (default: 1)")

@@ -137,15 +137,17 @@ def run_synthesize(args: argparse.Namespace) -> None:
     from eeg2fmri.serving import check_interval
 
     config = config_of(args)
-    one = args.eeg is not None and len(args.eeg) == 1
-    check_output(args.out, one=one, atlas=args.atlas, interval=args.interval)
+    files = [file for file in args.eeg or () if file]
+    if bool(files) == bool(args.root):
+        raise ConfigError(f"--eeg and --root: {'both' if files else 'none'} given, one expected; give either of them")
+    check_output(args.out, one=len(files) == 1, atlas=args.atlas, interval=args.interval)
     bundle, _, model = _named_model(args.model_uri, config)
     if args.interval:
         check_interval(bundle)
-    if one:
-        synthesize_file(bundle, config, model, args.eeg[0], args.out, atlas=args.atlas, interval=args.interval)
+    if len(files) == 1:
+        synthesize_file(bundle, config, model, files[0], args.out, atlas=args.atlas, interval=args.interval)
     else:
-        synthesize_many(bundle, config, model, args.root or args.eeg, args.out,
+        synthesize_many(bundle, config, model, args.root or files, args.out,
                         atlas=args.atlas, interval=args.interval, workers=args.workers,
                         allow_failures=args.allow_failures)  # fmt: skip
 
@@ -190,11 +192,12 @@ def _model(model_uri: str | None, config: Config) -> tuple[Bundle, str]:
 
 def _named_model(model_uri: str | None, config: Config) -> tuple[Bundle, str, dict[str, str]]:
     """Load a model as `_model`; also return its name and version, or its address, and its digest, for sidecars."""
-    from eeg2fmri.devices import use_backend
+    from eeg2fmri.devices import return_freed_memory, use_backend
     from eeg2fmri.tracking import load_model
     from eeg2fmri.tracking.registry import only_model
 
     use_backend(config.run.backend)
+    return_freed_memory()
     name = config.registry.name
     uri = model_uri or f"models:/{name or only_model(f'--model-uri {CHAMPION}')}@{config.registry.alias}"
     bundle, version = load_model(uri, config.run.device)

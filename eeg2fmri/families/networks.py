@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from abc import ABC
 from collections.abc import Sequence
 from dataclasses import fields
@@ -61,7 +63,11 @@ class KerasFamily(Family[Settings], ABC):
         use_device(device_of_environment())
         for module in self.layers:
             import_module(module)
-        return KerasNetwork(keras.saving.load_model(path, compile=False, safe_mode=True))
+        with zipfile.ZipFile(path) as archive:
+            config = {**json.loads(archive.read("config.json")), "compile_config": None}
+        network = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        network.load_weights(path)  # unlike `keras.saving.load_model`, it does not hold the whole file in memory
+        return KerasNetwork(network)
 
     def maps(self, network: Network) -> np.ndarray | None:
         """Return the basis of the network's `PrincipalVolumes`, if it has that layer."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
 
-from eeg2fmri.config import VARIANTS
+from eeg2fmri.config import VARIANTS, find_family
 from eeg2fmri.errors import ConfigError, ModelError, RequestError
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
@@ -79,6 +80,19 @@ class TestFiles:
         keras.Model(eeg, keras.layers.Lambda(lambda x: x + 1)(eeg)).save(folder / "network.keras")
         with pytest.raises(ValueError, match=r"[Ll]ambda"):
             load_bundle(folder)
+
+    def test_the_file_of_a_network_is_not_held_in_memory(self, tmp_path):
+        """At most, NumPy holds the largest array twice; `keras.saving.load_model` holds the file besides."""
+        import keras
+
+        network = keras.Sequential([keras.Input((64,)), keras.layers.Dense(2**16)])
+        network.save(tmp_path / "network.keras")
+        tracemalloc.start()
+        loaded = find_family("calhas2022").load(tmp_path).model
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        np.testing.assert_array_equal(loaded.get_weights()[0], network.get_weights()[0])
+        assert peak < 2.5 * 4 * 64 * 2**16
 
     def test_another_format_is_refused(self, folders, tmp_path):
         folder = shutil.copytree(folders["linear"], tmp_path / "bundle")

@@ -219,7 +219,8 @@ def command(bundles, monkeypatch, capsys):
 
 
 def test_the_command_writes_a_dataset(command, root, out):
-    assert command("--root", root, "--out", out, "--subjects", "02")[0] == 0
+    as_mlflow_passes_it = "--eeg", "", "--atlas", ""
+    assert command(*as_mlflow_passes_it, "--root", root, "--out", out, "--subjects", "02")[0] == 0
     sidecar = json.loads((out / f"{IMAGES[1].replace('_space-MNI', '')}.json").read_text())
     assert sidecar["Model"] == {"Name": "study", "Version": "2", "Digest": "d"}
     assert not (out / "sub-01").exists()
@@ -237,8 +238,8 @@ def test_the_command_writes_a_dataset(command, root, out):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--out", "x.nii"], "one of the arguments --eeg --root is required"),
-        (["--eeg", "a.vhdr", "--root", "b", "--out", "c"], "not allowed with argument"),
+        (["--out", "x.nii"], "--eeg and --root: none given, one expected"),
+        (["--eeg", "a.vhdr", "--root", "b", "--out", "c"], "--eeg and --root: both given, one expected"),
         (["--root", "b", "--out", "c.nii.gz"], "one image for several recordings; give a folder"),
         (["--eeg", "a.vhdr", "--out", "c"], "c: the output must end in .nii or .nii.gz"),
         (["--root", "nowhere", "--out", "c"], "nowhere: no such dataset folder"),
