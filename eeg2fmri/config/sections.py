@@ -37,15 +37,15 @@ class SearchConfig(Section):
     sampler: Literal["tpe", "gp", "random", "qmc"] = "tpe"
     """Optuna's sampler: multivariate ``tpe``, a Gaussian process (``gp``, the published one, Snoek et al. 2012; it
     needs PyTorch), ``random``, or an evenly spread sequence (``qmc``). Source: Optuna."""
-    pruner: Literal["hyperband", "median", "patient", "none"] = "hyperband"
-    """Rule that ends a poor trial after an epoch: Li et al. 2018 (``hyperband``), worse than the ``median`` of the
-    others, the same with `patience`, or ``none``. Source: Optuna advises it for ``tpe``."""
+    pruner: Literal["median", "hyperband", "patient", "none"] = "median"
+    """Rule that ends a poor trial after an epoch: worse than the ``median`` of at least three complete trials; the
+    same with `patience`; Li et al. 2018 (``hyperband``); or ``none``. Source: measured, see ``docs/attempts.md``."""
     patience: Count = 2
     """Epochs without improvement that the pruner ``patient`` allows [epochs]. Source: ours."""
     epochs: Positive = 2
     """Epochs of a trial [epochs]. Source: ours."""
     startup_trials: Count = 5
-    """Random trials before the sampler and the pruners of the median begin [trials]. Source: Optuna's pruner."""
+    """Random trials before the sampler begins [trials]. Source: ours."""
     folds: Annotated[int, Field(ge=2)] | None = None
     """Folds of training subjects by which a trial is judged: each is trained without a fold and scored on it; every
     subject is in one fold [folds]. By default the validation subjects judge."""

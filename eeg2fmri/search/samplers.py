@@ -17,6 +17,7 @@ from eeg2fmri.config import SearchConfig
 from eeg2fmri.errors import MissingExtraError
 
 RETRY_OF = "failed_trial"  # Optuna's attribute of a trial that repeats another one
+COMPARED = 3  # complete trials that a median needs; measured, see docs/attempts.md
 
 
 def check_sampler(search: SearchConfig) -> None:
@@ -33,7 +34,7 @@ def check_sampler(search: SearchConfig) -> None:
 
 def pruner_of(search: SearchConfig, reports: int) -> BasePruner:
     """Return the pruner of trials that report so many scores."""
-    median = MedianPruner(n_startup_trials=search.startup_trials, n_warmup_steps=0)
+    median = MedianPruner(n_startup_trials=COMPARED, n_warmup_steps=0)
     if len(search.objectives) > 1 or search.pruner == "none":
         return NopPruner()
     if search.pruner == "hyperband":

@@ -10,8 +10,10 @@ it may run in pieces: rows --first to --first + --count.
 - overhead: time of a study that is not training: the median of each trial, which includes its null, and start and end,
   which include the import of TensorFlow and the plots. Both beside a study of 30 trials of 20 s. The trials are real;
   they are shorter than 20 s, and the overhead does not depend on their length.
-- pruning: seconds of trials until a pruned study has the best score of the unpruned one, as a share of the time of
-  the unpruned one; same seeds. A pruned study may have twice as many trials.
+- pruning: epochs until a study with the default pruner has the best score of the unpruned one, as a share of the epochs
+  of the unpruned one; same seeds. It ends then, or after twice as many trials. Beside it stand the share that the
+  unpruned study itself needed, and that until the score is within the noise of the best trial. A part that was stopped
+  continues.
 - kills: two commands in one study, one killed at a random time; what is lost or done twice.
 """
 
@@ -20,6 +22,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import random
 import shutil
@@ -37,6 +40,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import mlflow
 import optuna
 import yaml
+from optuna.trial import TrialState
 
 from eeg2fmri.config import Config, DataConfig, SimulationConfig
 from eeg2fmri.datasets import find_recordings
@@ -121,21 +125,34 @@ def overhead(work: Path, number: int) -> dict[str, Any]:
 
 def pruning(work: Path, seed: int) -> dict[str, Any]:
     """Compute that a pruned study needs for the best score of the unpruned one."""
-    stamp = f"{seed}-{time.time():.0f}"
-    search(work, f"full-{stamp}", config_of(DEEP, seed, pruner="none", epochs=EPOCHS), TRIALS)
-    search(work, f"pruned-{stamp}", config_of(DEEP, seed, pruner="hyperband", epochs=EPOCHS), 2 * TRIALS)
-    full, pruned = study_of(work, f"full-{stamp}"), study_of(work, f"pruned-{stamp}")
-    whole = sum(len(t.intermediate_values) for t in full.trials)
-    used, reached = 0, None
-    for trial in pruned.trials:
-        used += len(trial.intermediate_values)
-        if trial.state.name == "COMPLETE" and trial.value >= full.best_value:
-            reached = used
+    full, pruned = f"full-{seed}", f"pruned-{seed}"
+    search(work, full, config_of(DEEP, seed, pruner="none", epochs=EPOCHS), TRIALS)
+    unpruned = study_of(work, full)
+    best, noise = unpruned.best_value, unpruned.best_trial.user_attrs["judged"]["noise"]
+    whole, _ = epochs_until(unpruned, math.inf)
+    for trials in range(TRIALS // 2, 2 * TRIALS + 1, TRIALS // 2):
+        search(work, pruned, config_of(DEEP, seed, epochs=EPOCHS), trials)
+        if epochs_until(study_of(work, pruned), best)[1]:
             break
-    return {"seed": seed, "unpruned_best": full.best_value, "pruned_best": pruned.best_value,
-            "unpruned_epochs": whole, "pruned_epochs_until_it": reached, "share": reached / whole if reached else None,
-            "pruned_epochs": sum(len(t.intermediate_values) for t in pruned.trials),
-            "pruned_trials": sum(t.state.name == "PRUNED" for t in pruned.trials)}  # fmt: skip
+    study = study_of(work, pruned)
+    used, reached = epochs_until(study, best)
+    row = {"seed": seed, "pruner": config_of(DEEP).search.pruner, "unpruned_best": best, "noise": noise,
+           "pruned_best": study.best_value, "unpruned_epochs": whole, "pruned_epochs": used,
+           "trials": len(study.trials), "pruned_trials": sum(t.state.name == "PRUNED" for t in study.trials),
+           "share": used / whole if reached else None}  # fmt: skip
+    row["unpruned_share"] = epochs_until(unpruned, best)[0] / whole
+    used, reached = epochs_until(study, best - noise)
+    return row | {"share_within_noise": used / whole if reached else None}
+
+
+def epochs_until(study: optuna.Study, score: float) -> tuple[int, bool]:
+    """Epochs of the finished trials until one has the score, and whether one has."""
+    used = 0
+    for trial in study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)):
+        used += len(trial.intermediate_values)
+        if trial.state == TrialState.COMPLETE and trial.value >= score:
+            return used, True
+    return used, False
 
 
 def kills(work: Path, number: int) -> dict[str, Any]:

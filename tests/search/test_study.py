@@ -287,7 +287,7 @@ def test_architectures_can_be_left_alone():
 
 
 def test_a_trial_below_the_median_is_pruned_after_its_epoch(quick, monkeypatch):
-    scores = iter([[1.0, 2.0], [0.9, 3.0], [0.1, 9.0], [0.95, 2.5]])
+    scores = iter([[1.0, 2.0], [0.2, 3.0], [0.9, 2.5], [0.1, 9.0], [0.95, 2.2]])
 
     def scripted(config, train, validation, fit_settings, on_epoch):
         values = next(scores)
@@ -296,10 +296,10 @@ def test_a_trial_below_the_median_is_pruned_after_its_epoch(quick, monkeypatch):
         return FitResult(None, {"val/r2_temporal": values}, 1)
 
     monkeypatch.setattr(judge, "fit", scripted)
-    search(settings(epochs=2, pruner="median", startup_trials=2, max_multiply_adds=10**12), 4)
-    assert states() == ["COMPLETE", "COMPLETE", "PRUNED", "COMPLETE"]
+    search(settings(epochs=2, max_multiply_adds=10**12), 5)
+    assert states() == ["COMPLETE", "COMPLETE", "COMPLETE", "PRUNED", "COMPLETE"]  # a median of three or more
     assert trials()[1].value == 3.0  # the best epoch of a trial is its value
-    run = mlflow.get_run(trials()[2].user_attrs[trial.RUN_ATTRIBUTE])
+    run = mlflow.get_run(trials()[3].user_attrs[trial.RUN_ATTRIBUTE])
     assert run.info.status == "KILLED"
     assert "after epoch 1" in run.data.tags["eeg2fmri.pruned"]
     assert run.data.metrics["val/r2_temporal"] == 0.1
