@@ -19,6 +19,7 @@ from eeg2fmri.classification import (
     EEG,
     LATENTS,
     REGIONS,
+    TABLES,
     Beside,
     Classification,
     Kinds,
@@ -114,12 +115,13 @@ def classify_step(config: Config, model_uri: str | None, root: Path) -> Classify
 
 
 def _digest(found: Labelled) -> str:
-    """Digest labels and names, sizes and times of the EEG files."""
-    files = [
-        stamp(path)
-        for source in found.recordings
-        for path in sorted(source.path.parent.glob(f"{source.path.name.rsplit('_', 1)[0]}_*"))
-    ]
+    """Digest labels and names, sizes and times of the EEG files and of the tables that describe them."""
+    files = []
+    for source in found.recordings:
+        beside = source.path.parent.glob(f"{source.path.name.rsplit('_', 1)[0]}_*")
+        # A table may be inherited from a folder above.
+        tables = (value for key, value in source.details.items() if key in TABLES and isinstance(value, Path))
+        files += [stamp(path) for path in (*sorted(beside), *tables)]
     return hashlib.sha256(json.dumps([dict(found.labels), files]).encode()).hexdigest()
 
 

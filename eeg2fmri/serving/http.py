@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
+from fastapi_offline import FastAPIOffline
 from mlflow.version import VERSION
 from pydantic import TypeAdapter
 
@@ -49,7 +50,8 @@ def server_app(bundle: Bundle, limits: ServingConfig, hosts: Sequence[str] = LOC
     limits : what a request may cost.
     hosts : names in the header ``Host`` that are answered; a browser cannot be led here by another name.
     """
-    app = FastAPI(title="eeg2fmri", version=__version__, summary="Volumes synthesised from EEG.")
+    # Its page needs no network, unlike that of FastAPI, which loads its scripts from one.
+    app = FastAPIOffline(redoc_url=None, title="eeg2fmri", version=__version__, summary="Volumes synthesised from EEG.")
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
 
     @app.get("/ping")

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from eeg2fmri import cli
-from eeg2fmri.classification import Classification
+from eeg2fmri.classification import Classification, find_labelled
 from eeg2fmri.config import load_config, parse_overrides
 from eeg2fmri.evaluation import Classified
 from eeg2fmri.pipeline import classify_step
-from eeg2fmri.pipeline.classify import verdict
+from eeg2fmri.pipeline.classify import _digest, verdict
 from eeg2fmri.tracking import log_bundle, tracked_run
 from eeg2fmri.tracking.notes import NOTE_TAG
 from tests.labelled import labelled_bundle, write_labelled
@@ -92,6 +92,16 @@ def test_a_second_call_uses_the_first_and_other_labels_do_not(classified, study,
         assert not classify_step(config, "models:/memory/1", study).skipped
     finally:
         path.write_text(text)
+
+
+def test_a_change_of_an_inherited_table_is_seen(study, config):
+    table = study / "task-rest_channels.tsv"
+    text, before = table.read_text(), _digest(find_labelled(config, study))
+    table.write_text(text.replace("EEG", "MISC", 1))
+    try:
+        assert _digest(find_labelled(config, study)) != before
+    finally:
+        table.write_text(text)
 
 
 def test_the_command_prints_the_verdict(classified, study, capsys):

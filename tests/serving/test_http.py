@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import threading
 import time
@@ -115,6 +116,12 @@ class TestClient:
 class TestServer:
     def test_addresses_of_mlflow(self, address):
         assert [ask(f"{address}/{name}")[0] for name in ("ping", "health", "version", "docs")] == [200] * 4
+
+    def test_its_page_needs_no_network(self, address):
+        page = ask(f"{address}/docs")[1].decode()
+        needed = re.findall(r'(?:src|href|Url)="([^"]+)"', page)
+        assert len(needed) == 3  # script, style and icon
+        assert {ask(f"{address}{path}")[0] for path in needed} == {200}
 
     def test_its_description_names_every_field(self, address):
         described = json.loads(ask(f"{address}/openapi.json")[1])["paths"]["/invocations"]["post"]
