@@ -6,7 +6,7 @@
   regions. No LSL; blocks of 10 samples.
 - lsl: mne-lsl's player replays EEG in real time in a process of its own. Milliseconds from the arrival of the block
   with the last sample to the volume in its file and in the own LSL stream. The player stamps blocks up to one block
-  ahead of time, so its times give no latency. A block is read at most 10 ms after it arrives.
+  ahead of time, so its times give no latency. A block is read at most 10 ms after it arrives. Memory as below.
 - memory: `--minutes` of EEG through the core, faster than real time, with a file that grows. Resident memory of the
   process after a sixth of it, and at the end.
 
@@ -168,7 +168,7 @@ def lsl(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> dic
             mask = bundle.model.bold_statistics.mask
             names = [str(voxel) for voxel in range(mask.sum())]
             sinks = [GrowingImage(bundle, folder / f"lsl-{family}.nii"), Outlet(module, f"{name}-out", names, TR, mask)]
-            taken, cpu = [], []
+            taken, cpu, resident = [], [], []
             for samples, times in source.blocks():
                 begun, spent = time.perf_counter(), time.process_time()
                 for volume in live.push(samples, times):
@@ -176,6 +176,7 @@ def lsl(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> dic
                         sink.add(volume)
                     taken.append(1000 * (time.perf_counter() - begun))
                     cpu.append(1000 * (time.process_time() - spent))
+                    resident.append(psutil.Process().memory_info().rss / 2**20)
                 if len(taken) >= args.volumes:
                     break
             source.close()
@@ -189,8 +190,20 @@ def lsl(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> dic
             "voxels sent": int(mask.sum()),
             "to file and stream": quantiles(taken),
             "of it processor": quantiles(cpu),
+            **growth(resident),
         }
     return result
+
+
+def growth(resident: list[float]) -> dict[str, float]:
+    """Resident memory after a sixth of the volumes, and at the end."""
+    early, end = resident[len(resident) // 6], resident[-1]
+    return {
+        "after a sixth_mib": round(early, 1),
+        "end_mib": round(end, 1),
+        "peak_mib": round(max(resident), 1),
+        "growth_percent": round(100 * end / early - 100, 2),
+    }
 
 
 def memory(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> dict[str, Any]:
@@ -206,15 +219,11 @@ def memory(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> 
                 count += 1
                 resident.append(process.memory_info().rss / 2**20)
         image.close()
-        early, end = resident[len(resident) // 6], resident[-1]
         result[family] = {
             "minutes": args.minutes,
             "volumes": count,
             "times real time": round(seconds / (time.perf_counter() - begun), 1),
-            "after a sixth_mib": round(early, 1),
-            "end_mib": round(end, 1),
-            "peak_mib": round(max(resident), 1),
-            "growth_percent": round(100 * end / early - 100, 2),
+            **growth(resident),
         }
     return result
 
@@ -228,11 +237,12 @@ def main() -> None:
     parser.add_argument("parts", nargs="+", choices=PARTS)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--volumes", type=int, default=30)
+    parser.add_argument("--families", nargs="+", default=["linear", "calhas2022"])
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
     try:
-        found = models()
+        found = {family: bundle for family, bundle in models().items() if family in args.families}
         for part in args.parts:
             report = json.loads(args.out.read_text()) if args.out.exists() else {}
             load = os.getloadavg()[0]
