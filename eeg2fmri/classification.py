@@ -69,21 +69,21 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Beside:
-    """A set of features beside the EEG alone, by the probability of each subject's own label.
+    """A set of features beside the EEG alone.
 
-    won: subjects for whom the set's is higher.  difference: the set's minus the EEG's, its mean.
-    p_value: see `paired_p`.
+    won: subjects whose label only the set predicts.  lost: only the EEG.  difference: balanced accuracy of the set
+    minus that of the EEG.  p_value: see `paired_p`.
     """
 
-    subjects: int
     won: int
+    lost: int
     difference: float
     p_value: float
 
 
 @dataclass(frozen=True)
 class Classification:
-    """Results by set of features, and each set compared with EEG alone by the probability of the right label."""
+    """Results by set of features, and each set compared with EEG alone by who is right about a subject."""
 
     subjects: tuple[str, ...]
     labels: tuple[str, ...]
@@ -104,10 +104,15 @@ class Classification:
     def beside_eeg(self) -> dict[str, Beside]:
         """Every other set, compared with the EEG alone."""
         eeg = self.found[EEG]
-        apart = {name: each.probability - eeg.probability for name, each in self.found.items() if name != EEG}
         return {
-            name: Beside(len(each), int((each > 0).sum()), float(each.mean()), paired_p(self.found[name], eeg))
-            for name, each in apart.items()
+            name: Beside(
+                int((each.correct & ~eeg.correct).sum()),
+                int((eeg.correct & ~each.correct).sum()),
+                each.score - eeg.score,
+                paired_p(each, eeg),
+            )
+            for name, each in self.found.items()
+            if name != EEG
         }
 
 

@@ -88,9 +88,9 @@ def test_what_fluctuates_separates_and_is_compared_with_the_eeg(features, root):
     assert result.found[REGIONS].p_value == pytest.approx(1 / 6)
     assert result.chance == result.majority == 0.5
     pair = result.beside_eeg[REGIONS]
-    difference = result.found[REGIONS].probability - result.found[EEG].probability
-    assert (pair.subjects, pair.won) == (12, (difference > 0).sum())
-    assert pair.difference == pytest.approx(difference.mean())
+    right, eeg = result.found[REGIONS].correct, result.found[EEG].correct
+    assert (pair.won, pair.lost) == ((right & ~eeg).sum(), (eeg & ~right).sum())
+    assert pair.difference == pytest.approx(result.found[REGIONS].score - result.found[EEG].score)
 
 
 def test_recordings_of_one_subject_are_averaged(bundle, root, tmp_path, features):

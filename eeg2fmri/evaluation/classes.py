@@ -5,7 +5,8 @@ n subjects, p features. A subject is the unit: one row, so that folds and permut
 References
 ----------
 Ojala & Garriga 2010, J. Mach. Learn. Res. 11:1833 (permutation of labels). Varma & Simon 2006, BMC Bioinformatics 7:91
-(a setting is chosen inside the training folds). Brodersen et al. 2010, ICPR (balanced accuracy).
+(a setting is chosen inside the training folds). Brodersen et al. 2010, ICPR (balanced accuracy). McNemar 1947,
+Psychometrika 12:153, and Dietterich 1998, Neural Comput. 10:1895 (comparison of two classifiers).
 """
 
 from __future__ import annotations
@@ -26,22 +27,26 @@ from scipy.special import log_softmax
 from eeg2fmri.evaluation._series import Floats
 
 INNER_FOLDS = 3
+SWAPS = 9999  # of the predictions of subjects
 
 
 @dataclass(frozen=True)
 class Classified:
     """Predictions of each subject's label by classifiers that were trained without that subject.
 
-    probability: (n,), given to the subject's own label.  correct: (n,) bool.  score: balanced accuracy, the mean over
-    labels of the share that is correct.  draws: (permutations,), the score with permuted labels.
-    drawn: (permutations, n), the probabilities with permuted labels.
+    probability: (n,), given to the subject's own label.  correct: (n,) bool.  weight: (n,), of a subject: labels weigh
+    alike, and all weights sum to 1.  draws: (permutations,), the score with permuted labels.
     """
 
     probability: Floats
     correct: NDArray[np.bool_]
-    score: float
+    weight: Floats
     draws: Floats
-    drawn: Floats
+
+    @property
+    def score(self) -> float:
+        """Balanced accuracy: the mean over labels of the share that is correct."""
+        return float(self.weight @ self.correct)
 
     @property
     def p_value(self) -> float:
@@ -98,7 +103,7 @@ def classify(
     permutations
         of the labels over subjects
     seed
-        of folds and permutations; equal for equal seeds, so that sets of features can be compared
+        of folds and permutations, which are equal for equal seeds
     on_permutation
         called after each
     """
@@ -115,28 +120,37 @@ def classify(
 
     own = np.unique(np.asarray(labels), return_inverse=True)[1]
     probabilities = held_out(own)
-    rng, draws, drawn = np.random.default_rng(seed), [], []
-    rows = np.arange(len(own))
+    rng, draws = np.random.default_rng(seed), []
     for _ in range(permutations):
         permuted = rng.permutation(own)
-        found = held_out(permuted)
-        draws.append(_balanced(found.argmax(axis=1), permuted))
-        drawn.append(found[rows, permuted])
+        draws.append(float(_weights(permuted) @ (held_out(permuted).argmax(axis=1) == permuted)))
         on_permutation()
-    predicted = probabilities.argmax(axis=1)
-    score = _balanced(predicted, own)
-    return Classified(probabilities[rows, own], predicted == own, score, np.array(draws), np.array(drawn))
+    correct = probabilities.argmax(axis=1) == own
+    return Classified(probabilities[np.arange(len(own)), own], correct, _weights(own), np.array(draws))
 
 
 def paired_p(one: Classified, other: Classified) -> float:
-    """Return p of the mean difference of the probabilities, two-sided, from the same permutations for both.
+    """Return p of the difference of the scores, two-sided: two predictions of a subject are swapped at random.
 
-    A test that takes the subjects for independent, such as Wilcoxon's, would find too much: those of a fold share a
-    classifier.
+    If two sets of features are equally good, it does not matter which of them is right about a subject. With as many
+    subjects of each label it is McNemar's test. Probabilities are not compared, because a set whose classifiers have a
+    weaker penalty has higher ones, also if it is right about the same subjects.
+
+    Parameters
+    ----------
+    one, other
+        predictions of the same subjects from two sets of features
     """
-    apart = (one.drawn - other.drawn).mean(axis=1)
-    found = (one.probability - other.probability).mean()
-    return float((1 + (np.abs(apart) >= abs(found)).sum()) / (1 + len(apart)))
+    apart = one.weight * (one.correct.astype(float) - other.correct)
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(SWAPS, len(apart)))
+    least = abs(apart.sum()) - 1e-9  # sums of the same weights may differ by rounding
+    return float((1 + (np.abs(signs @ apart) >= least).sum()) / (1 + SWAPS))
+
+
+def _weights(own: NDArray[np.int64]) -> Floats:
+    """Return the weight of each subject in the balanced accuracy, from its label (n,)."""
+    _, label, counts = np.unique(own, return_inverse=True, return_counts=True)
+    return 1 / (len(counts) * counts[label])
 
 
 def _regression(weights: Floats, penalties: Sequence[float], seed: int) -> Any:
@@ -175,7 +189,3 @@ def _likelihood(regression: Any, features: Floats, own: NDArray[np.int64]) -> fl
     if scores.shape[1] == 1:
         scores = np.hstack([np.zeros_like(scores), scores])
     return float(log_softmax(scores, axis=1)[np.arange(len(own)), np.searchsorted(regression.classes_, own)].mean())
-
-
-def _balanced(predicted: NDArray[np.int64], own: NDArray[np.int64]) -> float:
-    return float(np.mean([(predicted[own == label] == label).mean() for label in np.unique(own)]))

@@ -207,6 +207,6 @@ def _paired(name: str, pair: Beside, level: float) -> str:
     if pair.p_value < level:
         word = "better than" if pair.difference > 0 else "worse than"
     return (
-        f"{NAMES[name]} {word} EEG alone: the right label is more probable in {pair.won} of {pair.subjects} subjects, "
-        f"mean difference {pair.difference:+.3f}, p = {p_number(pair.p_value)}"
+        f"{NAMES[name]} {word} EEG alone (only they are right about {pair.won} subjects, only the EEG about "
+        f"{pair.lost}, balanced accuracy {pair.difference:+.2f}, p = {p_number(pair.p_value)})"
     )

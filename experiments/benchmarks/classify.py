@@ -25,7 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
-from eeg2fmri.classification import classify_subjects, find_labelled, parcellation, subject_features
+from eeg2fmri.classification import Kinds, classify_subjects, find_labelled, parcellation, subject_features
 from eeg2fmri.config import Config, load_config
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.families import FitSettings, fit
@@ -67,14 +67,19 @@ def trained(config: Config, names: list[str], folder: Path) -> dict[str, Bundle]
     }
 
 
-def classified(bundle: Bundle, config: Config, folder: Path) -> tuple[dict[str, Any], str]:
-    """Classify one data set, as the command does: the numbers, and the sentences that the command prints."""
+def features_of(bundle: Bundle, config: Config, folder: Path) -> tuple[Mapping[str, Kinds], Mapping[str, str]]:
+    """Simulate one data set, unless `folder` holds it already: features by set and kind, and labels of subjects."""
     assert config.simulation is not None
     if not is_simulated(folder, config.simulation):
         simulate(config.simulation, folder)
     found = find_labelled(config, folder)
-    features = subject_features(bundle, found, parcellation(bundle, config), config)
-    result = classify_subjects(features, found.labels, config, lambda: None)
+    return subject_features(bundle, found, parcellation(bundle, config), config), found.labels
+
+
+def classified(bundle: Bundle, config: Config, folder: Path) -> tuple[dict[str, Any], str]:
+    """Classify one data set, as the command does: the numbers, and the sentences that the command prints."""
+    features, labels = features_of(bundle, config, folder)
+    result = classify_subjects(features, labels, config, lambda: None)
     scores = {
         name: {"balanced_accuracy": each.score, "p": each.p_value, "permuted": float(each.draws.mean())}
         for name, each in result.found.items()
@@ -84,7 +89,7 @@ def classified(bundle: Bundle, config: Config, folder: Path) -> tuple[dict[str, 
 
 
 def summary(found: Mapping[str, Any], level: float) -> dict[str, Any]:
-    """Sum up the data sets of one kind: mean scores, how many p are below the level, and subjects that a view wins."""
+    """Sum up the data sets of one kind: mean scores, how many p are below the level, and where a view wins."""
     each = list(found.values())
     sets = {
         name: {
@@ -93,12 +98,16 @@ def summary(found: Mapping[str, Any], level: float) -> dict[str, Any]:
         }
         for name in each[0]["scores"]
     }
+    of = {name: [one["beside_eeg"][name] for one in each] for name in each[0]["beside_eeg"]}
     pairs = {
         name: {
-            "won": sum(one["beside_eeg"][name]["won"] for one in each),
-            "subjects": sum(one["beside_eeg"][name]["subjects"] for one in each),
+            "won": sum(pair["won"] for pair in of[name]),
+            "lost": sum(pair["lost"] for pair in of[name]),
+            "mean_difference": float(np.mean([pair["difference"] for pair in of[name]])),
+            "better": sum(pair["p_value"] < level and pair["difference"] > 0 for pair in of[name]),
+            "worse": sum(pair["p_value"] < level and pair["difference"] < 0 for pair in of[name]),
         }
-        for name in each[0]["beside_eeg"]
+        for name in of
     }
     return {"data_sets": len(each), "scores": sets, "beside_eeg": pairs}
 

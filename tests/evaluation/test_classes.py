@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 
 from eeg2fmri.evaluation import Classified, blocks, classify, least_of_a_label, paired_p, smallest_label_p
@@ -95,19 +96,66 @@ def test_equal_seeds_permute_equally(rng):
     assert one.draws.tolist() != other.draws.tolist()
 
 
-def test_sets_without_a_signal_are_not_told_apart_more_often_than_chance(rng):
-    """Forty labels without a meaning: p of two sets of noise is uniform, by ranks of an independent computation."""
-    drawn = [np.clip(0.5 + 0.1 * rng.standard_normal((200, 1)) + 0.05 * rng.standard_normal((200, 22)), 0, 1)
-             for _ in range(2)]  # fmt: skip
+def predicted(correct, labels=LABELS) -> Classified:
+    """Predictions that are right about these subjects."""
+    counts = {label: labels.count(label) for label in labels}
+    weight = np.array([1 / (len(counts) * counts[label]) for label in labels])
+    return Classified(np.where(correct, 0.6, 0.4), np.asarray(correct, bool), weight, np.zeros(0))
+
+
+def test_with_equal_labels_it_is_mcnemars_test(rng):
+    labels = ["a", "b"] * 12
+    for _ in range(5):
+        one, other = rng.random((2, 24)) < [[0.8], [0.5]]
+        won, lost = (one & ~other).sum(), (other & ~one).sum()
+        expected = binomtest(won, won + lost).pvalue
+        assert paired_p(predicted(one, labels), predicted(other, labels)) == pytest.approx(expected, abs=0.02)
+
+
+def test_with_unequal_labels_both_weigh_alike(rng):
+    """By all swaps: the difference of balanced accuracies, and not of accuracies."""
+    labels = ["a"] * 8 + ["b"] * 3
+    one, other = rng.random((2, 11)) < 0.5
+    one[8:], other[8:] = True, False
+    apart = one.astype(int) - other
+    swaps = np.array(list(itertools.product([1, -1], repeat=11))) * apart
+    differences = np.abs(swaps[:, :8].mean(axis=1) + swaps[:, 8:].mean(axis=1))
+    found = abs(apart[:8].mean() + apart[8:].mean())
+    assert paired_p(predicted(one, labels), predicted(other, labels)) == pytest.approx(
+        (differences >= found - 1e-9).mean(), abs=0.02
+    )
+
+
+def test_equal_predictions_are_equal(rng):
+    one = predicted(rng.random(22) < 0.7)
+    assert paired_p(one, one) == 1
+
+
+@pytest.mark.parametrize("effect", [0.0, 1.5])
+def test_two_sets_that_say_equally_much_seldom_differ(effect):
+    """Both say nothing, or both the same with noise of their own: more than 4 of 25 p below 0.05 are improbable.
+
+    Penalties far apart give two equal sets different probabilities. A test of those finds a difference too often.
+    """
+    rng, settings = np.random.default_rng(0), {"penalties": (0.01, 10.0), "permutations": 0}
+    p_values = [paired_p(*(run([features(rng, 6, effect)], **settings) for _ in range(2))) for _ in range(25)]
+    assert np.mean(np.array(p_values) < 0.05) <= 4 / 25
+    assert np.mean(np.array(p_values) < 0.5) >= 4 / 25
+
+
+def test_a_set_that_says_more_is_better(rng):
     found = []
-    for row in range(200):  # each permutation in the place of the labels
-        others = np.arange(200) != row
-        one, other = (Classified(each[row], each[row] > 0.5, 0.5, np.zeros(199), each[others]) for each in drawn)
-        found.append(paired_p(one, other))
-    apart = np.abs((drawn[0] - drawn[1]).mean(axis=1))
-    expected = [(apart >= value).mean() for value in apart]
-    np.testing.assert_allclose(found, expected)
-    assert np.mean(np.array(found) < 0.05) <= 0.05
+    for _ in range(6):
+        good, bad = (run([features(rng, 3, effect)], permutations=0) for effect in (4.0, 0.0))
+        found.append(paired_p(good, bad))
+        assert found[-1] == paired_p(bad, good)
+    assert np.mean(np.array(found) < 0.05) >= 4 / 6
+
+
+def test_labels_without_a_meaning_seldom_score(rng):
+    """Against permutations, p is at most 0.2 for 3 of 15 on average, and seldom for more than 7."""
+    p_values = [run([features(rng, 3, 0.0)], penalties=(1.0,), permutations=4).p_value for _ in range(15)]
+    assert np.mean(np.array(p_values) <= 0.2) <= 7 / 15
 
 
 def test_blocks_are_cubes_in_one_half_of_the_brain():

@@ -71,8 +71,9 @@ def test_its_tables_and_arrays_agree(classified):
     table = pd.DataFrame(**mlflow.artifacts.load_dict(f"{uri}/subjects.json"))
     assert table.shape == (12, 5)
     content = mlflow.artifacts.load_dict(f"{uri}/classify.json")
-    difference = table.regions_probability - table.eeg_probability
-    assert content["beside_eeg"]["regions"]["won"] == (difference > 0).sum()
+    right, eeg = table.regions_probability > 0.5, table.eeg_probability > 0.5
+    assert content["beside_eeg"]["regions"]["won"] == (right & ~eeg).sum()
+    assert content["beside_eeg"]["regions"]["lost"] == (eeg & ~right).sum()
     assert len(content["draws"]["eeg"]) == 5
     path = mlflow.artifacts.download_artifacts(f"{uri}/features.npz")
     with np.load(io.BytesIO(open(path, "rb").read())) as arrays:
@@ -113,16 +114,18 @@ def test_the_command_prints_the_verdict(classified, study, capsys):
     assert "no column 'sex'" in line
 
 
-def outcome(own: float, eeg: float) -> Classification:
-    """Twelve subjects, held out with these probabilities of their own label."""
+def outcome(own: int, eeg: int) -> Classification:
+    """Twelve subjects; the sets are right about so many, the EEG about the last ones."""
 
-    def found(probability):
-        values = np.full(12, probability) + np.arange(12) / 1000 * (probability - 0.5)
-        drawn = 0.5 + (probability - 0.5) * np.linspace(-0.5, 0.5, 39)[:, None] * np.ones(12)
-        return Classified(values, values > 0.5, float((values > 0.5).mean()), np.linspace(0.3, 0.7, 39), drawn)
+    def found(correct):
+        probability = np.where(correct, 0.8, 0.2)
+        return Classified(probability, correct, np.full(12, 1 / 12), np.linspace(0.3, 0.7, 39))
 
     return Classification(
-        tuple(f"sub-{n}" for n in range(12)), ("a", "b") * 6, {"regions": found(own), "eeg": found(eeg)}, 0.025
+        tuple(f"sub-{n}" for n in range(12)),
+        ("a", "b") * 6,
+        {"regions": found(np.arange(12) < own), "eeg": found(np.arange(12) >= 12 - eeg)},
+        0.025,
     )
 
 
@@ -130,18 +133,26 @@ def outcome(own: float, eeg: float) -> Classification:
     ("own", "eeg", "words"),
     [
         (
-            0.9,
-            0.6,
-            ["Synthesised regions are better than chance", "Synthesised regions are better than EEG alone", "12 of 12"],
+            12,
+            3,
+            [
+                "Synthesised regions are better than chance",
+                "Synthesised regions are better than EEG alone (only they are right about 9 subjects, only the EEG",
+                "balanced accuracy +0.75",
+            ],
         ),
-        (0.6, 0.9, ["Synthesised regions are worse than EEG alone", "0 of 12", "difference -0.3"]),
         (
-            0.4,
-            0.4,
+            3,
+            12,
+            ["Synthesised regions are worse than EEG alone", "0 subjects, only the EEG about 9", "accuracy -0.75"],
+        ),
+        (
+            6,
+            6,
             [
                 "Synthesised regions are not better than chance",
                 "EEG alone is not better than chance",
-                "neither better nor worse than EEG alone",
+                "neither better nor worse than EEG alone (only they are right about 6 subjects, only the EEG about 6",
                 "p = 1",
             ],
         ),
