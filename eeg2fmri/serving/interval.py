@@ -133,10 +133,11 @@ def interval_sidecar(bundle: Bundle) -> dict[str, Any]:
         "Units": "arbitrary",
         "Interval": (
             f"Remove the mean volume and drifts slower than {cutoff} from measured and synthesised BOLD. Then {level} "
-            f"of the measured values are within the synthesised ones ± Multiplier × this map. It holds for people like "
-            f"the validation subjects. Values have the unit of the synthesised volumes. The map is what the model does "
-            f"not explain of BOLD, usually nearly all. {level} is an average over voxels and volumes. It need not hold "
-            f"in each voxel, and does not hold for the mean of a region."
+            f"of the measured values are within the synthesised ones ± Multiplier × this map, by the validation "
+            f"subjects. With few of them, coverage in other people can be much lower. Values have the unit of the "
+            f"synthesised volumes. The map is what the model does not explain of BOLD, usually nearly all. {level} is "
+            f"an average over people, voxels and volumes. It need not hold in each, and does not hold for the mean of "
+            f"a region."
         ),
         "Level": found["level"],
         "Multiplier": found["multiplier"],
