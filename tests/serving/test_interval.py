@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
 
 import mlflow
 import nibabel
@@ -12,10 +14,10 @@ import pytest
 
 import eeg2fmri
 from eeg2fmri.cli import main
-from eeg2fmri.config import Config, DataConfig, LinearConfig, MeanConfig
+from eeg2fmri.config import Config, DataConfig, DatasetConfig, LinearConfig, MeanConfig
 from eeg2fmri.errors import ConfigError, ModelError
 from eeg2fmri.families import FitSettings, fit
-from eeg2fmri.serving import load_bundle
+from eeg2fmri.serving import items_of_root, load_bundle, synthesise_dataset
 from eeg2fmri.serving.interval import NORMAL, OLD, calibrate
 from eeg2fmri.signals import without_drift
 from eeg2fmri.store import StoredRecording, Windows
@@ -244,6 +246,22 @@ def test_the_command_writes_a_map_beside_each_image_and_makes_a_lost_one_again(s
     after = {path: path.stat().st_mtime_ns for path in out.rglob("sub-*.nii.gz")}
     assert after.keys() == before.keys()
     assert {path for path in after if after[path] == before[path]} == {path for path in before if "sub-01" in str(path)}
+
+
+def test_a_kill_before_the_map_leaves_no_finished_recording(root, tmp_path, monkeypatch):
+    model, out = trained(2), tmp_path / "out"
+    items = items_of_root(root, DatasetConfig(), "native")[0][:1]
+    with monkeypatch.context() as patch:
+        patch.setattr("eeg2fmri.serving.series.write_interval", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        if not (child := os.fork()):
+            try:
+                synthesise_dataset(model, items, out, model={}, interval=True)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert [path.name for path in out.rglob("sub-*_*")] == [items[0].image.name]
+    assert not synthesise_dataset(model, items, out, model={}, interval=True)[0].kept
+    assert len([*out.rglob("sub-*_*")]) == 4  # image, map, and a sidecar of each
 
 
 @pytest.mark.parametrize(
