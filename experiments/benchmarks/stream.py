@@ -157,7 +157,8 @@ def lsl(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> dic
     result = {}
     module = use_lsl()
     for family, bundle in found.items():
-        name, eeg = f"benchmark-{os.getpid()}-{family}", raw_eeg(bundle, 120)
+        # No whole number of blocks: at the end of such a recording the player of mne-lsl sends all of it once more.
+        name, eeg = f"benchmark-{os.getpid()}-{family}", raw_eeg(bundle, 120 + BLOCK / 2 / RATE)
         player = multiprocessing.get_context("spawn").Process(target=play, args=(name, bundle.signal.channels, eeg))
         player.start()
         try:
