@@ -7,6 +7,7 @@ with status 500 before the model is asked. This server does none of that.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import logging
 import socket
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import BackgroundTasks, FastAPI, Request, Response
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi_offline import FastAPIOffline
 from mlflow.version import VERSION
@@ -31,6 +32,7 @@ LOCAL = ("localhost", "127.0.0.1", "[::1]")
 MOST_CONNECTIONS = 64  # each holds a body; others get status 503
 # A body that is too large is read to its end without being kept, so that its sender sees the reason; up to this.
 DISCARDED = 16
+LARGE = 8  # reply whose memory is returned at once; one volume of the published size has 0.6 [MiB]
 JSON = "application/json"
 # Memory that Python takes for what such a byte of JSON announces, an object's field among them [bytes].
 _MEMORY = {b",": 32, b"[": 88, b"{": 64, b":": 120}
@@ -121,12 +123,21 @@ def _answered(bundle: Bundle, body: bytes, limits: ServingConfig) -> Response:
         _check_memory(body, limits)
         records, params = _parsed(body)
         content = json.dumps({"predictions": answer(bundle, records, params, limits)})
-        return Response(content, media_type=JSON)
+        afterwards = BackgroundTasks()
+        if len(content) > LARGE * 2**20:
+            afterwards.add_task(_return_memory)
+        return Response(content, media_type=JSON, background=afterwards)
     except Eeg2FmriError as err:
         return _refusal(400, one_line(err))
     except Exception as err:
         logging.getLogger(__name__).exception("prediction failed")
         return _refusal(500, f"internal error: {type(err).__name__}", "INTERNAL_ERROR")
+
+
+def _return_memory() -> None:
+    """Return freed memory to the system; otherwise the C library of Linux keeps some of each thread for later."""
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 def _check_memory(body: bytes, limits: ServingConfig) -> None:

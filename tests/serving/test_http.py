@@ -114,6 +114,15 @@ class TestClient:
 
 
 class TestServer:
+    def test_memory_is_returned_after_a_large_reply_only(self, client, windows, monkeypatch):
+        done, really = threading.Event(), http_module._return_memory
+        monkeypatch.setattr(http_module, "_return_memory", lambda: (really(), done.set()))
+        client.synthesise_windows(windows)
+        assert not done.wait(0.3)
+        monkeypatch.setattr(http_module, "LARGE", 0)
+        client.synthesise_windows(windows)
+        assert done.wait(10)
+
     def test_addresses_of_mlflow(self, address):
         assert [ask(f"{address}/{name}")[0] for name in ("ping", "health", "version", "docs")] == [200] * 4
 
