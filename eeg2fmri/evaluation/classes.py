@@ -28,6 +28,7 @@ from eeg2fmri.evaluation._series import Floats
 
 INNER_FOLDS = 3
 SWAPS = 9999  # of the predictions of subjects
+ROUNDING = 1e-9  # sums of the same weights in another order may differ by less
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Classified:
     @property
     def p_value(self) -> float:
         """Share of the permutations that score at least as much; the labels themselves count as one of them."""
-        return float((1 + (self.draws >= self.score).sum()) / (1 + len(self.draws)))
+        return float((1 + (self.draws >= self.score - ROUNDING).sum()) / (1 + len(self.draws)))
 
     @property
     def accuracy(self) -> float:
@@ -143,7 +144,7 @@ def paired_p(one: Classified, other: Classified) -> float:
     """
     apart = one.weight * (one.correct.astype(float) - other.correct)
     signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(SWAPS, len(apart)))
-    least = abs(apart.sum()) - 1e-9  # sums of the same weights may differ by rounding
+    least = abs(apart.sum()) - ROUNDING
     return float((1 + (np.abs(signs @ apart) >= least).sum()) / (1 + SWAPS))
 
 

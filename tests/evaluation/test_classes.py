@@ -174,3 +174,11 @@ def test_blocks_are_cubes_in_one_half_of_the_brain():
         assert len(own) * 5 * 6 * 8 >= 20**3 / 4
     assert set(np.unique(labels)) - {0} == set(atlas.names)
     assert (labels > 0).mean() > 0.8
+
+
+def test_a_draw_that_ties_counts_although_its_sum_is_rounded_otherwise():
+    """0.1 + 0.2 + 0.3 is more than 0.3 + 0.2 + 0.1."""
+    weight = np.array([0.1, 0.2, 0.3, 0.4])
+    found = Classified(np.ones(4), np.array([True, True, True, False]), weight, np.array([0.3 + 0.2 + 0.1]))
+    assert found.score > found.draws[0]
+    assert found.p_value == 1
