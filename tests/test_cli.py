@@ -381,3 +381,27 @@ def test_a_server_elsewhere_is_asked_before_the_work(run, arguments):
     verb, place = arguments[0], "http://127.0.0.1:1/x"
     line = f"eeg2fmri {verb}: {place}: no server listens there (connection refused); start the server or correct the "
     assert run(*arguments, place.replace("//", "//me:s3cret@")) == (2, [f"{line}address"])
+
+
+FULL = """
+import sqlite3, sys, sqlalchemy
+
+@sqlalchemy.event.listens_for(sqlalchemy.Engine, "do_execute")
+def stop(cursor, statement, *_):
+    if statement.startswith("INSERT INTO runs"):
+        raise sqlite3.OperationalError("database or disk is full")
+
+from eeg2fmri.cli import main
+sys.exit(main(["simulate"]))
+"""
+
+
+@pytest.mark.slow
+def test_a_tracking_database_that_cannot_grow_is_one_line(tmp_path, monkeypatch):
+    use_tracking(tmp_path, monkeypatch)
+    done = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "eeg2fmri simulate: a folder that is written to: no space left on the disk; free some and give the same "
+        "command again"
+    ]

@@ -98,5 +98,7 @@ def _quiet_dependencies() -> None:
     """Keep notices of TensorFlow and MLflow off the terminal."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # at 2 a machine without a GPU gets an error of CUDA
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # a search makes many networks, and it warns of that
+    # MLflow prints the trace of a database's error, which it raises too.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
