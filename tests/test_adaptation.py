@@ -9,7 +9,7 @@ import pytest
 
 import eeg2fmri
 from eeg2fmri.adaptation import find_recording, halves, prepare_adaptation
-from eeg2fmri.config import Config
+from eeg2fmri.config import Config, LinearConfig
 from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.families import Penalty, adapt_model, choose_penalty
@@ -62,15 +62,20 @@ def test_only_the_rest_is_scored_beside_the_unadapted_model(store, model, own):
     assert own.better == (own.gain > 0)
 
 
-def test_the_rest_of_the_recording_changes_nothing_in_the_version(store, model, own):
+@pytest.mark.parametrize("scaling", ["recording", "volume", "voxel", "psc"])
+def test_the_rest_of_the_recording_changes_nothing_in_the_version(store, model, own, scaling, monkeypatch):
+    """Neither by its volumes nor by the statistics of voxels that the store has of the whole recording."""
     recording = find_recording(store, "sub-06")
     volumes = recording.volumes[:].copy()
     volumes[24:] = 0.5 * volumes[24:][::-1]
-    changed = replace(recording, group={**recording.group, "volumes": volumes})
+    statistics = {"voxel_mean": volumes.mean(axis=0), "voxel_sd": volumes.std(axis=0), "mask": ~recording.mask}
+    changed = replace(recording, group={**recording.group, "volumes": volumes, **statistics})
     other = replace(store, recordings=tuple(changed if r is recording else r for r in store.recordings))
     parts = prepare_adaptation(model, other, "sub-06", MINUTES)
     penalty = Penalty(1.0, 0.0, 4)
+    monkeypatch.setattr(LinearConfig, "bold_scaling", scaling)
     first, second = (adapt_model(model.model, part.own, penalty, CUTOFF) for part in (own.halves, parts))
+    assert np.abs(first.weight).max() > 0
     np.testing.assert_array_equal(first.weight, second.weight)
 
 

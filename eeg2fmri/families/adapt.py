@@ -19,7 +19,7 @@ from eeg2fmri.errors import ModelError
 from eeg2fmri.families.family import Family, family_of
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.models.own_maps import SPACING_MM, smooth_weights
-from eeg2fmri.signals import without_drift
+from eeg2fmri.signals import BoldStatistics, bold_scaling, recording_statistics, without_drift
 from eeg2fmri.store import Windows, divided
 
 PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, math.inf)  # the last one leaves the model as it is
@@ -184,13 +184,25 @@ def _weights(
 def _scores(model: FittedModel, windows: Windows, maps: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
     """Return scores of the maps without drifts, (n, K): those that the model predicts, and the measured ones."""
     found: list[list[np.ndarray]] = [[], []]
+    scaling, statistics = bold_scaling(model.config.bold_scaling), _own_statistics(model, windows)
     for number in range(len(windows.recordings)):
         rows = windows.indices(number)
         blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
         for scores, volumes in (
             (found[0], (model.network.predict(model.scaled(windows.eeg(block))) for block in blocks)),
-            (found[1], (windows.standardised(block, model.config.bold_scaling) for block in blocks)),
+            (found[1], (scaling.standardise(windows.volumes(block), statistics) for block in blocks)),
         ):
             each = np.concatenate([block.reshape(len(block), -1) @ maps.T for block in volumes])
             scores.append(without_drift(each.astype(np.float64), windows.signal.tr, cutoff))
     return np.concatenate(found[0]), np.concatenate(found[1])
+
+
+def _own_statistics(model: FittedModel, windows: Windows) -> BoldStatistics:
+    """Return the statistics of one recording, those of each voxel by the windows' own volumes alone.
+
+    Those of the store are of the whole recording, so the rest that scores a version would be in it. The mask is the
+    model's. Only the mean and deviation of all voxels stay, which are the unit of the recording.
+    """
+    own = recording_statistics(windows.volumes(np.arange(len(windows))), model.bold_statistics.mask, iqr=False)
+    whole = windows.recordings[0].statistics
+    return replace(own, mean=whole.mean, sd=whole.sd)

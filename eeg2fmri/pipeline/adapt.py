@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from contextlib import AbstractContextManager, nullcontext
+import tempfile
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,11 +35,11 @@ from eeg2fmri.tracking import (
     register,
     tracked_run,
 )
-from eeg2fmri.tracking.registry import logged_model_id, model_exists, subject_model, version_of_step
+from eeg2fmri.tracking.registry import champion, logged_model_id, model_exists, subject_model, version_of_step
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
-ALIAS = "adapted"  # on the newest version that is better than the model that it was made from; never `champion`
+ALIAS = "adapted"  # on a version that is better than the model that it was made from, see `_takes_alias`
 PART = "rest"  # of the recording, in the names of metrics
 AFTER, BEFORE = f"{PART}/{DECIDING}", f"{PART}/{DECIDING}_unadapted"
 CARD = "adaptation.md"
@@ -60,7 +62,7 @@ def adapt_step(config: Config, model_uri: str | None, store: Store, subject: str
 
     It becomes a version of a registered model of its own, called as the model and the subject. So the gate, which
     compares versions of one registered model, never compares it with the group's. The alias `ALIAS` moves to it if it
-    scores higher than the model that it was made from.
+    scores higher than the model that it was made from, unless a version from more minutes of the same model has it.
 
     Parameters
     ----------
@@ -112,11 +114,17 @@ def adapt_step(config: Config, model_uri: str | None, store: Store, subject: str
 
 
 def _alone(store: Store, place: str) -> AbstractContextManager[None]:
-    """Hold the lock of a subject's model, beside the store; a store elsewhere than in a folder has no lock."""
+    """Hold the lock of a subject's model: beside the store, or for a store at a URL in the folder of temporary files.
+
+    So two processes on one machine keep each other out. Those on two machines only do if they share the store's folder.
+    """
     location = Location.of(store.path)
     if location.is_url:
-        return nullcontext()
-    return alone(Path(location.address).with_name(f".{place}.lock"), place, "adapt", "")
+        digest = hashlib.sha256(location.address.encode()).hexdigest()[:16]
+        path = Path(tempfile.gettempdir()) / f"eeg2fmri-{digest}-{place}.lock"
+    else:
+        path = Path(location.address).with_name(f".{place}.lock")
+    return alone(path, place, "adapt", "")
 
 
 def _done(key: str, place: str, subject: str) -> AdaptResult | None:
@@ -140,11 +148,22 @@ def _finish(version: ModelVersion, key: str) -> str:
     run = client.get_run(run_id)
     card = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{CARD}")
     describe_version(version, paragraphs(card, serving(version.name, str(version.version))))
-    if run.data.metrics[AFTER] > run.data.metrics[BEFORE]:
+    if run.data.metrics[AFTER] > run.data.metrics[BEFORE] and _takes_alias(version):
         client.set_registered_model_alias(version.name, ALIAS, str(version.version))
     for tag, value in ((MODEL_TAG, uri), (STEP_KEY, key)):
         client.set_tag(run_id, tag, value)
     return uri
+
+
+def _takes_alias(version: ModelVersion) -> bool:
+    """Say whether no version of the same base has the alias that was made from more minutes.
+
+    Their scores cannot be compared: other minutes leave another rest.
+    """
+    holder = champion(version.name, ALIAS)
+    if holder is None or holder.tags[BASE_TAG] != version.tags[BASE_TAG]:
+        return True
+    return float(version.tags[MINUTES_TAG]) >= float(holder.tags[MINUTES_TAG])
 
 
 def _log(log: RunLog, done: Adaptation, store: Store, place: str, minutes: float, base: str, key: str) -> ModelVersion:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.entities.model_registry import ModelVersion
 
 from eeg2fmri import cli
 from eeg2fmri.config import Config
 from eeg2fmri.errors import BusyError, ModelError
 from eeg2fmri.files import held
 from eeg2fmri.pipeline import adapt, adapt_step, train_step
-from eeg2fmri.pipeline.adapt import ALIAS
-from eeg2fmri.store import Store
+from eeg2fmri.pipeline.adapt import ALIAS, BASE_TAG, MINUTES_TAG
+from eeg2fmri.store import Location, Store
 from eeg2fmri.tracking import load_model
 from eeg2fmri.tracking.notes import NOTE_TAG
 from eeg2fmri.tracking.registry import champion, only_model
@@ -97,6 +100,35 @@ def test_two_at_once_for_a_subject_are_refused(adapted, store, refuses):
     ):
         adapt_step(CONFIG, "models:/memory/1", store, "sub-06", 0.3)
     assert not Path(".memory-sub-06.lock").exists()
+
+
+def test_two_at_once_for_a_subject_of_a_store_at_a_url_are_refused(adapted, store, refuses):
+    remote = replace(store, path=Location("s3://bucket/store"))
+    digest = "1ac35ceba1169c41"
+    with (
+        held(Path(tempfile.gettempdir()) / f"eeg2fmri-{digest}-memory-sub-06.lock", "memory-sub-06", "adapt"),
+        refuses(BusyError, r"^memory-sub-06: in use by process"),
+    ):
+        adapt_step(CONFIG, "models:/memory/1", remote, "sub-06", 0.3)
+
+
+@pytest.mark.parametrize(
+    ("base", "minutes", "takes"),
+    [("models:/a/1", 10, True), ("models:/a/1", 11, True), ("models:/a/1", 2, False), ("models:/a/2", 2, True)],
+)
+def test_fewer_minutes_of_the_same_model_do_not_take_the_alias(place, base, minutes, takes):
+    client = mlflow.MlflowClient()
+
+    def version(base: str, minutes: float) -> ModelVersion:
+        tags = {BASE_TAG: base, MINUTES_TAG: f"{minutes:g}"}
+        return client.create_model_version("own", "file:///nowhere", tags=tags)
+
+    client.create_registered_model("own")
+    holder = version("models:/a/1", 10)
+    assert adapt._takes_alias(holder)
+    client.set_registered_model_alias("own", ALIAS, holder.version)
+    assert adapt._takes_alias(version(base, minutes)) == takes
+    client.delete_registered_model("own")
 
 
 @pytest.mark.parametrize("moment", ["describe_version", "MODEL_TAG"])
