@@ -72,7 +72,9 @@ class Beside:
     """A set of features beside the EEG alone.
 
     won: subjects whose label only the set predicts.  lost: only the EEG.  difference: balanced accuracy of the set
-    minus that of the EEG.  p_value: see `paired_p`.
+    minus that of the EEG.  p_value: the larger one of `paired_p` and of p of the better one against permuted labels
+    (Berger 1982, Technometrics 24:295). Without a difference between labels a set may be worse than chance by chance;
+    a set that is better only than this says nothing.
     """
 
     won: int
@@ -103,17 +105,15 @@ class Classification:
     @property
     def beside_eeg(self) -> dict[str, Beside]:
         """Every other set, compared with the EEG alone."""
-        eeg = self.found[EEG]
-        return {
-            name: Beside(
-                int((each.correct & ~eeg.correct).sum()),
-                int((eeg.correct & ~each.correct).sum()),
-                each.score - eeg.score,
-                paired_p(each, eeg),
-            )
-            for name, each in self.found.items()
-            if name != EEG
-        }
+        return {name: _beside(each, self.found[EEG]) for name, each in self.found.items() if name != EEG}
+
+
+def _beside(one: Classified, eeg: Classified) -> Beside:
+    """Compare a set of features with the EEG alone."""
+    difference = one.score - eeg.score
+    better = one if difference > 0 else eeg
+    won, lost = (int(each.sum()) for each in (one.correct & ~eeg.correct, eeg.correct & ~one.correct))
+    return Beside(won, lost, difference, max(paired_p(one, eeg), better.p_value))
 
 
 def find_labelled(config: Config, root: Path) -> Labelled:

@@ -148,6 +148,15 @@ def outcome(own: int, eeg: int) -> Classification:
         ),
         (
             6,
+            0,
+            [
+                "Synthesised regions are not better than chance",
+                "neither better nor worse",
+                "6 subjects, only the EEG about 0",
+            ],
+        ),
+        (
+            6,
             6,
             [
                 "Synthesised regions are not better than chance",
