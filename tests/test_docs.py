@@ -97,12 +97,17 @@ def test_scores_of_the_pages_are_those_of_the_experiments():
 def test_scores_of_subjects_with_eeg_only_are_those_of_the_benchmark():
     path = ROOT / "experiments" / "benchmarks" / "classify.json"
     results = (DOCS / "results.md").read_text(encoding="utf-8")
-    for found in json.loads(path.read_text(encoding="utf-8"))["summary"]["linear"].values():
+    models = json.loads(path.read_text(encoding="utf-8"))["summary"]
+    for found in (kind for kinds in models.values() for kind in kinds.values()):
         scores, pairs = (found[key] for key in ("scores", "beside_eeg"))
         cells = [f"{scores[name]['balanced_accuracy']:.2f}, {scores[name]['significant']}" for name in scores]
         assert f"| {found['data_sets']} | {' | '.join(cells)} |" in results
-        cells = [f"{pair['won']} of {pair['subjects']}" for pair in pairs.values()]
+        cells = [f"{pair['won']} and {pair['lost']}; {pair['better']}, {pair['worse']}" for pair in pairs.values()]
         assert f"| {' | '.join(cells)} |" in results
+    for case in json.loads((path.parent / "classify_null.json").read_text(encoding="utf-8")).values():
+        for found in (part[key] for part in case.values() for key in part if key.endswith("_level")):
+            low, high = (100 * end for end in found["interval"])
+            assert f"{found['count']} of {found['of']} ({low:.0f} to {high:.0f} %)" in results
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
