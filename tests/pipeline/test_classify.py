@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import shutil
 
 import mlflow
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -112,6 +114,56 @@ def test_the_command_prints_the_verdict(classified, study, capsys):
     assert cli.main([*arguments, "--column", "sex"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "no column 'sex'" in line
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        ("truncated", "leave the recording out"),
+        ("empty", "sub-03_task-rest_eeg"),
+        ("no samples", "sub-03_task-rest_eeg"),
+        ("no header", "sub-03_task-rest_eeg.vhdr"),
+        ("not finite", "sub-03_task-rest_eeg"),
+    ],
+)
+def test_a_recording_that_cannot_be_used_is_one_line(study, tmp_path, capsys, harm, message):
+    """Nothing is half-written: the run has failed, and holds no score."""
+    other = shutil.copytree(study, tmp_path / "other")
+    samples = other / "sub-03" / "eeg" / "sub-03_task-rest_eeg.eeg"
+    whole = samples.read_bytes()
+    if harm == "truncated":
+        samples.write_bytes(whole[: len(whole) // 4])
+    elif harm == "empty":
+        samples.write_bytes(b"")
+    elif harm == "no samples":
+        samples.unlink()
+    elif harm == "no header":
+        samples.with_suffix(".vhdr").write_bytes(b"\x00nothing")
+    else:
+        samples.write_bytes(np.full(len(whole) // 4, np.nan, np.float32).tobytes())
+    arguments = ["classify", "--root", str(other), "--model-uri", "models:/memory/1", "--set", SETTINGS, "--quiet"]
+    assert cli.main(arguments) == 2
+    *warnings, line = capsys.readouterr().err.splitlines()
+    assert line.startswith("eeg2fmri classify: ")
+    assert message in line
+    assert not any("Traceback" in each for each in warnings)
+    experiment = mlflow.get_experiment_by_name("other").experiment_id
+    (run,) = mlflow.search_runs([experiment], max_results=1, output_format="list")
+    assert run.info.status == "FAILED"
+    assert not run.data.metrics
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"), [((8, 7, 5, 3), "a 3-D label image is expected"), (None, "no such file")]
+)
+def test_an_atlas_that_cannot_be_used_is_one_line(study, tmp_path, capsys, shape, message):
+    path = tmp_path / "atlas.nii.gz"
+    if shape:
+        nib.save(nib.Nifti1Image(np.ones(shape, np.int16), np.eye(4)), path)
+    arguments = ["classify", "--root", str(study), "--model-uri", "models:/memory/1", "--set", SETTINGS, "--quiet"]
+    assert cli.main([*arguments, "--atlas", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
 
 
 def outcome(own: int, eeg: int) -> Classification:
