@@ -49,6 +49,7 @@ from eeg2fmri.simulation import simulate
 from eeg2fmri.store import Store, build_store, open_store
 
 GRID = (24, 24, 12)
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 STUDY_TRIALS = 30
 WORKER_TRIALS, OVERHEAD_TRIALS, TRIALS, EPOCHS, KILL_TRIALS, KILL_WITHIN_S = 24, 12, 16, 9, 6, 8.0
 FACTORISED = {"family": "factorised", "components": 32}
@@ -138,7 +139,8 @@ def pruning(work: Path, seed: int) -> dict[str, Any]:
     used, reached = epochs_until(study, best)
     row = {"seed": seed, "pruner": config_of(DEEP).search.pruner, "unpruned_best": best, "noise": noise,
            "pruned_best": study.best_value, "unpruned_epochs": whole, "pruned_epochs": used,
-           "trials": len(study.trials), "pruned_trials": sum(t.state.name == "PRUNED" for t in study.trials),
+           "trials": sum(t.state in FINISHED for t in study.trials),
+           "pruned_trials": sum(t.state == TrialState.PRUNED for t in study.trials),
            "share": used / whole if reached else None}  # fmt: skip
     row["unpruned_share"] = epochs_until(unpruned, best)[0] / whole
     used, reached = epochs_until(study, best - noise)
@@ -148,7 +150,7 @@ def pruning(work: Path, seed: int) -> dict[str, Any]:
 def epochs_until(study: optuna.Study, score: float) -> tuple[int, bool]:
     """Epochs of the finished trials until one has the score, and whether one has."""
     used = 0
-    for trial in study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)):
+    for trial in study.get_trials(states=FINISHED):
         used += len(trial.intermediate_values)
         if trial.state == TrialState.COMPLETE and trial.value >= score:
             return used, True
