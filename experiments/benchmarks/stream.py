@@ -143,7 +143,7 @@ def core(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> di
 
 
 def play(name: str, channels: tuple[str, ...], eeg: np.ndarray) -> None:
-    """Replay EEG in µV, without end."""
+    """Replay EEG in µV."""
     use_lsl()
     from mne_lsl.player import PlayerLSL
 
@@ -157,8 +157,8 @@ def lsl(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> dic
     result = {}
     module = use_lsl()
     for family, bundle in found.items():
-        # No whole number of blocks: at the end of such a recording the player of mne-lsl sends all of it once more.
-        name, eeg = f"benchmark-{os.getpid()}-{family}", raw_eeg(bundle, 120 + BLOCK / 2 / RATE)
+        # Long enough: where a block begins at the end of its recording, the player of mne-lsl sends all of it again.
+        name, eeg = f"benchmark-{os.getpid()}-{family}", raw_eeg(bundle, (args.volumes + 30) * TR)
         player = multiprocessing.get_context("spawn").Process(target=play, args=(name, bundle.signal.channels, eeg))
         player.start()
         try:
