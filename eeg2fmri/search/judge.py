@@ -25,7 +25,8 @@ class Judgement:
     """Score of a model.
 
     score : `val/r2_temporal` of the best epoch, the mean over the folds if there are several.
-    shuffled, noise : mean and standard deviation of the same model's score with shuffled EEG.
+    shuffled, noise : mean and standard deviation of the same model's score with shuffled EEG. The judging subjects
+        chose its epoch, and the null does not repeat this choice.
     p_value : chance that shuffled EEG scores as much.
     weights : of the trained network; 0 if the family does not say.
     seconds : of the training.

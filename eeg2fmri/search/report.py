@@ -82,12 +82,14 @@ def verdict(study: optuna.Study, base: ModelConfig) -> str:
     return "\n".join(
         [
             f"Best: trial {best.number}, `{MONITOR}` {score:+.4f}; noise {noise:.4f} (standard deviation with shuffled "
-            f"EEG), p = {judged['p_value']:.3g} without correction for the choice.",
+            f"EEG), p = {judged['p_value']:.3g} without correction for the choice of the trial and of its "
+            "epoch.",
             "",
             *(f"- {line}" for line in compared),
             "",
-            f"The judging subjects chose this trial, so its score is too high. Of {len(complete)} equally good trials "
-            f"the best would be up to {gain:.4f} above their mean. `evaluate` or `crossval` give its score on others.",
+            f"The judging subjects chose this trial and its epoch, so its score is too high. Of {len(complete)} "
+            f"equally good trials the best would be up to {gain:.4f} above their mean; the choice of epochs adds to that. "
+            f"`evaluate` or `crossval` give its score on others.",
         ]
     )
 
@@ -217,8 +219,9 @@ def _linear_score(study: optuna.Study, base: ModelConfig) -> tuple[str, float] |
     if base.variant != "linear":
         judged = study.user_attrs.get(LINEAR)
         return ("`linear`", judged["score"]) if judged else None
-    first = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))[0]
-    return ("the configured `linear`", first.values[0]) if first.number == 0 else None
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    own = next((trial for trial in complete if model_of(trial, base) == base), None)  # a repetition has another number
+    return ("the configured `linear`", own.values[0]) if own else None
 
 
 def _table(study: optuna.Study, here: Workplace) -> dict[str, Any]:

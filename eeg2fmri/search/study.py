@@ -207,6 +207,7 @@ def _check_inputs(here: Workplace) -> None:
         "data.digest": here.store.digest,
         "split.train": split.train,
         "split.validation": split.validation,
+        "run.seed": config.run.seed,  # draws depend on it
         "evaluation.drift_cutoff": config.evaluation.drift_cutoff,
         "search.epochs": search.epochs,
         "search.folds": search.folds,

@@ -9,12 +9,13 @@ import mlflow
 import optuna
 import pytest
 import yaml
+from optuna.trial import TrialState
 
-from eeg2fmri.config import Config
+from eeg2fmri.config import Config, LinearConfig
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.search import search_step
-from eeg2fmri.search.report import _plots, expected_gain
-from eeg2fmri.search.trial import RUN_ATTRIBUTE
+from eeg2fmri.search.report import _linear_score, _plots, expected_gain
+from eeg2fmri.search.trial import MODEL_ATTRIBUTE, RUN_ATTRIBUTE
 from tests.mlflow_store import memory_store, use_tracking
 
 STORAGE = "sqlite:///optuna.db"
@@ -72,7 +73,8 @@ def test_the_run_says_whether_the_best_trial_exceeds_its_nulls(searched):
         gain = best.values[0] - other
         verb = "More" if gain > judged["noise"] else "**Not more**"
         assert f"{verb} than the noise above {name} ({other:+.4f}): {gain:+.4f}." in note
-    assert "too high" in note
+    assert "without correction for the choice of the trial and of its epoch" in note
+    assert "chose this trial and its epoch, so its score is too high" in note
     assert f"up to {expected_gain(judged['noise'], 6):.4f} above" in note
 
 
@@ -114,6 +116,18 @@ def test_the_difference_names_only_what_changed(searched):
     else:
         assert found["model.drift_cutoff"] == {"configured": 128.0, "best": best.params["drift_cutoff"]}
         assert not any(entry["configured"] == entry["best"] for entry in found.values())
+
+
+def test_the_configured_linear_is_found_by_its_model():
+    """Its trial has another number after a kill; without it trial 0 is another model."""
+    base, other = LinearConfig(components=4), LinearConfig(components=3)
+    for first, expected in ((base, ("the configured `linear`", 0.25)), (other, None)):
+        study = optuna.create_study(direction="maximize")
+        study.add_trial(optuna.create_trial(state=TrialState.FAIL))
+        for model, value in ((first, 0.25), (other, 0.5)):
+            attributes = {MODEL_ATTRIBUTE: model.model_dump(mode="json")}
+            study.add_trial(optuna.create_trial(value=value, user_attrs=attributes))
+        assert _linear_score(study, base) == expected
 
 
 @pytest.mark.usefixtures("tracking")
