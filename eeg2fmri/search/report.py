@@ -88,8 +88,8 @@ def verdict(study: optuna.Study, base: ModelConfig) -> str:
             *(f"- {line}" for line in compared),
             "",
             f"The judging subjects chose this trial and its epoch, so its score is too high. Of {len(complete)} "
-            f"equally good trials the best would be up to {gain:.4f} above their mean; the choice of epochs adds to that. "
-            f"`evaluate` or `crossval` give its score on others.",
+            f"equally good trials the best would be up to {gain:.4f} above their mean; the choice of epochs adds to "
+            f"that. `evaluate` or `crossval` give its score on others.",
         ]
     )
 

@@ -47,6 +47,33 @@ def original_of(trial: FrozenTrial) -> int:
     return int(trial.system_attrs.get(RETRY_OF, trial.number))
 
 
+class _Sequence(QMCSampler):
+    """A Sobol sequence in which a trial has the sample of its place.
+
+    Optuna counts the samples in the study. Two processes may read the same number there and draw the same model; and
+    it looks for the parameters in trials that may have drawn only some.
+
+    Parameters
+    ----------
+    together : parameters that are drawn together.
+    number : of the sample, from 0.
+    seed : of the sequence.
+    independent : draws other parameters.
+    """
+
+    def __init__(
+        self, together: Mapping[str, BaseDistribution], number: int, seed: int, independent: BaseSampler
+    ) -> None:
+        super().__init__(seed=seed, scramble=True, independent_sampler=independent, warn_independent_sampling=False)
+        self._together, self._number = dict(together), number
+
+    def infer_relative_search_space(self, _study: optuna.Study, _trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self._together
+
+    def _find_sample_id(self, _study: optuna.Study, _search_space: dict[str, BaseDistribution]) -> int:
+        return self._number
+
+
 class SeededSampler(BaseSampler):
     """A sampler that draws a trial by the seed and the trial's place in the study, in any process.
 
@@ -58,11 +85,14 @@ class SeededSampler(BaseSampler):
     search : section `search`, for the name of the sampler.
     seed : of the study.
     start : parameters of the configured model; what is missing or out of range is drawn.
+    together : parameters of a model, which `qmc` draws together; it draws others at random.
     trials : lists all trials of the study; set when the study is open.
     """
 
-    def __init__(self, search: SearchConfig, seed: int, start: Mapping[str, Any]) -> None:
-        self.search, self.seed, self.start = search, seed, start
+    def __init__(
+        self, search: SearchConfig, seed: int, start: Mapping[str, Any], together: Mapping[str, BaseDistribution]
+    ) -> None:
+        self.search, self.seed, self.start, self.together = search, seed, start, together
         self.trials: Callable[[], Sequence[FrozenTrial]] = list
         self._inner: BaseSampler = RandomSampler(seed=seed)
         self._place = 0
@@ -83,10 +113,8 @@ class SeededSampler(BaseSampler):
             self._inner = TPESampler(seed=seed, multivariate=True, n_startup_trials=startup)
         elif name == "gp":
             self._inner = GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
-        elif name == "qmc":  # one sequence, which the workers share
-            independent = RandomSampler(seed=seed)
-            self._inner = QMCSampler(seed=self.seed, scramble=True, independent_sampler=independent,
-                                     warn_independent_sampling=False)  # fmt: skip
+        elif name == "qmc":  # one sequence, which the workers share; the first place draws nothing
+            self._inner = _Sequence(self.together, max(self._place - 1, 0), self.seed, RandomSampler(seed=seed))
         else:
             self._inner = RandomSampler(seed=seed)
         self._inner.before_trial(study, trial)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from pydantic import ValidationError
 
 from eeg2fmri.config import Config, ModelConfig, Section
@@ -49,6 +51,17 @@ def start_of(space: Space) -> Mapping[str, Any]:
         return {}
 
 
+def together_of(space: Space, start: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+    """Return the parameters of the configured model with their ranges, or those of a random draw if it has none."""
+    with _without_notes():
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        study.enqueue_trial(dict(start))
+        trial = study.ask()
+        with suppress(Eeg2FmriError, ValueError):  # a random draw may not give a model
+            space.draw(trial)
+    return trial.distributions
+
+
 def check_space(config: Config, base: ModelConfig, space: Space, parts: list[Part]) -> None:
     """Refuse a search in which no trial could be trained and judged.
 
@@ -81,9 +94,7 @@ def check_space(config: Config, base: ModelConfig, space: Space, parts: list[Par
 
 def _refusals(base: ModelConfig, space: Space, train: Any, judging: Any) -> list[str]:
     """Return why random draws cannot be trained, up to the first one that can."""
-    silent = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    try:
+    with _without_notes():
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
         study.enqueue_trial(dict(start_of(space)))
         reasons: list[str] = []
@@ -103,5 +114,14 @@ def _refusals(base: ModelConfig, space: Space, train: Any, judging: Any) -> list
                 return reasons
             reasons.append(f"more {over[0]} than max_{over[0]}")
         return reasons
+
+
+@contextmanager
+def _without_notes() -> Iterator[None]:
+    """Hold Optuna's notes back."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    try:
+        yield
     finally:
-        optuna.logging.set_verbosity(silent)
+        optuna.logging.set_verbosity(verbosity)

@@ -25,7 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from eeg2fmri.errors import ConfigError, MissingExtraError, one_line, without_secrets
 from eeg2fmri.processes import Owner
-from eeg2fmri.search.samplers import original_of
+from eeg2fmri.search.samplers import RETRY_OF, original_of
 
 logger = logging.getLogger(__name__)
 OWNER = "owner"  # [process, command] of a running trial
@@ -102,6 +102,19 @@ class SharedStudy:
     def repeat(self, trial: FrozenTrial) -> None:
         """Put a failed trial up for repetition."""
         _repeat(self.closed)(self.study, trial)
+
+    def repeat_failed(self) -> None:
+        """Put trials up for repetition that failed for the first time and that nothing repeats.
+
+        An error ended them, of the disk or the memory for example, or their process was killed before it said more. The
+        study would lack their models, the configured one among them. A model that fails twice is left out.
+        """
+        trials = self.trials()
+        repeated = {original_of(trial) for trial in trials if RETRY_OF in trial.system_attrs}
+        for trial in trials:
+            first = RETRY_OF not in trial.system_attrs and trial.number not in repeated
+            if trial.state == TrialState.FAIL and first and not trial.user_attrs.get(SURPLUS):
+                self.repeat(trial)
 
     def _fail(self, trial: FrozenTrial) -> None:
         storage = self.study._storage
@@ -189,7 +202,7 @@ def create_or_load(
 
 def _repeat(closed: Callable[[FrozenTrial], None]) -> Callable[[optuna.Study, FrozenTrial], None]:
     def repeat(study: optuna.Study, trial: FrozenTrial) -> None:
-        logger.info("search: trial %d was cut off; it is repeated", trial.number)
+        logger.info("search: trial %d ended without a score; it is repeated", trial.number)
         closed(trial)
         again = copy.deepcopy(trial)
         again.user_attrs = {}  # those of the lost attempt

@@ -22,7 +22,7 @@ from eeg2fmri.families import MONITOR, FitSettings, Mixture, family_of
 from eeg2fmri.search.judge import Judgement, Part, judge, parts_of
 from eeg2fmri.search.mixture import LAST, NUMBER, kept_model
 from eeg2fmri.search.samplers import SeededSampler, original_of, pruner_of
-from eeg2fmri.search.space import space_of, start_of
+from eeg2fmri.search.space import space_of, start_of, together_of
 from eeg2fmri.search.storage import OWNER, SURPLUS, SharedStudy, create_or_load, open_storage, owner_of
 from eeg2fmri.store import Location, Store, open_store, split_store
 from eeg2fmri.tracking import RunLog, children_of, tracked_run
@@ -86,7 +86,8 @@ class Workplace:
         self.parts: list[Part] = parts_of(self.store, split, config.search.folds)
         self.base, self.ranges, self.space = space_of(config, self.parts)
         self.start = {NUMBER: 0} if config.search.mode == "mixture" else start_of(self.space)
-        self.shared, self.created = open_shared(config, self.base, self.start, job.study, job.storage, self.close_runs)
+        sampler = SeededSampler(config.search, config.run.seed, self.start, together_of(self.space, self.start))
+        self.shared, self.created = open_shared(config, self.base, sampler, job.study, job.storage, self.close_runs)
 
     def mixture(self, number: int) -> Mixture:
         """Return the candidates with this number, the same in every process; refuse what cannot be mixed."""
@@ -95,7 +96,10 @@ class Workplace:
         return family_of(self.base).mixture(self.base, self.ranges, train, count, number)
 
     def close_runs(self, trial: optuna.trial.FrozenTrial) -> None:
-        """Mark the runs of a trial as killed, which its process has left open, or finished without saying so."""
+        """Mark the runs of a trial as killed, which its process has left open, or finished without saying so.
+
+        A run that failed says so already.
+        """
         client = mlflow.MlflowClient()
         parent = self.job.parent[0] or self.shared.study.user_attrs.get(RUN_ATTRIBUTE)
         own = trial.user_attrs.get(RUN_ATTRIBUTE)
@@ -105,16 +109,17 @@ class Workplace:
             runs = client.search_runs([client.get_run(parent).info.experiment_id], mine)
             found |= {run.info.run_id for run in runs}
         for run_id in found:
+            if client.get_run(run_id).info.status == "FAILED":
+                continue
             client.set_tag(run_id, STATE_TAG, "lost")
             client.set_terminated(run_id, "KILLED")
 
 
 def open_shared(
-    config: Config, base: ModelConfig, start: Mapping[str, Any], name: str, storage: str, closed: Any
+    config: Config, base: ModelConfig, sampler: SeededSampler, name: str, storage: str, closed: Any
 ) -> tuple[SharedStudy, bool]:
     """Open or create a study, see `create_or_load`."""
     search = config.search
-    sampler = SeededSampler(search, config.run.seed, start)
     directions: list[Literal["maximize", "minimize"]] = ["maximize"]
     directions += ["minimize"] * (len(search.objectives) - 1)
     database = open_storage(storage, search.heartbeat, closed)
@@ -142,6 +147,7 @@ def one_trial(_number: int, job: Job) -> Done | None:
     shared = here.shared
     while job.deadline is None or time.time() < job.deadline:
         shared.give_back()
+        shared.repeat_failed()
         if shared.finished >= job.wanted:
             return None
         if shared.claimed < job.wanted and (done := _try(here)):

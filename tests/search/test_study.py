@@ -331,6 +331,27 @@ def test_a_failure_fails_its_trial_and_its_runs(quick, monkeypatch):
     monkeypatch.setattr(judge, "fit", quick_fit)
     search(settings(max_multiply_adds=10**12), 2)
     assert states() == ["FAIL", "COMPLETE", "COMPLETE"]  # a failed trial does not count
+    failed, again, following = (t.params for t in trials())
+    assert again == failed  # the configured model is tried
+    assert again["learning_rate"] == pytest.approx(BASE.training.learning_rate)
+    assert mlflow.get_run(trials()[0].user_attrs[trial.RUN_ATTRIBUTE]).info.status == "FAILED"
+    search(settings(max_multiply_adds=10**12), 2, study="never failed")
+    assert following == optuna.load_study(study_name="never failed", storage=STORAGE).trials[1].params
+
+
+def test_a_trial_that_fails_twice_is_left_out(quick, monkeypatch):
+    def broken(config, *args):
+        if config.training.learning_rate != BASE.training.learning_rate:
+            raise MemoryError("too large")
+        return quick_fit(config, *args)
+
+    monkeypatch.setattr(judge, "fit", broken)
+    for expected in (["COMPLETE", "FAIL"], ["COMPLETE", "FAIL", "FAIL"], ["COMPLETE", "FAIL", "FAIL", "FAIL"]):
+        with pytest.raises(MemoryError):
+            search(settings(max_multiply_adds=10**12), 2)
+        assert states() == expected
+    first, again, following = (t.params["learning_rate"] for t in trials()[1:])
+    assert first == again != following
 
 
 @pytest.mark.usefixtures("quick")
@@ -467,6 +488,7 @@ def test_what_is_not_searched_stays(quick):
         ("epochs", r"search\.epochs was 1 and is now 2"),
         ("cutoff", r"evaluation\.drift_cutoff was 128\.0 and is now 99\.0"),
         ("ranges", r"search\.ranges\.calhas2022\.filters was \[2, 3\] and is now \[2, 3, 4\]"),
+        ("seed", r"run\.seed was 2 and is now 7"),
     ],
 )
 def test_a_study_of_other_data_is_not_gone_on_with(refuses, change, found):
@@ -476,6 +498,7 @@ def test_a_study_of_other_data_is_not_gone_on_with(refuses, change, found):
         "epochs": settings(epochs=2),
         "ranges": settings(filters=(2, 3, 4)),
         "cutoff": settings().model_copy(update={"evaluation": EvaluationConfig(drift_cutoff=99.0)}),
+        "seed": settings().model_copy(update={"run": settings().run.model_copy(update={"seed": 7})}),
     }
     with refuses(ConfigError, rf"study s: {found}; give another --study, or the former setting"):
         search(others[change], 2)

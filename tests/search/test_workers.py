@@ -21,7 +21,8 @@ from eeg2fmri.datasets.find import find_recordings
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.processes import Owner
 from eeg2fmri.search import search_step
-from eeg2fmri.search.storage import OWNER, SharedStudy, open_storage
+from eeg2fmri.search.samplers import original_of
+from eeg2fmri.search.storage import OWNER, SURPLUS, SharedStudy, open_storage
 from eeg2fmri.search.trial import RUN_ATTRIBUTE, STATE_TAG
 from eeg2fmri.store import Windows, build_store
 from eeg2fmri.store.cards import CARDS
@@ -104,6 +105,23 @@ def test_a_process_with_the_number_of_a_dead_one_does_not_hold_its_trial(tmp_pat
         study.ask().set_user_attr(OWNER, [str(owner), "command"])
     SharedStudy(study, lambda _: None, 20).give_back()
     assert [t.state.name for t in study.trials] == ["RUNNING", "FAIL", "RUNNING", "WAITING"]
+
+
+def test_a_failed_trial_that_nothing_repeats_is_repeated_once(tmp_path):
+    """Its process ended by an error, or before it could say so; one trial too many is not missed."""
+    study = optuna.create_study(storage=open_storage(f"sqlite:///{tmp_path}/optuna.db", 20, print))
+    for surplus in (False, True):
+        trial = study.ask()
+        trial.set_user_attr(SURPLUS, surplus)
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    shared = SharedStudy(study, lambda _: None, 20)
+    for _ in range(2):
+        shared.repeat_failed()
+        assert [t.state.name for t in study.trials] == ["FAIL", "FAIL", "WAITING"]
+    assert original_of(study.trials[2]) == 0
+    study.tell(study.ask(), state=optuna.trial.TrialState.FAIL)
+    shared.repeat_failed()
+    assert len(study.trials) == 3
 
 
 @pytest.mark.parametrize("owner", [["here", 1234, "command"], "here", None])
