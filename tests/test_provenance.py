@@ -65,7 +65,7 @@ def edit(path: Path, old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "redone"),
     [
-        ("scoring.py", "float(np.mean([s[key]", "float(np.median([s[key]", {"evaluate linear", "evaluate deep"}),
+        ("scoring.py", "(np.mean([scores[key]", "(np.median([scores[key]", {"evaluate linear", "evaluate deep"}),
         ("evaluation/nulls.py", "margin", "least", {"evaluate linear", "evaluate deep"}),
         ("evaluation/relevance.py", "DRAWS = 999", "DRAWS = 998", {"evaluate linear", "evaluate deep"}),
         ("training/linear.py", "BLOCK = 32", "BLOCK = 33", {"train linear", *EVALUATE}),
@@ -97,7 +97,8 @@ def test_comments_docstrings_and_formatting_redo_nothing(package):
 
 def test_an_import_from_the_face_of_a_folder_is_one_from_the_module(package):
     before = digests()
-    edit(package / "scoring.py", "from eeg2fmri.store import Windows", "from eeg2fmri.store.windows import Windows")
+    modules = "from eeg2fmri.store.store import StoredRecording\nfrom eeg2fmri.store.windows import Windows"
+    edit(package / "scoring.py", "from eeg2fmri.store import StoredRecording, Windows", modules)
     assert digests() == before
 
 
