@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -18,30 +16,19 @@ import numpy as np
 import pandas as pd
 
 from eeg2fmri import plotting
-from eeg2fmri.config import Config, ExplanationConfig, ModelConfig, SplitConfig
+from eeg2fmri.config import Config
 from eeg2fmri.devices import forget_networks
 from eeg2fmri.errors import ConfigError, DivergenceError, Eeg2FmriError, IncompleteError, one_line
 from eeg2fmri.evaluation import Null, pooled_null
 from eeg2fmri.pipeline.crossed import SEEN, Crossvalidation, by_subject, summary, verdict
 from eeg2fmri.pipeline.describe import DECIDING, REPORT, paragraphs, picture, report_line
-from eeg2fmri.pipeline.evaluate import ABSENT, NULL, Evaluation, evaluate_step, scoring_key
-from eeg2fmri.pipeline.feasible import feasible, say_left_out
+from eeg2fmri.pipeline.evaluate import ABSENT, NULL, Evaluation, evaluate_step
+from eeg2fmri.pipeline.feasible import say_left_out
+from eeg2fmri.pipeline.folds import Plan, of_fold, plan_crossval, plan_params
 from eeg2fmri.pipeline.report import crossval_report
-from eeg2fmri.pipeline.train import check_training, train_step
-from eeg2fmri.scorable import atlas_to_score, recordings_to_score
+from eeg2fmri.pipeline.train import train_step
 from eeg2fmri.scoring import SEED, scores_by_subject
-from eeg2fmri.store import (
-    Location,
-    Split,
-    Store,
-    check_digest,
-    folds_content,
-    make_folds,
-    named,
-    open_store,
-    read_folds,
-    recordings_digest,
-)
+from eeg2fmri.store import Location, Split, Store, open_store
 from eeg2fmri.store.parallel import each
 from eeg2fmri.tracking import RunLog, children_ended, children_of, tracked_run
 
@@ -92,60 +79,37 @@ def crossval_step(
     """
     if workers > 1 and scheduler:
         raise ConfigError(f"--workers {workers} and --scheduler {scheduler}: give one of them")
-    check_digest(store, config.run.store_digest)
-    config = named(config, store)
-    if config.evaluation.atlas:  # a worker may be in another folder
-        atlas = str(Path(config.evaluation.atlas).absolute())
-        config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"atlas": atlas})})
-    if split_file:
-        protocol, folds = read_folds(split_file, store)
-    else:
-        protocol, folds = config.crossval.protocol, make_folds(store.sessions, config.crossval)
-    configs = [_of_fold(config, fold) for fold in folds]
-    tested = [recordings_to_score(its, store, "test") for its in configs]
-    for its, recordings in zip(configs, tested, strict=True):
-        atlas_to_score(its, store, recordings)
-    digest = recordings_digest([recording for recordings in tested for recording in recordings])
-    chosen = tuple(map(config.model, dict.fromkeys(config.crossval.models))) or config.models
-
-    def check(model: ModelConfig) -> None:
-        for its in configs:
-            check_training(its, [model], store)
-
-    able, left_out = feasible(chosen, check)
-    split = folds_content(folds, protocol, config.run.seed, store)
-    params = {
-        "crossval.protocol": protocol,
-        "crossval.folds": len(folds),
-        "crossval.models": [model.variant for model in able],
-        "crossval.split_digest": hashlib.sha256(json.dumps(split, sort_keys=True).encode()).hexdigest(),
-        "run.seed": config.run.seed,
-        "data.digest": store.digest,
-        "data.store": str(store.path),
-        "evaluation.data_digest": digest,
-        "evaluation.scoring": scoring_key(config),
-    }
-    with tracked_run("crossval", experiment=config.run.experiment, name=f"crossval · {store.name}", params=params,
-                     tags={"dataset": store.name}) as log:  # fmt: skip
-        log.numbers(split, SPLIT_FILE)
-        log.describe(f"{protocol}, {len(folds)} folds of {store.name}. {SEEN.get(protocol, '')}")
-        logger.info("crossval: %s, %d folds, %s", protocol, len(folds), ", ".join(model.variant for model in able))
-        parts = [Part(n, fold, model.variant) for n, fold in enumerate(folds, 1) for model in able]
+    plan = plan_crossval(config, store, split_file)
+    config, folds, models = plan.config, plan.folds, plan.models
+    with tracked_run("crossval", experiment=config.run.experiment, name=f"crossval · {store.name}",
+                     params=plan_params(plan, store), tags={"dataset": store.name}) as log:  # fmt: skip
+        log.numbers(plan.split, SPLIT_FILE)
+        log.describe(f"{plan.protocol}, {len(folds)} folds of {store.name}. {SEEN.get(plan.protocol, '')}")
+        logger.info(
+            "crossval: %s, %d folds, %s", plan.protocol, len(folds), ", ".join(model.variant for model in models)
+        )
+        parts = [Part(n, fold, model.variant) for n, fold in enumerate(folds, 1) for model in models]
         done, diverged = _run(parts, config, store, workdir, log, workers, scheduler)
         scores = pd.concat([_scores(part, found) for part, found in done.items()], ignore_index=True)
-        variants = [model.variant for model in able if model.variant not in diverged]
-        own = {v: scores[scores.model == v].drop(columns=["model", "fold"]) for v in variants}
-        result = Crossvalidation(
-            log.run_id,
-            protocol,
-            folds,
-            {v: scores_by_subject(found)[DECIDING] for v, found in own.items()},
-            {v: _null({part: found for part, found in done.items() if part.variant == v}, scores) for v in variants},
-            {**left_out, **diverged},
-        )
-        models = [model for model in able if model.variant in variants]
-        _log(log, config, store, models, result, scores, done, digest)
+        result = _result(plan, log.run_id, done, scores, diverged)
+        _log(log, plan, store, result, scores, done)
         return result
+
+
+def _result(
+    plan: Plan, run_id: str, done: Mapping[Part, Evaluation], scores: pd.DataFrame, diverged: Mapping[str, str]
+) -> Crossvalidation:
+    """Return scores by subject and nulls of the models whose fits ended in every fold."""
+    variants = [model.variant for model in plan.models if model.variant not in diverged]
+    own = {v: scores[scores.model == v].drop(columns=["model", "fold"]) for v in variants}
+    return Crossvalidation(
+        run_id,
+        plan.protocol,
+        plan.folds,
+        {v: scores_by_subject(found)[DECIDING] for v, found in own.items()},
+        {v: _null({part: found for part, found in done.items() if part.variant == v}, scores) for v in variants},
+        {**plan.left_out, **diverged},
+    )
 
 
 def _run(
@@ -200,7 +164,7 @@ def _fold_models(
 ) -> list[Evaluation | DivergenceError]:
     """Train and score models of one fold, in any process."""
     store = source if isinstance(source, Store) else open_store(source)
-    return [_fold_model(part, _of_fold(config, part.split), store, workdir, parent) for part in parts]
+    return [_fold_model(part, of_fold(config, part.split), store, workdir, parent) for part in parts]
 
 
 def _fold_model(
@@ -214,12 +178,6 @@ def _fold_model(
         except DivergenceError as err:
             return err
         return evaluate_step(config, trained.model_uri, store, "test")
-
-
-def _of_fold(config: Config, fold: Split) -> Config:
-    """Return the configuration of a fold, without explanations: of one subject they would be noise, and take long."""
-    split = SplitConfig(validation=fold.validation, test=fold.test)
-    return config.model_copy(update={"split": split, "explanation": ExplanationConfig(enabled=False)})
 
 
 def _scores(part: Part, evaluation: Evaluation) -> pd.DataFrame:
@@ -253,13 +211,11 @@ def _absent(done: Mapping[Part, Evaluation]) -> dict[str, dict[str, str]]:
 
 def _log(
     log: RunLog,
-    config: Config,
+    plan: Plan,
     store: Store,
-    models: Sequence[ModelConfig],
     result: Crossvalidation,
     scores: pd.DataFrame,
     done: Mapping[Part, Evaluation],
-    digest: str,
 ) -> None:
     intervals = result.intervals
     metrics: dict[str, float] = {}
@@ -272,7 +228,7 @@ def _log(
     log.table(scores, "scores.json")
     content = {
         "protocol": result.protocol,
-        "data_digest": digest,
+        "data_digest": plan.digest,
         DECIDING: result.scores,
         "intervals": intervals,
         "p_values": {variant: null.p_value for variant, null in result.nulls.items()},
@@ -286,12 +242,13 @@ def _log(
     figures = {"subjects": plotting.figure_to_png(figure)}
     for name, png in figures.items():
         log.file(png, f"figures/{name}.png")
-    text = paragraphs(verdict(result, config.policy.level), summary(result))
+    text = paragraphs(verdict(result, plan.config.policy.level), summary(result))
     log.text(text, "summary.md")
     runs = [(part.variant, part.fold, found.run_id) for part, found in done.items()]
     page = crossval_report(
-        config, store, models, result, scores, figures, absent=_absent(done), runs=runs,
-        lineage={"run of the cross-validation": log.run_id, "digest of the recordings": digest},
+        plan.config, store, [model for model in plan.models if model.variant in result.scores], result, scores, figures,
+        absent=_absent(done), runs=runs,
+        lineage={"run of the cross-validation": log.run_id, "digest of the recordings": plan.digest},
     )  # fmt: skip
     log.text(page, REPORT)
     shown = picture(log.run_id, "figures/subjects.png", "scores of every subject beside shuffled EEG")
