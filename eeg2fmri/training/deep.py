@@ -22,7 +22,7 @@ from eeg2fmri.store import Windows
 from eeg2fmri.training import backend
 from eeg2fmri.training.callbacks import EpochEnd, ProgressBar
 from eeg2fmri.training.epochs import Checkpoints, Epochs
-from eeg2fmri.training.fluctuations import fit_components
+from eeg2fmri.training.fluctuations import Components, fit_components
 from eeg2fmri.training.pairs import PairData, pair_model
 from eeg2fmri.training.prefetch import Prefetched
 from eeg2fmri.training.schedules import learning_rate
@@ -46,32 +46,15 @@ def fit_deep_model(
     if settings.deterministic:
         backend.make_deterministic(device)
     keras.utils.set_random_seed(settings.seed)
-    components, basis = None, None
-    if config.decoder == "pca":
-        components = fit_components(train, config.bold_scaling, config.components)
-        mean, basis = components.mean, components.scaled
-    else:
-        mean = train.mean_volume(config.bold_scaling)
-    make = partial(build, config, train.shape, train.signal.grid, seed=settings.seed, mean_volume=mean, basis=basis,
-                   candidates=candidates)  # fmt: skip
+    make, components = _maker(config, train, settings.seed, candidates)
     with _distributed(distribution) as devices:
         parts, synthesiser, served = _networks(make, options.precision)
         config = parts.config  # with the encoders that were derived
         model = pair_model(parts, components)
         fitted = fitted_model(config, KerasNetwork(served), train)
-        data = Prefetched(
-            PairData(
-                train,
-                options.batch_size,
-                config.eeg_scaling,
-                config.bold_scaling,
-                fitted.eeg_statistics,
-                seed=settings.seed,
-                shuffle=options.shuffle,
-                model=model,
-            ),
-            devices,
-        )
+        pairs = PairData(train, options.batch_size, config.eeg_scaling, config.bold_scaling, fitted.eeg_statistics,
+                         seed=settings.seed, shuffle=options.shuffle, model=model)  # fmt: skip
+        data = Prefetched(pairs, devices)
         model.compile(optimizer=optimizer_of(options, len(data), device), jit_compile=backend.compile_with_xla(device))
         model.optimizer.build(model.trainable_variables)
         with tempfile.TemporaryDirectory() as scratch:
@@ -96,6 +79,21 @@ def fit_deep_model(
         **({"fmri_encoder": str(config.fmri)} if config.aligns else {}),
     }
     return FitResult(fitted, state.history, state.best_epoch, facts)
+
+
+def _maker(
+    config: Calhas2022Config, train: Windows, seed: int, candidates: Candidates | None
+) -> tuple[Callable[[], Calhas2022], Components | None]:
+    """Return what makes the parts, and the components of the decoder ``pca``."""
+    components, basis = None, None
+    if config.decoder == "pca":
+        components = fit_components(train, config.bold_scaling, config.components)
+        mean, basis = components.mean, components.scaled
+    else:
+        mean = train.mean_volume(config.bold_scaling)
+    make = partial(build, config, train.shape, train.signal.grid, seed=seed, mean_volume=mean, basis=basis,
+                   candidates=candidates)  # fmt: skip
+    return make, components
 
 
 def _train(
