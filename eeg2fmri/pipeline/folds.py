@@ -1,4 +1,4 @@
-"""What a cross-validation will do: its folds, the models that can be trained in them, and all checks of both."""
+"""Plan of a cross-validation: its folds, the models that can be trained in them, and all checks of both."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from eeg2fmri.store import Split, Store, check_digest, folds_content, make_folds
 
 @dataclass(frozen=True)
 class Plan:
-    """What a cross-validation will do.
+    """Plan of a cross-validation.
 
     models: those that can be trained.  left_out: reasons by variant of the others.  split: content of the split's file.
     digest: of all tested recordings.
