@@ -4,7 +4,8 @@ from eeg2fmri.datasets.adapter import Adapter, Source
 from eeg2fmri.datasets.alignment import align, check_breaks, covered
 from eeg2fmri.datasets.amplitudes import likely_mistake
 from eeg2fmri.datasets.atlas import read_atlas
-from eeg2fmri.datasets.bold import Bold, BoldHeader, load_bold, load_mask, read_bold_header
+from eeg2fmri.datasets.bold import load_bold, load_mask, read_bold_header
+from eeg2fmri.datasets.bold_run import Bold, BoldHeader
 from eeg2fmri.datasets.channels import common_channels, foreign_channels
 from eeg2fmri.datasets.cleaned import CleanParts, open_clean_eeg, read_clean_eeg
 from eeg2fmri.datasets.confounds import framewise_displacement

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from eeg2fmri.datasets.bold_run import Bold, BoldHeader
 from eeg2fmri.datasets.echoes import combined, combined_header
 from eeg2fmri.datasets.files import check_fetched, read_merged
 from eeg2fmri.datasets.nifti import check_whole, first_volume, read_header, read_volumes, shape_of
@@ -20,36 +20,6 @@ from eeg2fmri.errors import DatasetError, one_line
 TR_TOLERANCE_S = 1e-3
 SAME_PLACE = 0.1  # of a voxel, between a mask and its volumes
 LONGEST_TR_S = 100.0  # a longer one is in milliseconds
-
-
-@dataclass(frozen=True)
-class Bold:
-    """BOLD of one recording in the closest RAS+: (volumes, x, y, z) intensity, TR in seconds, affine in mm.
-
-    volumes: float32, or integers as in a file without scaling; a view on the file's bytes if
-    nothing had to be converted.  orientation: as stored, e.g. ``LAS``.  notes: what was not read as written.
-    """
-
-    volumes: np.ndarray
-    tr: float
-    affine: np.ndarray
-    orientation: str = "RAS"
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class BoldHeader:
-    """Header of a BOLD file: (x, y, z), number of volumes, TR in seconds, affine in mm; grid and affine in RAS+.
-
-    orientation: as stored, e.g. ``LAS``.  notes: what was not read as written.
-    """
-
-    grid: tuple[int, int, int]
-    n_volumes: int
-    tr: float
-    affine: np.ndarray
-    orientation: str
-    notes: tuple[str, ...]
 
 
 def load_bold(recording: Recording) -> Bold:

@@ -12,16 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from eeg2fmri.datasets.bold_run import Bold, BoldHeader
 from eeg2fmri.datasets.files import read_merged
 from eeg2fmri.datasets.recording import Recording
 from eeg2fmri.errors import DatasetError
-
-if TYPE_CHECKING:
-    from eeg2fmri.datasets.bold import Bold, BoldHeader
 
 LONGEST_T2_STAR_S = 0.5  # of a voxel that does not decay
 LONGEST_ECHO_S = 0.5  # no BOLD echo is later: a larger number is in ms

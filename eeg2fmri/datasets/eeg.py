@@ -21,7 +21,7 @@ from eeg2fmri.datasets.files import check_fetched
 from eeg2fmri.datasets.matlab import SAMPLING_RATE_HZ, open_matlab
 from eeg2fmri.datasets.recording import Recording
 from eeg2fmri.datasets.triggers import trigger_changes
-from eeg2fmri.datasets.units import ChannelUnit, Scales, check_units, file_units, is_other, scales, type_by_unit
+from eeg2fmri.datasets.units import ChannelUnit, Scales, file_units, is_other, scales, type_by_unit
 from eeg2fmri.errors import DatasetError, one_line
 
 TRIGGER_TYPES = ("trig", "stim")  # as channel tables call them
@@ -144,8 +144,22 @@ def wanted_channels(raw: RawEeg, channel_types: tuple[str, ...]) -> list[int]:
             f"{raw.path}: no channel of type {' or '.join(channel_types)} among {sorted(set(raw.types))}; "
             f"set data.channel_types, or fill in the column type of its channels.tsv"
         )
-    check_units(raw, kept)
+    _check_units(raw, kept)
     return kept
+
+
+def _check_units(raw: RawEeg, picks: Sequence[int]) -> None:
+    """Refuse channels without a usable unit.
+
+    Raises
+    ------
+    DatasetError
+        If one of `picks` has none; its line names the channels with the same fault.
+    """
+    for pick in picks:
+        if fault := raw.scales.faults[pick]:
+            alike = [raw.channels[row] for row in picks if raw.scales.faults[row] == fault]
+            raise DatasetError(f"{raw.path}: {few(alike)}: {fault}")
 
 
 def _open_mne(path: Path, known_types: dict[int, str]) -> RawEeg:

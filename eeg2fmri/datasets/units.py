@@ -10,15 +10,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from eeg2fmri.datasets.channels import few
-from eeg2fmri.errors import DatasetError
-
-if TYPE_CHECKING:
-    from eeg2fmri.datasets.eeg import RawEeg
 
 MICROVOLTS = {"V": 1e6, "mV": 1e3, "µV": 1.0, "nV": 1e-3}
 ELECTRIC = ("eeg", "ecg", "eog", "emg")
@@ -200,20 +196,6 @@ def _remark(unit: ChannelUnit, found: str, table_name: str) -> str:
     if voltage(text):
         return "" if text in _USUAL else f"the unit {text!r} of the file is read as {found}"
     return "" if found == unit.default else f"{table_name} gives the unit {found}"
-
-
-def check_units(raw: RawEeg, picks: Sequence[int]) -> None:
-    """Refuse channels without a usable unit.
-
-    Raises
-    ------
-    DatasetError
-        If one of `picks` has none; its line names the channels with the same fault.
-    """
-    for pick in picks:
-        if fault := raw.scales.faults[pick]:
-            alike = [raw.channels[row] for row in picks if raw.scales.faults[row] == fault]
-            raise DatasetError(f"{raw.path}: {few(alike)}: {fault}")
 
 
 def _brainvision_units(path: Path) -> dict[int, str]:

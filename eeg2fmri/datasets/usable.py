@@ -6,7 +6,7 @@ import numpy as np
 
 from eeg2fmri.config import DataConfig
 from eeg2fmri.datasets.alignment import covered
-from eeg2fmri.datasets.bold import BoldHeader
+from eeg2fmri.datasets.bold_run import BoldHeader
 from eeg2fmri.datasets.cleaned import check_eeg
 from eeg2fmri.datasets.eeg import RawEeg
 from eeg2fmri.datasets.recording import Alignment, Recording

@@ -11,7 +11,7 @@ import numpy as np
 from eeg2fmri.config import Config, ModelConfig
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.evaluation import r2_of_shifts, shuffled_null
-from eeg2fmri.families import MONITOR, FitResult, FitSettings, fit
+from eeg2fmri.families import MONITOR, FitResult, FitSettings, family_of, fit
 from eeg2fmri.signals import drift_waves
 from eeg2fmri.store import Split, Store, Windows
 
@@ -126,3 +126,19 @@ def _shifts(result: FitResult, judging: Windows, cutoff: float) -> Iterator[np.n
         synthesised = model.standard_units(model.synthesise(judging.eeg(rows)))
         waves = drift_waves(len(rows), recording.signal.tr, cutoff)
         yield r2_of_shifts(judging.standardised(rows, "recording"), synthesised, recording.mask, waves)
+
+
+def shortened(model: ModelConfig, epochs: int) -> ModelConfig:
+    """Return the model with the search's number of epochs, if it is trained in epochs."""
+    training = getattr(model, "training", None)
+    if training is None:
+        return model
+    return model.model_copy(update={"training": training.model_copy(update={"epochs": epochs})})
+
+
+def reports_of(folds: int | None, model: ModelConfig) -> int:
+    """Count the scores that a trial reports: one per fold, or one per epoch and one for a start that counts."""
+    if folds is not None:
+        return folds
+    training = getattr(model, "training", None)
+    return 1 if training is None else training.epochs + (family_of(model).first_epoch == 0)

@@ -5,19 +5,13 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from eeg2fmri.config import ModelConfig
 from eeg2fmri.devices import forget_networks
 from eeg2fmri.families import FitSettings, family_of
+from eeg2fmri.search.workplace import Workplace
 from eeg2fmri.tracking import RunLog
 from eeg2fmri.tracking.runs import step_key
-
-if TYPE_CHECKING:
-    from eeg2fmri.search.trial import Workplace
-
-NUMBER = "mixture"  # parameter of a trial: the seed of its candidates; 0 is the model as configured
-LAST = 99_999
 
 
 def kept_model(here: Workplace, short: ModelConfig, number: int, folder: Path, log: RunLog) -> ModelConfig:

@@ -20,8 +20,9 @@ from scipy.stats import norm
 from eeg2fmri.config import Config, ModelConfig, flatten
 from eeg2fmri.errors import DivergenceError
 from eeg2fmri.families import MONITOR
-from eeg2fmri.search.mixture import NUMBER
-from eeg2fmri.search.trial import JUDGED, MODEL_ATTRIBUTE, Workplace, changes
+from eeg2fmri.search.space import NUMBER
+from eeg2fmri.search.trial import JUDGED, MODEL_ATTRIBUTE, changes
+from eeg2fmri.search.workplace import Workplace
 from eeg2fmri.tracking import RunLog
 
 if TYPE_CHECKING:

@@ -20,6 +20,8 @@ from eeg2fmri.search.judge import Part
 
 logger = logging.getLogger(__name__)
 TRIED_DRAWS = 100
+NUMBER = "mixture"  # parameter of a trial with a mixture: the seed of its candidates; 0 is the model as configured
+LAST = 99_999
 
 
 def space_of(config: Config, parts: list[Part]) -> tuple[ModelConfig, Section, Space]:

@@ -30,12 +30,12 @@ from eeg2fmri.files import written_whole
 from eeg2fmri.processes import Owner
 from eeg2fmri.progress import progress_display
 from eeg2fmri.search.judge import judge
-from eeg2fmri.search.mixture import LAST
 from eeg2fmri.search.report import LINEAR, best_trial, log_study, model_of
 from eeg2fmri.search.samplers import check_sampler
-from eeg2fmri.search.space import check_space
+from eeg2fmri.search.space import LAST, check_space
 from eeg2fmri.search.storage import SharedStudy
-from eeg2fmri.search.trial import RUN_ATTRIBUTE, Done, Job, Workplace, one_trial, opened
+from eeg2fmri.search.trial import Done, one_trial, opened
+from eeg2fmri.search.workplace import RUN_ATTRIBUTE, Job, Workplace
 from eeg2fmri.store import Location, Store, check_digest, named, settled, split_store
 from eeg2fmri.store.parallel import each
 from eeg2fmri.tracking import RunLog, tracked_run

@@ -7,57 +7,33 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import mlflow
 import optuna
 from optuna.trial import TrialState
 
-from eeg2fmri.config import Config, ModelConfig, flatten
-from eeg2fmri.devices import forget_networks, use_backend
+from eeg2fmri.config import ModelConfig, flatten
+from eeg2fmri.devices import forget_networks
 from eeg2fmri.errors import DivergenceError
-from eeg2fmri.families import MONITOR, FitSettings, Mixture, family_of
-from eeg2fmri.search.judge import Judgement, Part, judge, parts_of
-from eeg2fmri.search.mixture import LAST, NUMBER, kept_model
-from eeg2fmri.search.samplers import SeededSampler, original_of, pruner_of
-from eeg2fmri.search.space import space_of, start_of, together_of
-from eeg2fmri.search.storage import OWNER, SURPLUS, SharedStudy, create_or_load, open_storage, owner_of
-from eeg2fmri.store import Location, Store, open_store, split_store
+from eeg2fmri.families import MONITOR, FitSettings, family_of
+from eeg2fmri.search.judge import Judgement, judge, reports_of, shortened
+from eeg2fmri.search.mixture import kept_model
+from eeg2fmri.search.samplers import original_of
+from eeg2fmri.search.space import LAST, NUMBER
+from eeg2fmri.search.storage import OWNER, SURPLUS, SharedStudy, owner_of
+from eeg2fmri.search.workplace import RUN_ATTRIBUTE, STATE_TAG, Job, Workplace
 from eeg2fmri.tracking import RunLog, children_of, tracked_run
 from eeg2fmri.tracking.runs import step_key
 
 logger = logging.getLogger(__name__)
-RUN_ATTRIBUTE, MODEL_ATTRIBUTE, JUDGED = "mlflow_run_id", "model", "judged"
-STATE_TAG, PRUNED_TAG = "eeg2fmri.trial_state", "eeg2fmri.pruned"
+MODEL_ATTRIBUTE, JUDGED = "model", "judged"
+PRUNED_TAG = "eeg2fmri.pruned"
 NAME_TAG = "mlflow.runName"  # lists of runs cut names off, so the outcome stands before the changes
 POLL_S = 1.0
 NAME_LENGTH = 100
-
-
-@dataclass(frozen=True)
-class Job:
-    """Everything that a process needs to take part in a study.
-
-    source : the store, or its address for another process.
-    study, storage : name and address.
-    wanted : trials that the study will have.
-    deadline : time (`time.time`) after which no new trial starts.
-    checkpoints : folder of the states of trials.
-    parent : run of the study, tracking and registry address.
-    command : id of the command that started this process.
-    """
-
-    config: Config
-    source: Store | Location
-    study: str
-    storage: str = field(repr=False)  # a worker's log shows arguments, and addresses may hold passwords
-    wanted: int
-    deadline: float | None
-    checkpoints: Path
-    parent: tuple[str, str, str] = field(repr=False)
-    command: str
 
 
 @dataclass(frozen=True)
@@ -73,61 +49,6 @@ class Done:
 
 class Surplus(Exception):
     """A trial was one too many."""
-
-
-class Workplace:
-    """A study opened in this process, with everything that its trials share."""
-
-    def __init__(self, job: Job) -> None:
-        self.job, config = job, job.config
-        use_backend(config.run.backend, deterministic=config.run.deterministic)
-        self.store = job.source if isinstance(job.source, Store) else open_store(job.source)
-        split = split_store(self.store, config.split)
-        self.parts: list[Part] = parts_of(self.store, split, config.search.folds)
-        self.base, self.ranges, self.space = space_of(config, self.parts)
-        self.start = {NUMBER: 0} if config.search.mode == "mixture" else start_of(self.space)
-        sampler = SeededSampler(config.search, config.run.seed, self.start, together_of(self.space, self.start))
-        self.shared, self.created = open_shared(config, self.base, sampler, job.study, job.storage, self.close_runs)
-
-    def mixture(self, number: int) -> Mixture:
-        """Return the candidates with this number, the same in every process; refuse what cannot be mixed."""
-        train, _ = self.parts[0]
-        count = self.job.config.search.candidates
-        return family_of(self.base).mixture(self.base, self.ranges, train, count, number)
-
-    def close_runs(self, trial: optuna.trial.FrozenTrial) -> None:
-        """Mark the runs of a trial as killed, which its process has left open, or finished without saying so.
-
-        A run that failed says so already.
-        """
-        client = mlflow.MlflowClient()
-        parent = self.job.parent[0] or self.shared.study.user_attrs.get(RUN_ATTRIBUTE)
-        own = trial.user_attrs.get(RUN_ATTRIBUTE)
-        found: set[str] = {own} if own else set()
-        if parent:
-            mine = f"tags.`mlflow.parentRunId` = '{parent}' and attributes.run_name LIKE 'trial {trial.number} %'"
-            runs = client.search_runs([client.get_run(parent).info.experiment_id], mine)
-            found |= {run.info.run_id for run in runs}
-        for run_id in found:
-            if client.get_run(run_id).info.status == "FAILED":
-                continue
-            client.set_tag(run_id, STATE_TAG, "lost")
-            client.set_terminated(run_id, "KILLED")
-
-
-def open_shared(
-    config: Config, base: ModelConfig, sampler: SeededSampler, name: str, storage: str, closed: Any
-) -> tuple[SharedStudy, bool]:
-    """Open or create a study, see `create_or_load`."""
-    search = config.search
-    directions: list[Literal["maximize", "minimize"]] = ["maximize"]
-    directions += ["minimize"] * (len(search.objectives) - 1)
-    database = open_storage(storage, search.heartbeat, closed)
-    pruner = pruner_of(search, reports_of(search.folds, shortened(base, search.epochs)))
-    study, created = create_or_load(name, database, directions, sampler, pruner)
-    shared = SharedStudy(study, closed, search.heartbeat)
-    sampler.trials = shared.trials
-    return shared, created
 
 
 opened: dict[str, Workplace] = {}  # of this process, by command
@@ -282,22 +203,6 @@ class Objective:
 def _objective(name: str, judged: Judgement, costs: Mapping[str, tuple[float, float]]) -> float:
     own = {"score": judged.score, "weights": judged.weights, "training_seconds": judged.seconds}
     return float(own[name] if name in own else costs[name][0])
-
-
-def shortened(model: ModelConfig, epochs: int) -> ModelConfig:
-    """Return the model with the search's number of epochs, if it is trained in epochs."""
-    training = getattr(model, "training", None)
-    if training is None:
-        return model
-    return model.model_copy(update={"training": training.model_copy(update={"epochs": epochs})})
-
-
-def reports_of(folds: int | None, model: ModelConfig) -> int:
-    """Count the scores that a trial reports: one per fold, or one per epoch and one for a start that counts."""
-    if folds is not None:
-        return folds
-    training = getattr(model, "training", None)
-    return 1 if training is None else training.epochs + (family_of(model).first_epoch == 0)
 
 
 def changes(params: Mapping[str, Any], start: Mapping[str, Any]) -> str:

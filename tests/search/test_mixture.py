@@ -18,7 +18,8 @@ from eeg2fmri.models.architectures import Candidates
 from eeg2fmri.models.spec import block_macs
 from eeg2fmri.pipeline import train_step
 from eeg2fmri.search import study
-from eeg2fmri.search.trial import MODEL_ATTRIBUTE, RUN_ATTRIBUTE
+from eeg2fmri.search.trial import MODEL_ATTRIBUTE
+from eeg2fmri.search.workplace import RUN_ATTRIBUTE
 from eeg2fmri.store import Windows
 from eeg2fmri.training import deep
 from tests.fakes import EEG_SHAPE, GRID, deep_config

@@ -15,7 +15,8 @@ from eeg2fmri.config import Config, LinearConfig
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.search import search_step
 from eeg2fmri.search.report import _linear_score, _plots, expected_gain
-from eeg2fmri.search.trial import MODEL_ATTRIBUTE, RUN_ATTRIBUTE
+from eeg2fmri.search.trial import MODEL_ATTRIBUTE
+from eeg2fmri.search.workplace import RUN_ATTRIBUTE
 from tests.mlflow_store import memory_store, use_tracking
 
 STORAGE = "sqlite:///optuna.db"

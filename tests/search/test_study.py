@@ -32,7 +32,7 @@ from eeg2fmri.config import (
 from eeg2fmri.errors import ConfigError, DivergenceError, MissingExtraError
 from eeg2fmri.families import FitResult, FitSettings, fit
 from eeg2fmri.models.spec import block_macs
-from eeg2fmri.search import judge, report, samplers, study, trial
+from eeg2fmri.search import judge, report, samplers, study, trial, workplace
 from eeg2fmri.search.study import search_step
 from eeg2fmri.store import Windows
 from tests.fakes import EEG_SHAPE, GRID, LATENT, deep_config
@@ -141,13 +141,13 @@ def test_every_trial_is_a_nested_run_with_its_state():
     assert {"COMPLETE", "PRUNED"} == set(states())  # the draws of this seed have both
     (parent,) = search_runs()
     for t in trials():
-        run = mlflow.get_run(t.user_attrs[trial.RUN_ATTRIBUTE])
+        run = mlflow.get_run(t.user_attrs[workplace.RUN_ATTRIBUTE])
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         outcome = f"{t.value:+.4f}" if t.state.name == "COMPLETE" else "pruned"
         name = f"trial {t.number} · {outcome} · " + ("as configured" if t.number == 0 else "")
         assert run.info.run_name.startswith(name)
         assert t.number == 0 or f"learning_rate {t.params['learning_rate']:.3g}" in run.info.run_name
-        assert run.data.tags[trial.STATE_TAG] == t.state.name.lower()
+        assert run.data.tags[workplace.STATE_TAG] == t.state.name.lower()
         assert run.data.params["search.trial"] == str(t.number)
         assert run.data.params["model.filters"] == str(t.params["filters"])
         assert run.data.params["model.training.epochs"] == "1"
@@ -165,7 +165,7 @@ def test_every_trial_is_a_nested_run_with_its_state():
 def test_the_first_trial_is_the_configured_model():
     first = trials()[0]
     assert first.state.name == "COMPLETE"
-    run = mlflow.get_run(first.user_attrs[trial.RUN_ATTRIBUTE])
+    run = mlflow.get_run(first.user_attrs[workplace.RUN_ATTRIBUTE])
     for side in ("eeg", "fmri"):
         for key in ("kernels", "strides"):
             wanted = [list(axis) for axis in getattr(getattr(BASE, side), key)]
@@ -299,7 +299,7 @@ def test_a_trial_below_the_median_is_pruned_after_its_epoch(quick, monkeypatch):
     search(settings(epochs=2, max_multiply_adds=10**12), 5)
     assert states() == ["COMPLETE", "COMPLETE", "COMPLETE", "PRUNED", "COMPLETE"]  # a median of three or more
     assert trials()[1].value == 3.0  # the best epoch of a trial is its value
-    run = mlflow.get_run(trials()[3].user_attrs[trial.RUN_ATTRIBUTE])
+    run = mlflow.get_run(trials()[3].user_attrs[workplace.RUN_ATTRIBUTE])
     assert run.info.status == "KILLED"
     assert "after epoch 1" in run.data.tags["eeg2fmri.pruned"]
     assert run.data.metrics["val/r2_temporal"] == 0.1
@@ -327,14 +327,14 @@ def test_a_failure_fails_its_trial_and_its_runs(quick, monkeypatch):
     assert states() == ["FAIL"]
     (run,) = search_runs()
     assert run.info.status == "FAILED"
-    assert mlflow.get_run(trials()[0].user_attrs[trial.RUN_ATTRIBUTE]).info.status == "FAILED"
+    assert mlflow.get_run(trials()[0].user_attrs[workplace.RUN_ATTRIBUTE]).info.status == "FAILED"
     monkeypatch.setattr(judge, "fit", quick_fit)
     search(settings(max_multiply_adds=10**12), 2)
     assert states() == ["FAIL", "COMPLETE", "COMPLETE"]  # a failed trial does not count
     failed, again, following = (t.params for t in trials())
     assert again == failed  # the configured model is tried
     assert again["learning_rate"] == pytest.approx(BASE.training.learning_rate)
-    assert mlflow.get_run(trials()[0].user_attrs[trial.RUN_ATTRIBUTE]).info.status == "FAILED"
+    assert mlflow.get_run(trials()[0].user_attrs[workplace.RUN_ATTRIBUTE]).info.status == "FAILED"
     search(settings(max_multiply_adds=10**12), 2, study="never failed")
     assert following == optuna.load_study(study_name="never failed", storage=STORAGE).trials[1].params
 

@@ -23,7 +23,7 @@ from eeg2fmri.processes import Owner
 from eeg2fmri.search import search_step
 from eeg2fmri.search.samplers import original_of
 from eeg2fmri.search.storage import OWNER, SURPLUS, SharedStudy, open_storage
-from eeg2fmri.search.trial import RUN_ATTRIBUTE, STATE_TAG
+from eeg2fmri.search.workplace import RUN_ATTRIBUTE, STATE_TAG
 from eeg2fmri.store import Windows, build_store
 from eeg2fmri.store.cards import CARDS
 from eeg2fmri.store.parallel import each, local_cluster

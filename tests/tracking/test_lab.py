@@ -15,7 +15,7 @@ from eeg2fmri.datasets import find_recordings
 from eeg2fmri.pipeline import evaluate_step, promote_step, train, train_step
 from eeg2fmri.search import search_step
 from eeg2fmri.search.storage import OWNER, open_storage
-from eeg2fmri.search.trial import RUN_ATTRIBUTE, STATE_TAG
+from eeg2fmri.search.workplace import RUN_ATTRIBUTE, STATE_TAG
 from eeg2fmri.store import build_store
 from eeg2fmri.tracking import load_model
 from tests.mlflow_store import LINEAR, memory_store, use_tracking
