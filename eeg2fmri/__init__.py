@@ -27,6 +27,7 @@ _HOMES = {
     "fit": "api",
     "evaluate": "api",
     "adapt": "api",
+    "classify": "api",
     "explain": "api",
     "figures": "api",
     "report": "api",

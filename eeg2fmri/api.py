@@ -29,10 +29,11 @@ import numpy as np
 
 from eeg2fmri import plotting, serving
 from eeg2fmri.adaptation import Adaptation, adapt_bundle, prepare_adaptation
+from eeg2fmri.classification import Classification, classify_subjects, find_labelled, parcellation, subject_features
 from eeg2fmri.config import Config, load_config
 from eeg2fmri.datasets import AUTO, Overview, find_recordings, survey
 from eeg2fmri.devices import use_backend
-from eeg2fmri.errors import ConfigError, ModelError
+from eeg2fmri.errors import ConfigError, ModelError, counted
 from eeg2fmri.evaluation import Relevance
 from eeg2fmri.explanation import relevance
 from eeg2fmri.families import FitSettings, OnEpoch, fitted_figures
@@ -144,8 +145,8 @@ def preprocess(
     """
     given = _config(config)
     recordings, skipped = find_recordings(Path(root).absolute(), given.dataset)
-    for item in skipped:
-        logger.warning("%s: %s; skipped", item.path, item.reason)
+    for line in counted((item.path, f"{item.reason}; skipped") for item in skipped):
+        logger.warning("%s", line)
     name = dataset_name(Path(root))
     built = build_store(recordings, store, given.data, name=name, split=given.split, workers=workers)
     say_left_out(built, allow_failures=allow_failures)
@@ -248,9 +249,7 @@ def evaluate(
     >>> scores = eeg2fmri.evaluate(model, store)  # doctest: +SKIP
     >>> scores.table.groupby("condition")["r2_temporal"].mean()  # doctest: +SKIP
     """
-    given = _config(config)
-    if atlas is not None:
-        given = given.model_copy(update={"evaluation": given.evaluation.model_copy(update={"atlas": str(atlas)})})
+    given = _changed(_config(config), "evaluation", atlas=atlas)
     check_fits(model, store)
     recordings = recordings_to_score(given, store, split)
     regions = atlas_to_score(given, store, recordings)
@@ -306,6 +305,68 @@ def adapt(model: Bundle, store: Store, subject: str, minutes: float = 5.0, confi
     given = _config(config)
     parts = prepare_adaptation(model, store, subject, minutes)
     return adapt_bundle(model, store, parts, minutes, given)
+
+
+def classify(
+    model: Bundle,
+    root: Path | str,
+    config: Settings = None,
+    *,
+    column: str | None = None,
+    atlas: Path | str | None = None,
+    workdir: Path | str | None = None,
+    workers: int = 1,
+) -> Classification:
+    """Predict a label of subjects with EEG only, by what a model synthesises from their EEG and by the EEG itself.
+
+    Parameters
+    ----------
+    model : Bundle
+        From `fit` or `load_model`.
+    root : path
+        Folder of a dataset with EEG and ``participants.tsv``; BOLD is not read.
+    config : Config or path, optional
+        Its sections ``classify``, ``dataset`` and ``evaluation``: labels, folds and permutations, which EEG is used,
+        and which drifts do not count; ``policy.level`` must be within reach of the permutations.
+    column : str, optional
+        Column of ``participants.tsv`` with the labels; by default that of ``classify.column``.
+    atlas : path, optional
+        Label image (NIfTI) of the regions; by default that of ``evaluation.atlas``, or cubes of ``classify.block``.
+    workdir : path, optional
+        Folder that keeps the features of each recording, so that a repeated call does not compute them again. The
+        model must be one of `load_model`.
+    workers : int, default=1
+        Processes that share the recordings.
+
+    Returns
+    -------
+    Classification
+        `table` has one row per set of features (``regions``, ``latents``, ``eeg``), with balanced accuracy, its mean
+        with permuted labels, and p. `by_subject` has the probability of each subject's own label. `beside_eeg` compares
+        each set with the EEG alone.
+
+    Raises
+    ------
+    DatasetError, AlignmentError
+        If a label has too few subjects, or a recording or the atlas cannot be used.
+    IncompleteError
+        If a worker dies.
+    ModelError
+        If the model's volumes do not depend on the EEG, or `workdir` is given for a model that was not loaded.
+
+    Examples
+    --------
+    >>> model = eeg2fmri.load_model("work/linear")  # doctest: +SKIP
+    >>> found = eeg2fmri.classify(model, "clinic", column="group", workdir="work", workers=2)  # doctest: +SKIP
+    >>> found.table  # doctest: +SKIP
+    >>> found.beside_eeg["regions"].p_value  # doctest: +SKIP
+    """
+    given = _changed(_config(config), "classify", column=column)
+    given = _changed(given, "evaluation", atlas=atlas)
+    found = find_labelled(given, Path(root))
+    features = subject_features(model, found, parcellation(model, given), given, workers=workers,
+                                workdir=None if workdir is None else Path(workdir))  # fmt: skip
+    return classify_subjects(features, found.labels, given)
 
 
 def explain(
@@ -604,3 +665,9 @@ def synthesise(
 
 def _config(given: Settings) -> Config:
     return given if isinstance(given, Config) else load_config(given)
+
+
+def _changed(config: Config, section: str, **values: Path | str | None) -> Config:
+    """Replace settings of a section, unless they are ``None``."""
+    given = {key: str(value) for key, value in values.items() if value is not None}
+    return config.model_copy(update={section: getattr(config, section).model_copy(update=given)})

@@ -126,6 +126,16 @@ def one_line(err: BaseException) -> str:
     return " ".join(without_secrets(f"{type(err).__name__}: {err}").split())[:300]
 
 
+def counted(remarks: Iterable[tuple[object, str]]) -> list[str]:
+    """Return one line for each remark: the first file that it is about, how many others, and the remark."""
+    places: dict[str, list[object]] = {}
+    for place, text in remarks:
+        places.setdefault(text, []).append(place)
+    return [
+        f"{first}{f' and {len(others)} more' if others else ''}: {text}" for text, (first, *others) in places.items()
+    ]
+
+
 def disk_full(err: BaseException, where: object = "") -> DiskFullError | None:
     """Return the error to show if a full disk, a quota or a limit on file sizes has caused `err`; else ``None``.
 

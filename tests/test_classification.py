@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+import eeg2fmri
 from eeg2fmri.classification import (
     EEG,
     LATENTS,
@@ -20,7 +26,7 @@ from eeg2fmri.errors import DatasetError, ModelError
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.signals import without_drift
 from eeg2fmri.store import Windows
-from tests.fakes import CHANNELS, CONTEXT, recording
+from tests.fakes import CHANNELS, CONTEXT, SAMPLING_RATE, recording
 from tests.labelled import WINDOWS, labelled_bundle, write_labelled
 
 CONFIG = Config.model_validate(
@@ -94,8 +100,6 @@ def test_what_fluctuates_separates_and_is_compared_with_the_eeg(features, root):
 
 
 def test_recordings_of_one_subject_are_averaged(bundle, root, tmp_path, features):
-    import shutil
-
     two = tmp_path / "two"
     shutil.copytree(root, two)
     for run, source in (("1", "01"), ("2", "03")):
@@ -109,6 +113,106 @@ def test_recordings_of_one_subject_are_averaged(bundle, root, tmp_path, features
     own = features[EEG]["mean"]
     np.testing.assert_allclose(found[EEG]["mean"][0], (own[0] + own[2]) / 2, rtol=1e-6)
     np.testing.assert_allclose(found[EEG]["mean"][1:], own[1:], rtol=1e-6)
+
+
+def loaded(bundle, digest="d"):
+    """The model as if it had been read from files."""
+    return replace(bundle, digest=digest)
+
+
+def kept(bundle, root, workdir, config=CONFIG, **options):
+    """Features, and of each recording whether they were there before, in the order of `find_labelled` of one worker."""
+    done = []
+    found = subject_features(bundle, find_labelled(config, root), parcellation(bundle, config), config,
+                             workdir=workdir, on_recording=lambda one: done.append(one.kept), **options)  # fmt: skip
+    return found, done
+
+
+def equal(found, other):
+    assert {name: kinds.keys() for name, kinds in found.items()} == {name: k.keys() for name, k in other.items()}
+    for name, kinds in found.items():
+        for kind, values in kinds.items():
+            np.testing.assert_array_equal(values, other[name][kind])
+
+
+def test_a_killed_call_continues_with_the_same_numbers(bundle, root, tmp_path, features):
+    def die(_):
+        if len([*(tmp_path / "features").glob("sub-*.npz")]) == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    model, labelled, atlas = loaded(bundle), find_labelled(CONFIG, root), parcellation(bundle, CONFIG)
+    if not (child := os.fork()):
+        try:
+            subject_features(model, labelled, atlas, CONFIG, workdir=tmp_path, on_recording=die)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert len([*(tmp_path / "features").iterdir()]) == 5
+    found, done = kept(model, root, tmp_path)
+    assert sum(done) == 5
+    equal(found, features)
+
+
+def test_features_are_computed_again_if_something_else_makes_them(bundle, tmp_path, features):
+    root = write_labelled(tmp_path / "study")
+    assert kept(loaded(bundle), root, tmp_path)[1] == [False] * 12
+    names = [source.name for source in find_labelled(CONFIG, root).recordings]
+    (damaged,) = (tmp_path / "features").glob("sub-04*")
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    found, done = kept(loaded(bundle), root, tmp_path)
+    assert done == [name != "sub-04_task-rest" for name in names]
+    equal(found, features)
+    samples = root / "sub-02" / "eeg" / "sub-02_task-rest_eeg.eeg"
+    samples.write_bytes((np.frombuffer(samples.read_bytes(), "<f4") * 2).tobytes())
+    assert kept(loaded(bundle), root, tmp_path)[1] == [name != "sub-02_task-rest" for name in names]
+    assert not any(kept(loaded(bundle, "other"), root, tmp_path)[1])
+    assert not any(kept(loaded(bundle), root, tmp_path, changed(block=9.0))[1])
+    assert not any(kept(loaded(bundle), root, tmp_path, changed(bands={"alpha": (8, 13)}))[1])
+    assert all(kept(loaded(bundle), root, tmp_path, changed(permutations=6, folds=3))[1])
+
+
+@pytest.mark.slow
+def test_two_workers_find_the_same(bundle, root, tmp_path, features, refuses):
+    found, done = kept(loaded(bundle), root, tmp_path / "two", workers=2)
+    assert not any(done)
+    equal(found, features)
+    other = shutil.copytree(root, tmp_path / "other")
+    (other / "sub-03" / "eeg" / "sub-03_task-rest_eeg.eeg").unlink()
+    with refuses(DatasetError, "sub-03_task-rest_eeg"):
+        kept(loaded(bundle), other, None, workers=2)
+
+
+def test_remarks_that_recordings_share_are_one_line(bundle, root, tmp_path, caplog):
+    """The EEG of two subjects paused for a second."""
+    other = shutil.copytree(root, tmp_path / "other")
+    for subject in ("03", "04"):
+        markers = other / f"sub-{subject}" / "eeg" / f"sub-{subject}_task-rest_eeg.vmrk"
+        head = markers.read_text().partition("Mk1=")[0]
+        markers.write_text(f"{head}Mk1=New Segment,,1,1,0,20240101120000000000\n"
+                           f"Mk2=New Segment,,{SAMPLING_RATE * 5 + 1:.0f},1,0,20240101120006000000\n")  # fmt: skip
+    with caplog.at_level("INFO", "eeg2fmri"):
+        kept(bundle, other, None)
+    gaps = [record for record in caplog.records if "gap" in record.getMessage()]
+    zero = [record for record in caplog.records if "time zero" in record.getMessage()]
+    assert [record.levelname for record in (*gaps, *zero)] == ["WARNING", "INFO"]
+    assert "sub-03_task-rest_eeg.vhdr and 1 more: volumes with a gap" in gaps[0].getMessage()
+    assert "12 of 12 recordings" in zero[0].getMessage()
+
+
+def test_classify_in_python(bundle, root, tmp_path, features, refuses):
+    found = eeg2fmri.classify(bundle, root, CONFIG, column="Group")
+    expected = classify_subjects(features, find_labelled(CONFIG, root).labels, CONFIG)
+    assert found.table.equals(expected.table)
+    assert found.table["features"].tolist() == ["most frequent label", REGIONS, LATENTS, EEG]
+    assert found.table["balanced accuracy"].tolist()[1:] == [each.score for each in found.found.values()]
+    assert found.by_subject["subject"].tolist() == [f"sub-{n:02d}" for n in range(1, 13)]
+    assert found.beside_eeg == expected.beside_eeg
+    with refuses(ModelError, "has no digest"):
+        eeg2fmri.classify(bundle, root, CONFIG, workdir=tmp_path)
+    with refuses(DatasetError, "no column 'grup'"):
+        eeg2fmri.classify(bundle, root, CONFIG, column="grup")
+    with refuses(DatasetError, "none.nii: no such file"):
+        eeg2fmri.classify(bundle, root, CONFIG, atlas=tmp_path / "none.nii")
 
 
 def test_subjects_without_a_label_are_left_out_and_named(root, tmp_path, caplog):
@@ -149,8 +253,6 @@ def test_a_dataset_without_eeg_or_without_a_table_is_refused(root, tmp_path, ref
 
 
 def test_a_model_that_ignores_the_eeg_is_refused(bundle, refuses):
-    from dataclasses import replace
-
     parts = (Windows([recording(f"sub-0{n}", n)], CONTEXT) for n in (1, 2))
     mean = replace(bundle, model=fit(MeanConfig(), *parts, FitSettings()).model)
     eeg = Windows([recording("sub-09", 9)], CONTEXT).eeg(np.arange(20))

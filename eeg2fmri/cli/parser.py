@@ -234,8 +234,12 @@ def _add_use_verbs(verbs: Any) -> None:
         verbs, "classify", run_classify, "predict labels of subjects with EEG only, by synthesised views"
     )
     classify.add_argument("--root", default="work/dataset", help="folder of the dataset (default: work/dataset)")
+    classify.add_argument(
+        "--workdir", default="work", help="folder that keeps the recordings' features (default: work)"
+    )
     add_setting(classify, "--column", "classify.column")
     add_model(classify)
     add_setting(classify, "--atlas", "evaluation.atlas", metavar="NIFTI")
     add_dataset(classify, modalities=("eeg",))
+    classify.add_argument("--workers", type=positive, default=1, help="processes that share the work (default: 1)")
     add_device(classify, limit=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eeg2fmri.config import Config
-from eeg2fmri.errors import ConfigError, IncompleteError
+from eeg2fmri.errors import ConfigError, IncompleteError, counted
 from eeg2fmri.progress import progress_display
 
 if TYPE_CHECKING:
@@ -93,9 +93,9 @@ def synthesize_many(
             on_recording=lambda done: display.update(recordings, advance=1, status=done.name),
             on_volumes=lambda done, total: display.update(volumes, completed=done, total=total),
         )  # fmt: skip
+    for line in counted(remark for done in found for remark in done.warnings):
+        logger.warning("%s", line)
     for done in found:
-        for line in done.warnings:
-            logger.warning("%s", line)
         if done.error:
             logger.error("%s", done.error)
     failed = [done.name for done in found if done.error]

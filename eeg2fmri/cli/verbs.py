@@ -92,7 +92,8 @@ def run_adapt(args: argparse.Namespace) -> None:
 def run_classify(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import classify_step
 
-    print(classify_step(config_of(args), args.model_uri, Path(args.root)).text)
+    result = classify_step(config_of(args), args.model_uri, Path(args.root), Path(args.workdir), workers=args.workers)
+    print(result.text)
 
 
 def run_crossval(args: argparse.Namespace) -> None:

@@ -12,14 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from eeg2fmri import plotting
 from eeg2fmri.classification import (
     EEG,
     LATENTS,
     REGIONS,
-    TABLES,
     Beside,
     Classification,
     Kinds,
@@ -36,7 +34,7 @@ from eeg2fmri.pipeline.code import classification_code
 from eeg2fmri.pipeline.data import say_skipped, stamp
 from eeg2fmri.pipeline.describe import paragraphs, picture, table
 from eeg2fmri.progress import progress_display
-from eeg2fmri.serving import Bundle
+from eeg2fmri.serving import Bundle, EegFile
 from eeg2fmri.store import dataset_name, with_names
 from eeg2fmri.tracking import RunLog, finished_run, load_model, tracked_run
 from eeg2fmri.tracking.registry import only_model
@@ -47,7 +45,6 @@ MODEL_OPTION = "--model-uri models:/NAME@champion"
 NAMES = {REGIONS: "Synthesised regions are", LATENTS: "The model's latents are", EEG: "EEG alone is"}
 FIGURE = "figures/classes.png"
 TEXT_TAG = "eeg2fmri.classify"  # the verdict
-HEAD = ["features", "balanced accuracy", "accuracy", "permuted labels", "p", "least p"]
 CAVEAT = "Every p is of labels permuted over subjects. The sets of features are tested one by one."
 
 
@@ -60,7 +57,9 @@ class ClassifyResult:
     skipped: bool
 
 
-def classify_step(config: Config, model_uri: str | None, root: Path) -> ClassifyResult:
+def classify_step(
+    config: Config, model_uri: str | None, root: Path, workdir: Path, *, workers: int = 1
+) -> ClassifyResult:
     """Classify subjects with EEG only by the labels of a column of ``participants.tsv``.
 
     Parameters
@@ -68,6 +67,8 @@ def classify_step(config: Config, model_uri: str | None, root: Path) -> Classify
     config : its sections ``classify``, ``dataset``, ``evaluation``, ``policy`` and ``run``.
     model_uri : by default the champion of the only registered model.
     root : folder of the dataset.
+    workdir : keeps the features of each recording, below ``features``, for a call that continues or has other labels.
+    workers : processes that share the recordings.
 
     Raises
     ------
@@ -104,7 +105,7 @@ def classify_step(config: Config, model_uri: str | None, root: Path) -> Classify
     title = f"{config.classify.column} of {name}"
     with tracked_run("classify", experiment=config.run.experiment, name=f"classify · {title}", params=params,
                      tags={"dataset": name, "variant": bundle.model.config.variant}) as log:  # fmt: skip
-        features, result = _compute(bundle, found, atlas, config)
+        features, result = _compute(bundle, found, atlas, config, workdir, workers)
         text = verdict(result, config.policy.level)
         _log(log, result, features, found, f"{title}, {bundle.model.config.variant}")
         shown = picture(log.run_id, FIGURE, "balanced accuracy of each set of features beside permuted labels")
@@ -119,19 +120,20 @@ def _digest(found: Labelled) -> str:
     files = []
     for source in found.recordings:
         beside = source.path.parent.glob(f"{source.path.name.rsplit('_', 1)[0]}_*")
-        # A table may be inherited from a folder above.
-        tables = (value for key, value in source.details.items() if key in TABLES and isinstance(value, Path))
+        file = EegFile.of(source)
+        tables = (path for path in (file.channels, file.events) if path)  # perhaps inherited from a folder above
         files += [stamp(path) for path in (*sorted(beside), *tables)]
     return hashlib.sha256(json.dumps([dict(found.labels), files]).encode()).hexdigest()
 
 
 def _compute(
-    bundle: Bundle, found: Labelled, atlas: Atlas, config: Config
+    bundle: Bundle, found: Labelled, atlas: Atlas, config: Config, workdir: Path, workers: int
 ) -> tuple[dict[str, dict[str, np.ndarray]], Classification]:
     """Compute features and classify, behind progress bars."""
     with progress_display(visible=sys.stderr.isatty()) as display:
         task = display.add_task("synthesising", total=len(found.recordings), status="")
-        features = subject_features(bundle, found, atlas, config, lambda: display.advance(task))
+        features = subject_features(bundle, found, atlas, config, workdir=workdir, workers=workers,
+                                    on_recording=lambda _: display.advance(task))  # fmt: skip
         task = display.add_task("classifying", total=len(features) * config.classify.permutations, status="")
         return features, classify_subjects(features, found.labels, config, lambda: display.advance(task))
 
@@ -148,9 +150,8 @@ def _log(log: RunLog, result: Classification, features: Mapping[str, Kinds], fou
     for name, pair in result.beside_eeg.items():
         metrics[f"classify/{name}_beside_eeg_p_value"] = pair.p_value
     log.metrics(metrics)
-    columns = {f"{name}_probability": each.probability for name, each in result.found.items()}
-    log.table(pd.DataFrame({"subject": result.subjects, "label": result.labels, **columns}), "subjects.json")
-    log.table(pd.DataFrame(_rows(result), columns=HEAD), "scores.json")
+    log.table(result.by_subject, "subjects.json")
+    log.table(result.table, "scores.json")
     content = {
         "labels": found.counts,
         "left_out": found.left_out,
@@ -171,17 +172,11 @@ def _log(log: RunLog, result: Classification, features: Mapping[str, Kinds], fou
     log.figure(figure, FIGURE)
 
 
-def _rows(result: Classification) -> list[list[str | float]]:
-    rows: list[list[str | float]] = [["most frequent label", result.chance, result.majority, result.chance, 1.0, 1.0]]
-    for name, each in result.found.items():
-        rows.append([name, each.score, each.accuracy, float(each.draws.mean()), each.p_value, result.smallest_p])
-    return rows
-
-
 def scores_table(result: Classification) -> str:
     """Write a Markdown table: a row for each set of features, and chance."""
-    rows = [[cell if isinstance(cell, str) else f"{cell:.3f}" for cell in row] for row in _rows(result)]
-    return table(HEAD, rows)
+    found = result.table
+    rows = [[cell if isinstance(cell, str) else f"{cell:.3f}" for cell in row] for row in found.to_numpy().tolist()]
+    return table([*found.columns], rows)
 
 
 def verdict(result: Classification, level: float) -> str:

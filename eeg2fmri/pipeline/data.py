@@ -13,7 +13,7 @@ import pandas as pd
 
 from eeg2fmri.config import Config, SimulationConfig, flatten
 from eeg2fmri.datasets import Recording, find_recordings
-from eeg2fmri.errors import ConfigError
+from eeg2fmri.errors import ConfigError, counted
 from eeg2fmri.pipeline.code import SIMULATION_CODE, preprocessing_code
 from eeg2fmri.pipeline.describe import paragraphs, picture
 from eeg2fmri.pipeline.quality import log_quality
@@ -129,8 +129,8 @@ def _preprocess(
     name = dataset_name(root)
     config = with_names(config, name)
     recordings, skipped = find_recordings(root.absolute(), config.dataset)  # workers may have another working directory
-    for item in skipped:
-        logger.warning("%s: %s; skipped", item.path, item.reason)
+    for line in counted((item.path, f"{item.reason}; skipped") for item in skipped):
+        logger.warning("%s", line)
     params = {**flatten(config.data, "data."), **flatten(config.dataset, "dataset."), "dataset.root": str(root)}
 
     def build() -> Built:

@@ -6,16 +6,18 @@ from eeg2fmri.serving.dataset import Done, Item, items_of_files, items_of_root, 
 from eeg2fmri.serving.files import check_image_name, synthesise_recording, synthesise_samples
 from eeg2fmri.serving.interval import check_interval
 from eeg2fmri.serving.live import LiveSynthesis, LiveVolume
-from eeg2fmri.serving.recording import read_windows
+from eeg2fmri.serving.recording import EegFile, open_recording
 from eeg2fmri.serving.replies import region_courses
 from eeg2fmri.serving.series import Courses, interval_path, synthesise_file, write_interval
 from eeg2fmri.serving.stream import synthesise_stream
+from eeg2fmri.serving.workers import loaded, shared
 
 __all__ = [
     "Bundle",
     "Client",
     "Courses",
     "Done",
+    "EegFile",
     "Item",
     "LiveSynthesis",
     "LiveVolume",
@@ -26,9 +28,11 @@ __all__ = [
     "items_of_files",
     "items_of_root",
     "load_bundle",
-    "read_windows",
+    "loaded",
+    "open_recording",
     "region_courses",
     "save_bundle",
+    "shared",
     "synthesise_dataset",
     "synthesise_file",
     "synthesise_recording",

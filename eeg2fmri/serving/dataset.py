@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -17,17 +15,17 @@ from typing import Any
 
 import eeg2fmri
 from eeg2fmri.config import DatasetConfig
-from eeg2fmri.datasets import Source, check_fetched, find_eeg
+from eeg2fmri.datasets import Source, find_eeg
 from eeg2fmri.datasets.bids import entities
-from eeg2fmri.datasets.recording import eeg_companions
 from eeg2fmri.datasets.source import VARIANTS
-from eeg2fmri.errors import ConfigError, DiskFullError, Eeg2FmriError, disk_full, one_line
+from eeg2fmri.errors import ConfigError, DiskFullError, Eeg2FmriError, counted, disk_full, one_line
 from eeg2fmri.files import held, written_whole
-from eeg2fmri.serving.bundle import Bundle, load_bundle, save_bundle
+from eeg2fmri.serving.bundle import Bundle
 from eeg2fmri.serving.files import sidecar_path
 from eeg2fmri.serving.interval import check_interval
 from eeg2fmri.serving.recording import EegFile, open_recording
 from eeg2fmri.serving.series import SYNTHESISED, Courses, Progress, interval_path, write_series
+from eeg2fmri.serving.workers import loaded, shared
 
 BIDS_VERSION = "1.10.0"
 MAKER = "eeg2fmri synthesize"
@@ -52,17 +50,20 @@ class Item:
 
 @dataclass(frozen=True)
 class Done:
-    """The outcome of a recording: its volumes, or an error in one line.  kept: it was there before."""
+    """The outcome of a recording: its volumes, or an error in one line.
+
+    kept: it was there before.  warnings: remarks that a person should check, each with its file.
+    """
 
     name: str
     volumes: int = 0
     kept: bool = False
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[tuple[Path, str], ...] = ()
     error: str = ""
 
 
 def items_of_root(root: Path, config: DatasetConfig, space: str) -> tuple[list[Item], list[str]]:
-    """List the EEG recordings of a dataset, with BOLD or without, and the files left out, one line each.
+    """List the EEG recordings of a dataset, with BOLD or without, and the files left out, one line per reason.
 
     Parameters
     ----------
@@ -77,16 +78,9 @@ def items_of_root(root: Path, config: DatasetConfig, space: str) -> tuple[list[I
     sources, skipped = find_eeg(root, config)
     items = []
     for source in sources:
-        details = source.details
-        file = EegFile(
-            source.path,
-            details.get("channels_path"),
-            details.get("eeg_events_path"),
-            details.get("channel_types", ()),
-            details.get("volume_marker", config.volume_marker),
-        )
+        file = EegFile.of(source, config.volume_marker)
         items.append(_item(source, file, f"bids:raw:{source.path.relative_to(root).as_posix()}", space))
-    return items, [f"{item.path}: not used; {item.reason}" for item in skipped]
+    return items, counted((item.path, f"not used; {item.reason}") for item in skipped)
 
 
 def items_of_files(paths: Sequence[Path], volume_marker: str, space: str) -> list[Item]:
@@ -173,10 +167,7 @@ def synthesise_dataset(
     with ExitStack() as until_end:
         until_end.enter_context(held(out / LOCK, str(out), "synthesize", instead="give another --out"))
         _describe(out, root)
-        where: Bundle | Path = bundle
-        if workers > 1:
-            where = Path(until_end.enter_context(tempfile.TemporaryDirectory()))
-            save_bundle(where, bundle)
+        where = until_end.enter_context(shared(bundle, workers))
         task = functools.partial(_synthesise, where=where, out=out.absolute(), model=dict(model), courses=courses,
                                  interval=interval, on_volumes=on_volumes if workers == 1 else None)  # fmt: skip
         done = {}
@@ -205,7 +196,7 @@ def _synthesise(
     """Synthesise one recording, unless it is there; an error becomes part of the outcome."""
     path = out / item.image
     try:
-        digest = _source_digest(item.file)
+        digest = item.file.digest()
         more = {"Sources": [item.source], "SourceDigest": digest, "Model": dict(model)}
         done = _is_made(path, more)
         if courses is not None:
@@ -214,9 +205,9 @@ def _synthesise(
             done = done and _is_made(interval_path(path), more)
         if done:
             return Done(item.name, kept=True)
-        opened = open_recording(_loaded(where) if isinstance(where, Path) else where, item.file)
+        opened = open_recording(loaded(where), item.file)
         write_series(opened, path, more, courses, on_volumes, interval=interval)
-        return Done(item.name, len(opened.whole), warnings=tuple(f"{opened.path}: {line}" for line in opened.warnings))
+        return Done(item.name, len(opened.whole), warnings=tuple((opened.path, line) for line in opened.remarks))
     except Eeg2FmriError as err:
         if full := disk_full(err, path):
             raise full from err
@@ -228,12 +219,6 @@ def _synthesise(
         return Done(item.name, error=f"{item.file.path}: failed ({one_line(err)}); --debug --workers 1 shows where")
 
 
-@functools.lru_cache(maxsize=1)
-def _loaded(folder: Path) -> Bundle:
-    """Load the model of a worker once."""
-    return load_bundle(folder)
-
-
 def _is_made(path: Path, marks: Mapping[str, Any]) -> bool:
     """Return whether a file is there whose sidecar, which is written last, has the marks of model and source."""
     try:
@@ -241,17 +226,6 @@ def _is_made(path: Path, marks: Mapping[str, Any]) -> bool:
     except (OSError, ValueError):
         return False
     return path.exists() and all(found.get(key) == value for key, value in marks.items())
-
-
-def _source_digest(file: EegFile) -> str:
-    """Compute the digest (sha256) of the files that a recording is read from, and of the way to read them."""
-    digest = hashlib.sha256(json.dumps([file.types, file.volume_marker]).encode())
-    for path in (file.path, *eeg_companions(file.path), file.channels, file.events):
-        if path is not None:
-            check_fetched(path)
-            with path.open("rb") as content:
-                digest.update(hashlib.file_digest(content, "sha256").digest())
-    return digest.hexdigest()
 
 
 def _check_place(out: Path) -> None:

@@ -73,7 +73,7 @@ def write_sidecar(out: Path, sidecar: Mapping[str, Any]) -> None:
 def synthesise_recording(bundle: Bundle, eeg_path: Path, volume_marker: str = AUTO) -> Synthesis:
     """Synthesise in memory what `synthesise_file` writes; parameters and errors as there."""
     opened = open_recording(bundle, EegFile.beside(eeg_path, volume_marker))
-    opened.say_warnings()
+    opened.say_remarks()
     return Synthesis(volumes_image(bundle, np.concatenate([*opened.volumes()])), recording_sidecar(opened))
 
 

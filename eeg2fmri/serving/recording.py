@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +16,15 @@ from eeg2fmri.datasets import (
     AUTO,
     Alignment,
     CleanParts,
+    Source,
     check_breaks,
+    check_fetched,
     covered,
     first_volume_marker,
     open_clean_eeg,
     open_eeg_file,
 )
+from eeg2fmri.datasets.recording import eeg_companions
 from eeg2fmri.errors import DatasetError, RequestError
 from eeg2fmri.serving.bundle import Bundle
 from eeg2fmri.signals import contexts
@@ -50,6 +55,28 @@ class EegFile:
         """Find the tables in the file's folder."""
         return cls(path, _beside(path, "channels"), _beside(path, "events"), (), volume_marker)
 
+    @classmethod
+    def of(cls, source: Source, volume_marker: str = AUTO) -> EegFile:
+        """Return the file of a dataset, with the tables and the marker that its layout knows."""
+        found = source.details
+        return cls(
+            source.path,
+            found.get("channels_path"),
+            found.get("eeg_events_path"),
+            found.get("channel_types", ()),
+            found.get("volume_marker", volume_marker),
+        )
+
+    def digest(self) -> str:
+        """Compute the digest (sha256) of the files that a recording is read from, and of the way to read them."""
+        digest = hashlib.sha256(json.dumps([self.types, self.volume_marker]).encode())
+        for path in (self.path, *eeg_companions(self.path), self.channels, self.events):
+            if path is not None:
+                check_fetched(path)
+                with path.open("rb") as content:
+                    digest.update(hashlib.file_digest(content, "sha256").digest())
+        return digest.hexdigest()
+
 
 @dataclass(frozen=True)
 class OpenRecording:
@@ -57,7 +84,7 @@ class OpenRecording:
 
     onset: cleaned sample of time zero; period: samples from TR to TR.  first: TRs after time zero at which the first
     window starts.  with_eeg: (windows,) bool, those without a gap.  zero: the place of time zero, in words.
-    warnings: remarks that a person should check.
+    marked: volume markers give it.  warnings: remarks on the file that a person should check.
     """
 
     bundle: Bundle
@@ -68,6 +95,7 @@ class OpenRecording:
     first: int
     with_eeg: np.ndarray
     zero: str
+    marked: bool
     warnings: tuple[str, ...]
 
     @property
@@ -76,9 +104,17 @@ class OpenRecording:
         context = self.bundle.window_shape[2]
         return np.convolve(self.with_eeg, np.ones(context, int), "valid") == context
 
-    def say_warnings(self) -> None:
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Return what a person should check who uses the volumes: remarks on the file, time zero and gaps."""
+        total, without = len(self.whole), int((~self.whole).sum())
+        zero = () if self.marked else (f"time zero is {self.zero}",)
+        gaps = (f"{without} of {total} volumes have a gap of the EEG in their context; they are 0",) if without else ()
+        return (*self.warnings, *zero, *gaps)
+
+    def say_remarks(self) -> None:
         """Log the remarks, one line each."""
-        for line in self.warnings:
+        for line in self.remarks:
             logger.warning("%s: %s", self.path, line)
 
     def volumes(self) -> Iterator[np.ndarray]:
@@ -165,52 +201,16 @@ def open_recording(bundle: Bundle, file: EegFile) -> OpenRecording:
         bundle.check_length(len(with_eeg), raw.n_samples / raw.sampling_rate)
     except RequestError as err:
         raise DatasetError(f"{path}: {err}") from err
-    notes = [*raw.notes, *found.warnings, *([] if found.onsets.size else [f"time zero is {zero}"])]
     opened = OpenRecording(
-        bundle, path, eeg, found.onset / eeg.factor, found.period / eeg.factor, first, with_eeg, zero, tuple(notes)
-    )
-    total, without = len(opened.whole), int((~opened.whole).sum())
-    if without == total:
+        bundle, path, eeg, found.onset / eeg.factor, found.period / eeg.factor, first, with_eeg, zero,
+        bool(found.onsets.size), (*raw.notes, *found.warnings),
+    )  # fmt: skip
+    total = len(opened.whole)
+    if not opened.whole.any():
         raise DatasetError(f"{path}: every context has a gap of the EEG; give EEG without so many gaps")
     if total > MOST_VOLUMES:
         raise DatasetError(f"{path}: {total} volumes, a NIfTI file has at most {MOST_VOLUMES}; split the recording")
-    if without:
-        notes.append(f"{without} of {total} volumes have a gap of the EEG in their context; they are 0")
-    return replace(opened, warnings=tuple(notes))
-
-
-def read_windows(
-    bundle: Bundle,
-    path: Path,
-    volume_marker: str = AUTO,
-    *,
-    channels_path: Path | None = None,
-    eeg_events_path: Path | None = None,
-    channel_types: tuple[tuple[int, str], ...] = (),
-) -> tuple[np.ndarray, np.ndarray, str]:
-    """Read all EEG windows of a recording at once.
-
-    Parameters
-    ----------
-    bundle, path, volume_marker : as in `synthesise_file`.
-    channels_path, eeg_events_path : BIDS tables; by default those beside the file.
-    channel_types : as `open_eeg_file`.
-
-    Returns
-    -------
-    (n, C, F, T) windows; (n,) bool, those without a gap of the EEG; the place of time zero, in words.
-
-    Raises
-    ------
-    DatasetError, AlignmentError
-        As `open_recording` and `OpenRecording.magnitudes`.
-    """
-    near = EegFile.beside(path, volume_marker)
-    file = replace(near, channels=channels_path or near.channels, events=eeg_events_path or near.events,
-                   types=channel_types)  # fmt: skip
-    opened = open_recording(bundle, file)
-    opened.say_warnings()
-    return contexts(np.concatenate([*opened.magnitudes()]), bundle.window_shape[2]), opened.whole, opened.zero
+    return opened
 
 
 def _beside(path: Path, kind: str) -> Path | None:

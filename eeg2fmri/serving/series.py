@@ -135,7 +135,7 @@ def synthesise_file(
     if interval:
         check_interval(bundle)
     opened = open_recording(bundle, EegFile.beside(eeg_path, volume_marker))
-    opened.say_warnings()
+    opened.say_remarks()
     write_series(opened, out, {"Model": dict(model)} if model else {}, courses, on_volumes, interval=interval)
     return (*bundle.signal.grid, len(opened.whole))
 

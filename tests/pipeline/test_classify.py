@@ -48,7 +48,7 @@ def config():
 
 @pytest.fixture(scope="module")
 def classified(study, config):
-    return classify_step(config, "models:/memory/1", study)
+    return classify_step(config, "models:/memory/1", study, study.parent)
 
 
 def test_the_run_holds_scores_beside_chance(classified):
@@ -85,16 +85,33 @@ def test_its_tables_and_arrays_agree(classified):
 
 
 def test_a_second_call_uses_the_first_and_other_labels_do_not(classified, study, config):
-    again = classify_step(config, "models:/memory/1", study)
+    again = classify_step(config, "models:/memory/1", study, study.parent)
     assert again.skipped
     assert (again.run_id, again.text) == (classified.run_id, classified.text)
     path = study / "participants.tsv"
     text = path.read_text()
     path.write_text(text.replace("sub-01\ta", "sub-01\tb"))
     try:
-        assert not classify_step(config, "models:/memory/1", study).skipped
+        assert not classify_step(config, "models:/memory/1", study, study.parent).skipped
     finally:
         path.write_text(text)
+
+
+def test_a_quiet_command_says_only_the_verdict_and_other_labels_need_no_features(classified, study, capsys):
+    arguments = ["classify", "--root", str(study), "--model-uri", "models:/memory/1", "--workdir", str(study.parent)]
+    arguments += ["--set", f"{SETTINGS}; classify.permutations=6"]
+    before = {path: path.stat().st_mtime_ns for path in (study.parent / "features").iterdir()}
+    assert len(before) == 12
+    assert cli.main([*arguments, "--quiet"]) == 0
+    found = capsys.readouterr()
+    assert found.err == ""
+    assert len(found.out.splitlines()) == 1
+    assert {path: path.stat().st_mtime_ns for path in (study.parent / "features").iterdir()} == before
+    assert cli.main([*arguments, "--set", f"{SETTINGS}; classify.permutations=7"]) == 0
+    lines = [line.partition(" ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert sum("volume marker" in line for line in lines) == 1
+    assert "12 of 12 recordings have no volume marker: their time zero is the start of the file" in lines
+    assert "features of 12 of 12 recordings were there" in lines
 
 
 def test_a_change_of_an_inherited_table_is_seen(study, config):
@@ -110,7 +127,7 @@ def test_a_change_of_an_inherited_table_is_seen(study, config):
 def test_the_command_prints_the_verdict(classified, study, capsys):
     arguments = ["classify", "--root", str(study), "--model-uri", "models:/memory/1", "--set", SETTINGS, "--quiet"]
     assert cli.main(arguments) == 0
-    assert capsys.readouterr().out == f"{classified.text}\n"
+    assert capsys.readouterr() == (f"{classified.text}\n", "")
     assert cli.main([*arguments, "--column", "sex"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "no column 'sex'" in line

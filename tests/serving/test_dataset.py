@@ -235,6 +235,20 @@ def test_the_command_writes_a_dataset(command, root, out):
     assert command("--root", root, "--out", out, "--allow-failures")[0] == 0
 
 
+def test_a_remark_that_recordings_share_is_one_line(command, tmp_path, out, rng):
+    """Files of EEG only have no volume marker."""
+    for run in RUNS:
+        (tmp_path / run).parent.mkdir(parents=True)
+        pybv.write_brainvision(data=rng.normal(0, 20e-6, (len(CHANNELS), 9 * STEP)), sfreq=SAMPLING_RATE,
+                               ch_names=list(CHANNELS), fname_base=f"{run.split('/')[-1]}_eeg", fmt="binary_float32",
+                               folder_out=(tmp_path / run).parent)  # fmt: skip
+    status, lines = command("--root", tmp_path, "--out", out)
+    assert status == 0
+    assert [line.partition(" ")[2] for line in lines if "time zero" in line] == [
+        f"{tmp_path / RUNS[0]}_eeg.vhdr and 1 more: time zero is the start of the EEG file"
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
