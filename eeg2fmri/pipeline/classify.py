@@ -45,7 +45,10 @@ MODEL_OPTION = "--model-uri models:/NAME@champion"
 NAMES = {REGIONS: "Synthesised regions are", LATENTS: "The model's latents are", EEG: "EEG alone is"}
 FIGURE = "figures/classes.png"
 TEXT_TAG = "eeg2fmri.classify"  # the verdict
-CAVEAT = "Every p is of labels permuted over subjects. The sets of features are tested one by one."
+CAVEAT = (
+    "The p of a set of features is of labels permuted over subjects. That of two sets is of their predictions swapped "
+    "within subjects; it is no lower than the p of the better set. The sets are tested one by one."
+)
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,10 @@ def classify_step(
                      tags={"dataset": name, "variant": bundle.model.config.variant}) as log:  # fmt: skip
         features, result = _compute(bundle, found, atlas, config, workdir, workers)
         text = verdict(result, config.policy.level)
-        _log(log, result, features, found, f"{title}, {bundle.model.config.variant}")
+        _log(log, result, features, found, f"{title}, {len(found.labels)} subjects, {bundle.model.config.variant}")
         shown = picture(log.run_id, FIGURE, "balanced accuracy of each set of features beside permuted labels")
-        log.describe(paragraphs(text, shown, scores_table(result), CAVEAT))
+        listed = "\n".join(f"- {line}" for line in text.splitlines())
+        log.describe(paragraphs(listed, shown, scores_table(result), CAVEAT))
         log.tags({STEP_KEY: key, TEXT_TAG: text})
         logger.info("classify: run %s holds the figure and the tables", log.run_id)
         return ClassifyResult(log.run_id, text, skipped=False)
@@ -182,6 +186,8 @@ def scores_table(result: Classification) -> str:
 def verdict(result: Classification, level: float) -> str:
     """Say of each set if it is better than chance, and of each synthesised one if it is better than the EEG alone.
 
+    Each sentence is a line.
+
     Parameters
     ----------
     result : of the classification.
@@ -193,7 +199,7 @@ def verdict(result: Classification, level: float) -> str:
         for name, each in result.found.items()
     ]
     pairs = [_paired(name, pair, level) for name, pair in result.beside_eeg.items()]
-    return " ".join(f"{part}." for part in (*parts, *pairs))
+    return "\n".join(f"{part}." for part in (*parts, *pairs))
 
 
 def _paired(name: str, pair: Beside, level: float) -> str:
@@ -203,5 +209,5 @@ def _paired(name: str, pair: Beside, level: float) -> str:
         word = "better than" if pair.difference > 0 else "worse than"
     return (
         f"{NAMES[name]} {word} EEG alone (only they are right about {pair.won} subjects, only the EEG about "
-        f"{pair.lost}, balanced accuracy {pair.difference:+.2f}, p = {p_number(pair.p_value)})"
+        f"{pair.lost}, balanced accuracy {pair.difference:+z.2f}, p = {p_number(pair.p_value)})"
     )

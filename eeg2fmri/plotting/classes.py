@@ -36,7 +36,7 @@ def classes_figure(
     labels
         Of the subjects; each label has a colour of its own, of the first two.
     chance
-        Balanced accuracy of the most frequent label.
+        Balanced accuracy of the most frequent label: 1 / number of labels.
     title
         Of the figure.
 
@@ -67,6 +67,7 @@ def classes_figure(
         x = np.repeat(beside[:, None], own.sum(), axis=1)
         colour = (DATA, BAD)[number] if number < 2 else str(0.2 + 0.5 * number / len(names))
         right.scatter(x, columns[:, own], s=26, color=colour, edgecolors="white", linewidths=0.5, zorder=3, label=name)
+    right.axhline(chance, color=_GREY, linewidth=1.2, linestyle=":", zorder=2)  # of two labels, above it is correct
     right.set_xticks(places, [*scores])
     right.set_xlim(-0.6, len(scores) - 0.4)
     right.set_ylim(-0.02, 1.02)
@@ -80,7 +81,15 @@ def classes_figure(
 def _draw_scores(axes: Axes, scores: Mapping[str, float], draws: Mapping[str, np.ndarray], chance: float) -> None:
     for place, (name, score) in enumerate(scores.items()):
         low, middle, high = np.quantile(draws[name], (0.025, 0.5, 0.975))
-        axes.bar(place, high - low, 0.5, low, color=_NULL, alpha=0.35, label=None if place else "permuted labels, 95 %")
+        axes.bar(
+            place,
+            high - low,
+            0.5,
+            low,
+            color=_NULL,
+            alpha=0.35,
+            label=None if place else "permuted labels: median, 95 %",
+        )
         axes.hlines(middle, place - 0.25, place + 0.25, color=_NULL, linewidth=2)
         axes.scatter(place, score, s=90, color=DATA, edgecolors="white", zorder=3,
                      label=None if place else "true labels")  # fmt: skip
@@ -89,4 +98,5 @@ def _draw_scores(axes: Axes, scores: Mapping[str, float], draws: Mapping[str, np
     axes.set_xlim(-0.6, len(scores) - 0.4)
     axes.set_ylim(0, 1.02)
     axes.set_ylabel("balanced accuracy", fontsize=LABEL)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3, frameon=False, fontsize=TICK)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, frameon=False, fontsize=TICK,
+                columnspacing=1.0, handletextpad=0.5)  # fmt: skip

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import tempfile
 from collections.abc import Mapping
@@ -122,7 +121,6 @@ def main() -> None:
     parser.add_argument("--work", type=Path)
     parser.add_argument("--out", type=Path, default=HERE.with_suffix(".json"))
     args = parser.parse_args()
-    logging.getLogger("eeg2fmri").setLevel(logging.ERROR)  # every recording says that it has no volume marker
     changes = {**SIZES, "simulation.seed": TRAINING_SEED, "classify.permutations": args.permutations}
     config = load_config(HERE.parents[1] / "hard.yaml", changes)
     result = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else {}

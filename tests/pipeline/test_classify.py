@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from eeg2fmri import cli
-from eeg2fmri.classification import Classification, find_labelled
+from eeg2fmri.classification import Beside, Classification, find_labelled
 from eeg2fmri.config import load_config, parse_overrides
 from eeg2fmri.evaluation import Classified
 from eeg2fmri.pipeline import classify_step
-from eeg2fmri.pipeline.classify import _digest, verdict
+from eeg2fmri.pipeline.classify import _digest, _paired, verdict
 from eeg2fmri.tracking import log_bundle, tracked_run
 from eeg2fmri.tracking.notes import NOTE_TAG
 from tests.labelled import labelled_bundle, write_labelled
@@ -64,7 +64,7 @@ def test_the_run_holds_scores_beside_chance(classified):
     assert params["classify.model"].startswith("models:/memory/1/")
     assert params["classify.column"] == "group"
     note = run.data.tags[NOTE_TAG]
-    assert note.startswith(classified.text)
+    assert note.startswith("- " + classified.text.replace("\n", "\n- "))
     assert "| most frequent label | 0.500 |" in note
 
 
@@ -105,7 +105,7 @@ def test_a_quiet_command_says_only_the_verdict_and_other_labels_need_no_features
     assert cli.main([*arguments, "--quiet"]) == 0
     found = capsys.readouterr()
     assert found.err == ""
-    assert len(found.out.splitlines()) == 1
+    assert all(line.startswith(("Synthesised", "The model's", "EEG")) for line in found.out.splitlines())
     assert {path: path.stat().st_mtime_ns for path in (study.parent / "features").iterdir()} == before
     assert cli.main([*arguments, "--set", f"{SETTINGS}; classify.permutations=7"]) == 0
     lines = [line.partition(" ")[2] for line in capsys.readouterr().err.splitlines()]
@@ -198,6 +198,10 @@ def outcome(own: int, eeg: int) -> Classification:
     )
 
 
+def test_no_difference_has_no_minus():
+    assert "balanced accuracy +0.00, p = 1" in _paired("regions", Beside(2, 2, -1.1e-16, 1.0), 0.05)
+
+
 @pytest.mark.parametrize(
     ("own", "eeg", "words"),
     [
@@ -238,6 +242,6 @@ def outcome(own: int, eeg: int) -> Classification:
 )
 def test_the_verdict_says_who_wins(own, eeg, words):
     text = verdict(outcome(own, eeg), 0.05)
-    assert "\n" not in text
+    assert len(text.splitlines()) == 3
     for word in words:
         assert word in text

@@ -23,6 +23,8 @@ def test_scores_are_drawn_in_their_nulls_and_every_subject_by_label():
     case, control = (dots.get_offsets() for dots in right.collections)
     assert sorted(case[:, 1]) == [0.5, 0.7, 0.8, 0.9]
     assert sorted(control[:, 1]) == [0.4, 0.6]
+    (half,) = [line for line in right.lines if line.get_linestyle() == ":"]
+    assert set(half.get_ydata()) == {0.5}
     assert [text.get_text() for text in right.get_legend().get_texts()] == ["case", "control"]
 
 
