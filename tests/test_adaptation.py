@@ -150,3 +150,6 @@ def test_own_maps_stay_in_the_span_of_the_models(own, model):
     maps, changed = (each.model.network.components for each in (model, own.bundle))
     assert np.abs(changed - maps).max() > 1e-4
     np.testing.assert_allclose(changed @ maps.T @ maps, changed, atol=1e-5)
+    weighted = (maps * own.adapted.weight.ravel()) @ maps.T @ maps
+    np.testing.assert_allclose(changed, maps + weighted, atol=1e-5)
+    np.testing.assert_array_equal(own.bundle.model.network.intercept, model.model.network.intercept)

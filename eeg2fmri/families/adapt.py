@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -66,10 +67,12 @@ def adapt_model(model: FittedModel, own: Windows, penalty: Penalty, cutoff: floa
     """
     maps = maps_of(model)
     basis = _of_unit_length(maps)
-    (weight,) = _weights(model, own, basis, (penalty.value,), cutoff)
+    scores = _scores(model, own, basis, cutoff)
+    (weight,) = _weights(model, own, basis, scores, (penalty.value,))
     # Within the span of the maps: the scores say nothing of what is outside it.
     changed = maps + ((maps * weight.ravel()) @ basis.T) @ basis
-    network = family_of(model.config).with_maps(model.network, changed.astype(np.float32))
+    mean = scores.mean.astype(np.float32) @ basis
+    network = family_of(model.config).with_maps(model.network, changed.astype(np.float32), mean)
     facts = {
         "penalty": penalty.value if math.isfinite(penalty.value) else "infinite, no change",
         "penalty_gain": penalty.gain,
@@ -93,7 +96,7 @@ def maps_of(model: FittedModel) -> np.ndarray:
         able = [name for name in FAMILIES if type(find_family(name)).maps is not Family.maps]
         raise ModelError(
             f"family {model.config.family}, {model.config.variant}: its volumes are no sums of maps, so it cannot be "
-            f"adapted; give a model of {', '.join(able)} (calhas2022 only with decoder: pca)"
+            f"adapted; give a model of {', '.join(able)}"
         )
     return maps
 
@@ -162,8 +165,8 @@ def _of_unit_length(maps: np.ndarray) -> np.ndarray:
 def _saved(model: FittedModel, own: Windows, rest: Windows, cutoff: float) -> list[float]:
     """Return for each penalty the share of the variance of the rest that it saves beyond the model."""
     maps, mask = _of_unit_length(maps_of(model)), model.bold_statistics.mask.ravel()
-    weights = _weights(model, own, maps, PENALTIES, cutoff)
-    predicted, measured = _scores(model, rest, maps, cutoff)
+    weights = _weights(model, own, maps, _scores(model, own, maps, cutoff), PENALTIES)
+    predicted, measured, _ = _scores(model, rest, maps, cutoff)
     before = np.square(measured - predicted).sum()
     after = [
         np.square(measured - predicted - predicted @ ((maps[:, mask] * w.ravel()[mask]) @ maps[:, mask].T)).sum()
@@ -172,29 +175,40 @@ def _saved(model: FittedModel, own: Windows, rest: Windows, cutoff: float) -> li
     return [float((before - each) / np.square(measured).sum()) for each in after]
 
 
+class _Scores(NamedTuple):
+    """Scores of maps without drifts, (n, K): those that a model predicts, and the measured ones.
+
+    mean: (K,), of the predicted ones with drifts.
+    """
+
+    predicted: np.ndarray
+    measured: np.ndarray
+    mean: np.ndarray
+
+
 def _weights(
-    model: FittedModel, own: Windows, maps: np.ndarray, penalties: tuple[float, ...], cutoff: float
+    model: FittedModel, own: Windows, maps: np.ndarray, scores: _Scores, penalties: tuple[float, ...]
 ) -> list[np.ndarray]:
-    predicted, measured = _scores(model, own, maps, cutoff)
-    return smooth_weights(
-        predicted, measured, maps, model.bold_statistics.mask, np.asarray(own.signal.affine), penalties
-    )
+    mask, affine = model.bold_statistics.mask, np.asarray(own.signal.affine)
+    return smooth_weights(scores.predicted, scores.measured, maps, mask, affine, penalties)
 
 
-def _scores(model: FittedModel, windows: Windows, maps: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return scores of the maps without drifts, (n, K): those that the model predicts, and the measured ones."""
-    found: list[list[np.ndarray]] = [[], []]
+def _scores(model: FittedModel, windows: Windows, maps: np.ndarray, cutoff: float) -> _Scores:
+    raw: list[list[np.ndarray]] = [[], []]
     scaling, statistics = bold_scaling(model.config.bold_scaling), _own_statistics(model, windows)
     for number in range(len(windows.recordings)):
         rows = windows.indices(number)
         blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
         for scores, volumes in (
-            (found[0], (model.network.predict(model.scaled(windows.eeg(block))) for block in blocks)),
-            (found[1], (scaling.standardise(windows.volumes(block), statistics) for block in blocks)),
+            (raw[0], (model.network.predict(model.scaled(windows.eeg(block))) for block in blocks)),
+            (raw[1], (scaling.standardise(windows.volumes(block), statistics) for block in blocks)),
         ):
             each = np.concatenate([block.reshape(len(block), -1) @ maps.T for block in volumes])
-            scores.append(without_drift(each.astype(np.float64), windows.signal.tr, cutoff))
-    return np.concatenate(found[0]), np.concatenate(found[1])
+            scores.append(each.astype(np.float64))
+    predicted, measured = (
+        np.concatenate([without_drift(each, windows.signal.tr, cutoff) for each in scores]) for scores in raw
+    )
+    return _Scores(predicted, measured, np.concatenate(raw[0]).mean(axis=0))
 
 
 def _own_statistics(model: FittedModel, windows: Windows) -> BoldStatistics:

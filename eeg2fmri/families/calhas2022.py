@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from eeg2fmri.config import Calhas2022Config, Calhas2022Ranges, Triple
 from eeg2fmri.errors import ConfigError
+from eeg2fmri.families.calhas2022_maps import dense_maps, with_dense_maps
 from eeg2fmri.families.networks import KerasFamily
-from eeg2fmri.models.fitted import FittedModel, KerasNetwork
+from eeg2fmri.models.fitted import FittedModel, KerasNetwork, Network
 from eeg2fmri.models.spec import check_shapes
 
 if TYPE_CHECKING:
@@ -75,6 +76,19 @@ class Calhas2022(KerasFamily[Calhas2022Config]):
         encoder = model.network.model.get_layer("eeg_encoder")
         found = encoder(ops.convert_to_tensor(model.scaled(eeg)), training=False)
         return ops.convert_to_numpy(found[0] if isinstance(found, (list, tuple)) else found)
+
+    def maps(self, network: Network) -> np.ndarray:
+        """Return the maps of either decoder, see `Family`."""
+        assert isinstance(network, KerasNetwork)
+        found = super().maps(network)
+        return dense_maps(network.model) if found is None else found
+
+    def with_maps(self, network: Network, maps: np.ndarray, mean: np.ndarray) -> KerasNetwork:
+        """Return a copy with other maps, see `Family`."""
+        assert isinstance(network, KerasNetwork)
+        if super().maps(network) is not None:
+            return super().with_maps(network, maps, mean)
+        return KerasNetwork(with_dense_maps(network.model, maps, mean))
 
     def space(self, base: Calhas2022Config, ranges: Calhas2022Ranges, train: Windows) -> Calhas2022Space:
         """Return the search space, see `Family`."""

@@ -103,8 +103,12 @@ class Family(ABC, Generic[Settings]):
         """
         return None
 
-    def with_maps(self, network: Network, maps: np.ndarray) -> Network:
-        """Return a copy of a network that has other `maps` (K, X·Y·Z); called only for families that have them."""
+    def with_maps(self, network: Network, maps: np.ndarray, mean: np.ndarray) -> Network:
+        """Return a copy of a network that has other `maps` (K, X·Y·Z); called only for families that have them.
+
+        mean: (X·Y·Z,), what the network predicts on average for the subject, within the span of the maps. If the
+        weights of the maps are not 0 on average, the family must keep it, because only fluctuations made the maps.
+        """
         raise NotImplementedError(f"{type(self).__name__} has maps but no method `with_maps`; write one")
 
     def space(self, base: Settings, ranges: Any, train: Windows) -> Space:

@@ -64,7 +64,7 @@ class Linear(ArrayFamily[LinearConfig]):
         assert isinstance(network, LinearNetwork)
         return network.components
 
-    def with_maps(self, network: Network, maps: np.ndarray) -> LinearNetwork:
+    def with_maps(self, network: Network, maps: np.ndarray, mean: np.ndarray) -> LinearNetwork:
         """Return the regression with other components, see `Family`."""
         assert isinstance(network, LinearNetwork)
         return replace(network, components=maps)

@@ -75,11 +75,10 @@ class KerasFamily(Family[Settings], ABC):
         layer = _principal_volumes(network.model)
         return None if layer is None else np.asarray(layer.get_weights()[1])
 
-    def with_maps(self, network: Network, maps: np.ndarray) -> KerasNetwork:
+    def with_maps(self, network: Network, maps: np.ndarray, mean: np.ndarray) -> KerasNetwork:
         """Return a copy whose `PrincipalVolumes` have another basis."""
         assert isinstance(network, KerasNetwork)
-        copy = import_keras().models.clone_model(network.model)
-        copy.set_weights(network.model.get_weights())
+        copy = copied(network.model)
         layer = _principal_volumes(copy)
         layer.set_weights([layer.get_weights()[0], maps])
         return KerasNetwork(copy)
@@ -99,6 +98,14 @@ class KerasFamily(Family[Settings], ABC):
             return None
         products = ((scaled - scaled.mean(axis=0)) * gradients).sum(axis=(0, 3), dtype=np.float64)
         return products / total if (total := products.sum()) > 0 else None
+
+
+def copied(model: Any) -> Any:
+    """Return a copy of a Keras model that shares no weights with it."""
+    copy = import_keras().models.clone_model(model)
+    for own, other in zip(copy.weights, model.weights, strict=True):
+        own.assign(other)
+    return copy
 
 
 def _principal_volumes(model: Any) -> Any:

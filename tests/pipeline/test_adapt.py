@@ -7,19 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
 from mlflow.entities.model_registry import ModelVersion
 
 from eeg2fmri import cli
+from eeg2fmri.adaptation import find_recording
 from eeg2fmri.config import Config
 from eeg2fmri.errors import BusyError, ModelError
+from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.files import held
 from eeg2fmri.pipeline import adapt, adapt_step, train_step
 from eeg2fmri.pipeline.adapt import ALIAS, BASE_TAG, MINUTES_TAG
-from eeg2fmri.store import Location, Store
+from eeg2fmri.signals import drift_waves
+from eeg2fmri.store import Location, Store, divided
 from eeg2fmri.tracking import load_model
 from eeg2fmri.tracking.notes import NOTE_TAG
 from eeg2fmri.tracking.registry import champion, only_model
+from tests.fakes import CONTEXT, deep_config
 from tests.mlflow_store import LINEAR, memory_store, use_tracking
 
 CONFIG = Config.model_validate(
@@ -151,6 +156,23 @@ def test_one_that_stops_after_its_registration_is_not_registered_twice(adapted, 
     assert "unadapted, models:/memory/1" in version.description
     assert "models serve" in version.description
     assert mlflow.get_run(again.run_id).info.status == "FINISHED"
+
+
+def test_a_published_decoder_is_adapted_from_end_to_end(adapted, store, tmp_path):
+    """The version that MLflow gives back synthesises what the adapted model did."""
+    deep = deep_config(learning_rate=1e-3)
+    config = CONFIG.model_copy(update={"models": [deep]})
+    train_step(config, None, store, tmp_path)
+    own = adapt_step(config, "models:/memory/2", store, "sub-06", 0.2)
+    before, after = (load_model(uri)[0].model for uri in ("models:/memory/2", own.model_uri))
+    rest = divided(find_recording(store, "sub-06"), 24, CONTEXT)[1]
+    rows = np.arange(len(rest))
+    volumes = [model.standard_units(model.synthesise(rest.eeg(rows))) for model in (before, after)]
+    waves = drift_waves(len(rest), rest.signal.tr, CONFIG.evaluation.drift_cutoff)
+    measured, mask = rest.standardised(rows, "recording"), rest.recordings[0].mask
+    found = [r2_temporal(measured, each, mask, waves) for each in volumes]
+    assert found == pytest.approx([own.unadapted, own.score], abs=1e-6)
+    assert own.score != own.unadapted
 
 
 def test_the_command_refuses_in_one_line(place, capsys):
