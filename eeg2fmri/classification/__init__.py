@@ -5,9 +5,10 @@ than chance, but if they do so better than the EEG that they were made from.
 
 The features of a recording, by set and kind:
 
-regions   synthesised regional courses: `spread`, the log of their standard deviations, and `correlation` between them
-latents   the same of the few courses that the model makes its volumes from, if its family has them
-eeg       log band power of each channel: `mean`, and `spread` as above
+- ``regions``: synthesised regional courses: ``spread``, the log of their standard deviations, and ``correlation``
+  between them (Fisher's z)
+- ``latents``: the same of the few courses that the model makes its volumes from, if its family has them
+- ``eeg``: log band power of each channel: ``mean``, and ``spread`` as above
 
 Courses and band power have no drifts, as in the scores of a model. Features of a subject are means over recordings.
 """

@@ -54,7 +54,11 @@ class Classification:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per set of features, and the most frequent label: `COLUMNS`."""
+        """One row per set of features, and one of the most frequent label.
+
+        The columns are features, balanced accuracy, accuracy, permuted labels (the mean balanced accuracy of the
+        permutations), p, and least p, which so many permutations can give.
+        """
         rows = [("most frequent label", self.chance, self.majority, self.chance, 1.0, 1.0)]
         for name, each in self.found.items():
             rows.append((name, each.score, each.accuracy, float(each.draws.mean()), each.p_value, self.smallest_p))

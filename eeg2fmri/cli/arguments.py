@@ -112,8 +112,8 @@ def add_command(verbs: Any, name: str, run: Run, text: str) -> Any:
     parser.set_defaults(run=run)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     volume = parser.add_mutually_exclusive_group()
-    volume.add_argument("--verbose", action="store_true")
-    volume.add_argument("--quiet", action="store_true")
+    volume.add_argument("--verbose", action="store_true", help="show details, and notices of other packages")
+    volume.add_argument("--quiet", action="store_true", help="show only warnings and errors, besides results")
     return parser
 
 
