@@ -162,7 +162,8 @@ def adapt_bundle(
     train, validation = (seen_windows(bundle, store, part) for part in ("train", "validation"))
     maps_of(bundle.model)  # refuse before other models are fitted
     cutoff = config.evaluation.drift_cutoff
-    adapted = adapt_model(bundle.model, parts.own, choose_penalty(bundle.model.config, train, cutoff), cutoff)
+    volumes = sum(len(piece.volumes) for piece in parts.own.recordings)
+    adapted = adapt_model(bundle.model, parts.own, choose_penalty(bundle.model.config, train, volumes, cutoff), cutoff)
     provenance = {
         **bundle.provenance,
         "recordings": _with(bundle.provenance["recordings"], parts.recording.source_digest),

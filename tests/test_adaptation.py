@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from eeg2fmri.config import Config, LinearConfig
 from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.families import Penalty, adapt_model, choose_penalty
+from eeg2fmri.families.adapt import largest_as_good
 from eeg2fmri.signals import drift_waves
 from eeg2fmri.store import Windows
 from tests.fakes import CONTEXT
@@ -81,8 +83,26 @@ def test_the_rest_of_the_recording_changes_nothing_in_the_version(store, model, 
 
 def test_the_subject_does_not_choose_the_penalty(store, model, own):
     train = Windows(store.of(("sub-01", "sub-02", "sub-03", "sub-04")), CONTEXT)
-    assert choose_penalty(model.model.config, train, CUTOFF).value == own.adapted.facts["penalty"]
+    chosen = choose_penalty(model.model.config, train, 24, CUTOFF)
+    lent = len(train.recordings[0].volumes) // 2
+    half, more = (choose_penalty(model.model.config, train, volumes, CUTOFF) for volumes in (lent, 99))
+    assert half == more != chosen  # they lend half a recording at most
+    assert own.adapted.facts["penalty"] == (chosen.value if math.isfinite(chosen.value) else "infinite, no change")
+    assert own.adapted.facts["penalty_gain"] == chosen.gain
     assert own.adapted.facts["penalty_subjects"] == 4
+
+
+@pytest.mark.parametrize(
+    ("gains", "column"),
+    [
+        ([[3, 2, 0], [3, 2, 0], [3, 2, 0]], 0),  # sure that the first is best
+        ([[9, 2, 0], [1, 2, 0], [2, 2, 0]], 1),  # one subject alone prefers it
+        ([[9, 2, 0], [-4, 1, 0], [1, -3, 0]], 2),  # not even sure that any helps: no change
+        ([[1, 2, 2], [1, 2, 2], [1, 2, 2]], 2),  # of equals the largest
+    ],
+)
+def test_of_penalties_that_subjects_cannot_tell_apart_the_largest_is_taken(gains, column):
+    assert largest_as_good(np.array(gains, float)) == column
 
 
 def test_a_subject_with_other_maps_gets_them(store, model):

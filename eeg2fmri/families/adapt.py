@@ -1,9 +1,9 @@
 """Adaptation of a model of any family with maps to one subject, by some minutes of EEG and BOLD of that subject.
 
 The maps become the subject's own, shrunk towards the model's (`eeg2fmri.models.own_maps`). How far is a penalty that
-training subjects choose: each is held out of a fit of the others, lends the first half of its recordings as its own
-minutes, and is scored on the rest. These fits are of the `linear` family, also for a model of another one: the
-penalty says how much maps differ between people, and they are quick.
+training subjects choose: each is held out of a fit of the others, lends as many minutes as the subject has, at most
+half of a recording, and is scored on the second half. These fits are of the `linear` family, also for a model of
+another one: the penalty says how much maps differ between people, and they are quick.
 """
 
 from __future__ import annotations
@@ -101,13 +101,18 @@ def maps_of(model: FittedModel) -> np.ndarray:
     return maps
 
 
-def choose_penalty(config: ModelConfig, train: Windows | None, cutoff: float) -> Penalty:
-    """Choose the penalty that helps most in the rest of held-out training subjects.
+def choose_penalty(config: ModelConfig, train: Windows | None, volumes: int, cutoff: float) -> Penalty:
+    """Choose the largest penalty that helps held-out training subjects no less than the best one, but for its error.
+
+    The error is the standard error of the difference between the two, over subjects: few subjects cannot tell nearly
+    equal penalties apart, and the larger one does less harm (the one-standard-error rule: Breiman et al. 1984,
+    Classification and Regression Trees, ch. 3.4.3).
 
     Parameters
     ----------
     config : of the model.
     train : windows of its training subjects; ``None`` if the store does not hold them.
+    volumes : of the subject's own minutes; each training subject lends as many, but not more than half a recording.
     cutoff : s; slower changes do not count.
 
     Raises
@@ -115,7 +120,7 @@ def choose_penalty(config: ModelConfig, train: Windows | None, cutoff: float) ->
     ModelError
         If there are fewer than three training subjects with recordings that are long enough.
     """
-    divisions = _divisions(train) if train else {}
+    divisions = _divisions(train, volumes) if train else {}
     if len(divisions) < LEAST_SUBJECTS:
         raise ModelError(
             f"{len(divisions)} training subjects of the model are in the store with long recordings, at least "
@@ -133,9 +138,15 @@ def choose_penalty(config: ModelConfig, train: Windows | None, cutoff: float) ->
         model, _ = fit_regression(linear, Windows(others, train.context), None)
         for name in held_out:
             saved[subjects.index(name)] = np.mean([_saved(model, *pair, cutoff) for pair in divisions[name]], axis=0)
-    means = saved.mean(axis=0)
-    best = int(len(means) - 1 - means[::-1].argmax())  # of equals the larger penalty
-    return Penalty(PENALTIES[best], float(means[best]), len(subjects))
+    chosen = largest_as_good(saved)
+    return Penalty(PENALTIES[chosen], float(saved[:, chosen].mean()), len(subjects))
+
+
+def largest_as_good(saved: np.ndarray) -> int:
+    """Return the last column whose mean is less than the best by no more than the standard error of the difference."""
+    lost = saved[:, [saved.mean(axis=0).argmax()]] - saved
+    error = lost.std(axis=0, ddof=1) / math.sqrt(len(saved))
+    return int(np.flatnonzero(lost.mean(axis=0) <= error).max())
 
 
 def _linear(config: ModelConfig) -> LinearConfig:
@@ -146,13 +157,14 @@ def _linear(config: ModelConfig) -> LinearConfig:
     return LinearConfig(bands=bands)
 
 
-def _divisions(train: Windows) -> dict[str, list[tuple[Windows, Windows]]]:
-    """Return first half and rest of the recordings of each subject, as far as they are long enough."""
+def _divisions(train: Windows, volumes: int) -> dict[str, list[tuple[Windows, Windows]]]:
+    """Return own minutes and second half of the recordings of each subject, as far as they are long enough."""
     found: dict[str, list[tuple[Windows, Windows]]] = {}
     for recording in train.recordings:
-        first, rest = divided(recording, len(recording.volumes) // 2, train.context)
-        if first and rest and min(len(first), len(rest)) >= 2 * train.context:
-            found.setdefault(recording.subject, []).append((first, rest))
+        half = len(recording.volumes) // 2
+        first, (_, rest) = (divided(recording, end, train.context) for end in (min(volumes, half), half))
+        if first[0] and rest and min(len(first[0]), len(rest)) >= 2 * train.context:
+            found.setdefault(recording.subject, []).append((first[0], rest))
     return found
 
 

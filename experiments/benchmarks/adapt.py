@@ -1,11 +1,12 @@
 """What minutes of a subject's own recording bring: scores on the rest of it, beside best reachable.
 
-    python experiments/benchmarks/adapt.py [--seed 940] [--models linear factorised] [--work FOLDER]
+    python experiments/benchmarks/adapt.py [--seeds 947 948] [--models linear factorised] [--work FOLDER]
 
-Simulates 24 subjects of 20.9 minutes (580 volumes; 32 channels at 125 Hz and a coarse grid, to be quick). Twelve of
-them train and validate the models of `hard.yaml`, with the first 300 volumes of each. The other twelve are fresh: the
-first 0, 2, 5 and 10 minutes of each adapt the models, and what follows the tenth minute and a gap scores all of
-them. The penalty is chosen by the training subjects. `--work` keeps the data set; a second call uses it again.
+Each seed makes 24 subjects of 20.9 minutes (580 volumes; 32 channels at 125 Hz and a coarse grid, to be quick). Twelve
+of them train and validate the models of `hard.yaml`, with the first 300 volumes of each. The other twelve are fresh:
+the first 0, 2, 5 and 10 minutes of each adapt the models, and what follows the tenth minute and a gap scores all of
+them. The training subjects choose the penalty, for each number of minutes. The summary is over the fresh subjects of
+all seeds. `--work` keeps the data sets; a second call uses them again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import argparse
 import json
 import os
 import tempfile
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ import numpy as np
 from eeg2fmri.config import Config, load_config
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.evaluation import r2_of_shifts, r2_temporal
-from eeg2fmri.families import FitSettings, adapt_model, choose_penalty, fit
+from eeg2fmri.families import FitSettings, Penalty, adapt_model, choose_penalty, fit
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.scoring import subject_interval
 from eeg2fmri.signals import drift_waves
@@ -35,6 +37,7 @@ from eeg2fmri.store import Store, StoredRecording, Windows, build_store, divided
 MINUTES = (2, 5, 10)
 TRAINING_VOLUMES = 300
 HERE = Path(__file__)
+Rows = list[dict[str, float | str]]
 SIZES = {
     "simulation.subjects": 24,
     "simulation.volumes": 580,
@@ -72,8 +75,8 @@ def reachable(rest: Windows, recording: StoredRecording, dataset: Path, dropped:
     return best_r2_temporal(power, rest.signal.tr, cutoff)
 
 
-def curve(model: FittedModel, penalty: Any, recordings: list[StoredRecording], dataset: Path, store: Store,
-          cutoff: float) -> list[dict[str, float | str]]:  # fmt: skip
+def curve(model: FittedModel, penalties: Mapping[int, Penalty], recordings: list[StoredRecording], dataset: Path,
+          store: Store, cutoff: float) -> Rows:  # fmt: skip
     """Scores of each fresh subject by minutes."""
     rows = []
     for recording in recordings:
@@ -87,7 +90,7 @@ def curve(model: FittedModel, penalty: Any, recordings: list[StoredRecording], d
             own = divided(recording, round(minutes * 60 / tr), context)[0]
             assert own is not None
             row[f"{minutes}"], row[f"shuffled {minutes}"] = score(
-                adapt_model(model, own, penalty, cutoff).model, rest, cutoff
+                adapt_model(model, own, penalties[minutes], cutoff).model, rest, cutoff
             )
         rows.append(row)
         print("  ".join(f"{k} {v if isinstance(v, str) else f'{v:+.4f}'}" for k, v in row.items()), flush=True)
@@ -113,31 +116,42 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def measured(config: Config, folder: Path, models: list[str]) -> Iterator[tuple[str, dict[str, Any], Rows]]:
+    """Give name, penalties by minutes, and scores of the fresh subjects of each model, on one data set."""
+    cutoff = config.evaluation.drift_cutoff
+    store = prepared(config, folder)
+    short = [replace(r, part=(0, TRAINING_VOLUMES)) for r in store.recordings[:12]]
+    windows = [Windows(part, store.context) for part in (short[:10], short[10:], short)]
+    for name in models:
+        model = fit(config.model(name), *windows[:2], FitSettings.of(config)).model
+        penalties = {
+            minutes: choose_penalty(config.model(name), windows[2], round(minutes * 60 / store.signal.tr), cutoff)
+            for minutes in MINUTES
+        }
+        rows = curve(model, penalties, list(store.recordings[12:]), folder / "dataset", store, cutoff)
+        yield name, {f"{minutes}": asdict(penalty) for minutes, penalty in penalties.items()}, rows
+
+
 def main() -> None:
-    """Run the curve of each model and write the JSON."""
+    """Run the curve of each model on each data set, and write the JSON after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=940)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[947, 948])
     parser.add_argument("--models", nargs="+", default=["linear"], choices=("linear", "factorised"))
     parser.add_argument("--work", type=Path)
     parser.add_argument("--out", type=Path, default=HERE.with_suffix(".json"))
     args = parser.parse_args()
-    config = load_config(HERE.parents[1] / "hard.yaml", {"simulation.seed": args.seed, **SIZES})
-    cutoff = config.evaluation.drift_cutoff
-    result = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else {}
+    found: dict[str, dict[str, Any]] = {name: {"penalties": {}, "scores": {}} for name in args.models}
     with tempfile.TemporaryDirectory() as scratch:
-        folder = args.work or Path(scratch)
-        store = prepared(config, folder)
-        short = [replace(r, part=(0, TRAINING_VOLUMES)) for r in store.recordings[:12]]
-        windows = [Windows(part, store.context) for part in (short[:10], short[10:], short)]
-        for name in args.models:
-            model = fit(config.model(name), *windows[:2], FitSettings.of(config)).model
-            penalty = choose_penalty(config.model(name), windows[2], cutoff)
-            print(name, penalty, flush=True)
-            rows = curve(model, penalty, list(store.recordings[12:]), folder / "dataset", store, cutoff)
-            facts = {"penalty": penalty.value, "gain_in_training_subjects": penalty.gain, "subjects": penalty.subjects}
-            result[name] = {"seed": args.seed, "penalty": facts, **summary(rows), "scores": rows}
-            args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-            print(json.dumps(summary(rows), indent=1), flush=True)
+        for seed in args.seeds:
+            config = load_config(HERE.parents[1] / "hard.yaml", {"simulation.seed": seed, **SIZES})
+            for name, penalties, rows in measured(config, (args.work or Path(scratch)) / str(seed), args.models):
+                print(seed, name, penalties, flush=True)
+                own = found[name]
+                own["penalties"][str(seed)], own["scores"][str(seed)] = penalties, rows
+                own["summary"] = summary([row for rows in own["scores"].values() for row in rows])
+                own["by_seed"] = {seed: summary(rows) for seed, rows in own["scores"].items()}
+                args.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+                print(json.dumps(own["summary"], indent=1), flush=True)
 
 
 if __name__ == "__main__":
