@@ -102,11 +102,11 @@ def maps_of(model: FittedModel) -> np.ndarray:
 
 
 def choose_penalty(config: ModelConfig, train: Windows | None, volumes: int, cutoff: float) -> Penalty:
-    """Choose the largest penalty that helps held-out training subjects no less than the best one, but for its error.
+    """Choose the largest penalty that is as good as the best one in held-out training subjects, within its error.
 
-    The error is the standard error of the difference between the two, over subjects: few subjects cannot tell nearly
-    equal penalties apart, and the larger one does less harm (the one-standard-error rule: Breiman et al. 1984,
-    Classification and Regression Trees, ch. 3.4.3).
+    The error is the standard error of the difference of the two over subjects (Breiman et al. 1984, Classification and
+    Regression Trees, ch. 3.4.3, take that of the best itself). Few subjects do not separate nearly equal penalties, and
+    the larger one does less harm.
 
     Parameters
     ----------
