@@ -22,7 +22,7 @@ from eeg2fmri.classification import (
     subject_features,
 )
 from eeg2fmri.config import Config, MeanConfig
-from eeg2fmri.errors import DatasetError, ModelError
+from eeg2fmri.errors import DatasetError, DiskFullError, ModelError
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.signals import without_drift
 from eeg2fmri.store import Windows
@@ -169,6 +169,12 @@ def test_features_are_computed_again_if_something_else_makes_them(bundle, tmp_pa
     assert not any(kept(loaded(bundle), root, tmp_path, changed(block=9.0))[1])
     assert not any(kept(loaded(bundle), root, tmp_path, changed(bands={"alpha": (8, 13)}))[1])
     assert all(kept(loaded(bundle), root, tmp_path, changed(permutations=6, folds=3))[1])
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half_file(bundle, root, tmp_path, refuses, small_files):
+    with refuses(DiskFullError, "sub-01_task-rest.*no space left"), small_files(1000):
+        kept(loaded(bundle), root, tmp_path)
+    assert not [*(tmp_path / "features").iterdir()]
 
 
 @pytest.mark.slow
