@@ -68,7 +68,7 @@ def test_a_wheel_runs_where_it_is_installed(wheel, tmp_path):
     said = run(sys.executable, "-m", "eeg2fmri", "--version", cwd=tmp_path, PYTHONPATH=str(target))
     assert said == f"eeg2fmri {eeg2fmri.__version__}\n"
     code = "import eeg2fmri; print(eeg2fmri.fit.__module__, eeg2fmri.remove_pulse.__name__)"
-    assert run(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=str(target)) == "eeg2fmri.api remove_pulse\n"
+    assert run(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=str(target)) == "eeg2fmri.api.models remove_pulse\n"
 
 
 @pytest.mark.slow
