@@ -67,12 +67,17 @@ def arguments(name: str, **given: object) -> list[str]:
     return command[3:]
 
 
+def verb_parsers() -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command by its name."""
+    (verbs,) = (action for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return verbs.choices
+
+
 def options(name: str) -> dict[str, str]:
     """Parameter of an entry point to its name in the namespace: a setting's key, or its own."""
-    (verbs,) = (action for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction))
     given = {
         option.lstrip("-").replace("-", "_"): action.dest
-        for action in verbs.choices[name]._actions
+        for action in verb_parsers()[name]._actions
         for option in action.option_strings or [action.dest]
     }
     return {key: given[key] for key in PROJECT["entry_points"][name]["parameters"]}
@@ -188,6 +193,19 @@ def test_there_is_no_entry_point_without_a_contract():
 def test_an_entry_point_uses_every_parameter(name):
     entry = PROJECT["entry_points"][name]
     assert set(re.findall(r"{(\w+)}", entry["command"])) == entry["parameters"].keys()
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_an_entry_point_has_every_option_of_its_command(name):
+    own = {"help", "verbose", "quiet", "debug"}  # of a terminal
+    own |= {"gpu_memory_limit"}  # run.gpu_memory_limit of `set`
+    longest = {max(action.option_strings or [action.dest], key=len) for action in verb_parsers()[name]._actions}
+    expected = {option.lstrip("-").replace("-", "_") for option in longest} - own
+    assert PROJECT["entry_points"][name]["parameters"].keys() == expected
+
+
+def test_only_these_commands_have_no_entry_point():
+    assert verb_parsers().keys() - PROJECT["entry_points"].keys() == {"compare", "config", "serve", "store", "stream"}
 
 
 @pytest.mark.parametrize("name", CONTRACT)
