@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 
 import mlflow
 import pytest
@@ -205,3 +206,39 @@ def test_of_two_promotions_at_once_the_better_version_wins(client, _):
         racer.join()
     assert [racer.exitcode for racer in racers] == [0, 0]
     assert str(client.get_model_version_by_alias(NAME, ALIAS).version) == "2"
+
+
+def _killed_after_the_move(uri: str) -> None:
+    """Promote version 1; version 2, which is better, is promoted just before the alias moves, the kill comes after."""
+    mlflow.set_tracking_uri(uri)
+    worse, better, move = weighed("1"), weighed("2"), mlflow.MlflowClient.set_registered_model_alias
+
+    def late(self, *given):
+        mlflow.MlflowClient.set_registered_model_alias = move
+        promote(better, ALIAS, POLICY)
+        assert present() == "2"
+        move(self, *given)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    mlflow.MlflowClient.set_registered_model_alias = late
+    promote(worse, ALIAS, POLICY)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("repeated", ["1", "2"])
+def test_a_promotion_that_was_killed_and_is_repeated_gives_the_alias_to_the_better_one(repeated):
+    score("1", 0.05)
+    score("2", 0.06)
+    killed = multiprocessing.get_context("spawn").Process(
+        target=_killed_after_the_move, args=(mlflow.get_tracking_uri(),)
+    )
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+    assert present() == "1"  # MLflow cannot compare and move in one step
+    try:
+        promoted(repeated)
+    except GateRefusal:
+        assert repeated == "1"
+    assert present() == "2"
