@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 
 # `user:password@` or `token@` after `//`, up to the last `@` of the word: a password may hold any sign. `host:1234/…@`
 # reads the same as a password of digits and a slash, so both go, except pages of MLflow, `host:1234/#…`.
-_SECRET = re.compile(r"(?<=://)(?:[^\s/]*:(?!\d+/#)\S*|[^\s/]+)@")
+_PASSWORD = re.compile(r"(?<=://)[^\s/]*:(?!\d+/#)\S*@")
+_SECRET = re.compile(rf"{_PASSWORD.pattern}|(?<=://)[^\s/]+@")
 _OPTION = re.compile(r"([?&][\w-]*(?:password|passwd|pwd|token|secret|key)[\w-]*=)[^&\s'\"]+", re.IGNORECASE)
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_SPACE_TEXTS = ("No space left on device", "disk is full", "Disk quota exceeded", "File too large")
@@ -21,6 +22,11 @@ NO_SPACE_TEXTS = ("No space left on device", "disk is full", "Disk quota exceede
 def without_secrets(text: str) -> str:
     """Return the text without user names, passwords and tokens in its addresses."""
     return _OPTION.sub(r"\1***", _SECRET.sub("", text))
+
+
+def holds_password(address: str) -> bool:
+    """Say whether the address of a database has a password, before its host or in its options."""
+    return bool(_PASSWORD.search(address) or re.search(r"[?&]\w*passw\w*=", address, re.IGNORECASE))
 
 
 class Eeg2FmriError(Exception):

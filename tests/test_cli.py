@@ -353,6 +353,18 @@ def test_no_refusal_shows_a_password(run, bids_root, arguments, debug):
     assert len(lines) == 1 or debug
 
 
+@pytest.mark.parametrize("storage", [SECRET, "postgresql://127.0.0.1:1/db?user=me&password=s3cret"])
+def test_a_password_that_mlflow_run_was_given_is_refused(run, monkeypatch, storage):
+    monkeypatch.setenv("MLFLOW_RUN_ID", "abc")
+    status, (line,) = run("search", "--storage", storage)
+    assert status == 2
+    assert "mlflow run has printed the password, and run abc keeps it; change the password, and give it as PG" in line
+    assert "s3cret" not in line
+    status, (line,) = run("search", "--storage", "postgresql://me@127.0.0.1:1/db?sslkey=me.key")
+    assert status == 2
+    assert "no server listens there" in line
+
+
 def test_a_storage_that_does_not_answer_is_named_in_time(run, monkeypatch):
     monkeypatch.setattr(server, "TIMEOUT_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:

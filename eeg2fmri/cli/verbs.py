@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import signal
 import threading
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from eeg2fmri.cli.arguments import CHAMPION, setting_changes
 from eeg2fmri.config import Config, load_config, parse_overrides
-from eeg2fmri.errors import ConfigError, GateRefusal
+from eeg2fmri.errors import ConfigError, GateRefusal, holds_password
 from eeg2fmri.server import check_storage
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def run_inspect(args: argparse.Namespace) -> None:
 
 
 def run_search(args: argparse.Namespace) -> None:
+    _check_password(args.storage)
     check_storage(args.storage)  # before the seconds that the imports take
     from eeg2fmri.search import search_step
     from eeg2fmri.store import open_store
@@ -242,6 +244,16 @@ def _with_training(config: Config, args: argparse.Namespace) -> Config:
         tree["training"].update(given)
     others = [m.model_dump(mode="json") for m in config.models if m.variant != model.variant]
     return load_config(None, {**config.model_dump(mode="json"), "models": [tree, *others]})
+
+
+def _check_password(storage: str) -> None:
+    """Refuse a password that `mlflow run` was given: it has printed its parameters, and a run keeps them."""
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if run_id and holds_password(storage):
+        raise ConfigError(
+            f"storage {storage}: mlflow run has printed the password, and run {run_id} keeps it; change the password, "
+            f"and give it as PGPASSWORD or in ~/.pgpass"
+        )
 
 
 def _storage(text: str) -> str:
