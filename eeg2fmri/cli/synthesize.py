@@ -78,7 +78,7 @@ def synthesize_many(
     from eeg2fmri.serving import Courses, items_of_files, items_of_root, synthesise_dataset
 
     courses = Courses.of(bundle, atlas) if atlas else None
-    root, space = source if isinstance(source, Path) else None, bundle.signal.space
+    space = bundle.signal.space
     if isinstance(source, Path):
         items, left_out = items_of_root(source, config.dataset, space)
         for line in left_out:
@@ -89,7 +89,7 @@ def synthesize_many(
         recordings = display.add_task("recordings", total=len(items), status="")
         volumes = display.add_task("volumes", total=None, status="", visible=workers == 1)
         found = synthesise_dataset(
-            bundle, items, out, model=model, root=root, courses=courses, interval=interval, workers=workers,
+            bundle, items, out, model=model, courses=courses, interval=interval, workers=workers,
             on_recording=lambda done: display.update(recordings, advance=1, status=done.name),
             on_volumes=lambda done, total: display.update(volumes, completed=done, total=total),
         )  # fmt: skip

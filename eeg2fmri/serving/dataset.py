@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import logging
 import os
@@ -12,6 +13,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import eeg2fmri
 from eeg2fmri.config import DatasetConfig
@@ -30,6 +32,7 @@ from eeg2fmri.serving.workers import loaded, shared
 BIDS_VERSION = "1.10.0"
 MAKER = "eeg2fmri synthesize"
 DESCRIPTION = "dataset_description.json"
+UNKNOWN_TO_BIDS = ("*_timeseries.tsv", "*_timeseries.json", "*_boldmap.nii.gz", "*_boldmap.json")  # BIDS 1.10
 LOCK = ".synthesize.lock"
 NATIVE = ("native", "unstated")  # spaces that are no template
 logger = logging.getLogger(__name__)
@@ -39,13 +42,14 @@ logger = logging.getLogger(__name__)
 class Item:
     """A recording to synthesise.
 
-    name: its entities.  image: its image below the output folder.  source: the EEG file as the sidecar names it.
+    name: its entities.  image: its image below the output folder.  root: absolute, the dataset of the EEG file, or its
+    folder if it is in none.
     """
 
     file: EegFile
     name: str
     image: Path
-    source: str
+    root: Path
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def items_of_root(root: Path, config: DatasetConfig, space: str) -> tuple[list[I
     items = []
     for source in sources:
         file = EegFile.of(source, config.volume_marker)
-        items.append(_item(source, file, f"bids:raw:{source.path.relative_to(root).as_posix()}", space))
+        items.append(_item(source, file, root.absolute(), space))
     return items, counted((item.path, f"not used; {item.reason}") for item in skipped)
 
 
@@ -98,20 +102,26 @@ def items_of_files(paths: Sequence[Path], volume_marker: str, space: str) -> lis
             raise ConfigError(f"{path}: a name with sub-LABEL is expected for an output folder; rename the file")
         subject, session, task, run = (names.pop(key, "") for key in ("sub", "ses", "task", "run"))
         source = Source(path, subject, session, task, run, {}, names)
-        items.append(_item(source, EegFile.beside(path, volume_marker), path.name, space))
+        items.append(_item(source, EegFile.beside(path, volume_marker), _dataset_of(path), space))
     counts = Counter(item.image for item in items)
     if double := [item for item in items if counts[item.image] > 1]:
         raise ConfigError(f"{double[0].file.path}: another EEG file has the same entities; synthesise it on its own")
     return items
 
 
-def _item(source: Source, file: EegFile, uri: str, space: str) -> Item:
+def _dataset_of(path: Path) -> Path:
+    """Return the nearest folder above a file that is a BIDS dataset, or the file's folder without one."""
+    folders = path.absolute().parents
+    return next((folder for folder in folders if (folder / DESCRIPTION).is_file()), folders[0])
+
+
+def _item(source: Source, file: EegFile, root: Path, space: str) -> Item:
     """Name the image of a recording as BIDS derivatives are named."""
     labels = [f"{key}-{label}" for key, label in source.labels.items() if key not in VARIANTS]
     folder = Path(*(label for label in labels if label.startswith(("sub-", "ses-"))), "func")
     name = "_".join(labels)
     of_space = "" if space in NATIVE else f"_space-{space}"
-    return Item(file, name, folder / f"{name}{of_space}{SYNTHESISED}_bold.nii.gz", uri)
+    return Item(file, name, folder / f"{name}{of_space}{SYNTHESISED}_bold.nii.gz", root)
 
 
 def synthesise_dataset(
@@ -120,7 +130,6 @@ def synthesise_dataset(
     out: Path,
     *,
     model: Mapping[str, Any],
-    root: Path | None = None,
     courses: Courses | None = None,
     interval: bool = False,
     workers: int = 1,
@@ -137,7 +146,6 @@ def synthesise_dataset(
     items : the recordings.
     out : folder of the derivative; it is new, empty, or was made by this function.
     model : name, version and digest of the model, for the sidecars; with another one all is made again.
-    root : the dataset of the recordings, if they are of one.
     courses : regions whose mean courses are written beside the images; without their table a recording is made again.
     interval : write the map of the model's interval beside each image; without it a recording is made again.
     workers : processes that share the work.
@@ -166,10 +174,11 @@ def synthesise_dataset(
     _check_place(out)
     with ExitStack() as until_end:
         until_end.enter_context(held(out / LOCK, str(out), "synthesize", instead="give another --out"))
-        _describe(out, root)
+        links = _describe(out, items)
         where = until_end.enter_context(shared(bundle, workers))
-        task = functools.partial(_synthesise, where=where, out=out.absolute(), model=dict(model), courses=courses,
-                                 interval=interval, on_volumes=on_volumes if workers == 1 else None)  # fmt: skip
+        task = functools.partial(_synthesise, where=where, out=out.absolute(), links=links, model=dict(model),
+                                 courses=courses, interval=interval,
+                                 on_volumes=on_volumes if workers == 1 else None)  # fmt: skip
         done = {}
         results = until_end.enter_context(closing(each(task, items, workers=workers)))  # an error ends the workers
         for item, result in results:
@@ -188,6 +197,7 @@ def _synthesise(
     *,
     where: Bundle | Path,
     out: Path,
+    links: Mapping[Path, str],
     model: Mapping[str, Any],
     courses: Courses | None,
     interval: bool,
@@ -197,7 +207,8 @@ def _synthesise(
     path = out / item.image
     try:
         digest = item.file.digest()
-        more = {"Sources": [item.source], "SourceDigest": digest, "Model": dict(model)}
+        below = quote(item.file.path.absolute().relative_to(item.root).as_posix())
+        more = {"Sources": [f"bids:{links[item.root]}:{below}"], "SourceDigest": digest, "Model": dict(model)}
         done = _is_made(path, more)
         if courses is not None:
             done = done and _is_made(courses.path(path), {**more, "Atlas": courses.about})
@@ -228,29 +239,49 @@ def _is_made(path: Path, marks: Mapping[str, Any]) -> bool:
     return path.exists() and all(found.get(key) == value for key, value in marks.items())
 
 
+def _described(out: Path) -> dict[str, Any]:
+    """Read the description of a derivative of this module; empty if there is none."""
+    try:
+        found: dict[str, Any] = json.loads((out / DESCRIPTION).read_text(encoding="utf-8"))
+        return found if found["GeneratedBy"][0]["Name"] == MAKER else {}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+
+
 def _check_place(out: Path) -> None:
     """Refuse a folder with other content than a derivative of this module."""
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: a file; many recordings need a folder as --out")
     there = [path.name for path in out.iterdir() if not path.name.startswith(".")] if out.is_dir() else []
-    try:
-        found = json.loads((out / DESCRIPTION).read_text(encoding="utf-8"))
-        ours = found["GeneratedBy"][0]["Name"] == MAKER
-    except (OSError, ValueError, LookupError, TypeError):
-        ours = False
-    if there and not ours:
+    if there and not _described(out):
         raise ConfigError(f"{out}: a folder with other content ({sorted(there)[0]}); give a new one as --out")
 
 
-def _describe(out: Path, root: Path | None) -> None:
-    """Write the description of the derivative."""
+def _describe(out: Path, items: Sequence[Item]) -> dict[Path, str]:
+    """Describe the derivative; return the names of the recordings' datasets in BIDS URIs.
+
+    A dataset keeps the name that an earlier call gave it, because sidecars of that call use it.
+    """
+    links = _described(out).get("DatasetLinks", {})
+    names = {os.path.realpath(out / unquote(place)): name for name, place in links.items()}
+    free = (name for name in itertools.chain(["raw"], (f"raw{n}" for n in itertools.count(2))) if name not in links)
+    found = {}
+    for root in dict.fromkeys(item.root for item in items):
+        place = os.path.realpath(root)
+        if place not in names:
+            names[place] = next(free)
+        found[root] = names[place]
+    here = os.path.realpath(out)
     content: dict[str, Any] = {
         "Name": "BOLD synthesised from EEG",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": MAKER, "Version": eeg2fmri.__version__}],
+        "DatasetLinks": {name: quote(os.path.relpath(place, here)) for place, name in names.items()},
     }
-    if root is not None:
-        content["DatasetLinks"] = {"raw": os.path.relpath(root, out)}
     with written_whole(out / DESCRIPTION) as part:
         part.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
+    if not (ignored := out / ".bidsignore").exists():
+        with written_whole(ignored) as part:
+            part.write_text("".join(f"{pattern}\n" for pattern in UNKNOWN_TO_BIDS), encoding="utf-8")
+    return found

@@ -111,8 +111,16 @@ def series_sidecar(bundle: Bundle, zero: str) -> dict[str, Any]:
         "RepetitionTime": tr,
         "StartTime": bundle.window_shape[2] * tr,
         "Description": f"BOLD synthesised from EEG; times count from {zero}",
+        "SkullStripped": True,
         "Shrinkage": SHRINKAGE,
     }
+
+
+def courses_sidecar(volumes: Mapping[str, Any], atlas: Mapping[str, str]) -> dict[str, Any]:
+    """Return the sidecar of a table of regional courses, from that of the volumes; `atlas` is `Courses.about`."""
+    of_table = {key: value for key, value in volumes.items() if key != "SkullStripped"}
+    about = f"Mean courses of regions, a row per volume, of {volumes['Description']}"
+    return {**of_table, "Description": about, "Atlas": dict(atlas)}
 
 
 def volumes_image(bundle: Bundle, volumes: np.ndarray) -> Nifti1Image:

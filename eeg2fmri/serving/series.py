@@ -19,6 +19,7 @@ from eeg2fmri.files import written_whole
 from eeg2fmri.serving.bundle import Bundle
 from eeg2fmri.serving.files import (
     check_image_name,
+    courses_sidecar,
     recording_sidecar,
     sidecar_path,
     stem,
@@ -182,8 +183,7 @@ def write_series(
             sidecar_path(path).unlink(missing_ok=True)
     sidecar = {**recording_sidecar(opened), **more}
     if courses is not None:
-        about = {"Description": "Mean courses of regions, a row per volume", "Atlas": courses.about}
-        write_sidecar(courses.path(out), {**sidecar, **about})
+        write_sidecar(courses.path(out), courses_sidecar(sidecar, courses.about))
     if interval:
         write_interval(opened.bundle, out, {"Sources": sidecar["Sources"], **more})
     write_sidecar(out, sidecar)

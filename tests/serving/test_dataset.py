@@ -6,7 +6,10 @@ import dataclasses
 import json
 import logging
 import os
+import shutil
 import signal
+import subprocess
+import sysconfig
 from types import SimpleNamespace
 
 import nibabel
@@ -25,9 +28,11 @@ from tests.fakes import CHANNELS, CONTEXT, GRID, SAMPLING_RATE, TR
 STEP = round(TR * SAMPLING_RATE)
 MODEL = {"Name": "ours", "Version": "3", "Digest": "abc"}
 RUNS = ("sub-01/ses-a/eeg/sub-01_ses-a_task-rest_run-1", "sub-02/eeg/sub-02_task-rest")
+SPACE = "MNI152NLin6Asym"
+SPACED = f"_space-{SPACE}"
 IMAGES = (
-    "sub-01/ses-a/func/sub-01_ses-a_task-rest_run-1_space-MNI_desc-synthesised_bold",
-    "sub-02/func/sub-02_task-rest_space-MNI_desc-synthesised_bold",
+    f"sub-01/ses-a/func/sub-01_ses-a_task-rest_run-1{SPACED}_desc-synthesised_bold",
+    f"sub-02/func/sub-02_task-rest{SPACED}_desc-synthesised_bold",
 )
 
 
@@ -59,14 +64,53 @@ def everything(folder):
 
 
 def synthesise(bundles, root, out, model=MODEL, **options):
-    items, _ = items_of_root(root, DatasetConfig(), "MNI")
-    return synthesise_dataset(bundles["linear"], items, out, model=model, root=root, **options)
+    items, _ = items_of_root(root, DatasetConfig(), SPACE)
+    return synthesise_dataset(bundles["linear"], items, out, model=model, **options)
 
 
-def test_names_description_and_sidecars_of_a_derivative(bundles, root, out):
-    assert [done.volumes for done in synthesise(bundles, root, out)] == [9 - CONTEXT + 1] * 2
-    expected = {"dataset_description.json", *(f"{name}{end}" for name in IMAGES for end in (".nii.gz", ".json"))}
-    assert everything(out).keys() == expected
+@pytest.fixture
+def courses(bundles, tmp_path):
+    """One region, called one."""
+    nibabel.save(nibabel.Nifti1Image(np.ones(GRID, np.uint8), np.diag([2, 3, 4, 1])), tmp_path / "one.nii")
+    return Courses.of(bundles["linear"], tmp_path / "one.nii")
+
+
+def beside(name, more):
+    """Name a file beside an image: entity and suffix."""
+    return name.replace("_desc-synthesised_bold", f"_{more[0]}_desc-synthesised_{more[1]}")
+
+
+def with_interval(bundle):
+    about = {"level": 0.9, "multiplier": 1.7, "drift_cutoff": 128.0, "coverage": {"sub-4": 0.9, "sub-5": 0.8}}
+    return dataclasses.replace(
+        bundle, residual_sd=np.ones(GRID, np.float32), provenance={**bundle.provenance, "interval": about}
+    )
+
+
+def check_bids(folder):
+    """Let the BIDS validator find no error."""
+    found = shutil.which("bids-validator-deno", path=sysconfig.get_path("scripts"))
+    assert found, "bids-validator-deno is missing: pip install '.[dev]'"
+    done = subprocess.run([found, "--format", "json", str(folder)], capture_output=True, text=True, check=False)
+    issues = json.loads(done.stdout)["issues"]["issues"]
+    assert [issue for issue in issues if issue["severity"] == "error"] == []
+    assert done.returncode == 0
+
+
+def test_names_description_and_sidecars_of_a_derivative(bundles, root, out, courses):
+    model = {"linear": with_interval(bundles["linear"])}
+    found = synthesise(model, root, out, courses=courses, interval=True)
+    assert [done.volumes for done in found] == [9 - CONTEXT + 1] * 2
+    tables = [beside(name, ("seg-one", "timeseries")) for name in IMAGES]
+    maps = [beside(name, ("stat-std", "boldmap")) for name in IMAGES]
+    images = {f"{name}{end}" for name in (*IMAGES, *maps) for end in (".nii.gz", ".json")}
+    expected = images | {f"{name}{end}" for name in tables for end in (".tsv", ".json")}
+    assert everything(out).keys() == expected | {"dataset_description.json", ".bidsignore"}
+    check_bids(out)
+    for name in tables:
+        about = json.loads((out / f"{name}.json").read_text())["Description"]
+        assert about.startswith("Mean courses of regions")
+        assert about.endswith("times count from the first volume marker (R128)")
     about = json.loads((out / "dataset_description.json").read_text())
     assert about["DatasetType"] == "derivative"
     assert about["BIDSVersion"]
@@ -90,9 +134,30 @@ def test_an_image_is_that_of_its_file_alone(bundles, root, out, tmp_path):
 def test_files_are_named_by_their_entities_and_a_native_space_is_not_named(root):
     files = [root / f"{run}_eeg.vhdr" for run in RUNS]
     first, second = items_of_files(files, "auto", "native")
-    assert str(first.image) == f"{IMAGES[0].replace('_space-MNI', '')}.nii.gz"
-    assert str(second.image) == f"{IMAGES[1].replace('_space-MNI', '')}.nii.gz"
-    assert second.source == "sub-02_task-rest_eeg.vhdr"
+    assert str(first.image) == f"{IMAGES[0].replace(SPACED, '')}.nii.gz"
+    assert str(second.image) == f"{IMAGES[1].replace(SPACED, '')}.nii.gz"
+    assert first.root == second.root == root
+
+
+def test_sources_of_files_can_be_followed(bundles, root, out, tmp_path, rng):
+    """Two datasets, and a folder that is none; a later call keeps the names that earlier sidecars use."""
+    other, loose = tmp_path / "other lab", tmp_path / "loose"
+    paths = [root / f"{RUNS[1]}_eeg.vhdr"]
+    for folder, run in ((other, "sub-03/eeg/sub-03_task-rest"), (loose, "sub-04_task-rest")):
+        paths.append(write_eeg(rng, folder / f"{run}_eeg"))
+    (other / "dataset_description.json").write_text('{"Name": "y", "BIDSVersion": "1.10.0"}')
+    for several in (paths[:1], paths[1:]):
+        synthesise_dataset(bundles["linear"], items_of_files(several, "auto", "native"), out, model=MODEL)
+    links = json.loads((out / "dataset_description.json").read_text())["DatasetLinks"]
+    assert links == {"raw": "../raw", "raw2": "../other%20lab", "raw3": "../loose"}
+    sources = [json.loads(path.read_text())["Sources"] for path in sorted(out.glob("sub-*/func/*.json"))]
+    assert sources == [
+        [f"bids:raw:{RUNS[1]}_eeg.vhdr"],
+        ["bids:raw2:sub-03/eeg/sub-03_task-rest_eeg.vhdr"],
+        ["bids:raw3:sub-04_task-rest_eeg.vhdr"],
+    ]
+    done = synthesise_dataset(bundles["linear"], items_of_files(paths[::-1], "auto", "native"), out, model=MODEL)
+    assert all(each.kept for each in done)
 
 
 def test_tables_are_inherited(bundles, root, out):
@@ -184,13 +249,10 @@ def test_a_kill_leaves_no_half_file_and_a_rerun_finishes(bundles, root, out, tmp
         assert (out / f"{name}.nii.gz").read_bytes() == (tmp_path / "whole" / f"{name}.nii.gz").read_bytes()
 
 
-def test_without_its_table_of_courses_a_recording_is_made_again(bundles, root, out, tmp_path):
-    labels = np.ones(GRID, np.uint8)
-    nibabel.save(nibabel.Nifti1Image(labels, np.diag([2, 3, 4, 1])), tmp_path / "one.nii")
-    courses = Courses.of(bundles["linear"], tmp_path / "one.nii")
+def test_without_its_table_of_courses_a_recording_is_made_again(bundles, root, out, courses):
     assert not any(done.kept for done in synthesise(bundles, root, out))
     assert not any(done.kept for done in synthesise(bundles, root, out, courses=courses))
-    table = IMAGES[1].replace("_desc-synthesised_bold", "_seg-one_desc-synthesised_timeseries")
+    table = beside(IMAGES[1], ("seg-one", "timeseries"))
     assert (out / f"{table}.tsv").read_text().splitlines()[0] == "1"
     assert all(done.kept for done in synthesise(bundles, root, out, courses=courses))
     (out / f"{table}.tsv").unlink()
@@ -221,13 +283,13 @@ def command(bundles, monkeypatch, capsys):
 def test_the_command_writes_a_dataset(command, root, out):
     as_mlflow_passes_it = "--eeg", "", "--atlas", ""
     assert command(*as_mlflow_passes_it, "--root", root, "--out", out, "--subjects", "02")[0] == 0
-    sidecar = json.loads((out / f"{IMAGES[1].replace('_space-MNI', '')}.json").read_text())
+    sidecar = json.loads((out / f"{IMAGES[1].replace(SPACED, '')}.json").read_text())
     assert sidecar["Model"] == {"Name": "study", "Version": "2", "Digest": "d"}
     assert not (out / "sub-01").exists()
     files = [root / f"{run}_eeg.vhdr" for run in RUNS]
     status, lines = command("--eeg", *files, "--out", out)
     assert status == 0
-    assert "2 recordings made, 0 kept" in lines[-1]  # beside the dataset, tables may be inherited
+    assert "1 recordings made, 1 kept" in lines[-1]  # that of --root is of the same file
     (root / f"{RUNS[0]}_eeg.eeg").unlink()
     status, lines = command("--root", root, "--out", out)
     assert status == 1
