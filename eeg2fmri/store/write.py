@@ -13,9 +13,9 @@ from eeg2fmri.config import DataConfig
 from eeg2fmri.datasets import Recording, check_fetched
 from eeg2fmri.errors import DatasetError, Eeg2FmriError, StoreError, disk_full, one_line
 from eeg2fmri.provenance import code_digest, package_versions
+from eeg2fmri.store.array import lost_value
 from eeg2fmri.store.location import Location
 from eeg2fmri.store.prepare import Prepared, prepare
-from eeg2fmri.store.store import lost_value
 
 # Entry points of the code that a recording depends on, besides settings and files.
 CODE = ("eeg2fmri.store.prepare:prepare", "eeg2fmri.store.write:_write")
