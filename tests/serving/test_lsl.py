@@ -197,6 +197,38 @@ def test_numbers_are_brought_to_microvolts(lsl, stated, given, factor):
     np.testing.assert_allclose(values[:, 0], [2 * factor, -3 * factor])
 
 
+def test_a_clock_that_starts_again_ends_with_a_whole_file(lsl, bundles, monkeypatch, tmp_path, capsys):
+    """So does an outlet whose program was started again, or one that sends its recording twice."""
+    eeg = np.random.default_rng(6).normal(0, 20, (round(4 * TR * SAMPLING_RATE), len(CHANNELS))).astype(np.float32)
+    info = lsl.StreamInfo(SHORT, "EEG", len(CHANNELS), SAMPLING_RATE, "float32", f"again-{time.monotonic_ns()}")
+    info.set_channel_names(list(CHANNELS))
+    info.set_channel_types(["ecg" if name == "ECG" else "eeg" for name in CHANNELS])
+    info.set_channel_units("microvolts")
+    outlet = lsl.StreamOutlet(info)
+
+    def send():
+        outlet.wait_for_consumers(timeout=10)
+        begin = lsl.local_clock()
+        for _ in range(2):
+            outlet.push_chunk(eeg, begin + np.arange(len(eeg)) / SAMPLING_RATE)
+
+    monkeypatch.setattr("eeg2fmri.cli.verbs._model", lambda *_: (bundles["linear"], "uri"))
+    sender = threading.Thread(target=send)
+    sender.start()
+    status = main(["stream", "--stream", SHORT, "--out", str(tmp_path / "bold.nii")])
+    sender.join()
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("eeg2fmri")]
+    made = 4 - bundles["linear"].window_shape[2] + 1
+    assert (status, sorted(path.name for path in tmp_path.iterdir())) == (1, ["bold.json", "bold.nii"]), line
+    assert line == (
+        f"eeg2fmri stream: the clock of the stream goes back by {4 * TR:.1f} s; start again; {made} volumes were made "
+        f"and are kept"
+    )
+    volumes = nibabel.load(tmp_path / "bold.nii").get_fdata(dtype=np.float32)
+    expected = synthesise_samples(bundles["linear"], eeg.T, SAMPLING_RATE, CHANNELS).image
+    np.testing.assert_allclose(volumes, np.asarray(expected.dataobj), rtol=1e-5, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
