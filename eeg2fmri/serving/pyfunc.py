@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,9 +13,12 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from pydantic import BaseModel, SkipValidation
 
 from eeg2fmri.config import ServingConfig, parse
+from eeg2fmri.devices import return_freed_memory
 from eeg2fmri.errors import Eeg2FmriError, one_line
 from eeg2fmri.serving.bundle import load_bundle
 from eeg2fmri.serving.requests import answer
+
+SERVER = "mlflow.pyfunc.scoring_server.app"  # the program of `mlflow models serve`, in an image too
 
 
 class Refusal(MlflowException):
@@ -70,6 +74,8 @@ class SynthesiserModel(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the bundle and the limits (MLflow's `model_config`), once, when the server starts."""
+        if SERVER in sys.modules:  # the process of `mlflow models serve` never trains
+            return_freed_memory()
         self.bundle = load_bundle(Path(context.artifacts["bundle"]))
         self.limits = parse(ServingConfig, dict(context.model_config or {}), "model_config")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import scoring_server
 
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.serving import pyfunc
@@ -129,3 +132,17 @@ def test_eight_threads_give_what_one_gives(models, family, rng):
         parallel = list(pool.map(lambda record: volumes_of(models[family].predict([record])[0]), records))
     for one, other in zip(serial, parallel, strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-6)
+
+
+@pytest.mark.parametrize("serves", [True, False])
+def test_only_the_process_of_a_server_returns_freed_memory(folders, monkeypatch, serves):
+    variable = "TF_ONEDNN_USE_SYSTEM_ALLOCATOR"
+    monkeypatch.setenv(variable, "")  # so that it is restored
+    monkeypatch.delenv(variable)
+    command, _ = scoring_server.get_cmd("model", port=1, host="127.0.0.1")
+    (module,) = [word.removesuffix(":app") for word in command.split() if word.endswith(":app")]
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    if serves:
+        monkeypatch.setitem(sys.modules, module, scoring_server)
+    SynthesiserModel().load_context(SimpleNamespace(artifacts={"bundle": str(folders["mean"])}, model_config=None))
+    assert os.environ.get(variable) == ("1" if serves else None)
