@@ -171,7 +171,8 @@ def synthesise(
     Raises
     ------
     ConfigError
-        If `out` is not a NIfTI file's name or missing with `interval`, or the sampling rate is missing or not needed.
+        If `out` is not a NIfTI file's name, missing with `interval`, or there and not from here; or the sampling rate
+        is missing or not needed.
     ModelError
         If the model has no interval, with the reason.
     DatasetError
@@ -186,7 +187,7 @@ def synthesise(
     >>> image = eeg2fmri.synthesise(model, raw.get_data(units="uV"), sampling_rate=250.0)  # doctest: +SKIP
     """
     if out is not None:
-        serving.check_image_name(Path(out))
+        serving.check_place(Path(out), interval=interval)
     if interval:
         serving.check_interval(model)
         if out is None:

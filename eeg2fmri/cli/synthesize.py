@@ -19,16 +19,18 @@ logger = logging.getLogger("eeg2fmri")
 
 
 def check_output(out: Path, *, one: bool, atlas: Path | None, interval: bool) -> None:
-    """Refuse an image as the output of several recordings, a folder as that of one file, and intervals of regions."""
-    from eeg2fmri.serving import check_image_name
+    """Refuse before any work: outputs of a wrong kind or in use, an atlas without a label, intervals of regions."""
+    from eeg2fmri.serving import atlas_label, check_place
 
     if interval and atlas is not None:
         raise ConfigError(
             f"--interval and --atlas {atlas}: errors of voxels go together, so theirs give none of a region's mean; "
             f"leave one of the two out"
         )
+    if atlas is not None:
+        atlas_label(atlas)
     if one:
-        check_image_name(out)
+        check_place(out, interval=interval)
     elif out.name.endswith((".nii", ".nii.gz")):
         raise ConfigError(f"--out {out}: one image for several recordings; give a folder")
 

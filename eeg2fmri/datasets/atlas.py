@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def read_atlas(path: Path, signal: Signal, brain: np.ndarray) -> Atlas:
     ------
     DatasetError
         If the image cannot be read, is no label image, or has no label in the brain; or if the table has no such
-        columns.
+        columns, or names of two labels are equal.
     """
     import nibabel
     from nilearn.image import resample_to_img
@@ -50,13 +51,14 @@ def read_atlas(path: Path, signal: Signal, brain: np.ndarray) -> Atlas:
     if not inside.any():
         raise DatasetError(f"{path}: no label is in the brain of the recordings; give labels in the space "
                            f"{signal.space} of the store")  # fmt: skip
-    names = _names(path)
+    given = _names(path)
+    names = {int(label): given.get(int(label), str(int(label))) for label in np.unique(values) if label}
+    _check_names(path, names)
     there = [int(label) for label in np.unique(inside) if label]
-    outside = [int(label) for label in np.unique(values) if label and int(label) not in there]
     return Atlas(
         inside,
-        {label: names.get(label, str(label)) for label in there},
-        tuple(names.get(label, str(label)) for label in outside),
+        {label: names[label] for label in there},
+        tuple(name for label, name in names.items() if label not in there),
     )
 
 
@@ -85,6 +87,17 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return to_ras(volumes, place)[0], place.affine
 
 
+def _check_names(path: Path, names: Mapping[int, str]) -> None:
+    """Refuse names that cannot be the columns of a table."""
+    first: dict[str, int] = {}
+    for label, name in names.items():
+        if not name.isprintable():
+            raise DatasetError(f"{path}: label {label} has the name {name!r}, a word is expected; correct the table")
+        if name in first:
+            raise DatasetError(f"{path}: labels {first[name]} and {label} are both named {name!r}; correct the table")
+        first[name] = label
+
+
 def _names(path: Path) -> dict[int, str]:
     """Read the table of names beside a label image; empty without one."""
     table = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".tsv")
@@ -93,7 +106,8 @@ def _names(path: Path) -> dict[int, str]:
     check_fetched(table)
     try:
         rows = list(csv.DictReader(table.read_text(encoding="utf-8-sig").splitlines(), delimiter="\t"))
-        return {int(row["index"]): row["name"].strip() for row in rows}
+        named = {int(row["index"]): row["name"].strip() for row in rows}
+        return {label: name for label, name in named.items() if name}
     except (KeyError, ValueError, AttributeError) as err:
         raise DatasetError(f"{table}: it cannot be read ({one_line(err)}); the columns index (a whole number) and name "
                            f"are expected") from err  # fmt: skip

@@ -3,12 +3,12 @@
 from eeg2fmri.serving.bundle import Bundle, load_bundle, save_bundle
 from eeg2fmri.serving.client import Client, Synthesised
 from eeg2fmri.serving.dataset import Done, Item, items_of_files, items_of_root, synthesise_dataset
-from eeg2fmri.serving.files import check_image_name, synthesise_recording, synthesise_samples
+from eeg2fmri.serving.files import synthesise_recording, synthesise_samples
 from eeg2fmri.serving.interval import check_interval
 from eeg2fmri.serving.live import LiveSynthesis, LiveVolume
 from eeg2fmri.serving.recording import EegFile, open_recording
 from eeg2fmri.serving.replies import region_courses
-from eeg2fmri.serving.series import Courses, interval_path, synthesise_file, write_interval
+from eeg2fmri.serving.series import Courses, atlas_label, check_place, interval_path, synthesise_file, write_interval
 from eeg2fmri.serving.stream import synthesise_stream
 from eeg2fmri.serving.workers import loaded, shared
 
@@ -22,8 +22,9 @@ __all__ = [
     "LiveSynthesis",
     "LiveVolume",
     "Synthesised",
-    "check_image_name",
+    "atlas_label",
     "check_interval",
+    "check_place",
     "interval_path",
     "items_of_files",
     "items_of_root",

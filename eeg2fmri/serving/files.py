@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 DESCRIPTION = "synthesised from EEG by eeg2fmri"  # in the header
+INTERVAL = "BOLD around its synthesis: SD"  # in that of an interval's map
 SHRINKAGE = (
     "Each volume is the mean that the model expects for this EEG. What the EEG does not determine is averaged away. So "
     "the volumes change less over time than measured BOLD. Compare time courses by correlation, and read no amplitude "
@@ -48,10 +49,43 @@ class Synthesis:
         write_sidecar(out, self.sidecar)
 
 
-def check_image_name(out: Path) -> None:
-    """Refuse a name that is not a NIfTI file's."""
+def check_image(out: Path) -> None:
+    """Refuse a name that is not a NIfTI file's, and one of a file that this package has not made.
+
+    An image is its own if the header says so; its sidecar is written later.
+
+    Raises
+    ------
+    ConfigError
+        If it is of another kind, or if another image or sidecar is there.
+    """
+    import nibabel
+
     if not out.name.endswith((".nii", ".nii.gz")):
         raise ConfigError(f"{out}: the output must end in .nii or .nii.gz")
+    if out.exists():
+        try:
+            made = bytes(nibabel.Nifti1Image.from_filename(out).header["descrip"]).rstrip(b"\0").decode()
+        except Exception:  # nibabel, gzip and zlib each raise their own for a damaged file
+            made = ""
+        check_own(out, made in (DESCRIPTION, INTERVAL))
+    if sidecar_path(out).exists():
+        check_own(sidecar_path(out), has_own_sidecar(out))
+
+
+def check_own(path: Path, ours: bool) -> None:
+    """Refuse a file that is not ours."""
+    if not ours:
+        raise ConfigError(f"{path}: it is there, and this package has not made it; give another name")
+
+
+def has_own_sidecar(out: Path) -> bool:
+    """Return whether the sidecar of an image or a table is one of this package."""
+    try:
+        found = json.loads(sidecar_path(out).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and bool(found.keys() & {"Shrinkage", "Interval"})
 
 
 def stem(path: Path) -> str:

@@ -14,12 +14,16 @@ import numpy as np
 from isal.igzip import IGzipFile
 
 from eeg2fmri.datasets import AUTO, read_atlas
+from eeg2fmri.errors import ConfigError
 from eeg2fmri.evaluation import Atlas
 from eeg2fmri.files import written_whole
 from eeg2fmri.serving.bundle import Bundle
 from eeg2fmri.serving.files import (
-    check_image_name,
+    INTERVAL,
+    check_image,
+    check_own,
     courses_sidecar,
+    has_own_sidecar,
     recording_sidecar,
     sidecar_path,
     stem,
@@ -48,9 +52,9 @@ class Courses:
 
     @classmethod
     def of(cls, bundle: Bundle, path: Path) -> Courses:
-        """Read a label image; errors are those of `read_atlas`."""
-        regions = read_atlas(path, bundle.signal, bundle.model.bold_statistics.mask)
-        return cls("".join(filter(str.isalnum, stem(path).removesuffix("_dseg"))), regions)
+        """Read a label image; errors are those of `atlas_label` and `read_atlas`."""
+        label = atlas_label(path)
+        return cls(label, read_atlas(path, bundle.signal, bundle.model.bold_statistics.mask))
 
     @property
     def names(self) -> list[str]:
@@ -62,6 +66,11 @@ class Courses:
         """Return what sidecars say of the label image: label and digest of the labels on the model's grid."""
         return {"Label": self.label, "Digest": self.regions.digest}
 
+    @property
+    def head(self) -> str:
+        """Return the first line of a table."""
+        return "\t".join(self.names) + "\n"
+
     def path(self, out: Path) -> Path:
         """Return the place of the table beside an image, with the BIDS entity ``seg``."""
         return _beside(out, f"seg-{self.label}", "timeseries.tsv")
@@ -71,6 +80,44 @@ class Courses:
         means = region_courses(volumes, self.regions.labels)[1]
         for row, there in zip(means, whole, strict=True):
             yield "\t".join(f"{value:.7g}" if there else "n/a" for value in row) + "\n"
+
+
+def atlas_label(path: Path) -> str:
+    """Return the label of an atlas in file names, the name of its image.
+
+    Raises
+    ------
+    ConfigError
+        If it is no BIDS label. With another one in its place, tables of two atlases could have the same name.
+    """
+    label = stem(path).removesuffix("_dseg")
+    if not (label.isascii() and label.isalnum()):
+        raise ConfigError(
+            f"{path}: the name of an atlas becomes a BIDS label; found {label!r}, letters A to Z and digits "
+            f"are expected; rename the image and its table"
+        )
+    return label
+
+
+def check_place(out: Path, courses: Courses | None = None, *, interval: bool = False) -> None:
+    """Refuse files of `write_series` that would replace something else, see `check_image`.
+
+    Raises
+    ------
+    ConfigError
+        If there is one.
+    """
+    check_image(out)
+    if interval:
+        check_image(interval_path(out))
+    if courses is not None and (table := courses.path(out)).exists():
+        # A killed process may leave a table without a sidecar.
+        if not sidecar_path(table).exists():
+            with table.open(encoding="utf-8", errors="replace") as file:
+                ours = file.readline() == courses.head
+        else:
+            ours = has_own_sidecar(table)
+        check_own(table, ours)
 
 
 def interval_path(out: Path) -> Path:
@@ -124,7 +171,7 @@ def synthesise_file(
     Raises
     ------
     ConfigError
-        If `out` is not named as a NIfTI file.
+        If `out` is not named as a NIfTI file, or something else is there.
     ModelError
         If the interval is asked for and the model has none.
     DatasetError
@@ -132,7 +179,7 @@ def synthesise_file(
     AlignmentError
         If two markers have the rhythm of the volumes, the given one does not, or the EEG is interrupted.
     """
-    check_image_name(out)
+    check_place(out, courses, interval=interval)
     if interval:
         check_interval(bundle)
     opened = open_recording(bundle, EegFile.beside(eeg_path, volume_marker))
@@ -194,7 +241,7 @@ def write_interval(bundle: Bundle, out: Path, more: Mapping[str, Any]) -> None:
     import nibabel
 
     with written_whole(interval_path(out)) as part:
-        nibabel.save(nifti_image(check_interval(bundle), bundle.signal, "BOLD around its synthesis: SD"), part)
+        nibabel.save(nifti_image(check_interval(bundle), bundle.signal, INTERVAL), part)
     write_sidecar(interval_path(out), {**interval_sidecar(bundle), **more})
 
 
@@ -206,7 +253,7 @@ def _table(courses: Courses | None, out: Path) -> Iterator[TextIO]:
         if courses is not None:
             part = files.enter_context(written_whole(courses.path(out)))
             table = files.enter_context(part.open("w", encoding="utf-8"))
-            table.write("\t".join(courses.names) + "\n")
+            table.write(courses.head)
         yield table
 
 

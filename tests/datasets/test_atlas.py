@@ -66,6 +66,26 @@ def test_finer_labels_are_read_at_the_middle_of_a_voxel(write):
     np.testing.assert_array_equal(read_atlas(write(fine, affine), STORE, BRAIN).labels, LABELS)
 
 
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("2\tM1\n30\tM1\n", "labels 2 and 30 are both named 'M1'; correct the table"),
+        ("2\t30\n", "labels 2 and 30 are both named '30'"),
+        ('2\t"a\tb"\n', r"label 2 has the name 'a\\tb', a word is expected"),
+    ],
+    ids=["equal", "the number of another one", "a tab"],
+)
+def test_names_that_cannot_be_columns_are_refused(write, tmp_path, refuses, rows, words):
+    (tmp_path / "atlas_dseg.tsv").write_text(f"index\tname\n{rows}")
+    with refuses(DatasetError, rf"atlas_dseg\.nii\.gz: {words}"):
+        read_atlas(write(), STORE, BRAIN)
+
+
+def test_an_empty_name_is_none(write, tmp_path):
+    (tmp_path / "atlas_dseg.tsv").write_text("index\tname\n2\t\n30\t \n")
+    assert read_atlas(write(), STORE, BRAIN).names == {2: "2", 30: "30"}
+
+
 def test_names_are_read_from_the_table_beside_it(write, tmp_path):
     path = write()
     (tmp_path / "atlas_dseg.tsv").write_text("index\tname\tcolor\n30\tM1 right\t#fff\n4\tnowhere\t#000\n")

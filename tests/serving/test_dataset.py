@@ -319,6 +319,7 @@ def test_a_remark_that_recordings_share_is_one_line(command, tmp_path, out, rng)
         (["--root", "b", "--out", "c.nii.gz"], "one image for several recordings; give a folder"),
         (["--eeg", "a.vhdr", "--out", "c"], "c: the output must end in .nii or .nii.gz"),
         (["--root", "nowhere", "--out", "c"], "nowhere: no such dataset folder"),
+        (["--root", "b", "--out", "c", "--atlas", "a-1.nii"], "a-1.nii: the name of an atlas becomes a BIDS label"),
         (["--eeg", "sub-1_eeg.edf", "--out", "c.nii"], "sub-1_eeg.edf: no such EEG file"),
         (["--eeg", "sub-1_eeg.edf", "--out", "c.nii", "--atlas", "no.nii"], "no.nii: no such file"),
         (["--root", "b", "--out", "c", "--workers", "0"], "'0' must be a whole number of at least 1"),

@@ -203,16 +203,15 @@ def test_nothing_but_the_image_and_its_sidecar_is_left(bundles, write, out):
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_part(bundles, write, out):
-    out.parent.mkdir()
-    out.write_bytes(b"old")
+    synthesise_file(bundles["linear"], write(), out)
+    old = {path.name: path.read_bytes() for path in out.parent.iterdir()}
 
     def full(*_):
         raise OSError(errno.ENOSPC, "no space left on device")
 
     with pytest.raises(DiskFullError, match="no space"):
-        synthesise_file(bundles["linear"], write(), out, on_volumes=full)
-    assert [p.name for p in out.parent.iterdir()] == ["bold.nii.gz"]
-    assert out.read_bytes() == b"old"
+        synthesise_file(bundles["mean"], out.parents[1] / "eeg" / "sub-01_task-rest_eeg.vhdr", out, on_volumes=full)
+    assert {path.name: path.read_bytes() for path in out.parent.iterdir()} == old
 
 
 def corrupt(path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
 import tracemalloc
 
@@ -13,7 +14,7 @@ import pytest
 
 from eeg2fmri.config import CleaningConfig
 from eeg2fmri.datasets import open_clean_eeg, open_eeg_file, read_clean_eeg
-from eeg2fmri.errors import DatasetError
+from eeg2fmri.errors import ConfigError, DatasetError
 from eeg2fmri.serving import Courses, recording, synthesise_file
 from eeg2fmri.serving.files import synthesise_recording
 from eeg2fmri.serving.recording import EegFile, open_recording
@@ -149,10 +150,10 @@ def atlas(bundles, tmp_path):
     """Three regions of the brain on the model's grid, with a table of their names."""
     labels = np.zeros(GRID, np.uint8)
     labels[1:4], labels[4:6], labels[6:] = 7, 2, 30
-    path = tmp_path / "atlas" / "My-3_dseg.nii.gz"
+    path = tmp_path / "atlas" / "My3_dseg.nii.gz"
     path.parent.mkdir()
     nibabel.save(nibabel.Nifti1Image(labels, np.diag([2, 3, 4, 1])), path)
-    path.with_name("My-3_dseg.tsv").write_text("index\tname\n2\tb\n7\ta\n")
+    path.with_name("My3_dseg.tsv").write_text("index\tname\n2\tb\n7\ta\n")
     return path, np.where(bundles["linear"].model.bold_statistics.mask, labels, 0)
 
 
@@ -172,6 +173,48 @@ def test_courses_of_regions(bundles, write, atlas, tmp_path, monkeypatch):
     about = json.loads((tmp_path / "out" / "bold_seg-My3_timeseries.json").read_text())
     assert about["Atlas"] == {"Label": "My3", "Digest": courses.regions.digest}
     assert about["StartTime"] == CONTEXT * TR
+
+
+@pytest.mark.parametrize("name", ["___.nii.gz", "Überßicht_dseg.nii", "a-1.nii", "a_1.nii"])
+def test_an_atlas_whose_name_is_no_label_is_refused(bundles, atlas, refuses, name):
+    image = atlas[0].rename(atlas[0].with_name(name))
+    with refuses(ConfigError, f"{name}: the name of an atlas becomes a BIDS label; found .*, letters A to Z"):
+        Courses.of(bundles["linear"], image)
+
+
+FOREIGN = {
+    "a measured image": ("bold.nii.gz", None),
+    "no image": ("bold.nii.gz", b"old"),
+    "a sidecar": ("bold.json", b'{"RepetitionTime": 2}'),
+    "a table": ("bold_seg-My3_timeseries.tsv", b"csf\twhite\n1\t2\n"),
+    "a map": ("bold_stat-std_boldmap.nii.gz", None),
+}
+
+
+@pytest.mark.parametrize("file", FOREIGN)
+def test_files_of_something_else_are_refused_and_stay(bundles, write, atlas, tmp_path, refuses, file):
+    name, content = FOREIGN[file]
+    out, there = tmp_path / "bold.nii.gz", tmp_path / name
+    measured = nibabel.Nifti1Image(np.ones((*GRID, 3), np.float32), np.eye(4))
+    there.write_bytes(gzip.compress(measured.to_bytes()) if content is None else content)
+    before = there.read_bytes()
+    bundle, courses = bundles["linear"], Courses.of(bundles["linear"], atlas[0])
+    with refuses(ConfigError, f"{name}: it is there, and this package has not made it; give another name"):
+        synthesise_file(bundle, write(), out, courses=courses, interval="map" in file)
+    assert there.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["atlas", "eeg", name])
+
+
+def test_own_files_are_replaced_even_without_a_sidecar(bundles, write, atlas, tmp_path):
+    """A kill between the last image and its sidecar leaves them so."""
+    path, out, courses = write(), tmp_path / "out" / "bold.nii.gz", Courses.of(bundles["linear"], atlas[0])
+    synthesise_file(bundles["linear"], path, out, courses=courses)
+    before = {file.name: file.read_bytes() for file in out.parent.iterdir()}
+    for sidecar in out.parent.glob("*.json"):
+        sidecar.unlink()
+    for _ in range(2):
+        synthesise_file(bundles["linear"], path, out, courses=courses)
+        assert {file.name: file.read_bytes() for file in out.parent.iterdir()} == before
 
 
 def test_a_course_without_eeg_is_not_available(bundles, atlas):
