@@ -3,7 +3,8 @@
     python experiments/benchmarks/kills.py [synthesize adapt promote train evaluate simulate main] [--kills 20]
 
 Each command runs once from a prepared study without a kill: its results and its time are the reference. Then it is
-killed at moments that a fixed seed draws within that time, each in a fresh copy of the study, and given again. The
+killed at moments that a fixed seed draws within that time, each in a fresh copy of the study, and given again. A kill
+that comes after the command has ended does not count: moments are drawn until `--kills` have hit. The
 commands are forks of one process that has imported everything, so kills hit the work rather than the imports.
 `kills.json` counts by command: kills that hit a running process, commands that then finished, results equal to the
 reference to the last bit, aliases of versions without a whole model (also right after the kill), runs left open, files
@@ -174,7 +175,7 @@ def renew(study: Path, kept: Path) -> None:
 
 
 def measure(step: str, study: Path, kept: Path, kills: int) -> dict[str, Any]:
-    """Count what is well after each kill of a command and its repetition."""
+    """Count what is well after each kill of a command and its repetition, until so many kills have hit."""
     renew(study, kept / step)
     began = time.monotonic()
     if status(start(study, step)):
@@ -183,7 +184,7 @@ def measure(step: str, study: Path, kept: Path, kills: int) -> dict[str, Any]:
     reference, files = results(study), names(study)
     draw = random.Random(f"{SEED} {step}")
     total: Counter[str] = Counter()
-    for number in range(kills):
+    while total["hit"] < kills:
         renew(study, kept / step)
         moment = draw.uniform(0, seconds)
         hit = kill(study, step, moment)
@@ -193,7 +194,7 @@ def measure(step: str, study: Path, kept: Path, kills: int) -> dict[str, Any]:
         found["broken_aliases"] += broken
         equal = results(study) == reference
         total.update(kills=1, hit=hit, finished=finished, same_results=equal, **found)
-        print(f"{step} {number}: {moment:.2f} s, {hit=} {finished=} {equal=} {found}", flush=True)
+        print(f"{step} {total['kills']}: {moment:.2f} s, {hit=} {finished=} {equal=} {found}", flush=True)
         if not (finished and equal) or any(found.values()):
             print((study / "log.txt").read_text()[-2000:], names(study) ^ files, flush=True)
     return {"seconds": round(seconds, 2), **total}
