@@ -7,6 +7,7 @@ parts are two contexts apart.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,18 +90,25 @@ def halves(recording: StoredRecording, minutes: float, context: int) -> Halves:
         If a part has too few volumes.
     """
     tr, total = recording.signal.tr, len(recording.volumes)
-    own, rest = divided(recording, round(minutes * 60 / tr), context)
-    first = f"the first {minutes:g} minutes"
-    for part, name in ((own, first), (rest, f"the rest after {first} and a gap")):
-        # The shuffled-EEG control moves windows by a context either way.
-        if part is None or any(len(piece.volumes) <= 3 * context for piece in part.recordings):
-            raise DatasetError(
-                f"{recording.name}: {name} needs {3 * context + 1} volumes in a row, the recording has {total} "
-                f"({total * tr / 60:.1f} minutes); give other --minutes"
-            )
-    assert own is not None
-    assert rest is not None
-    return Halves(recording, own, rest)
+    if found := _divided(recording, round(minutes * 60 / tr), context):
+        return Halves(recording, *found)
+    able = [first for first in range(total) if _divided(recording, first, context)]
+    # Rounded inwards, so that both ends are allowed.
+    least, most = (math.ceil(able[0] * tr / 0.6) / 100, math.floor(able[-1] * tr / 0.6) / 100) if able else (0, 0)
+    raise DatasetError(
+        f"{recording.name}: the first {minutes:g} minutes and the rest after a gap need {3 * context + 1} volumes in a "
+        f"row each; the recording has {total} ({total * tr / 60:.1f} minutes); "
+        + (f"give --minutes from {least:g} to {most:g}" if able else "give a longer recording")
+    )
+
+
+def _divided(recording: StoredRecording, first: int, context: int) -> tuple[Windows, Windows] | None:
+    """Return both parts; ``None`` if a piece is too short for the shuffled EEG, moved by a context either way."""
+    own, rest = divided(recording, first, context)
+    if own is None or rest is None:
+        return None
+    short = any(len(piece.volumes) <= 3 * context for part in (own, rest) for piece in part.recordings)
+    return None if short else (own, rest)
 
 
 def check_new(bundle: Bundle, store: Store, recording: StoredRecording) -> None:

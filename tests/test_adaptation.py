@@ -144,13 +144,37 @@ def test_it_is_not_adapted_twice(own, store, refuses):
         ("sub-05", MINUTES, LeakageError, "sub-05: .* trained or validated this model"),
         ("sub-99", MINUTES, ConfigError, "subject 'sub-99': not in the store, which has sub-01"),
         ("sub-07", MINUTES, ConfigError, "subject 'sub-07': 2 recordings"),
-        ("sub-06", 0.05, DatasetError, "the first 0.05 minutes needs 10 volumes in a row"),
-        ("sub-06", 0.45, DatasetError, "the rest after the first 0.45 minutes and a gap needs 10 volumes"),
+        ("sub-06", 0.05, DatasetError, "need 10 volumes .* has 60 .0.5 minutes.; give --minutes from 0.09 to 0.39"),
+        ("sub-06", 0.45, DatasetError, "the first 0.45 minutes and the rest .* from 0.09 to 0.39"),
     ],
 )
 def test_what_is_refused(store, model, refuses, subject, minutes, error, match):
     with refuses(error, match):
         eeg2fmri.adapt(model, store, subject, minutes, CONFIG)
+
+
+def test_both_ends_of_the_minutes_that_a_refusal_names_are_allowed(store):
+    recording = find_recording(store, "sub-06")
+    for minutes, volumes in ((0.09, 11), (0.39, 47)):
+        assert halves(recording, minutes, CONTEXT).own.recordings[0].part == (0, volumes)
+
+
+def test_a_recording_that_is_too_short_for_any_minutes(store, refuses):
+    volumes, least = find_recording(store, "sub-06").volumes, 7 * CONTEXT + 2
+    longer, short = (
+        replace(find_recording(store, "sub-06"), group={**find_recording(store, "sub-06").group, "volumes": volumes[:n]})
+        for n in (least, least - 1)
+    )
+    assert len(halves(longer, (3 * CONTEXT + 1) / 120, CONTEXT).rest.recordings) == 1
+    with refuses(DatasetError, f"the recording has {least - 1} .0.2 minutes.; give a longer recording"):
+        halves(short, MINUTES, CONTEXT)
+
+
+def test_maps_of_zeros_are_refused(store, model, refuses):
+    network = model.model.network
+    dead = replace(network, components=np.zeros_like(network.components))
+    with refuses(ModelError, "family linear, linear: all its maps are 0, so there is nothing to adapt; give a trained"):
+        eeg2fmri.adapt(replace(model, model=replace(model.model, network=dead)), store, "sub-06", MINUTES, CONFIG)
 
 
 def test_a_family_without_maps_is_refused_with_those_that_have_them(store, refuses):

@@ -89,7 +89,7 @@ def maps_of(model: FittedModel) -> np.ndarray:
     Raises
     ------
     ModelError
-        If its family has none.
+        If its family has none, or all are 0.
     """
     maps = family_of(model.config).maps(model.network)
     if maps is None:
@@ -97,6 +97,11 @@ def maps_of(model: FittedModel) -> np.ndarray:
         raise ModelError(
             f"family {model.config.family}, {model.config.variant}: its volumes are no sums of maps, so it cannot be "
             f"adapted; give a model of {', '.join(able)}"
+        )
+    if not maps.any():
+        raise ModelError(
+            f"family {model.config.family}, {model.config.variant}: all its maps are 0, so there is nothing to adapt; "
+            f"give a trained model"
         )
     return maps
 

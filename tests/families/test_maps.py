@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
-from eeg2fmri.families import Penalty, adapt_model, family_of
+from eeg2fmri.errors import ModelError
+from eeg2fmri.families import Penalty, adapt_model, family_of, maps_of
 from eeg2fmri.families.calhas2022_maps import MOST
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
@@ -21,6 +23,7 @@ RISE = np.linspace(-0.5, 1.5, GRID[0])[:, None, None]  # of a subject's weight a
 
 def dense_network(rng, config) -> KerasNetwork:
     """A dense decoder whose output filter and biases have values, one weight of the filter 0."""
+    keras.utils.set_random_seed(0)
     model = build(config, EEG_SHAPE, GRID).synthesiser()
     for layer in model.get_layer("decoder").layers:
         if layer.name in ("volume", "output"):
@@ -107,3 +110,12 @@ def test_a_planted_weight_of_a_dense_model_is_found(rng, output_filter):
     moved = before - before.mean(axis=0)
     expected = moved + (moved * (RISE * mask).ravel()) @ basis.T @ basis
     np.testing.assert_allclose(after - after.mean(axis=0), expected, atol=1e-3)
+
+
+def test_a_dense_decoder_of_zeros_is_refused(rng, refuses):
+    model, _ = planted(rng, "conv")
+    assert isinstance(model.network, KerasNetwork)
+    layer = model.network.model.get_layer("decoder").get_layer("volume")
+    layer.set_weights([np.zeros_like(each) for each in layer.get_weights()])
+    with refuses(ModelError, "all its maps are 0, so there is nothing to adapt; give a trained model"):
+        maps_of(model)
