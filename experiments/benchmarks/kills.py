@@ -4,8 +4,8 @@
 
 Each command runs once from a prepared study without a kill: its results and its time are the reference. Then it is
 killed at moments that a fixed seed draws within that time, each in a fresh copy of the study, and given again. A kill
-that comes after the command has ended does not count: moments are drawn until `--kills` have hit. The
-commands are forks of one process that has imported everything, so kills hit the work rather than the imports.
+that comes after the command has ended does not count: moments are drawn until `--kills` have hit. The commands are
+forks of one process that has imported everything, so kills hit the work rather than the imports.
 `kills.json` counts by command: kills that hit a running process, commands that then finished, results equal to the
 reference to the last bit, aliases of versions without a whole model (also right after the kill), runs left open, files
 left half-written, versions or finished runs made twice.
