@@ -49,14 +49,34 @@ class Adaptation:
 
     @property
     def better(self) -> bool:
-        """Say whether the version explains more of the rest than the model that it was made from."""
-        return self.gain > 0
+        """Say whether the version exceeds on the rest all that `not_exceeded` compares it with."""
+        return not self.not_exceeded()
 
     @property
     def gain(self) -> float:
         """Return `r2_temporal` of the version on the rest, minus that of the model that it was made from."""
         after, before = (each.overall["model"]["r2_temporal"] for each in (self.scores, self.before))
         return after - before
+
+    def not_exceeded(self, base: str = "the unadapted model") -> list[str]:
+        """Do as the function `not_exceeded`."""
+        overall, before = self.scores.overall, self.before.overall["model"]["r2_temporal"]
+        return not_exceeded(overall["model"]["r2_temporal"], before, overall["shuffled"]["r2_temporal"], base)
+
+
+def not_exceeded(score: float, unadapted: float, shuffled: float, base: str) -> list[str]:
+    """Name what a version must exceed and does not: the model that it was made from, shuffled EEG, the mean volume.
+
+    The first is not enough. A model that is worse than the mean volume gains if its fluctuations shrink, and as much
+    with shuffled EEG.
+
+    Parameters
+    ----------
+    score, unadapted, shuffled : `r2_temporal` on the rest; that of the mean volume is 0.
+    base : name of the unadapted model.
+    """
+    others = {base: unadapted, "shuffled EEG": shuffled, "the mean volume": 0.0}
+    return [name for name, value in others.items() if not score > value]
 
 
 def find_recording(store: Store, subject: str) -> StoredRecording:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import eeg2fmri
-from eeg2fmri.adaptation import find_recording, halves, prepare_adaptation
+from eeg2fmri.adaptation import find_recording, halves, not_exceeded, prepare_adaptation
 from eeg2fmri.config import Config, LinearConfig
 from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
 from eeg2fmri.evaluation import r2_temporal
@@ -61,7 +61,23 @@ def test_only_the_rest_is_scored_beside_the_unadapted_model(store, model, own):
     assert own.gain == pytest.approx(
         own.scores.overall["model"]["r2_temporal"] - own.before.overall["model"]["r2_temporal"]
     )
-    assert own.better == (own.gain > 0)
+    shuffled = own.scores.overall["shuffled"]["r2_temporal"]
+    assert own.better == (own.gain > 0 and own.scores.overall["model"]["r2_temporal"] > max(shuffled, 0))
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ((0.03, 0.02, -0.01), []),
+        ((0.02, 0.02, -0.01), ["base"]),
+        ((0.03, 0.02, 0.03), ["shuffled EEG"]),
+        ((-0.5, -3.4, -0.6), ["the mean volume"]),
+        ((-1.4, -3.4, -1.4), ["shuffled EEG", "the mean volume"]),  # a network whose fluctuations only shrank
+        ((float("nan"), 0.02, -0.01), ["base", "shuffled EEG", "the mean volume"]),
+    ],
+)
+def test_what_a_version_must_exceed(scores, expected):
+    assert not_exceeded(*scores, "base") == expected
 
 
 @pytest.mark.parametrize("scaling", ["recording", "volume", "voxel", "psc"])
@@ -160,10 +176,9 @@ def test_both_ends_of_the_minutes_that_a_refusal_names_are_allowed(store):
 
 
 def test_a_recording_that_is_too_short_for_any_minutes(store, refuses):
-    volumes, least = find_recording(store, "sub-06").volumes, 7 * CONTEXT + 2
+    recording, least = find_recording(store, "sub-06"), 7 * CONTEXT + 2
     longer, short = (
-        replace(find_recording(store, "sub-06"), group={**find_recording(store, "sub-06").group, "volumes": volumes[:n]})
-        for n in (least, least - 1)
+        replace(recording, group={**recording.group, "volumes": recording.volumes[:n]}) for n in (least, least - 1)
     )
     assert len(halves(longer, (3 * CONTEXT + 1) / 120, CONTEXT).rest.recordings) == 1
     with refuses(DatasetError, f"the recording has {least - 1} .0.2 minutes.; give a longer recording"):

@@ -121,9 +121,8 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", default="work/store", help="folder or URL of the store (default: work/store)")
 
 
-def add_model(parser: argparse.ArgumentParser, *, of_store: bool = False) -> None:
-    """Add the address of a model; without it, that of the only registered one, or the newest of a store's data set."""
-    default = "the newest of the store's data set" if of_store else "that of the only registered model"
+def add_model(parser: argparse.ArgumentParser, default: str = "that of the only registered model") -> None:
+    """Add the address of a model, and say which it is by default."""
     parser.add_argument("--model-uri", type=optional(str), metavar="URI",
                         help=f"model, e.g. {CHAMPION} (default: {default})")  # fmt: skip
 

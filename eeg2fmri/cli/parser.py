@@ -142,7 +142,7 @@ def _add_fitting_verbs(verbs: Any) -> None:
 def _add_evidence_verbs(verbs: Any) -> None:
     """Add the verbs that score models, and move an alias by the scores."""
     evaluate = add_verb(verbs, "evaluate", run_evaluate, "score a model beside its nulls")
-    add_model(evaluate, of_store=True)
+    add_model(evaluate, "the newest of the store's data set")
     add_store(evaluate)
     evaluate.add_argument("--split", default="test", choices=("train", "validation", "test"))
     add_setting(evaluate, "--atlas", "evaluation.atlas", metavar="NIFTI")
@@ -226,7 +226,7 @@ def _add_use_verbs(verbs: Any) -> None:
         default=5.0,
         help="first minutes, which adapt the model; the rest scores it (default: 5)",
     )
-    add_model(adapt, of_store=True)
+    add_model(adapt, "the champion of the store's data set")
     add_store(adapt)
     add_device(adapt, limit=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import mlflow
 import numpy as np
 from mlflow.entities.model_registry import ModelVersion
 
-from eeg2fmri.adaptation import Adaptation, adapt_bundle, prepare_adaptation
+from eeg2fmri.adaptation import Adaptation, adapt_bundle, not_exceeded, prepare_adaptation
 from eeg2fmri.config import Config
 from eeg2fmri.devices import use_backend
 from eeg2fmri.evaluation import p_text
@@ -39,21 +40,26 @@ from eeg2fmri.tracking.registry import champion, logged_model_id, model_exists, 
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
-ALIAS = "adapted"  # on a version that is better than the model that it was made from, see `_takes_alias`
+ALIAS = "adapted"  # on a version that exceeds all of `not_exceeded`, see `_reason`
 PART = "rest"  # of the recording, in the names of metrics
-AFTER, BEFORE = f"{PART}/{DECIDING}", f"{PART}/{DECIDING}_unadapted"
+AFTER, BEFORE, SHUFFLED = (f"{PART}/{DECIDING}{end}" for end in ("", "_unadapted", "_shuffled"))
 CARD = "adaptation.md"
 BASE_TAG, SUBJECT_TAG, MINUTES_TAG = "eeg2fmri.base", "eeg2fmri.subject", "eeg2fmri.minutes"
+VERDICT_TAG = "eeg2fmri.adapted"  # of the run: what became of the alias, and why
 
 
 @dataclass(frozen=True)
 class AdaptResult:
-    """A registered version for a subject, and its score on the rest of the recording beside that of its base."""
+    """A registered version for a subject, and its score on the rest of the recording beside that of its base.
+
+    verdict: whether the alias moved to it, and why.
+    """
 
     run_id: str
     model_uri: str
     score: float
     unadapted: float
+    verdict: str
     skipped: bool
 
 
@@ -62,12 +68,13 @@ def adapt_step(config: Config, model_uri: str | None, store: Store, subject: str
 
     It becomes a version of a registered model of its own, called as the model and the subject. So the gate, which
     compares versions of one registered model, never compares it with the group's. The alias `ALIAS` moves to it if it
-    scores higher than the model that it was made from, unless a version from more minutes of the same model has it.
+    scores higher than the model that it was made from, than itself with shuffled EEG, and than the mean volume, unless
+    a version from more minutes of the same model has it.
 
     Parameters
     ----------
     config : its sections ``evaluation``, ``registry`` and ``run``.
-    model_uri : by default the newest version of the registered model that is called as the store's data set.
+    model_uri : by default the champion of the registered model that is called as the store's data set.
     store : holds the recording, and those that the model was trained on.
     subject : a subject with one recording, or the name of a recording.
     minutes : of the recording, from its first volume on.
@@ -79,8 +86,9 @@ def adapt_step(config: Config, model_uri: str | None, store: Store, subject: str
     """
     config = named(config, store)
     use_backend(config.run.backend, deterministic=config.run.deterministic)
-    bundle, version = load_model(model_uri or f"models:/{config.registered_model}/latest", config.run.device)
-    base = f"models:/{version.name}/{version.version}" if version else str(model_uri)
+    model_uri = model_uri or f"models:/{config.registered_model}@{config.registry.alias}"
+    bundle, version = load_model(model_uri, config.run.device)
+    base = f"models:/{version.name}/{version.version}" if version else model_uri
     parts = prepare_adaptation(bundle, store, subject, minutes)
     recording = parts.recording
     place = subject_model(version.name if version else config.registered_model, recording.subject)
@@ -107,10 +115,11 @@ def adapt_step(config: Config, model_uri: str | None, store: Store, subject: str
                          name=f"adapt {variant} · {recording.subject}, {minutes:g} min",
                          tags={"variant": variant, "dataset": store.name}) as log:  # fmt: skip
             made = adapt_bundle(bundle, store, parts, minutes, config, base)
-            uri = _finish(_log(log, made, store, place, minutes, base, key), key)
+            logger.info("adapt %s: %s", recording.subject, _sentence(made))
+            uri, verdict = _finish(_log(log, made, store, place, minutes, base, key), key)
+            logger.info("adapt %s: %s", recording.subject, verdict)
             score = made.scores.overall["model"][DECIDING]
-            logger.info("adapt %s: %s, %s", recording.subject, uri, _sentence(made))
-            return AdaptResult(log.run_id, uri, score, score - made.gain, False)
+            return AdaptResult(log.run_id, uri, score, score - made.gain, verdict, False)
 
 
 def _alone(store: Store, place: str) -> AbstractContextManager[None]:
@@ -138,32 +147,41 @@ def _done(key: str, place: str, subject: str) -> AdaptResult | None:
     if run is None or not model_exists(run.data.tags[MODEL_TAG]):
         return None
     say_skipped(f"adapt {subject}", run.info.run_id)
-    found = run.data.metrics
-    return AdaptResult(run.info.run_id, run.data.tags[MODEL_TAG], found[AFTER], found[BEFORE], True)
+    found, verdict = run.data.metrics, run.data.tags[VERDICT_TAG]
+    logger.info("adapt %s: %s", subject, verdict)
+    return AdaptResult(run.info.run_id, run.data.tags[MODEL_TAG], found[AFTER], found[BEFORE], verdict, True)
 
 
-def _finish(version: ModelVersion, key: str) -> str:
-    """Describe a version, give it the alias if it is better than its base, and mark its run; return its address."""
+def _finish(version: ModelVersion, key: str) -> tuple[str, str]:
+    """Describe a version, give it the alias if nothing is against it, and mark its run; return address and verdict."""
     client, run_id, uri = mlflow.MlflowClient(), str(version.run_id), f"models:/{version.name}/{version.version}"
     run = client.get_run(run_id)
     card = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{CARD}")
     describe_version(version, paragraphs(card, serving(version.name, str(version.version))))
-    if run.data.metrics[AFTER] > run.data.metrics[BEFORE] and _takes_alias(version):
+    base = version.tags[BASE_TAG]
+    if reason := _reason(version, run.data.metrics):
+        verdict = f"{reason}: the alias did not move; the version is {uri}"
+    else:
         client.set_registered_model_alias(version.name, ALIAS, str(version.version))
-    for tag, value in ((MODEL_TAG, uri), (STEP_KEY, key)):
+        verdict = f"better than {base}, shuffled EEG, the mean volume: the alias {ALIAS} moved to {uri}"
+    for tag, value in ((MODEL_TAG, uri), (VERDICT_TAG, verdict), (STEP_KEY, key)):
         client.set_tag(run_id, tag, value)
-    return uri
+    return uri, verdict
 
 
-def _takes_alias(version: ModelVersion) -> bool:
-    """Say whether no version of the same base has the alias that was made from more minutes.
+def _reason(version: ModelVersion, metrics: Mapping[str, float]) -> str:
+    """Say why a version must not have the alias; nothing if it may.
 
-    Their scores cannot be compared: other minutes leave another rest.
+    Scores of versions from other minutes cannot be compared, because these leave another rest.
     """
+    base = version.tags[BASE_TAG]
+    if found := not_exceeded(metrics[AFTER], metrics[BEFORE], metrics[SHUFFLED], base):
+        return f"no better than {', '.join(found)}"
     holder = champion(version.name, ALIAS)
-    if holder is None or holder.tags[BASE_TAG] != version.tags[BASE_TAG]:
-        return True
-    return float(version.tags[MINUTES_TAG]) >= float(holder.tags[MINUTES_TAG])
+    if holder is None or holder.tags[BASE_TAG] != base:
+        return ""
+    minutes = float(holder.tags[MINUTES_TAG])
+    return f"version {holder.version} is from {minutes:g} minutes" if float(version.tags[MINUTES_TAG]) < minutes else ""
 
 
 def _log(log: RunLog, done: Adaptation, store: Store, place: str, minutes: float, base: str, key: str) -> ModelVersion:
@@ -199,8 +217,10 @@ def _card(log: RunLog, done: Adaptation, minutes: float, base: str) -> str:
         [f"unadapted, {base}", f"{done.before.overall['model'][DECIDING]:+.4f}"],
     ]
     certain = scored.significance
-    verdict = "Better than the model that it was made from" if done.better else "No better than the model that it was "\
-        "made from"  # fmt: skip
+    found = done.not_exceeded("the model that it was made from")
+    verdict = "Better than the model that it was made from, shuffled EEG, the mean volume"
+    if found:
+        verdict = f"No better than {', '.join(found)}"
     return paragraphs(
         f"{verdict}: {_sentence(done)}. A version of {base} for {halves.recording.subject}, by the first "
         f"{minutes:g} minutes of {halves.recording.name}. It was scored on {len(halves.rest)} later windows, after a "

@@ -17,14 +17,15 @@ from eeg2fmri.config import Config
 from eeg2fmri.errors import BusyError, ModelError
 from eeg2fmri.evaluation import r2_temporal
 from eeg2fmri.files import held
+from eeg2fmri.models.linear import LinearNetwork
 from eeg2fmri.pipeline import adapt, adapt_step, train_step
-from eeg2fmri.pipeline.adapt import ALIAS, BASE_TAG, MINUTES_TAG
+from eeg2fmri.pipeline.adapt import AFTER, ALIAS, BASE_TAG, BEFORE, MINUTES_TAG, SHUFFLED, AdaptResult
 from eeg2fmri.signals import drift_waves
 from eeg2fmri.store import Location, Store, divided
 from eeg2fmri.tracking import load_model
 from eeg2fmri.tracking.notes import NOTE_TAG
-from eeg2fmri.tracking.registry import champion, only_model
-from tests.fakes import CONTEXT, deep_config
+from eeg2fmri.tracking.registry import champion, log_bundle, only_model
+from tests.fakes import CONTEXT, EEG_SHAPE, deep_config
 from tests.mlflow_store import LINEAR, memory_store, use_tracking
 
 CONFIG = Config.model_validate(
@@ -52,7 +53,12 @@ def store(place) -> Store:
 @pytest.fixture(scope="module")
 def adapted(store, tmp_path_factory):
     train_step(CONFIG, None, store, tmp_path_factory.mktemp("work"))
-    return adapt_step(CONFIG, None, store, "sub-06", 0.2)
+    return adapt_step(CONFIG, "models:/memory/1", store, "sub-06", 0.2)
+
+
+def takes_alias(made: AdaptResult) -> bool:
+    shuffled = mlflow.get_run(made.run_id).data.metrics["rest/r2_temporal_shuffled"]
+    return made.score > max(made.unadapted, shuffled, 0)
 
 
 def test_the_run_holds_both_scores_and_the_nulls(adapted):
@@ -78,10 +84,42 @@ def test_the_version_is_in_a_model_of_its_own(adapted):
     assert version.tags["eeg2fmri.base"] == "models:/memory/1"
     assert version.tags["eeg2fmri.subject"] == "sub-06"
     assert float(version.tags["rest.r2_temporal"]) == pytest.approx(adapted.score, rel=1e-4)
-    assert version.aliases == ([ALIAS] if adapted.score > adapted.unadapted else [])
+    assert version.aliases == ([ALIAS] if takes_alias(adapted) else [])
     # Commands that choose a model on their own still find one, the group's, and nothing has become champion.
     assert only_model("--name NAME") == "memory"
     assert champion("memory", "champion") is None
+
+
+def test_by_default_the_champion_is_adapted(adapted, store, refuses):
+    with refuses(ModelError, "models:/memory@champion: .*alias champion not found"):
+        adapt_step(CONFIG, None, store, "sub-06", 0.2)
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias("memory", "champion", "1")
+    assert adapt_step(CONFIG, None, store, "sub-06", 0.2).run_id == adapted.run_id
+    client.delete_registered_model_alias("memory", "champion")
+
+
+def test_a_version_of_a_bad_model_does_not_take_the_alias(adapted, store, caplog):
+    """Its fluctuations shrink, so it gains, but shuffled EEG and the mean volume are better; a second call says so."""
+    bundle, _ = load_model("models:/memory/1")
+    network = bundle.model.network
+    assert isinstance(network, LinearNetwork)
+    noise = np.random.default_rng(0).standard_normal(network.coefficients.shape)
+    wrong = replace(network, coefficients=3 * network.coefficients.std() * noise)
+    bad = replace(bundle, model=replace(bundle.model, network=wrong))
+    with mlflow.start_run():
+        registered = log_bundle(bad, "bad", dataset=None, example=np.zeros(EEG_SHAPE, np.float32), metadata_={})
+    base = f"models:/bad/{registered.version}"
+    caplog.set_level("INFO", "eeg2fmri.pipeline.adapt")
+    for skipped in (False, True):
+        caplog.clear()
+        own = adapt_step(CONFIG, base, store, "sub-06", 0.2)
+        assert own.skipped == skipped
+        assert own.unadapted < own.score < 0
+        assert champion("bad-sub-06", ALIAS) is None
+        found = "no better than shuffled EEG, the mean volume: the alias did not move; the version is"
+        assert own.verdict == f"{found} {own.model_uri}"
+        assert own.verdict in caplog.text
 
 
 def test_it_is_no_candidate_for_the_gate(adapted, refuses):
@@ -118,10 +156,15 @@ def test_two_at_once_for_a_subject_of_a_store_at_a_url_are_refused(adapted, stor
 
 
 @pytest.mark.parametrize(
-    ("base", "minutes", "takes"),
-    [("models:/a/1", 10, True), ("models:/a/1", 11, True), ("models:/a/1", 2, False), ("models:/a/2", 2, True)],
+    ("base", "minutes", "reason"),
+    [
+        ("models:/a/1", 10, ""),
+        ("models:/a/1", 11, ""),
+        ("models:/a/1", 2, "version 1 is from 10 minutes"),
+        ("models:/a/2", 2, ""),
+    ],
 )
-def test_fewer_minutes_of_the_same_model_do_not_take_the_alias(place, base, minutes, takes):
+def test_fewer_minutes_of_the_same_model_do_not_take_the_alias(place, base, minutes, reason):
     client = mlflow.MlflowClient()
 
     def version(base: str, minutes: float) -> ModelVersion:
@@ -130,9 +173,10 @@ def test_fewer_minutes_of_the_same_model_do_not_take_the_alias(place, base, minu
 
     client.create_registered_model("own")
     holder = version("models:/a/1", 10)
-    assert adapt._takes_alias(holder)
+    good = {AFTER: 0.03, BEFORE: 0.02, SHUFFLED: -0.01}
+    assert not adapt._reason(holder, good)
     client.set_registered_model_alias("own", ALIAS, holder.version)
-    assert adapt._takes_alias(version(base, minutes)) == takes
+    assert adapt._reason(version(base, minutes), good) == reason
     client.delete_registered_model("own")
 
 
@@ -152,7 +196,7 @@ def test_one_that_stops_after_its_registration_is_not_registered_twice(adapted, 
     assert mlflow.MlflowClient().search_model_versions("name = 'memory-sub-06'")[0].run_id == again.run_id
     assert len(mlflow.MlflowClient().search_model_versions("name = 'memory-sub-06'")) == len(versions)
     version = mlflow.MlflowClient().get_model_version("memory-sub-06", again.model_uri.rpartition("/")[2])
-    assert version.aliases == ([ALIAS] if again.score > again.unadapted else [])
+    assert version.aliases == ([ALIAS] if takes_alias(again) else [])
     assert "unadapted, models:/memory/1" in version.description
     assert "models serve" in version.description
     assert mlflow.get_run(again.run_id).info.status == "FINISHED"
