@@ -12,6 +12,7 @@ import json
 import logging
 import socket
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import uvicorn
@@ -34,8 +35,10 @@ MOST_CONNECTIONS = 64  # each holds a body; others get status 503
 DISCARDED = 16
 LARGE = 8  # reply whose memory is returned at once; one volume of the published size has 0.6 [MiB]
 JSON = "application/json"
-# Memory that Python takes for what such a byte of JSON announces, an object's field among them [bytes].
-_MEMORY = {b",": 32, b"[": 88, b"{": 64, b":": 120}
+SLOW = 4  # a body [MiB] whose parsing may keep a core for a second
+# The most memory that is needed for what such a byte of JSON announces, measured at its peak: a number, a list that is
+# not empty, an object that is not empty, its field, half a text [bytes].
+_MEMORY = {b",": 76, b"[": 140, b"{": 360, b":": 90, b'"': 30}
 _OBJECT = TypeAdapter(dict[str, Any])  # its parser refuses what is nested more than 200 deep
 
 
@@ -55,6 +58,7 @@ def server_app(bundle: Bundle, limits: ServingConfig, hosts: Sequence[str] = LOC
     # Its page needs no network, unlike that of FastAPI, which loads its scripts from one.
     app = FastAPIOffline(redoc_url=None, title="eeg2fmri", version=__version__, summary="Volumes synthesised from EEG.")
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
+    one_at_a_time = asyncio.Lock()
 
     @app.get("/ping")
     @app.get("/health")
@@ -76,7 +80,10 @@ def server_app(bundle: Bundle, limits: ServingConfig, hosts: Sequence[str] = LOC
             body = await _body(request, limits.max_body * 2**20)
         except _TooLarge:
             return _refusal(413, f"the body exceeds {limits.max_body} MiB (serving.max_body); send a shorter part")
-        return await asyncio.to_thread(_answered, bundle, body, limits)
+        # Slow bodies wait for each other: together they would keep all others from the processor, and the memory of
+        # each would add up.
+        async with one_at_a_time if len(body) > SLOW * 2**20 else nullcontext():
+            return await asyncio.to_thread(_answered, bundle, body, limits)
 
     return app
 

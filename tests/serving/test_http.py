@@ -156,13 +156,34 @@ class TestServer:
             (b'{"inputs": 3}', "expected a list of records"),
             (b'{"inputs": []}', "an empty list"),
             (b'{"inputs":[{"eeg":[' + b"[]," * 300_000 + b"[]]}]}", "send arrays as eeg_npy"),
-            (b'{"inputs":[' + b"{}," * 300_000 + b"{}]}", "lists and objects of 27 MiB"),
+            (b'{"inputs":[' + b"{}," * 300_000 + b"{}]}", "lists and objects of 125 MiB"),
+            (b'{"inputs":[{"eeg":[[' + b"1.5," * 250_000 + b"1]]}]}", "lists and objects of 18 MiB"),
         ],
     )
     def test_a_bad_body_gets_400_with_the_reason(self, address, body, words):
         status, text = post(address, body)
         assert (status, words in text) == (400, True), text
         assert len(text) < 400
+
+    @pytest.mark.parametrize(("size", "most"), [(0, 1), (4, 3)])
+    def test_slow_bodies_wait_for_each_other_and_others_do_not(self, address, monkeypatch, size, most):
+        inside, seen, really = [], [], http_module._answered
+
+        def answered(*given):
+            inside.append(1)
+            time.sleep(0.3)
+            seen.append(len(inside))
+            inside.pop()
+            return really(*given)
+
+        monkeypatch.setattr(http_module, "SLOW", size)
+        monkeypatch.setattr(http_module, "_answered", answered)
+        senders = [threading.Thread(target=post, args=(address, b"{}")) for _ in range(3)]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+        assert max(seen) == most
 
     def test_another_type_of_content(self, address):
         for kind in ("text/csv", "", "application/xml"):
