@@ -19,8 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
+from eeg2fmri.serving import Bundle
+
 FORMS = {"json": "volumes", "npy": "volumes_npy", "npz": "volumes_npz"}
 START_S = 120
+
+
+def in_brain(bundle: Bundle, windows: np.ndarray) -> np.ndarray:
+    """The volumes that a reply to windows holds: 0 outside the model's brain mask."""
+    return np.where(bundle.model.bold_statistics.mask, bundle.model.synthesise(windows), 0)
 
 
 def environment() -> dict[str, str]:

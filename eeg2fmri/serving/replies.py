@@ -2,11 +2,11 @@
 
 Every reply has ``shape`` (n, x, y, z), ``affine`` (4, 4) from voxels to mm, ``tr`` and ``start_time`` in s (of the
 first volume, counted from the first sample of the EEG) and ``interpolated``, the channels that were missing. The
-volumes are in scanner intensity, under a name of their own:
+volumes are in scanner intensity, 0 outside the brain, under a name of their own:
 
 npy, npz   ``volumes_npy``, ``volumes_npz``: base64 of the file (array ``volumes``)
 json       ``volumes``: nested lists
-nifti      ``volumes_nii_gz``: base64 of a .nii.gz, 0 outside the brain
+nifti      ``volumes_nii_gz``: base64 of a .nii.gz
 courses    ``courses`` (n, regions), means over the voxels of a label that are in the brain, and ``regions``, the labels
 """
 

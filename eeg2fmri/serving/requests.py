@@ -135,6 +135,7 @@ def _reply(bundle: Bundle, asked: _Asked, options: Options) -> dict[str, Any]:
     volumes = bundle.model.synthesise(asked.windows)
     if not np.isfinite(volumes).all():
         raise RequestError("the EEG is too large for a finite volume; send EEG in µV")
+    volumes[:, ~bundle.model.bold_statistics.mask] = 0  # nothing outside the brain was learned
     return pack(bundle, volumes, options.reply, options.dtype, asked.labels, asked.interpolated)
 
 

@@ -27,7 +27,7 @@ from eeg2fmri.serving.arrays import encode
 from eeg2fmri.tracking import load_model
 from eeg2fmri.tracking.registry import champion, latest_version, logged_model_id
 from tests.mlflow_store import use_tracking
-from tests.served import ask, environment, served, served_model
+from tests.served import ask, environment, in_brain, served, served_model
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -190,7 +190,7 @@ def bundle(job):
 @pytest.mark.parametrize("reply", ["npz", "npy", "json"])
 def test_serves_windows_as_json(server, bundle, windows, reply):
     found = served(server, {"windows": windows.astype(float).tolist()}, reply=reply)
-    np.testing.assert_allclose(found, bundle.model.synthesise(windows), rtol=1e-5, atol=1e-2)
+    np.testing.assert_allclose(found, in_brain(bundle, windows), rtol=1e-5, atol=1e-2)
 
 
 def test_serves_raw_eeg(server, bundle):
@@ -198,7 +198,7 @@ def test_serves_raw_eeg(server, bundle):
     record = {"eeg_npy": encode(eeg), "sampling_rate": RATE}
     found = served(server, record)
     assert found.shape == (2, *GRID)  # 11 whole windows hold 2 contexts of 10
-    expected = bundle.model.synthesise(bundle.windows(eeg, RATE))
+    expected = in_brain(bundle, bundle.windows(eeg, RATE))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-2)
     names = list(bundle.signal.channels)
     turned = served(server, {"eeg_npy": encode(eeg[::-1]), "sampling_rate": RATE, "channels": names[::-1]})
@@ -208,7 +208,7 @@ def test_serves_raw_eeg(server, bundle):
 def test_the_client_hides_the_encodings(server, bundle):
     eeg = np.random.default_rng(1).normal(0, 20, (WINDOW[0], round(11.5 * TR * RATE))).astype(np.float32)
     reply = Client(server).synthesise(eeg, RATE, bundle.signal.channels)
-    np.testing.assert_allclose(reply.volumes, bundle.model.synthesise(bundle.windows(eeg, RATE)), rtol=1e-5, atol=1e-2)
+    np.testing.assert_allclose(reply.volumes, in_brain(bundle, bundle.windows(eeg, RATE)), rtol=1e-5, atol=1e-2)
     with pytest.raises(RequestError, match=r"at least 21\.60 s"):
         Client(server).synthesise(eeg[:, :100], RATE)
 
@@ -222,7 +222,7 @@ def test_mlflow_predicts_and_writes_a_dockerfile(bundle, windows, folder):
     predict = [*models, "predict", *uri, "--env-manager", "local", "-i", "request.json", "-o", "reply.json"]
     subprocess.run(predict, cwd=folder, env=environment(), check=True, capture_output=True)
     (reply,) = json.loads((folder / "reply.json").read_text())["predictions"]
-    np.testing.assert_allclose(reply["volumes"], bundle.model.synthesise(windows), rtol=1e-5)
+    np.testing.assert_allclose(reply["volumes"], in_brain(bundle, windows), rtol=1e-5)
     docker = [*models, "generate-dockerfile", *uri, "-d", "image"]
     subprocess.run(docker, cwd=folder, env=environment(), check=True, capture_output=True)
     assert "mlflow.models import container" in (folder / "image" / "Dockerfile").read_text()

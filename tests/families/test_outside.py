@@ -18,7 +18,7 @@ from eeg2fmri.testing import FamilyTests
 from eeg2fmri.tracking import load_model, store_evidence
 from eeg2fmri.tracking.registry import champion, latest_version
 from tests.mlflow_store import evidence, use_tracking
-from tests.served import environment, served, served_model
+from tests.served import environment, in_brain, served, served_model
 
 FILES = {
     "__init__.py": '"""A lab\'s own package."""\n',
@@ -147,7 +147,7 @@ def server(job):
 def test_its_champion_is_served(server):
     bundle, _ = load_model("models:/eeg2fmri@champion")
     windows = np.random.default_rng(0).gamma(2, 1, (2, *bundle.window_shape)).astype(np.float32)
-    expected = bundle.model.synthesise(windows)
+    expected = in_brain(bundle, windows)
     assert np.ptp(expected, axis=0).max() > 0
     np.testing.assert_array_equal(served(server, {"windows_npy": encode(windows)}), expected)
 

@@ -16,6 +16,7 @@ from eeg2fmri.errors import RequestError
 from eeg2fmri.serving.arrays import encode
 from eeg2fmri.serving.requests import answer as answer_all
 from tests.fakes import CHANNELS, EEG_SHAPE, GRID, SAMPLING_RATE, TR
+from tests.served import in_brain
 
 
 def answer(bundle, record, **params):
@@ -157,12 +158,12 @@ class TestInputs:
     )
     def test_windows_in_every_form(self, bundle, windows, record):
         volumes = volumes_of(answer(bundle, record(windows)))
-        np.testing.assert_array_equal(volumes, bundle.model.synthesise(windows))
+        np.testing.assert_array_equal(volumes, in_brain(bundle, windows))
 
     def test_one_window_without_its_first_axis(self, bundle, windows):
         reply = answer(bundle, {"windows": windows[1].tolist()})
         assert reply["shape"] == [1, *GRID]
-        np.testing.assert_array_equal(volumes_of(reply), bundle.model.synthesise(windows[1:]))
+        np.testing.assert_array_equal(volumes_of(reply), in_brain(bundle, windows[1:]))
 
     def test_integers_are_numbers(self, bundle):
         record = {"windows": (1 + np.arange(np.prod(EEG_SHAPE)) % 7).reshape(EEG_SHAPE).tolist()}
@@ -172,7 +173,7 @@ class TestInputs:
     def test_raw_eeg_in_both_forms(self, bundle, eeg, record):
         reply = answer(bundle, {**record(eeg), "sampling_rate": SAMPLING_RATE})
         assert reply["shape"] == [3, *GRID]
-        expected = bundle.model.synthesise(bundle.windows(eeg, SAMPLING_RATE))
+        expected = in_brain(bundle, bundle.windows(eeg, SAMPLING_RATE))
         np.testing.assert_array_equal(volumes_of(reply), expected)
 
     def test_channels_in_any_order_by_name(self, bundle, eeg):
@@ -184,7 +185,7 @@ class TestInputs:
 
     def test_other_scalings(self, other_scalings, windows):
         volumes = volumes_of(answer(other_scalings, {"windows": windows.tolist()}))
-        np.testing.assert_array_equal(volumes, other_scalings.model.synthesise(windows))
+        np.testing.assert_array_equal(volumes, in_brain(other_scalings, windows))
 
 
 class TestChannels:
@@ -246,7 +247,7 @@ class TestReplies:
         volumes = volumes_of(answered)
         assert answered["shape"] == list(volumes.shape) == [2, *GRID]
         assert volumes.dtype == np.float32
-        np.testing.assert_array_equal(volumes, bundle.model.synthesise(windows))
+        np.testing.assert_array_equal(volumes, in_brain(bundle, windows))
 
     def test_npy_unless_asked_otherwise(self, bundle, windows):
         assert "volumes_npy" in answer(bundle, {"windows": windows.tolist()})
@@ -255,7 +256,7 @@ class TestReplies:
     def test_half_precision(self, bundle, windows, reply):
         volumes = volumes_of(answer(bundle, {"windows": windows.tolist()}, reply=reply, dtype="float16"))
         assert volumes.dtype == np.float16
-        np.testing.assert_allclose(volumes, bundle.model.synthesise(windows), rtol=2**-11)
+        np.testing.assert_allclose(volumes, in_brain(bundle, windows), rtol=2**-11)
 
     def test_says_where_and_when_the_volumes_are(self, bundle, windows):
         reply = answer(bundle, {"windows": windows.tolist()})
@@ -267,7 +268,7 @@ class TestReplies:
         image = nibabel.Nifti1Image.from_bytes(gzip.decompress(base64.b64decode(reply["volumes_nii_gz"])))
         np.testing.assert_allclose(image.affine, reply["affine"])
         assert image.header.get_zooms()[3] == pytest.approx(TR)
-        expected = bundle.model.synthesise(windows) * bundle.model.bold_statistics.mask
+        expected = in_brain(bundle, windows)
         np.testing.assert_array_equal(np.moveaxis(np.asanyarray(image.dataobj), 3, 0), expected)
 
     def test_courses_of_a_label_image(self, bundle, windows, rng):
