@@ -166,8 +166,9 @@ def run_serve(args: argparse.Namespace) -> None:
 
 
 def run_stream(args: argparse.Namespace) -> None:
-    from eeg2fmri.serving import synthesise_stream
+    from eeg2fmri.serving import check_receivers, synthesise_stream
 
+    check_receivers(args.out, args.publish, args.atlas)
     stop = threading.Event()
 
     def ask(*_: object) -> None:
@@ -175,12 +176,12 @@ def run_stream(args: argparse.Namespace) -> None:
             raise KeyboardInterrupt  # asked twice
         stop.set()
 
-    bundle, _ = _model(args.model_uri, config_of(args))
+    bundle, _, model = _named_model(args.model_uri, config_of(args))
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         count = synthesise_stream(
             bundle, stop, args.stream, out=args.out, publish=args.publish, atlas=args.atlas, unit=args.unit,
-            max_interpolated=args.max_interpolated, network=args.network,
+            max_interpolated=args.max_interpolated, network=args.network, model=model,
         )  # fmt: skip
     finally:
         for number, handler in before.items():

@@ -9,7 +9,7 @@ from eeg2fmri.serving.live import LiveSynthesis, LiveVolume
 from eeg2fmri.serving.recording import EegFile, open_recording
 from eeg2fmri.serving.replies import region_courses
 from eeg2fmri.serving.series import Courses, atlas_label, check_place, interval_path, synthesise_file, write_interval
-from eeg2fmri.serving.stream import synthesise_stream
+from eeg2fmri.serving.stream import check_receivers, synthesise_stream
 from eeg2fmri.serving.workers import loaded, shared
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "atlas_label",
     "check_interval",
     "check_place",
+    "check_receivers",
     "interval_path",
     "items_of_files",
     "items_of_root",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +15,35 @@ import numpy as np
 from eeg2fmri.errors import ConfigError, StreamError
 from eeg2fmri.serving.bundle import Bundle
 from eeg2fmri.serving.live import LiveSynthesis
-from eeg2fmri.serving.live_files import GrowingImage, GrowingTable, Sink
+from eeg2fmri.serving.live_files import GrowingImage, GrowingTable, Sink, check_new
 from eeg2fmri.serving.lsl import EegStream, Outlet, use_lsl
 from eeg2fmri.serving.replies import region_courses
-from eeg2fmri.serving.series import Courses
+from eeg2fmri.serving.series import Courses, atlas_label
 
 logger = logging.getLogger(__name__)
+
+
+def check_receivers(out: Path | None, publish: str | None, atlas: Path | None) -> None:
+    """Refuse receivers of `synthesise_stream` that cannot be, before any work.
+
+    Raises
+    ------
+    ConfigError
+        If neither `out` nor `publish` is given, `out` exists or has another ending, or `atlas_label` refuses the atlas.
+    """
+    if out is None and publish is None:
+        raise ConfigError("a stream without a receiver: give --out FILE, --publish NAME, or both")
+    if atlas is not None:
+        atlas_label(atlas)
+    if out is None:
+        return
+    if atlas is None and out.suffix != ".nii":
+        raise ConfigError(f"--out {out}: volumes are written as .nii; give a name that ends in .nii, or --atlas LABELS "
+                          f"for a table of courses (.tsv)")  # fmt: skip
+    if atlas is not None and out.suffix != ".tsv":
+        raise ConfigError(f"--out {out}: with --atlas courses are written as .tsv; give a name that ends in .tsv, or "
+                          f"leave --atlas out for volumes (.nii)")  # fmt: skip
+    check_new(out)
 
 
 def synthesise_stream(
@@ -34,6 +57,7 @@ def synthesise_stream(
     unit: str | None = None,
     max_interpolated: float = 0.0,
     network: bool = False,
+    model: Mapping[str, Any] | None = None,
 ) -> int:
     """Follow a Lab Streaming Layer stream of clean EEG, one volume per TR, until `stop` is set.
 
@@ -48,6 +72,7 @@ def synthesise_stream(
     unit : of the numbers of the stream, if it states none.
     max_interpolated : share of the model's channels that may be missing; they are interpolated.
     network : look for streams on the network, and show the own one there, as ``lsl_api.cfg`` says.
+    model : what the sidecar says of the model, e.g. its name and version.
 
     Returns
     -------
@@ -56,27 +81,26 @@ def synthesise_stream(
     Raises
     ------
     ConfigError
-        If neither `out` nor `publish` is given, or `out` exists or has another ending.
+        As `check_receivers`, or if a region has the name of another column.
     StreamError
         If the stream is missing or lost; the file is complete then too.
     RequestError, DatasetError
         As `EegStream`, `LiveSynthesis` and `read_atlas`.
     """
-    ending = ".nii" if atlas is None else ".tsv"
-    if out is None and publish is None:
-        raise ConfigError("a stream without a receiver: give --out FILE, --publish NAME, or both")
-    if out is not None and out.suffix != ending:
-        raise ConfigError(f"{out}: the output must end in {ending} {'without' if atlas is None else 'with'} --atlas")
+    check_receivers(out, publish, atlas)
     courses = None if atlas is None else Courses.of(bundle, atlas)
     lsl = use_lsl(network=network)
     sinks: list[Sink] = []
     with ExitStack() as open_ones:
-        if out is not None:
-            sink: Sink = GrowingImage(bundle, out) if courses is None else GrowingTable(out, courses.names)
-            sinks.append(open_ones.enter_context(closing(sink)))
         source = open_ones.enter_context(closing(EegStream(lsl, name, bundle.settings["channel_types"], unit)))
         live = LiveSynthesis(bundle, source.sampling_rate, source.channels, max_interpolated)
         _say(bundle, source, live)
+        if out is not None:
+            more = {"Stream": source.name, **({"Model": dict(model)} if model else {})}
+            sink: Sink = (
+                GrowingImage(bundle, out, more) if courses is None else GrowingTable(bundle, out, courses, more)
+            )
+            sinks.append(open_ones.enter_context(closing(sink)))
         if publish is not None:
             sinks.append(open_ones.enter_context(closing(_outlet(lsl, publish, bundle, courses))))
         return _follow(live, source.blocks(), sinks, courses, stop)

@@ -38,7 +38,7 @@ from eeg2fmri.evaluation import Atlas
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.models.calhas2022 import build
 from eeg2fmri.models.fitted import FittedModel, KerasNetwork
-from eeg2fmri.serving import Bundle, LiveSynthesis
+from eeg2fmri.serving import Bundle, Courses, LiveSynthesis
 from eeg2fmri.serving.live_files import GrowingImage, GrowingTable
 from eeg2fmri.serving.lsl import EegStream, Outlet, use_lsl
 from eeg2fmri.serving.replies import region_courses
@@ -118,9 +118,9 @@ def regions(bundle: Bundle) -> Atlas:
 def core(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     result = {}
     for family, bundle in found.items():
-        live, image = LiveSynthesis(bundle, RATE), GrowingImage(bundle, folder / f"{family}.nii")
+        live, image = LiveSynthesis(bundle, RATE), GrowingImage(bundle, folder / f"{family}.nii", {})
         atlas = regions(bundle)
-        table = GrowingTable(folder / f"{family}.tsv", list(atlas.names.values()))
+        table = GrowingTable(bundle, folder / f"{family}.tsv", Courses("blocks", atlas), {})
         volumes, cpu, courses = [], [], []
         for eeg, times in blocks(bundle, (args.volumes + 9) * TR + 1):
             start, spent = time.perf_counter(), time.process_time()
@@ -168,7 +168,8 @@ def lsl(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> dic
             live = LiveSynthesis(bundle, source.sampling_rate, source.channels)
             mask = bundle.model.bold_statistics.mask
             names = [str(voxel) for voxel in range(mask.sum())]
-            sinks = [GrowingImage(bundle, folder / f"lsl-{family}.nii"), Outlet(module, f"{name}-out", names, TR, mask)]
+            image = GrowingImage(bundle, folder / f"lsl-{family}.nii", {})
+            sinks = [image, Outlet(module, f"{name}-out", names, TR, mask)]
             taken, cpu, resident = [], [], []
             for samples, times in source.blocks():
                 begun, spent = time.perf_counter(), time.process_time()
@@ -210,7 +211,7 @@ def growth(resident: list[float]) -> dict[str, float]:
 def memory(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     result = {}
     for family, bundle in found.items():
-        live, image = LiveSynthesis(bundle, RATE), GrowingImage(bundle, folder / f"memory-{family}.nii")
+        live, image = LiveSynthesis(bundle, RATE), GrowingImage(bundle, folder / f"memory-{family}.nii", {})
         seconds, process, count = 60 * args.minutes, psutil.Process(), 0
         resident = []
         begun = time.perf_counter()

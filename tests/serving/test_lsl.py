@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -22,6 +23,7 @@ from tests.fakes import CHANNELS, GRID, SAMPLING_RATE, TR
 pytest.importorskip("mne_lsl", reason="the extra lsl (mne-lsl) is not installed")
 pytestmark = pytest.mark.slow
 TYPES = ("eeg", "ecg")
+MODEL = {"Name": "study", "Version": "2", "Digest": "d"}
 MADE, SHORT = f"made-{os.getpid()}", f"short-{os.getpid()}"
 
 
@@ -74,7 +76,7 @@ def stream(player, bundles, monkeypatch):
     """Run the command on the player's stream; after some seconds do something."""
 
     def run(*options, seconds, then):
-        monkeypatch.setattr("eeg2fmri.cli.verbs._model", lambda *_: (bundles["linear"], "uri"))
+        monkeypatch.setattr("eeg2fmri.cli.verbs._named_model", lambda *_: (bundles["linear"], "uri", MODEL))
         timer = threading.Timer(seconds, then)
         timer.start()
         status = main(["stream", "--stream", player.name, *map(str, options)])
@@ -130,6 +132,8 @@ def test_a_lost_stream_is_one_line_and_courses_are_kept(stream, player, bundles,
     rows = [row.split("\t") for row in (tmp_path / "courses.tsv").read_text().splitlines()]
     assert rows[0] == ["time", "front", "back"]
     assert len(rows) > 2
+    sidecar = json.loads((tmp_path / "courses.json").read_text())
+    assert (sidecar["Model"], sidecar["Stream"], sidecar["Atlas"]["Label"]) == (MODEL, player.name, "atlas")
     assert line.startswith(f"eeg2fmri stream: stream {player.name} is lost: its source has ended or cannot be reached")
     assert line.endswith(f"; {len(rows) - 1} volumes were made and are kept")
 
@@ -212,7 +216,7 @@ def test_a_clock_that_starts_again_ends_with_a_whole_file(lsl, bundles, monkeypa
         for _ in range(2):
             outlet.push_chunk(eeg, begin + np.arange(len(eeg)) / SAMPLING_RATE)
 
-    monkeypatch.setattr("eeg2fmri.cli.verbs._model", lambda *_: (bundles["linear"], "uri"))
+    monkeypatch.setattr("eeg2fmri.cli.verbs._named_model", lambda *_: (bundles["linear"], "uri", MODEL))
     sender = threading.Thread(target=send)
     sender.start()
     status = main(["stream", "--stream", SHORT, "--out", str(tmp_path / "bold.nii")])
@@ -227,17 +231,3 @@ def test_a_clock_that_starts_again_ends_with_a_whole_file(lsl, bundles, monkeypa
     volumes = nibabel.load(tmp_path / "bold.nii").get_fdata(dtype=np.float32)
     expected = synthesise_samples(bundles["linear"], eeg.T, SAMPLING_RATE, CHANNELS).image
     np.testing.assert_allclose(volumes, np.asarray(expected.dataobj), rtol=1e-5, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ([], "give --out FILE, --publish NAME, or both"),
-        (["--out", "x.nii.gz"], "x.nii.gz: the output must end in .nii without --atlas"),
-        (["--out", "x.nii", "--atlas", "y.nii"], "x.nii: the output must end in .tsv with --atlas"),
-    ],
-)
-def test_options_that_do_not_fit_are_refused(bundles, monkeypatch, capsys, options, words):
-    monkeypatch.setattr("eeg2fmri.cli.verbs._model", lambda *_: (bundles["linear"], "uri"))
-    assert main(["stream", *options]) == 2
-    assert words in capsys.readouterr().err
