@@ -237,11 +237,13 @@ class Bundle:
         Raises
         ------
         RequestError
-            If the unit is not µV.
+            If the unit is not µV, or no channel changes.
         """
         each = magnitudes.mean(axis=tuple(range(2, magnitudes.ndim)), dtype=np.float64)
+        if not each.any():
+            raise RequestError(f"{field}: every channel is constant, expected EEG; look at the amplifier")
         usual = float(np.median(self.model.eeg_statistics.mean.mean(axis=1)))
-        found = float(np.median(each[each > 0])) if each.any() else usual
+        found = float(np.median(each[each > 0]))
         if usual > 0 and not 1 / LARGEST_RATIO <= found / usual <= LARGEST_RATIO:
             raise RequestError(
                 f"{field}: {found / usual:.1g} times the amplitude of the training data; it looks like "

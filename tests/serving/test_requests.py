@@ -70,7 +70,15 @@ HUGE = (
     + b"\n"
 )
 
-W, E = np.ones((1, *EEG_SHAPE), np.float32), np.ones((len(CHANNELS), 160), np.float32)
+W = np.ones((1, *EEG_SHAPE), np.float32)
+
+
+def wave(samples: int) -> np.ndarray:
+    """EEG that changes."""
+    return np.resize(np.float32([30, -10, 40, -10, -50]), (len(CHANNELS), samples))
+
+
+E = wave(160)
 RATE = {"sampling_rate": SAMPLING_RATE}
 FAULTS = {
     "not an object": ([1, 2], "must be an object with fields, found list"),
@@ -141,6 +149,13 @@ FAULTS = {
     ),
     "channels of numbers": ({"eeg": E.tolist(), **RATE, "channels": [1, 2, 3, 4, 5, 6]}, "channels: .*string"),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("record", [{"eeg": np.zeros_like(E).tolist(), **RATE}, {"windows": (0 * W).tolist()},
+                                    {"eeg": (E * 0 + 7).tolist(), **RATE}])  # fmt: skip
+def test_eeg_of_an_amplifier_without_signal_is_refused(bundle, record, refuses):
+    with refuses(RequestError, "every channel is constant"):
+        answer(bundle, record)
 
 
 class TestInputs:
@@ -339,7 +354,7 @@ class TestLimits:
     def test_volumes_of_raw_eeg(self, bundles, refuses, monkeypatch):
         limits = ServingConfig(max_windows=3)
         for samples, allowed in ((5 * 32, True), (6 * 32, False)):
-            record = {"eeg_npy": encode(np.ones((len(CHANNELS), samples), np.float32)), **RATE}
+            record = {"eeg_npy": encode(wave(samples)), **RATE}
             if allowed:
                 assert answer_all(bundles["linear"], [record], limits=limits)[0]["shape"][0] == 3
                 continue
