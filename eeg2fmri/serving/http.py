@@ -26,8 +26,8 @@ from eeg2fmri import __version__
 from eeg2fmri.config import ServingConfig
 from eeg2fmri.errors import ConfigError, Eeg2FmriError, RequestError, one_line
 from eeg2fmri.serving.bundle import Bundle
-from eeg2fmri.serving.pyfunc import EegRecord, VolumesRecord
-from eeg2fmri.serving.requests import Options, answer
+from eeg2fmri.serving.pyfunc import VolumesRecord
+from eeg2fmri.serving.requests import Options, Record, answer
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 MOST_CONNECTIONS = 64  # each holds a body; others get status 503
@@ -183,7 +183,7 @@ def _described(field: str, schema: dict[str, Any], **others: Any) -> dict[str, A
 
 
 _REASON = {"type": "object", "properties": {"error_code": {"type": "string"}, "message": {"type": "string"}}}
-_REQUEST = {"required": True, **_described("inputs", EegRecord.model_json_schema(), params=Options.model_json_schema())}
+_REQUEST = {"required": True, **_described("inputs", Record.model_json_schema(), params=Options.model_json_schema())}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "one reply per record", **_described("predictions", VolumesRecord.model_json_schema())},
     400: {"description": "the request is not valid or too expensive", "content": {JSON: {"schema": _REASON}}},

@@ -10,7 +10,7 @@ from typing import Any, cast
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
-from pydantic import BaseModel, SkipValidation
+from pydantic import BaseModel, Field, SkipValidation
 
 from eeg2fmri.config import ServingConfig, parse
 from eeg2fmri.devices import return_freed_memory
@@ -51,19 +51,19 @@ class EegRecord(BaseModel, extra="allow"):
 
 
 class VolumesRecord(BaseModel):
-    """Names and types of a reply's fields; the option `reply` decides which form the volumes have, see `replies`."""
+    """Reply to one record; the option `reply` decides which form the volumes have."""
 
-    shape: list[int]
-    affine: list[list[float]]
-    tr: float
-    start_time: float
-    interpolated: list[str]
-    volumes_npy: str | None = None
-    volumes_npz: str | None = None
-    volumes_nii_gz: str | None = None
-    volumes: list[list[list[list[float]]]] | None = None
-    courses: list[list[float]] | None = None
-    regions: list[int] | None = None
+    shape: list[int] = Field(description="of the volumes: n, x, y, z")
+    affine: list[list[float]] = Field(description="4 × 4, from voxels to mm")
+    tr: float = Field(description="from volume to volume (s)")
+    start_time: float = Field(description="of the first volume, counted from the first sample of the EEG (s)")
+    interpolated: list[str] = Field(description="channels that were missing")
+    volumes_npy: str | None = Field(default=None, description="base64 of a .npy file, scanner intensity")
+    volumes_npz: str | None = Field(default=None, description="base64 of a .npz file, array `volumes`")
+    volumes_nii_gz: str | None = Field(default=None, description="base64 of a .nii.gz file")
+    volumes: list[list[list[list[float]]]] | None = Field(default=None, description="n × x × y × z")
+    courses: list[list[float]] | None = Field(default=None, description="mean of each region in the brain, n × regions")
+    regions: list[int] | None = Field(default=None, description="labels of the regions")
 
 
 class SynthesiserModel(PythonModel):

@@ -29,32 +29,38 @@ BYTES_PER_VALUE = 16
 Fields = TypeVar("Fields", bound=BaseModel)
 
 
+def _field(description: str, **limits: Any) -> Any:
+    return Field(default=None, description=description, **limits)
+
+
 class Record(BaseModel):
     """One part of a request; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
-    windows: list[Any] | None = None
-    windows_npy: str | None = None
-    eeg: list[Any] | None = None
-    eeg_npy: str | None = None
-    sampling_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    channels: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=MOST_CHANNELS)] | None = None
-    labels_npy: str | None = None
+    windows: list[Any] | None = _field("magnitudes of EEG windows (µV), channels × frequencies × context, or several")
+    windows_npy: str | None = _field("the same: base64 of a .npy file, or of a .npz file with one array")
+    eeg: list[Any] | None = _field("raw EEG (µV), channels × samples; the first sample starts a volume")
+    eeg_npy: str | None = _field("the same: base64 of a .npy file, or of a .npz file with one array")
+    sampling_rate: float | None = _field("of raw EEG, which needs it (Hz)", gt=0, allow_inf_nan=False, strict=True)
+    channels: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=MOST_CHANNELS)] | None = _field(
+        "names of the rows of raw EEG; by default the model's channels in its order"
+    )
+    labels_npy: str | None = _field(
+        "for courses: base64 of a .npy file of whole numbers on the model's grid, 0 for none"
+    )
 
 
 class Options(BaseModel):
-    """The options of a request, which all of its records share (`params` of MLflow).
-
-    reply: form of the volumes, see `replies`.  dtype: of .npy and .npz; float16 keeps 3 digits.
-    max_interpolated: share of the model's channels that may be missing; they are interpolated.
-    """
+    """Options of a request, which all of its records share (`params` of MLflow)."""
 
     model_config = ConfigDict(extra="forbid")
 
-    reply: Reply = "npy"
-    dtype: DataType = "float32"
-    max_interpolated: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
+    reply: Reply = Field(default="npy", description="form of the volumes")
+    dtype: DataType = Field(default="float32", description="of npy and npz; float16 keeps three digits")
+    max_interpolated: float = Field(
+        default=0.0, ge=0, lt=1, allow_inf_nan=False, description="share of the model's channels that may be missing"
+    )
 
 
 class Budget:

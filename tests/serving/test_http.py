@@ -132,13 +132,18 @@ class TestServer:
         assert len(needed) == 3  # script, style and icon
         assert {ask(f"{address}{path}")[0] for path in needed} == {200}
 
-    def test_its_description_names_every_field(self, address):
+    def test_its_description_explains_every_field(self, address):
         described = json.loads(ask(f"{address}/openapi.json")[1])["paths"]["/invocations"]["post"]
         body = described["requestBody"]["content"]["application/json"]["schema"]["properties"]
-        assert {"eeg_npy", "sampling_rate", "labels_npy"} <= body["inputs"]["items"]["properties"].keys()
-        assert body["params"]["properties"].keys() == {"reply", "dtype", "max_interpolated"}
+        record, params = body["inputs"]["items"], body["params"]
         reply = described["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["predictions"]
+        assert {"eeg_npy", "sampling_rate", "labels_npy"} <= record["properties"].keys()
+        assert params["properties"].keys() == {"reply", "dtype", "max_interpolated"}
         assert {"volumes_npy", "affine"} <= reply["items"]["properties"].keys()
+        for schema in (record, params, reply["items"]):
+            assert all(field.get("description") for field in schema["properties"].values()), schema
+        assert record["additionalProperties"] is params["additionalProperties"] is False
+        assert "Hz" in record["properties"]["sampling_rate"]["description"]
 
     @pytest.mark.parametrize(
         ("body", "words"),

@@ -81,6 +81,8 @@ def wave(samples: int) -> np.ndarray:
 E = wave(160)
 RATE = {"sampling_rate": SAMPLING_RATE}
 FAULTS = {
+    "a rate that is true": ({"eeg": E.tolist(), "sampling_rate": True}, "sampling_rate: .*valid number"),
+    "a rate that is text": ({"eeg": E.tolist(), "sampling_rate": "250"}, "sampling_rate: .*valid number"),
     "not an object": ([1, 2], "must be an object with fields, found list"),
     "record is null": (None, "found NoneType"),
     "no input": ({"channels": ["Cz"]}, "exactly one of .* found none"),
