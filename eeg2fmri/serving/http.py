@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import json
 import logging
 import socket
@@ -159,10 +160,13 @@ def _check_memory(body: bytes, limits: ServingConfig) -> None:
 
 def _parsed(body: bytes) -> tuple[Any, Any]:
     """Return records and options of a body."""
+    gc.disable()  # it would look through millions of new lists again and again
     try:
         content = _OBJECT.validate_json(body)
     except ValueError as err:
         raise RequestError("the body is no JSON object, or nested too deeply; send an object with inputs") from err
+    finally:
+        gc.enable()
     if "inputs" not in content:
         raise RequestError("the body must be an object with the field inputs, a list of records")
     if unknown := sorted(set(content) - {"inputs", "params"}):
