@@ -60,7 +60,8 @@ class Bundle:
         fitted, held_out = split.train, split.validation
         residual_sd, interval = None, {ABSENT: REFITTED}
         if not result.refitted:
-            residual_sd, interval = calibrate(result.model, Windows(store.of(held_out), store.context), drift_cutoff)
+            train, validation = (Windows(store.of(subjects), store.context) for subjects in (fitted, held_out))
+            residual_sd, interval = calibrate(result.model, train, validation, drift_cutoff)
         if result.refitted:
             fitted, held_out = (*split.train, *split.validation), ()
         digests = {

@@ -23,39 +23,27 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
+from coarse import SIZES, prepared
 
-from eeg2fmri.config import Config, load_config
-from eeg2fmri.datasets import find_recordings
+from eeg2fmri.config import load_config
 from eeg2fmri.evaluation import r2_of_shifts, r2_temporal
 from eeg2fmri.families import FitSettings, Penalty, adapt_model, choose_penalty, fit
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.scoring import subject_interval
 from eeg2fmri.signals import drift_waves
-from eeg2fmri.simulation import best_r2_temporal, is_simulated, power_of_waves, read_truth, simulate
-from eeg2fmri.store import Store, StoredRecording, Windows, build_store, divided, open_store
+from eeg2fmri.simulation import best_r2_temporal, power_of_waves, read_truth
+from eeg2fmri.store import Store, StoredRecording, Windows, divided
 
 MINUTES = (2, 5, 10)
 TRAINING_VOLUMES = 300
 HERE = Path(__file__)
 Rows = list[dict[str, float | str]]
 SIZES = {
+    **SIZES,
     "simulation.subjects": 24,
     "simulation.volumes": 580,
     "simulation.channels": 32,
-    "simulation.sampling_rate": 125.0,
-    "simulation.grid": [24, 24, 12],
-    "data.grid": [24, 24, 12],
 }
-
-
-def prepared(config: Config, folder: Path) -> Store:
-    """Simulate and preprocess, unless `folder` holds the result already."""
-    assert config.simulation is not None
-    if not is_simulated(folder / "dataset", config.simulation):
-        simulate(config.simulation, folder / "dataset")
-    if not (folder / "store").exists():
-        build_store(find_recordings(folder / "dataset")[0], folder / "store", config.data)
-    return open_store(folder / "store")
 
 
 def score(model: FittedModel, rest: Windows, cutoff: float) -> tuple[float, float]:
