@@ -3,8 +3,7 @@
 from eeg2fmri.serving.bundle import Bundle, load_bundle, save_bundle
 from eeg2fmri.serving.client import Client, Synthesised
 from eeg2fmri.serving.dataset import Done, Item, items_of_files, items_of_root, synthesise_dataset
-from eeg2fmri.serving.files import synthesise_recording, synthesise_samples
-from eeg2fmri.serving.interval import check_interval
+from eeg2fmri.serving.files import check_interval, synthesise_recording, synthesise_samples
 from eeg2fmri.serving.live import LiveSynthesis, LiveVolume
 from eeg2fmri.serving.recording import EegFile, open_recording
 from eeg2fmri.serving.replies import region_courses

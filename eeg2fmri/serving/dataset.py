@@ -23,8 +23,7 @@ from eeg2fmri.datasets.source import VARIANTS
 from eeg2fmri.errors import ConfigError, DiskFullError, Eeg2FmriError, counted, disk_full, one_line
 from eeg2fmri.files import held, written_whole
 from eeg2fmri.serving.bundle import Bundle
-from eeg2fmri.serving.files import sidecar_path
-from eeg2fmri.serving.interval import check_interval
+from eeg2fmri.serving.files import check_interval, sidecar_path
 from eeg2fmri.serving.recording import EegFile, open_recording
 from eeg2fmri.serving.series import SYNTHESISED, Courses, Progress, interval_path, write_series
 from eeg2fmri.serving.workers import loaded, shared

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eeg2fmri.datasets import AUTO
-from eeg2fmri.errors import ConfigError
+from eeg2fmri.errors import ConfigError, ModelError
 from eeg2fmri.files import written_whole
 from eeg2fmri.serving.bundle import Bundle
+from eeg2fmri.serving.interval import ABSENT
 from eeg2fmri.serving.recording import EegFile, OpenRecording, open_recording
 from eeg2fmri.signals import nifti_image
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 DESCRIPTION = "synthesised from EEG by eeg2fmri"  # in the header
+OLD = "it is older than intervals; train it again"
 INTERVAL = "BOLD around its synthesis: SD"  # in that of an interval's map
 SHRINKAGE = (
     "Each volume is the mean that the model expects for this EEG. What the EEG does not determine is averaged away. So "
@@ -170,3 +172,40 @@ def volumes_header(bundle: Bundle, n_volumes: int) -> bytes:
     header.set_slope_inter(1, 0)
     header.set_data_offset(header.single_vox_offset)
     return bytes(header.binaryblock) + bytes(header.single_vox_offset - header.sizeof_hdr)
+
+
+def check_interval(bundle: Bundle) -> np.ndarray:
+    """Return the standard deviation behind a model's interval, (x, y, z) in the unit of its volumes.
+
+    Raises
+    ------
+    ModelError
+        If it has none, with the reason.
+    """
+    if bundle.residual_sd is None:
+        reason = bundle.provenance.get("interval", {}).get(ABSENT, OLD)
+        raise ModelError(f"the model has no interval: {reason}, or leave the interval out")
+    return bundle.residual_sd
+
+
+def interval_sidecar(bundle: Bundle) -> dict[str, Any]:
+    """Return what the sidecar of the map says of the interval."""
+    found = bundle.provenance["interval"]
+    shares = list(found["coverage"].values())
+    level, cutoff = f"{100 * found['level']:g} %", f"{found['drift_cutoff']:g} s"
+    return {
+        "Description": "Standard deviation over time of measured minus synthesised BOLD in validation subjects",
+        "Units": "arbitrary",
+        "Interval": (
+            f"Remove the mean volume and drifts slower than {cutoff} from measured and synthesised BOLD. Then {level} "
+            f"of the measured values are within the synthesised ones ± Multiplier × this map. {level} is an average "
+            f"over people, voxels and volumes. It need not hold in each person: people differ. It does not hold "
+            f"for the mean of a region. Values have the unit of the synthesised volumes. The map is what the "
+            f"model does not explain of BOLD, usually nearly all."
+        ),
+        "Level": found["level"],
+        "Multiplier": found["multiplier"],
+        "HighPassCutoff": found["drift_cutoff"],
+        "ValidationSubjects": len(shares),
+        "Coverage": {"Mean": float(np.mean(shares)), "Least": min(shares), "Most": max(shares)},
+    }

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import stdtrit
 
-from eeg2fmri.errors import ModelError
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.signals import without_drift
 
 if TYPE_CHECKING:  # a served model does not read a store
-    from eeg2fmri.serving.bundle import Bundle
     from eeg2fmri.store import Windows
 
 LEVEL = 0.90
@@ -29,7 +27,6 @@ REFITTED = "no subject was left out of its last fit; train it with refit: false"
 ADAPTED = "it is the version of one subject; give the model that it was made from"
 FEW_SUBJECTS = "3 subjects do not show how people differ; train with at least 4, 2 of them for split.validation"
 NOT_FINITE = "its errors in training or validation subjects are 0 or not finite; train it again with other settings"
-OLD = "it is older than intervals; train it again"
 
 
 def calibrate(
@@ -132,40 +129,3 @@ def _multiplier(
     variance = sum(np.square(part - part.mean()).sum() for part in (own, others)) / freedom
     scales = own.mean() + np.sqrt(variance * (1 + 1 / len(own))) * stdtrit(freedom, points)  # of a new person
     return round(float(np.exp(np.quantile(within[:, None] + scales, LEVEL))), 3)
-
-
-def check_interval(bundle: Bundle) -> np.ndarray:
-    """Return the standard deviation behind a model's interval, (x, y, z) in the unit of its volumes.
-
-    Raises
-    ------
-    ModelError
-        If it has none, with the reason.
-    """
-    if bundle.residual_sd is None:
-        reason = bundle.provenance.get("interval", {}).get(ABSENT, OLD)
-        raise ModelError(f"the model has no interval: {reason}, or leave the interval out")
-    return bundle.residual_sd
-
-
-def interval_sidecar(bundle: Bundle) -> dict[str, Any]:
-    """Return what the sidecar of the map says of the interval."""
-    found = bundle.provenance["interval"]
-    shares = list(found["coverage"].values())
-    level, cutoff = f"{100 * found['level']:g} %", f"{found['drift_cutoff']:g} s"
-    return {
-        "Description": "Standard deviation over time of measured minus synthesised BOLD in validation subjects",
-        "Units": "arbitrary",
-        "Interval": (
-            f"Remove the mean volume and drifts slower than {cutoff} from measured and synthesised BOLD. Then {level} "
-            f"of the measured values are within the synthesised ones ± Multiplier × this map. {level} is an average "
-            f"over people, voxels and volumes. It need not hold in each person: people differ. It does not hold "
-            f"for the mean of a region. Values have the unit of the synthesised volumes. The map is what the "
-            f"model does not explain of BOLD, usually nearly all."
-        ),
-        "Level": found["level"],
-        "Multiplier": found["multiplier"],
-        "HighPassCutoff": found["drift_cutoff"],
-        "ValidationSubjects": len(shares),
-        "Coverage": {"Mean": float(np.mean(shares)), "Least": min(shares), "Most": max(shares)},
-    }

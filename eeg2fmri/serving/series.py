@@ -21,16 +21,17 @@ from eeg2fmri.serving.bundle import Bundle
 from eeg2fmri.serving.files import (
     INTERVAL,
     check_image,
+    check_interval,
     check_own,
     courses_sidecar,
     has_own_sidecar,
+    interval_sidecar,
     recording_sidecar,
     sidecar_path,
     stem,
     volumes_header,
     write_sidecar,
 )
-from eeg2fmri.serving.interval import check_interval, interval_sidecar
 from eeg2fmri.serving.recording import EegFile, OpenRecording, open_recording
 from eeg2fmri.serving.replies import region_courses
 from eeg2fmri.signals import nifti_image

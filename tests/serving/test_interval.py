@@ -19,7 +19,8 @@ from eeg2fmri.config import Config, DataConfig, DatasetConfig, FactorisedConfig,
 from eeg2fmri.errors import ConfigError, ModelError
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.serving import items_of_root, load_bundle, synthesise_dataset
-from eeg2fmri.serving.interval import FEW_SUBJECTS, NOT_FINITE, OLD, _multiplier, calibrate
+from eeg2fmri.serving.files import OLD
+from eeg2fmri.serving.interval import FEW_SUBJECTS, NOT_FINITE, _multiplier, calibrate
 from eeg2fmri.signals import without_drift
 from eeg2fmri.store import StoredRecording, Windows
 from eeg2fmri.tracking.registry import pyfunc_model
