@@ -25,7 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 from coarse import SIZES, prepared
 
-from eeg2fmri.config import load_config
+from eeg2fmri.config import Config, load_config
 from eeg2fmri.evaluation import r2_of_shifts, r2_temporal
 from eeg2fmri.families import FitSettings, Penalty, adapt_model, choose_penalty, fit
 from eeg2fmri.models.fitted import FittedModel
