@@ -1,10 +1,11 @@
 """The rivals of `hard.yaml` on many simulated datasets, beside what could be known of an unseen subject at all.
 
-    python experiments/rivals.py [--config experiments/hard.yaml] [--seeds 720 721 …] [--folds 4] [--grid 24 24 12]
+    python experiments/rivals.py [--config experiments/hard.yaml] [--models linear factorised] [--seeds 720 721 …]
+                                 [--folds 4] [--grid 24 24 12] [--out FILE]
 
-One dataset says little: with three unseen subjects, a score differs more between draws than between
-rivals. Every dataset is simulated, preprocessed, and `linear` and `factorised`, as configured, are fitted
-and scored on its unseen subjects. With several folds the subjects are turned so that
+One dataset says little: with three unseen subjects, a score differs more between draws than between rivals. Every
+dataset is simulated and preprocessed. Each of `--models`, of any family, is fitted as configured (by default settings
+if the configuration lacks it) and scored on the unseen subjects. With several folds the subjects are turned so that
 others are unseen in each; four folds of three make every one of twelve unseen once.
 
 - "best reachable" knows each unseen subject's own maps, latencies and sizes of fluctuation.
@@ -13,8 +14,8 @@ others are unseen in each; four folds of three make every one of twelve unseen o
   more knowledge of the subject than a model could have, but of the others' BOLD without its noise.
 
 The JSON holds the score of every subject, and the summary: means with 95 % intervals over subjects (bootstrap), the
-share of both yardsticks, and the two models compared by subject (Wilcoxon). Seeds that it holds already, of the same
-settings, are kept.
+share of both yardsticks, and each model compared with `linear` by subject (Wilcoxon). Seeds that it holds already, of
+the same settings and models, are kept.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 
 from eeg2fmri.baselines.ceilings import mean_maps, responses
-from eeg2fmri.config import Config, FactorisedConfig, LinearConfig, SplitConfig, load_config, parse_overrides
+from eeg2fmri.config import Config, SplitConfig, load_config, parse_overrides
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.evaluation import compare as paired
 from eeg2fmri.evaluation import r2_temporal
@@ -71,16 +72,17 @@ def turned(subjects: list[str], split: SplitConfig, fold: int) -> SplitConfig:
     return SplitConfig(validation=tuple(to[s] for s in first.validation), test=tuple(to[s] for s in first.test))
 
 
-def compare(config: Config, folds: int, folder: Path) -> Scores:
-    """Scores of `linear` and `factorised` on one simulated dataset, fold after fold."""
+def compare(config: Config, models: list[str], folds: int, folder: Path) -> Scores:
+    """Scores of the models on one simulated dataset, fold after fold."""
     assert config.simulation is not None
     dataset = simulate(config.simulation, folder / "dataset")
     store = build_store(find_recordings(dataset)[0], folder / "store", config.data).store
-    parts = [compare_fold(config, store, turned(store.subjects, config.split, fold), dataset) for fold in range(folds)]
+    splits = [turned(store.subjects, config.split, fold) for fold in range(folds)]
+    parts = [compare_fold(config, models, store, split, dataset) for split in splits]
     return {name: [score for part in parts for score in part[name]] for name in parts[0]}
 
 
-def compare_fold(config: Config, store: Store, split: SplitConfig, dataset: Path) -> Scores:
+def compare_fold(config: Config, models: list[str], store: Store, split: SplitConfig, dataset: Path) -> Scores:
     """Scores on the unseen subjects of one split."""
     train, validation, test = split_windows(store, split)
     cutoff = config.evaluation.drift_cutoff
@@ -90,18 +92,17 @@ def compare_fold(config: Config, store: Store, split: SplitConfig, dataset: Path
         "best reachable": [best[r.subject] for r in test.recordings],
         "given the amplitudes": given_scores(known, test, cutoff),
     }
-    for model in config.models:
-        if isinstance(model, LinearConfig | FactorisedConfig):
-            fitted = fit(model, train, validation, FitSettings.of(config)).model
-            scores[model.variant] = [
-                r2_temporal(
-                    test.standardised(rows, "recording"),
-                    fitted.standard_units(fitted.synthesise(test.eeg(rows))),
-                    recording.mask,
-                    drifts(recording, test.context, cutoff),
-                )
-                for recording, rows in ((r, test.indices(n)) for n, r in enumerate(test.recordings))
-            ]
+    for name in models:
+        fitted = fit(config.model(name), train, validation, FitSettings.of(config)).model
+        scores[name] = [
+            r2_temporal(
+                test.standardised(rows, "recording"),
+                fitted.standard_units(fitted.synthesise(test.eeg(rows))),
+                recording.mask,
+                drifts(recording, test.context, cutoff),
+            )
+            for recording, rows in ((r, test.indices(n)) for n, r in enumerate(test.recordings))
+        ]
     return scores
 
 
@@ -116,9 +117,10 @@ def summary(results: dict[int, Scores]) -> dict[str, Any]:
         "interval": {name: subject_interval(scores) for name, scores in everyone.items()},
         "share": {of: {name: means[name] / means[of] for name in everyone} for of in YARDSTICKS},
     }
-    if {"linear", "factorised"} <= set(rivals):
-        by_subject = [{str(row): x for row, x in enumerate(everyone[name])} for name in ("factorised", "linear")]
-        found["factorised - linear"] = asdict(paired(*by_subject))
+    for name in rivals if "linear" in rivals else ():
+        if name != "linear":
+            by_subject = [{str(row): x for row, x in enumerate(everyone[model])} for model in (name, "linear")]
+            found[f"{name} - linear"] = asdict(paired(*by_subject))
     return found
 
 
@@ -133,7 +135,7 @@ def markdown(results: dict[int, Scores]) -> str:
     lines.append("| mean | " + " | ".join(shown) + " |")
     for yardstick, shares in found["share"].items():
         lines.append(f"| of {yardstick} | " + " | ".join(f"{share:.0%}" for share in shares.values()) + " |")
-    return "\n".join(lines) + f"\n\nfactorised - linear: {found.get('factorised - linear')}\n"
+    return "\n".join([*lines, "", *(f"{key}: {found[key]}" for key in found if key.endswith(" - linear"))]) + "\n"
 
 
 def main() -> None:
@@ -141,13 +143,15 @@ def main() -> None:
     here = Path(__file__)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, default=here.with_name("hard.yaml"))
+    parser.add_argument("--models", nargs="+", default=["linear", "factorised"], help="variants, of any family")
     parser.add_argument("--seeds", type=int, nargs="+", default=[720, 721, 722, 723])
     parser.add_argument("--folds", type=int, default=4, help="1: the configured split alone")
     parser.add_argument("--grid", type=int, nargs=3, default=(24, 24, 12))
-    parser.add_argument("--set", default="", help="further settings, KEY=VALUE,KEY=VALUE")
+    parser.add_argument("--set", default="", help="further settings, KEY=VALUE; KEY=VALUE")
     parser.add_argument("--out", type=Path, default=here.with_suffix(".json"))
     args = parser.parse_args()
-    made_by = {"config": args.config.name, "set": args.set, "folds": args.folds, "grid": list(args.grid)}
+    made_by = {"config": args.config.name, "set": args.set, "models": args.models, "folds": args.folds,
+               "grid": list(args.grid)}  # fmt: skip
     found = json.loads(args.out.read_text(encoding="utf-8")) if args.out.is_file() else {}
     same = all(found.get(key) == value for key, value in made_by.items())
     results: dict[int, Scores] = {int(seed): scores for seed, scores in found["scores"].items()} if same else {}
@@ -155,7 +159,7 @@ def main() -> None:
         sizes = {"simulation.seed": seed, "simulation.grid": list(args.grid), "data.grid": list(args.grid)}
         config = load_config(args.config, {**parse_overrides(args.set), **sizes})
         with tempfile.TemporaryDirectory() as scratch:
-            results[seed] = compare(config, args.folds, Path(scratch))
+            results[seed] = compare(config, args.models, args.folds, Path(scratch))
         content = {**made_by, "summary": summary(results), "scores": results}
         args.out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         print(markdown(results), flush=True)

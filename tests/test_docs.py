@@ -72,6 +72,11 @@ def test_the_readme_says_first_that_data_are_simulated():
     assert "All results so far are from *simulated* data" in first_screen
 
 
+def test_the_page_of_models_has_a_row_for_every_family():
+    rows = re.findall(r"(?m)^\| `(\w+)` \|", (DOCS / "guide" / "models.md").read_text(encoding="utf-8"))
+    assert sorted(rows) == sorted(FAMILIES)
+
+
 def test_scores_of_the_pages_are_those_of_the_experiments():
     """Every mean of unseen subjects, to the digits that a page shows."""
     found = json.loads((ROOT / "experiments" / "rivals.json").read_text(encoding="utf-8"))["summary"]

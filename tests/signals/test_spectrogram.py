@@ -41,6 +41,12 @@ def test_frequencies_start_after_dc_and_are_multiples_of_1_over_tr():
     assert found[-1] == pytest.approx(62.04, abs=0.01)
 
 
+def test_the_level_of_a_window_is_not_in_it(rng):
+    eeg, steps = rng.normal(0, 30, (3, 4 * 50)), np.repeat(rng.normal(0, 100, (3, 4)), 50, axis=1)
+    found, stepped = (spectrogram(x, 100, 0.5, onset=0, n_windows=4, n_frequencies=25) for x in (eeg, eeg + steps))
+    np.testing.assert_allclose(stepped, found, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(("onset", "first"), [(37, 37), (37.4, 37), (36.6, 37)])
 def test_windows_start_at_the_onset(onset, first):
     eeg = np.zeros((2, 300))
