@@ -137,7 +137,7 @@ class ServingConfig(Section):
     """Limits of a served model: what one request may cost."""
 
     max_body: Positive = 32
-    """Largest body of a request to `eeg2fmri serve` [MiB]; a larger one is refused before it is read. Source: ours."""
+    """Largest body of a request to `eeg2fmri serve` [MiB]; a larger one is not kept, and refused. Source: ours."""
     max_memory: Positive = 512
     """Memory that arrays, windows, volumes and reply of one request may take [MiB]. Source: ours."""
     max_windows: Positive = 256

@@ -12,6 +12,7 @@ Each part is measured with a server process of its own, one worker, and is writt
 - hostile: `--bad` generated bad requests (`tests/serving/hostile.py`), then bombs of the largest size that the limits
   allow and beyond; status, longest answer, memory above idle, and that a valid request is answered afterwards. The
   bodies go to MLflow's server too, whose own answers with status 5xx are listed.
+- together: the heaviest bodies that the limits let through, alone and eight at once; a valid request meanwhile.
 
 The network is `calhas2022`, trained for one epoch on two simulated subjects: its time does not depend on its weights.
 Client and server share the cores.
@@ -39,6 +40,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -326,6 +328,42 @@ def bombs(bundle: Bundle) -> dict[str, tuple[bytes, str]]:
     }  # fmt: skip
 
 
+def heaviest(bundle: Bundle) -> dict[str, bytes]:
+    """Bodies that cost as much as `serving.max_memory` lets through."""
+    memory = ServingConfig().max_memory * MIB
+    numbers, lists, fields = (round(0.99 * memory / size) for size in (76, 216, 226))
+    return {
+        "numbers": b'{"inputs":[{"eeg":[[' + b"1.5," * numbers + b"1]]}]}",
+        "lists of one": b'{"inputs":[{"eeg":[' + b"[1]," * lists + b"[1]]}]}",
+        "fields": b'{"inputs":[{' + b",".join(b'"%d":1' % n for n in range(fields)) + b"}]}",
+    }
+
+
+def together(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Send the heaviest bodies alone, and eight at once with a valid request meanwhile."""
+    bundle, result = found["linear"], {}
+    valid = body({"windows_npy": encode(windows(bundle, 1))})
+    with server("eeg2fmri serve", folder / "linear", folder) as running:
+        assert running.post(valid)[0] == 200
+        idle = running.memory()
+        for name, sent in heaviest(bundle).items():
+            running.peak = 0.0
+            alone, waited = timed(lambda sent=sent: running.post(sent), 1)[0], []
+            with ThreadPoolExecutor(8) as pool:
+                start = time.perf_counter()
+                eight = [pool.submit(running.post, sent) for _ in range(8)]
+                while not all(one.done() for one in eight):
+                    waited += timed(lambda: running.post(valid), 1)
+                    time.sleep(0.1)
+            result[name] = {
+                "body_mib": round(len(sent) / MIB, 1), "alone_s": round(alone / 1000, 2),
+                "eight_s": round(time.perf_counter() - start, 1), "status": sorted({one.result()[0] for one in eight}),
+                "valid_meanwhile_longest_s": round(max(waited) / 1000, 2), "above_idle_mib": round(running.peak - idle),
+            }  # fmt: skip
+            print(name, result[name], flush=True)
+    return result
+
+
 def hostile(found: dict[str, Bundle], folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     bundle = found["calhas2022"]
     result = {}
@@ -380,7 +418,7 @@ def _generated(running: Server, bundle: Bundle, n: int) -> dict[str, Any]:
     }
 
 
-PARTS = {"encodings": encodings, "latency": latency, "clients": clients, "hostile": hostile}
+PARTS = {"encodings": encodings, "latency": latency, "clients": clients, "hostile": hostile, "together": together}
 
 
 def main() -> None:
