@@ -13,7 +13,6 @@ import json
 import logging
 import socket
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import uvicorn
@@ -81,10 +80,14 @@ def server_app(bundle: Bundle, limits: ServingConfig, hosts: Sequence[str] = LOC
             body = await _body(request, limits.max_body * 2**20)
         except _TooLarge:
             return _refusal(413, f"the body exceeds {limits.max_body} MiB (serving.max_body); send a shorter part")
+        if len(body) <= SLOW * 2**20:
+            return await asyncio.to_thread(_answered, bundle, body, limits)
         # Slow bodies wait for each other: together they would keep all others from the processor, and the memory of
         # each would add up.
-        async with one_at_a_time if len(body) > SLOW * 2**20 else nullcontext():
-            return await asyncio.to_thread(_answered, bundle, body, limits)
+        async with one_at_a_time:
+            reply = await asyncio.to_thread(_answered, bundle, body, limits)
+            await asyncio.to_thread(_return_memory)
+            return reply
 
     return app
 
