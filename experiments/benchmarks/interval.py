@@ -1,6 +1,6 @@
 """Coverage of the interval of `synthesize --interval` on fresh subjects, beside the coverage that the model states.
 
-    python experiments/benchmarks/interval.py [--seeds 980 981] [--models linear] [--draws 20] [--work FOLDER]
+    python experiments/benchmarks/interval.py [--seeds 980 981 982] [--models linear] [--draws 20] [--work FOLDER]
 
 Simulates 26 subjects of 150 volumes per seed (24 channels at 125 Hz and a coarse grid, to be quick). Each draw divides
 them at random: 8 train a model of `hard.yaml`, without a refit, 2, 3 or 6 validate it and make the interval, and 12
@@ -90,7 +90,7 @@ def summary(draws: list[dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     """Measure each model on each data set with each number of validation subjects; write the JSON after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[980, 981])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[980, 981, 982])
     parser.add_argument("--models", nargs="+", default=["linear"], choices=("mean", "linear", "factorised"))
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--work", type=Path)
