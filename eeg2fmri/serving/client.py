@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import requests
 
-from eeg2fmri.errors import RequestError, ServerError
+from eeg2fmri.errors import RequestError, ServerError, one_line
 from eeg2fmri.serving.arrays import encode
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Client:
         Raises
         ------
         RequestError
-            If the server refuses the request; its reason.
+            If the server refuses the request, with its reason; or if the arguments are no numbers.
         ServerError
             If it does not answer, or fails.
         """
@@ -128,14 +128,12 @@ class Client:
         Raises
         ------
         RequestError, ServerError
-            As `synthesise`; also if the image has another affine than the model.
+            As `synthesise`; also if the image cannot be read, is no label image, or has another affine than the model.
         """
-        import nibabel
         import pandas as pd
 
-        image: Any = nibabel.load(labels) if isinstance(labels, (str, Path)) else labels
         record = _eeg_record(eeg, sampling_rate, channels)
-        record["labels_npy"] = encode(np.asarray(image.dataobj).astype(np.int32))
+        image, record["labels_npy"] = _labels(labels)
         reply = self._ask(record, {"reply": "courses", "max_interpolated": max_interpolated})
         if not np.allclose(image.affine, reply["affine"], atol=CLOSE):
             raise RequestError(
@@ -168,5 +166,22 @@ class Client:
 
 
 def _eeg_record(eeg: np.ndarray, sampling_rate: float, channels: Sequence[str] | None) -> dict[str, Any]:
-    record = {"eeg_npy": encode(np.asarray(eeg, np.float32)), "sampling_rate": float(sampling_rate)}
+    try:
+        record = {"eeg_npy": encode(np.asarray(eeg, np.float32)), "sampling_rate": float(sampling_rate)}
+    except (TypeError, ValueError) as err:
+        raise RequestError(f"eeg or sampling_rate: {one_line(err)}; give an array of numbers and a rate in Hz") from err
     return record if channels is None else {**record, "channels": list(channels)}
+
+
+def _labels(given: Path | str | Nifti1Image) -> tuple[Any, str]:
+    """Return a label image and its values as a field of a record."""
+    import nibabel
+
+    try:
+        image: Any = nibabel.load(given) if isinstance(given, (str, Path)) else given
+        values = np.asarray(image.dataobj)
+    except Exception as err:  # nibabel, gzip and zlib each raise their own for a damaged file
+        raise RequestError(f"labels: it cannot be read ({one_line(err)}); give a label image (NIfTI)") from err
+    if not np.isfinite(values).all() or (values != np.rint(values)).any():
+        raise RequestError("labels: its values are not all whole numbers; give a label image, no probabilities")
+    return image, encode(values.astype(np.int64))

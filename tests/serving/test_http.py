@@ -102,6 +102,19 @@ class TestClient:
         with pytest.raises(RequestError, match="another affine"):
             client.courses(eeg, SAMPLING_RATE, nibabel.Nifti1Image(labels, np.diag([2, 2, 2, 1])))
 
+    def test_arguments_that_are_no_numbers(self, client, eeg, refuses, tmp_path):
+        for wrong in ([[1, 2], [3]], "eeg"):
+            with refuses(RequestError, "eeg or sampling_rate: .* give an array of numbers"):
+                client.synthesise(wrong, SAMPLING_RATE)
+        with refuses(RequestError, "eeg or sampling_rate: .*fast"):
+            client.synthesise(eeg, "fast")
+        with refuses(RequestError, "labels: it cannot be read .*none.nii"):
+            client.courses(eeg, SAMPLING_RATE, tmp_path / "none.nii")
+        for value in (1.6, np.nan):
+            labels = nibabel.Nifti1Image(np.full(GRID, value, np.float32), np.eye(4))
+            with refuses(RequestError, "labels: its values are not all whole numbers"):
+                client.courses(eeg, SAMPLING_RATE, labels)
+
     def test_a_refusal_is_the_servers_reason(self, client, eeg, refuses):
         with refuses(RequestError, "status 400, eeg_npy: 6 NaN"):
             client.synthesise(np.where(np.arange(eeg.shape[1]) == 3, np.nan, eeg), SAMPLING_RATE)
