@@ -11,7 +11,7 @@ from eeg2fmri.config import CleaningConfig
 from eeg2fmri.datasets.amplitudes import Amplitudes
 from eeg2fmri.datasets.eeg import RawEeg, wanted_channels
 from eeg2fmri.errors import DatasetError, Eeg2FmriError
-from eeg2fmri.signals import CleanEeg, Marks, check_cleaning, clean_eeg, clean_part
+from eeg2fmri.signals import CleanEeg, Marks, check_cleaning, clean_eeg, clean_part, find_epochs
 from eeg2fmri.signals.resample_eeg import resampling_ratio
 
 R_PEAK = "Pulse Artifact/R"  # as BrainVision Analyzer marks heart beats
@@ -87,10 +87,10 @@ def open_clean_eeg(
 ) -> CleanParts:
     """Open the EEG that `read_clean_eeg` reads; its parts are equal to those of the whole.
 
-    The templates of `gradient` and `pulse` need whole channels, so with one of them all is read and cleaned at once.
-    Otherwise a part is read when it is asked for. Parameters and errors are those of `read_clean_eeg`.
+    The components of `pulse` need whole channels, so with it all is read and cleaned at once. Otherwise a part is read
+    and cleaned when it is asked for. Parameters and errors are those of `read_clean_eeg`.
     """
-    if config.gradient or config.pulse:
+    if config.pulse:
         eeg = read_clean_eeg(raw, channel_types, volumes, config)
         return CleanParts(eeg.sampling_rate, eeg.channels, eeg.factor, eeg.data.shape[1],
                           lambda start, stop: eeg.data[:, start:stop])  # fmt: skip
@@ -99,12 +99,16 @@ def open_clean_eeg(
     Amplitudes(raw, kept).check()
     ratio = resampling_ratio(raw.sampling_rate, config.sampling_rate)
     names, types = [raw.channels[index] for index in kept], [raw.types[index] for index in kept]
+    epochs = None
+    if config.gradient:
+        epochs = find_epochs(lambda first, last: raw.read(kept[:1], first, last)[0], raw.n_samples,
+                             _marks(raw, volumes), config)  # fmt: skip
 
     def read(start: int, stop: int) -> np.ndarray:
         try:
             return clean_part(
                 lambda first, last: raw.read(kept, first, last), start, stop, raw.n_samples, ratio, names, types,
-                raw.bads, config,
+                raw.bads, epochs, config,
             )  # fmt: skip
         except Eeg2FmriError as err:
             raise _of_file(raw, err) from err

@@ -8,7 +8,7 @@ from eeg2fmri.signals.bold import (
     without_drift,
 )
 from eeg2fmri.signals.brain import brain_courses
-from eeg2fmri.signals.cleaning import CleanEeg, Marks, check_cleaning, check_finite, clean_eeg, clean_part
+from eeg2fmri.signals.cleaning import CleanEeg, Marks, check_cleaning, check_finite, clean_eeg, clean_part, find_epochs
 from eeg2fmri.signals.gradient import volume_locked_share
 from eeg2fmri.signals.image import nifti_image
 from eeg2fmri.signals.montage import check_positions, current_source_density
@@ -41,6 +41,7 @@ __all__ = [
     "drift_waves",
     "eeg_scaling",
     "event_response",
+    "find_epochs",
     "frequencies",
     "interpolate_bads",
     "nifti_image",

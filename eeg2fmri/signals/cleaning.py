@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -115,8 +116,7 @@ def clean_eeg(
         before[rows] = _spectrum(block, sampling_rate, frequencies)
         if config.gradient:
             if epochs is None:
-                scanned = scanned_around(block[0], marks.volumes)
-                epochs = scan_epochs(scanned, n_samples, config.template, marks.gaps)
+                epochs = find_epochs(partial(_samples, block[0]), n_samples, marks, config)
             block = remove_gradient(block.copy(), epochs)
         data[rows] = resample(block, ratio)
     r_peaks = np.empty(0)
@@ -143,6 +143,27 @@ def clean_eeg(
     )
 
 
+def _samples(course: np.ndarray, start: int, stop: int) -> np.ndarray:
+    return course[start:stop]
+
+
+def find_epochs(read: Callable[[int, int], np.ndarray], n_samples: int, marks: Marks, config: CleaningConfig) -> Epochs:
+    """Return the volumes of the scanner, with those that have no marker.
+
+    Parameters
+    ----------
+    read : gives samples (start, stop) of the first channel, float32 in µV.
+    n_samples, marks, config : as `clean_eeg`.
+
+    Raises
+    ------
+    AlignmentError
+        If the markers do not give the volumes.
+    """
+    scanned = scanned_around(read, n_samples, marks.volumes)
+    return scan_epochs(scanned, n_samples, config.template, marks.gaps)
+
+
 def clean_part(
     read: Callable[[int, int], np.ndarray],
     start: int,
@@ -152,9 +173,10 @@ def clean_part(
     channels: Sequence[str],
     types: Sequence[str],
     bads: Sequence[str],
+    epochs: Epochs | None,
     config: CleaningConfig,
 ) -> np.ndarray:
-    """Prepare a part of a recording as `clean_eeg` prepares all of it, without `gradient` and `pulse`.
+    """Prepare a part of a recording as `clean_eeg` prepares all of it, without `pulse`.
 
     Parameters
     ----------
@@ -162,10 +184,12 @@ def clean_part(
     start, stop : samples of the result.
     n_samples, channels, types, bads, config : as `clean_eeg`.
     ratio : from `check_cleaning`.
+    epochs : from `find_epochs`; ``None`` without `gradient`.
 
     Returns
     -------
-    (C, stop - start) float32, equal to those samples of `CleanEeg.data`.
+    (C, stop - start) float32, equal to those samples of `CleanEeg.data`. With `gradient` the last bits may differ,
+    because means over other stretches are rounded differently.
 
     Raises
     ------
@@ -173,8 +197,12 @@ def clean_part(
         If samples are not finite.
     """
     first, last = support(ratio, start, stop, n_samples)
-    block = read(first, last)
+    around = epochs.around(first, last) if epochs else None
+    begin, end = (min(first, int(around.starts[0])), max(last, around.stop)) if around else (first, last)
+    block = read(begin, end)
     check_finite(block, channels)
+    if around:
+        block = remove_gradient(block, around.counted_from(begin))[:, first - begin : last - begin]
     before = int(first * ratio)
     data = resample(block, ratio)[:, start - before : stop - before]
     _clean_scalp(data, 0.0, channels, types, bads, np.empty(0), config)  # the rate is for the pulse only

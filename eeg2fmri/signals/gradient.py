@@ -10,8 +10,8 @@ Allen, Josephs & Turner 2000, NeuroImage 12:230: the mean over neighbouring volu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -21,6 +21,7 @@ from eeg2fmri.errors import AlignmentError
 Gaps = Sequence[tuple[int, int]]
 ALIGNED = 0.05  # samples; at 1 kHz and 5 kHz sampling a shift this small leaves 6 % of a component
 SINC_REACH = 16  # samples on either side that interpolation between samples uses
+MOST_KNOWN = 64  # epochs, evenly spaced, show well enough how a volume looks
 LIKENESS = 0.5  # least share of an epoch's variance that the mean of the others explains while the scanner runs
 
 
@@ -30,7 +31,7 @@ class Epochs:
 
     starts: (V,) int.  shifts: (V,) within half a sample.  whole: (V,) bool, epochs that are completely in the EEG and
     can be part of a template.  stop: sample after the last epoch.  length: samples that hold any epoch.
-    template: volumes in the sliding mean.
+    template: volumes in the sliding mean.  shifted: whether some begin between samples.
     """
 
     starts: np.ndarray
@@ -39,6 +40,29 @@ class Epochs:
     stop: int
     length: int
     template: int
+    shifted: bool
+
+    def around(self, first: int, last: int) -> Epochs | None:
+        """Return the epochs from which the samples `first` to `last` are cleaned as from all; none outside the scan.
+
+        They are those that the samples touch and those of their templates, and one more on either side, in which the
+        mean over a TR does not have all of its samples.
+        """
+        ends = np.append(self.starts[1:], self.stop)
+        touched = np.flatnonzero((self.starts < last) & (ends > first))
+        if not touched.size:
+            return None
+        usable, windows = np.flatnonzero(self.whole), _first_of_templates(self.whole, self.template)
+        low, high = windows[touched[0]], windows[touched[-1]] + self.template - 1
+        begin = max(min(touched[0], usable[low]) - 1, 0)
+        end = min(max(touched[-1], usable[high]) + 2, len(self.starts))
+        part = slice(begin, end)
+        stop = min(int(self.starts[end - 1]) + self.length, self.stop)
+        return replace(self, starts=self.starts[part], shifts=self.shifts[part], whole=self.whole[part], stop=stop)
+
+    def counted_from(self, sample: int) -> Epochs:
+        """Return the same epochs in EEG that begins at a sample."""
+        return replace(self, starts=self.starts - sample, stop=self.stop - sample)
 
 
 def scan_epochs(onsets: np.ndarray, n_samples: int, template: int, gaps: Gaps = ()) -> Epochs:
@@ -77,10 +101,13 @@ def scan_epochs(onsets: np.ndarray, n_samples: int, template: int, gaps: Gaps = 
             f"data.cleaning.template: the mean of {template} volumes is asked for, but the EEG holds {whole.sum()}; "
             f"shorten data.cleaning.template to an odd number of at most that many"
         )
-    return Epochs(starts, exact - starts, whole, stop, length, template)
+    shifts = exact - starts
+    return Epochs(starts, shifts, whole, stop, length, template, bool(np.abs(shifts).max(initial=0) > ALIGNED))
 
 
-def scanned_around(course: np.ndarray, onsets: np.ndarray, most: int = 50) -> np.ndarray:
+def scanned_around(
+    read: Callable[[int, int], np.ndarray], n_samples: int, onsets: np.ndarray, most: int = 50
+) -> np.ndarray:
     """Add the onsets of volumes that have no marker: dummy volumes before the first, and volumes after the last.
 
     The scanner ran if an epoch looks like the mean epoch of the known volumes: the mean explains more than half of
@@ -88,7 +115,8 @@ def scanned_around(course: np.ndarray, onsets: np.ndarray, most: int = 50) -> np
 
     Parameters
     ----------
-    course : (n,) µV, one EEG channel.
+    read : gives samples (start, stop) of one EEG channel in µV.
+    n_samples : of the channel.
     onsets : (V,) samples (fractional), equally far apart.
     most : largest number of volumes to find at either end.
     """
@@ -97,12 +125,13 @@ def scanned_around(course: np.ndarray, onsets: np.ndarray, most: int = 50) -> np
 
     def epoch(onset: float) -> np.ndarray | None:
         start = round(onset)
-        if start < 0 or start + length > len(course):
+        if start < 0 or start + length > n_samples:
             return None
-        part = course[start : start + length].astype(np.float64)
+        part = read(start, start + length).astype(np.float64)
         return part - part.mean()
 
-    known = [part for onset in onsets if (part := epoch(float(onset))) is not None]
+    some = onsets[np.unique(np.linspace(0, len(onsets) - 1, MOST_KNOWN).astype(int))] if len(onsets) else onsets
+    known = [part for onset in some if (part := epoch(float(onset))) is not None]
     if len(known) < 2:
         return onsets
     mean = np.mean(known, axis=0)
@@ -149,7 +178,7 @@ def remove_gradient(eeg: np.ndarray, epochs: Epochs) -> np.ndarray:
 
 def _remove(channel: np.ndarray, epochs: Epochs) -> None:
     """Subtract the artefact from one channel (n,), in place."""
-    shifted = bool(np.abs(epochs.shifts).max() > ALIGNED)
+    shifted = epochs.shifted
     margin = SINC_REACH if shifted else 0
     size = epochs.length + 2 * margin
     first = int(epochs.starts[0])
@@ -182,12 +211,17 @@ def _templates(epochs: np.ndarray, whole: np.ndarray, n: int) -> np.ndarray:
     others only (a = 0) adds 1/(n - 1); a = 1 - sqrt(1 - 1/n) preserves the power.
     """
     sums = np.concatenate([np.zeros((1, epochs.shape[1])), np.cumsum(epochs, axis=0)])
-    ranks = np.cumsum(whole) - whole  # whole epochs before each volume
-    first = np.clip(ranks - n // 2, 0, len(epochs) - n)
+    first = _first_of_templates(whole, n)
     means = (sums[first + n] - sums[first]) / n
     own = 1 - np.sqrt(1 - 1 / n)
     means[whole] += (own - 1 / n) * n / (n - 1) * (epochs - means[whole])
     return means
+
+
+def _first_of_templates(whole: np.ndarray, n: int) -> np.ndarray:
+    """Return for each of the V volumes the first of the `n` whole epochs in its template, counted among these."""
+    ranks = np.cumsum(whole) - whole  # whole epochs before each volume
+    return np.clip(ranks - n // 2, 0, int(whole.sum()) - n)
 
 
 def _interpolate(x: np.ndarray, shift: float) -> np.ndarray:

@@ -111,12 +111,15 @@ def test_the_file_is_the_image(bundles, write, tmp_path, monkeypatch, name):
     assert (tmp_path / "again" / name).read_bytes() == out.read_bytes()
 
 
-def test_memory_does_not_grow_with_the_recording(bundles, write, monkeypatch):
+@pytest.mark.parametrize("steps", [{}, {"gradient": True, "template": 3}])
+def test_memory_does_not_grow_with_the_recording(bundles, write, monkeypatch, steps):
     """Of ten times as many volumes only the channels' mean magnitudes stay, 8 bytes a channel and window."""
     monkeypatch.setattr(recording, "BLOCK_VOLUMES", 8)
     peaks = []
     for trs in (30, 300):
-        opened = open_recording(bundles["mean"], EegFile.beside(write(trs, name=f"sub-{trs}_task-rest_eeg")))
+        opened = open_recording(
+            cleaned(bundles["mean"], **steps), EegFile.beside(write(trs, name=f"sub-{trs}_task-rest_eeg"))
+        )
         tracemalloc.start()
         for _ in opened.volumes():
             pass

@@ -104,9 +104,9 @@ def test_volumes_without_markers_are_found_by_their_artefact(before, after, rng)
     artefact, onsets = train(0.3)
     eeg = artefact + smooth_noise(rng, 1, len(artefact))[0]
     some = onsets[before : VOLUMES - after]
-    np.testing.assert_allclose(scanned_around(eeg, some), onsets)
+    np.testing.assert_allclose(scanned_around(lambda a, b: eeg[a:b], len(eeg), some), onsets)
     quiet = smooth_noise(rng, 1, len(artefact))[0]
-    np.testing.assert_array_equal(scanned_around(quiet, some), some)
+    np.testing.assert_array_equal(scanned_around(lambda a, b: quiet[a:b], len(quiet), some), some)
 
 
 @pytest.mark.parametrize("gap", [(LEAD + 3000, LEAD + 3900), (LEAD + 3100, LEAD + 3250)])
@@ -151,3 +151,30 @@ def test_onsets_that_do_not_give_a_template_are_refused(change, match, refuses):
     good = {"onsets": 700 + 300.0 * np.arange(40), "n_samples": 13000}
     with refuses(AlignmentError, match):
         scan_epochs(**{**good, "template": 21, **change})
+
+
+@pytest.mark.parametrize("tr", [0.3, 0.30037])
+@pytest.mark.parametrize("template", [3, 9, 21])
+@pytest.mark.parametrize("gaps", [(), ((LEAD + 3000, LEAD + 3900),)])
+def test_a_part_is_cleaned_from_its_surroundings_as_from_all(rng, tr, template, gaps):
+    artefact, onsets = train(tr)
+    n = len(artefact) - 150  # the last epoch is cut off
+    eeg = (artefact + smooth_noise(rng, 2, len(artefact)))[:, :n]
+    epochs = scan_epochs(onsets, n, template, gaps)
+    whole = remove_gradient(eeg.copy(), epochs)
+    for first, last in (
+        (0, 10),
+        (LEAD - 5, LEAD + 5),
+        (n - 7, n),
+        (n // 2, n // 2 + 700),
+        (n // 3, n // 3 + 1),
+        (0, n),
+    ):
+        around = epochs.around(first, last)
+        begin, end = (first, last) if around is None else (min(first, around.starts[0]), max(last, around.stop))
+        part = eeg[:, begin:end].copy()
+        if around is not None:
+            remove_gradient(part, around.counted_from(begin))
+        np.testing.assert_allclose(part[:, first - begin : last - begin], whole[:, first:last], rtol=1e-5, atol=1e-4)
+    middle = epochs.around(n // 2, n // 2 + 1)
+    assert len(middle.starts) <= template + 3 + (len(epochs.whole) - epochs.whole.sum())  # no more than it needs
