@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 _PASSWORD = re.compile(r"(?<=://)[^\s/]*:(?!\d+/#)\S*@")
 _SECRET = re.compile(rf"{_PASSWORD.pattern}|(?<=://)[^\s/]+@")
 _OPTION = re.compile(r"([?&][\w-]*(?:password|passwd|pwd|token|secret|key)[\w-]*=)[^&\s'\"]+", re.IGNORECASE)
+# Options behind a port: an `@` in them is no end of a password, `host:5432/db?user=me@lab`.
+_BEHIND_PORT = re.compile(r"(:\d{1,5}(?:/[^\s?@]*)?)\?[\w-]+=\S*")
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_SPACE_TEXTS = ("No space left on device", "disk is full", "Disk quota exceeded", "File too large")
 
@@ -26,7 +28,8 @@ def without_secrets(text: str) -> str:
 
 def holds_password(address: str) -> bool:
     """Say whether the address of a database has a password, before its host or in its options."""
-    return bool(_PASSWORD.search(address) or re.search(r"[?&]\w*passw\w*=", address, re.IGNORECASE))
+    before = _PASSWORD.search(_BEHIND_PORT.sub(r"\1", address))
+    return bool(before or re.search(r"[?&]\w*passw\w*=", address, re.IGNORECASE))
 
 
 class Eeg2FmriError(Exception):

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from eeg2fmri.errors import DatasetError, ModelError, disk_full, one_line, without_secrets
+from eeg2fmri.errors import DatasetError, ModelError, disk_full, holds_password, one_line, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,41 @@ def test_no_error_shows_a_password(secret):
 @pytest.mark.parametrize("address", ["http://host:5000/#/models", "s3://bucket/a@b", "[http://host:1], models:/a@b"])
 def test_an_address_without_a_password_stays(address):
     assert without_secrets(address) == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://me:s3cr3t@host/db",
+        "postgresql://:s3cr3t@host/db",
+        "postgresql://me:p@ss/w:rd@host/db",
+        "postgresql://me:p?ss@host/db",
+        "postgresql://me:86420/s3cr3t@host/db",
+        "postgresql://me:86420/s3cr3t@host:5432/db?user=me@lab",
+        "postgresql://me:86420/s3?r3t@host/db",
+        "postgresql://me:s3cr3t@[::1]:5432/db?user=me@lab",
+        "postgresql://host:5432/db?user=me@lab&password=s3cr3t",
+        "postgresql://host:5432/db?sslpassword=s3cr3t",
+    ],
+)
+def test_an_address_with_a_password_is_found(address):
+    assert holds_password(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://host:5432/db?user=me@lab",
+        "postgresql://host:5432?user=me@lab",
+        "postgresql://[::1]:5432/db?user=me@lab",
+        "postgresql://me@host:5432/db?options=a@b",
+        "postgresql://host/db?user=me@lab&host=a:5432",
+        "postgresql://me@host:5432/db",
+        "sqlite:////data:1/a@b.db",
+    ],
+)
+def test_an_address_whose_options_have_the_sign_of_a_user_has_no_password(address):
+    assert not holds_password(address)
 
 
 def wrapped(cause: BaseException) -> RuntimeError:
