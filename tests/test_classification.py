@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -169,6 +170,31 @@ def test_features_are_computed_again_if_something_else_makes_them(bundle, tmp_pa
     assert not any(kept(loaded(bundle), root, tmp_path, changed(block=9.0))[1])
     assert not any(kept(loaded(bundle), root, tmp_path, changed(bands={"alpha": (8, 13)}))[1])
     assert all(kept(loaded(bundle), root, tmp_path, changed(permutations=6, folds=3))[1])
+
+
+def damage(path, what):
+    """Overwrite one byte of a file of features: deflated data, the method in its table, or the slash in a name."""
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        first, table = archive.infolist()[0], archive.start_dir
+    name, extra = (int.from_bytes(content[first.header_offset + at :][:2], "little") for at in (26, 28))
+    places = {
+        "data": first.header_offset + 30 + name + extra,
+        "method": table + 10,
+        "slash": table + 46 + first.filename.index("/"),
+    }
+    content[places[what]] = 0xFF  # deflated data cannot begin with it: zlib.error, before any checksum
+    path.write_bytes(content)
+
+
+def test_features_are_computed_again_after_damage_to_one_byte(bundle, root, tmp_path, features):
+    kept(loaded(bundle), root, tmp_path)
+    for subject, what in (("04", "data"), ("06", "method"), ("09", "slash")):
+        (path,) = (tmp_path / "features").glob(f"sub-{subject}*")
+        damage(path, what)
+    found, done = kept(loaded(bundle), root, tmp_path)
+    assert done == [s.subject not in ("04", "06", "09") for s in find_labelled(CONFIG, root).recordings]
+    equal(found, features)
 
 
 def test_a_full_disk_is_one_line_and_leaves_no_half_file(bundle, root, tmp_path, refuses, small_files):

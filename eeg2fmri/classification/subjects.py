@@ -6,7 +6,6 @@ import functools
 import hashlib
 import json
 import logging
-import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -145,13 +144,14 @@ def _write(path: Path, computed: Featured) -> None:
 
 def _read(path: Path) -> Featured | None:
     """Read the features that were kept of a recording; ``None`` if there are none, or the file is damaged."""
-    features: dict[str, dict[str, np.ndarray]] = {}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            for full in arrays.files:
-                name, _, kind = full.partition("/")
-                if kind:
-                    features.setdefault(name, {})[kind] = arrays[full]
-            return Featured(features, bool(arrays[MARKED]), tuple(map(str, arrays[WARNINGS])), kept=True)
-    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {full: file[full] for full in file.files}  # to read an array compares its name and its checksum
+        marked, warnings = bool(arrays.pop(MARKED)), tuple(map(str, arrays.pop(WARNINGS)))
+        features: dict[str, dict[str, np.ndarray]] = {}
+        for full, values in arrays.items():
+            name, kind = full.split("/")
+            features.setdefault(name, {})[kind] = values
+    except Exception:  # NumPy, zipfile and zlib each raise their own for a damaged file
         return None
+    return Featured(features, marked, warnings, kept=True)
