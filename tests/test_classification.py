@@ -7,9 +7,11 @@ import shutil
 import signal
 import zipfile
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from distributed import KilledWorker
 
 import eeg2fmri
 from eeg2fmri.classification import (
@@ -21,9 +23,10 @@ from eeg2fmri.classification import (
     parcellation,
     recording_features,
     subject_features,
+    subjects,
 )
 from eeg2fmri.config import Config, MeanConfig
-from eeg2fmri.errors import DatasetError, DiskFullError, ModelError
+from eeg2fmri.errors import DatasetError, DiskFullError, IncompleteError, ModelError
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.signals import without_drift
 from eeg2fmri.store import Windows
@@ -195,6 +198,26 @@ def test_features_are_computed_again_after_damage_to_one_byte(bundle, root, tmp_
     found, done = kept(loaded(bundle), root, tmp_path)
     assert done == [s.subject not in ("04", "06", "09") for s in find_labelled(CONFIG, root).recordings]
     equal(found, features)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (RuntimeError("odd"), IncompleteError,
+         r"eeg.vhdr: failed \(RuntimeError: odd\); --workers 1 --debug shows where; finished recordings are kept"),
+        (KilledWorker("task", SimpleNamespace(address="tcp://a"), 3), IncompleteError,
+         r"its worker died each time \(KilledWorker: .*\); give fewer --workers"),
+        (DatasetError("as it is"), DatasetError, "^as it is$"),
+    ],
+)  # fmt: skip
+def test_an_error_of_a_worker_says_what_happened(bundle, root, monkeypatch, error, kind, message):
+    def failing(_, recordings, **__):
+        yield recordings[0], error
+
+    monkeypatch.setattr(subjects, "each", failing)
+    with pytest.raises(kind, match=message) as caught:
+        kept(bundle, root, None, workers=2)
+    assert caught.value.__cause__ is (None if caught.value is error else error)
 
 
 def test_a_full_disk_is_one_line_and_leaves_no_half_file(bundle, root, tmp_path, refuses, small_files):

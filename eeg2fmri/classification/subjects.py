@@ -68,8 +68,10 @@ def subject_features(
                                  folder=workdir and workdir.absolute() / FOLDER)  # fmt: skip
         with closing(each(task, found.recordings, workers=workers)) as results:  # an error ends the workers
             for source, result in results:
+                if isinstance(result, Eeg2FmriError):
+                    raise result
                 if isinstance(result, BaseException):
-                    raise _error(source, result) from result
+                    raise IncompleteError(f"{source.path}: {_failed(result)}; finished recordings are kept") from result
                 done[source.name] = result
                 on_recording(result)
     _say(found.recordings, done)
@@ -115,13 +117,13 @@ def _digest_of_all(bundle: Bundle, atlas: Atlas, config: Config) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _error(source: Source, result: BaseException) -> BaseException:
-    """Return the error to raise for a recording."""
-    if isinstance(result, Eeg2FmriError):
-        return result
-    return IncompleteError(
-        f"{source.path}: its worker failed ({one_line(result)}); give fewer --workers; finished recordings are kept"
-    )
+def _failed(error: BaseException) -> str:
+    """Say how a recording failed in another process, and what to do."""
+    from distributed import KilledWorker
+
+    if isinstance(error, KilledWorker):
+        return f"its worker died each time ({one_line(error)}); give fewer --workers"
+    return f"failed ({one_line(error)}); --workers 1 --debug shows where"
 
 
 def _say(recordings: Sequence[Source], done: dict[str, Featured]) -> None:
