@@ -61,10 +61,10 @@ def subject_features(
     ModelError
         If the model's volumes do not depend on the EEG, or `workdir` is given and the model was not read from files.
     """
-    made = "" if workdir is None else _digest_of_all(bundle, atlas, config)
+    common = "" if workdir is None else _digest_of_all(bundle, atlas, config)
     done: dict[str, Featured] = {}
     with shared(bundle, workers) as where:
-        task = functools.partial(_featured, where=where, atlas=atlas, config=config, made=made,
+        task = functools.partial(_featured, where=where, atlas=atlas, config=config, common=common,
                                  folder=workdir and workdir.absolute() / FOLDER)  # fmt: skip
         with closing(each(task, found.recordings, workers=workers)) as results:  # an error ends the workers
             for source, result in results:
@@ -89,13 +89,13 @@ def subject_features(
 
 
 def _featured(
-    source: Source, *, where: Bundle | Path, atlas: Atlas, config: Config, made: str, folder: Path | None
+    source: Source, *, where: Bundle | Path, atlas: Atlas, config: Config, common: str, folder: Path | None
 ) -> Featured:
     """Compute the features of a recording, or read them if an earlier call kept them."""
     file = EegFile.of(source, config.dataset.volume_marker)
     if folder is None:
         return features_of_file(loaded(where), file, atlas, config)
-    key = hashlib.sha256(f"{made} {file.digest()}".encode()).hexdigest()
+    key = hashlib.sha256(f"{common} {file.digest()}".encode()).hexdigest()
     path = folder / f"{source.name}.{key[:16]}.npz"
     if (kept := _read(path)) is not None:
         return kept
