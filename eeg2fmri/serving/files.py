@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,10 +44,10 @@ class Synthesis:
     sidecar: dict[str, Any]
 
     def write(self, out: Path) -> None:
-        """Write the image, and the sidecar beside it, each whole or not at all."""
+        """Write the image, and then the sidecar beside it, each whole or not at all."""
         import nibabel
 
-        with written_whole(out) as part:
+        with written_anew(out) as part:
             nibabel.save(self.image, part)
         write_sidecar(out, self.sidecar)
 
@@ -98,6 +99,18 @@ def stem(path: Path) -> str:
 def sidecar_path(out: Path) -> Path:
     """Return the place of the JSON sidecar of an image or a table."""
     return out.with_name(f"{stem(out)}.json")
+
+
+@contextmanager
+def written_anew(out: Path) -> Iterator[Path]:
+    """Give another path to write an image or a table to, as `written_whole`; remove the sidecar just before the rename.
+
+    The new sidecar is written after the rename. A process that is killed between the two leaves a file without a
+    sidecar, and no file beside the sidecar of another.
+    """
+    with written_whole(out) as part:
+        yield part
+        sidecar_path(out).unlink(missing_ok=True)
 
 
 def write_sidecar(out: Path, sidecar: Mapping[str, Any]) -> None:

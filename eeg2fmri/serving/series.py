@@ -16,7 +16,6 @@ from isal.igzip import IGzipFile
 from eeg2fmri.datasets import AUTO, read_atlas
 from eeg2fmri.errors import ConfigError
 from eeg2fmri.evaluation import Atlas
-from eeg2fmri.files import written_whole
 from eeg2fmri.serving.bundle import Bundle
 from eeg2fmri.serving.files import (
     INTERVAL,
@@ -31,6 +30,7 @@ from eeg2fmri.serving.files import (
     stem,
     volumes_header,
     write_sidecar,
+    written_anew,
 )
 from eeg2fmri.serving.recording import EegFile, OpenRecording, open_recording
 from eeg2fmri.serving.replies import region_courses
@@ -217,7 +217,13 @@ def write_series(
     total, done = len(opened.whole), 0
     blocks = opened.volumes()
     first = next(blocks)  # most faults show in it, before there is a file
-    with _image_file(out) as image, _table(courses, out) as table:
+    with ExitStack() as renames, ExitStack() as files:  # no file gets its name before all are complete
+        table: TextIO = io.StringIO()
+        if courses is not None:
+            part = renames.enter_context(written_anew(courses.path(out)))
+            table = files.enter_context(part.open("w", encoding="utf-8"))
+            table.write(courses.head)
+        image = files.enter_context(_image_file(renames.enter_context(written_anew(out))))
         image.write(volumes_header(opened.bundle, total))
         for block in itertools.chain([first], blocks):
             image.write(np.ascontiguousarray(block.transpose(0, 3, 2, 1)).data)
@@ -226,9 +232,6 @@ def write_series(
             done += len(block)
             if on_volumes:
                 on_volumes(done, total)
-        more_files = ([courses.path(out)] if courses else []) + ([interval_path(out)] if interval else [])
-        for path in (out, *more_files):  # a sidecar of another one, if the process dies now
-            sidecar_path(path).unlink(missing_ok=True)
     sidecar = {**recording_sidecar(opened), **more}
     if courses is not None:
         write_sidecar(courses.path(out), courses_sidecar(sidecar, courses.about))
@@ -241,28 +244,16 @@ def write_interval(bundle: Bundle, out: Path, more: Mapping[str, Any]) -> None:
     """Write the map of a model's interval beside an image, and last its sidecar with the fields `more`."""
     import nibabel
 
-    with written_whole(interval_path(out)) as part:
+    with written_anew(interval_path(out)) as part:
         nibabel.save(nifti_image(check_interval(bundle), bundle.signal, INTERVAL), part)
     write_sidecar(interval_path(out), {**interval_sidecar(bundle), **more})
 
 
 @contextmanager
-def _table(courses: Courses | None, out: Path) -> Iterator[TextIO]:
-    """Open the table of courses with its header line, if there are regions."""
-    with ExitStack() as files:
-        table: TextIO = io.StringIO()
-        if courses is not None:
-            part = files.enter_context(written_whole(courses.path(out)))
-            table = files.enter_context(part.open("w", encoding="utf-8"))
-            table.write(courses.head)
-        yield table
-
-
-@contextmanager
-def _image_file(out: Path) -> Iterator[BinaryIO]:
-    """Open a file that gets its name when it is whole, and compress what is written if it ends in ``.gz``."""
-    with written_whole(out) as part, part.open("wb") as file:
-        if out.name.endswith(".gz"):
+def _image_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file, and compress what is written if its name ends in ``.gz``."""
+    with path.open("wb") as file:
+        if path.name.endswith(".gz"):
             with IGzipFile("", "wb", LEVEL, file, 0) as packed:
                 yield cast(BinaryIO, packed)
         else:

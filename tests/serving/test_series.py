@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import gzip
 import json
+import os
 import tracemalloc
 
 import nibabel
@@ -14,9 +17,9 @@ import pytest
 
 from eeg2fmri.config import CleaningConfig
 from eeg2fmri.datasets import open_clean_eeg, open_eeg_file, read_clean_eeg
-from eeg2fmri.errors import ConfigError, DatasetError
-from eeg2fmri.serving import Courses, recording, synthesise_file
-from eeg2fmri.serving.files import synthesise_recording
+from eeg2fmri.errors import ConfigError, DatasetError, DiskFullError
+from eeg2fmri.serving import Courses, recording, series, synthesise_file, write_interval
+from eeg2fmri.serving.files import sidecar_path, synthesise_recording
 from eeg2fmri.serving.recording import EegFile, open_recording
 from eeg2fmri.signals import DENSITY
 from tests.fakes import CHANNELS, CONTEXT, GRID, SAMPLING_RATE, TR
@@ -183,6 +186,67 @@ def test_an_atlas_whose_name_is_no_label_is_refused(bundles, atlas, refuses, nam
     image = atlas[0].rename(atlas[0].with_name(name))
     with refuses(ConfigError, f"{name}: the name of an atlas becomes a BIDS label; found .*, letters A to Z"):
         Courses.of(bundles["linear"], image)
+
+
+def test_a_disk_that_fills_at_the_last_byte_leaves_what_was_there(bundles, write, atlas, tmp_path, monkeypatch):
+    class Full(series.IGzipFile):
+        def close(self):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    path, out, courses = write(), tmp_path / "out" / "bold.nii.gz", Courses.of(bundles["linear"], atlas[0])
+    synthesise_file(bundles["linear"], path, out, courses=courses)
+    before = {file.name: file.read_bytes() for file in out.parent.iterdir()}
+    monkeypatch.setattr(series, "IGzipFile", Full)
+    with pytest.raises(DiskFullError, match=r"bold\.nii\.gz: no space left"):
+        synthesise_file(bundles["mean"], path, out, courses=courses)
+    assert {file.name: file.read_bytes() for file in out.parent.iterdir()} == before
+
+
+def with_interval(bundle, sd):
+    about = {"level": 0.9, "multiplier": 1.7, "drift_cutoff": 128.0, "coverage": {"sub-04": 0.9, "sub-05": 0.8}}
+    return dataclasses.replace(
+        bundle, residual_sd=np.full(GRID, sd, np.float32), provenance={**bundle.provenance, "interval": about}
+    )
+
+
+def in_memory(bundle, path, out, more, courses):
+    found = synthesise_recording(bundle, path)
+    dataclasses.replace(found, sidecar={**found.sidecar, **more}).write(out)
+
+
+WRITERS = {
+    "file": lambda *given: synthesise_file(*given[:3], model=given[3], courses=given[4], interval=True),
+    "memory": in_memory,
+    "interval": lambda bundle, _, out, more, __: write_interval(bundle, out, more),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_kill_leaves_no_file_beside_the_sidecar_of_another(bundles, write, atlas, tmp_path, monkeypatch, writer):
+    path, out, courses = write(), tmp_path / "out" / "bold.nii.gz", Courses.of(bundles["linear"], atlas[0])
+    models = {"old": with_interval(bundles["linear"], 1), "new": with_interval(bundles["mean"], 2)}
+    rename = os.replace
+
+    def pairs_after(name, most=99):
+        """Stop before a rename too many; return the files that have a sidecar, with its content."""
+        left = iter(range(most))
+
+        def replace(*paths):
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            rename(*paths)
+
+        with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+            patch.setattr(os, "replace", replace)
+            WRITERS[writer](models[name], path, out, {"made": name}, courses)
+        files = [file for file in out.parent.iterdir() if file.suffix != ".json" and sidecar_path(file).exists()]
+        return {(file.name, file.read_bytes(), sidecar_path(file).read_bytes()) for file in files}
+
+    new, old = pairs_after("new"), pairs_after("old")
+    assert not new & old
+    for most in range(2 * len(new)):
+        assert pairs_after("new", most) < new | old
+        assert pairs_after("old") == old
 
 
 FOREIGN = {
