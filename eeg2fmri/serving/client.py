@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from eeg2fmri.serving.replies import DataType
 
 CLOSE = 1e-3  # mm by which two grids may differ
+JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,12 @@ class Client:
             If it does not answer, or fails.
         """
         record = _eeg_record(eeg, sampling_rate, channels)
-        return self._volumes(record, {"max_interpolated": max_interpolated, "dtype": dtype})
+        share = _number("max_interpolated", max_interpolated)
+        return self._volumes(record, {"max_interpolated": share, "dtype": dtype})
 
     def synthesise_windows(self, windows: np.ndarray, *, dtype: DataType = "float32") -> Synthesised:
         """Synthesise a volume from each EEG window, (C, F, T) or (n, C, F, T) as a store has them; errors as above."""
-        return self._volumes({"windows_npy": encode(np.asarray(windows, np.float32))}, {"dtype": dtype})
+        return self._volumes({"windows_npy": _array("windows", windows)}, {"dtype": dtype})
 
     def courses(
         self,
@@ -134,7 +137,8 @@ class Client:
 
         record = _eeg_record(eeg, sampling_rate, channels)
         image, record["labels_npy"] = _labels(labels)
-        reply = self._ask(record, {"reply": "courses", "max_interpolated": max_interpolated})
+        share = _number("max_interpolated", max_interpolated)
+        reply = self._ask(record, {"reply": "courses", "max_interpolated": share})
         if not np.allclose(image.affine, reply["affine"], atol=CLOSE):
             raise RequestError(
                 "labels: the image has another affine than the model; resample it to the model's (nearest neighbour)"
@@ -149,9 +153,12 @@ class Client:
         return Synthesised(volumes, affine, reply["tr"], reply["start_time"], interpolated)
 
     def _ask(self, record: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-        body: Any = {"inputs": [record], "params": params}
         try:
-            answer = self._session.post(f"{self._address}/invocations", json=body, timeout=self._timeout)
+            body = json.dumps({"inputs": [record], "params": params})
+        except TypeError as err:
+            raise RequestError(f"channels or dtype: {one_line(err)}; give texts") from err
+        try:
+            answer = self._session.post(f"{self._address}/invocations", body, headers=JSON, timeout=self._timeout)
         except requests.RequestException as err:
             raise ServerError(f"{self._address}: no answer ({type(err).__name__}); start the server") from err
         if answer.ok:
@@ -166,11 +173,31 @@ class Client:
 
 
 def _eeg_record(eeg: np.ndarray, sampling_rate: float, channels: Sequence[str] | None) -> dict[str, Any]:
+    record = {"eeg_npy": _array("eeg", eeg), "sampling_rate": _number("sampling_rate", sampling_rate)}
+    if channels is None:
+        return record
+    if isinstance(channels, str) or not np.iterable(channels):
+        raise RequestError(f"channels: {channels!r:.60}; give a list of names")
+    return {**record, "channels": list(channels)}
+
+
+def _array(name: str, values: np.ndarray) -> str:
+    """Return an array as a field of a record."""
     try:
-        record = {"eeg_npy": encode(np.asarray(eeg, np.float32)), "sampling_rate": float(sampling_rate)}
-    except (TypeError, ValueError) as err:
-        raise RequestError(f"eeg or sampling_rate: {one_line(err)}; give an array of numbers and a rate in Hz") from err
-    return record if channels is None else {**record, "channels": list(channels)}
+        return encode(np.asarray(values, np.float32))
+    except (TypeError, ValueError, OverflowError) as err:
+        raise RequestError(f"{name}: {one_line(err)}; give an array of numbers") from err
+
+
+def _number(name: str, value: float) -> float:
+    """Return a number of a record or option; JSON has no others than finite ones."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError) as err:
+        raise RequestError(f"{name}: {one_line(err)}; give a number") from err
+    if not np.isfinite(number):
+        raise RequestError(f"{name}: {number}; give a finite number")
+    return number
 
 
 def _labels(given: Path | str | Nifti1Image) -> tuple[Any, str]:

@@ -103,11 +103,21 @@ class TestClient:
             client.courses(eeg, SAMPLING_RATE, nibabel.Nifti1Image(labels, np.diag([2, 2, 2, 1])))
 
     def test_arguments_that_are_no_numbers(self, client, eeg, refuses, tmp_path):
-        for wrong in ([[1, 2], [3]], "eeg"):
-            with refuses(RequestError, "eeg or sampling_rate: .* give an array of numbers"):
+        for wrong in ([[1, 2], [3]], "eeg", [[10**400]]):
+            with refuses(RequestError, "eeg: .* give an array of numbers"):
                 client.synthesise(wrong, SAMPLING_RATE)
-        with refuses(RequestError, "eeg or sampling_rate: .*fast"):
-            client.synthesise(eeg, "fast")
+            with refuses(RequestError, "windows: .* give an array of numbers"):
+                client.synthesise_windows(wrong)
+        for value, words in (("fast", "fast"), (None, "None"), (np.nan, "nan"), (np.inf, "inf"), (10**400, "large")):
+            with refuses(RequestError, f"sampling_rate: .*{words}.*; give a"):
+                client.synthesise(eeg, value)
+            with refuses(RequestError, f"max_interpolated: .*{words}.*; give a"):
+                client.synthesise(eeg, SAMPLING_RATE, max_interpolated=value)
+        for wrong in ("Fz", 3):
+            with refuses(RequestError, f"channels: '?{wrong}.*; give a list of names"):
+                client.synthesise(eeg, SAMPLING_RATE, wrong)
+        with refuses(RequestError, "channels or dtype: .*bytes"):
+            client.synthesise(eeg, SAMPLING_RATE, [b"Fz"])
         with refuses(RequestError, "labels: it cannot be read .*none.nii"):
             client.courses(eeg, SAMPLING_RATE, tmp_path / "none.nii")
         for value in (1.6, np.nan):
