@@ -209,6 +209,7 @@ def _labels(given: Path | str | Nifti1Image) -> tuple[Any, str]:
         values = np.asarray(image.dataobj)
     except Exception as err:  # nibabel, gzip and zlib each raise their own for a damaged file
         raise RequestError(f"labels: it cannot be read ({one_line(err)}); give a label image (NIfTI)") from err
-    if not np.isfinite(values).all() or (values != np.rint(values)).any():
-        raise RequestError("labels: its values are not all whole numbers; give a label image, no probabilities")
+    # Colours are records, complex values have no order.
+    if values.dtype.kind not in "iufb" or not np.isfinite(values).all() or (values != np.rint(values)).any():
+        raise RequestError("labels: its values are not all whole numbers; give labels, no probabilities or colours")
     return image, encode(values.astype(np.int64))

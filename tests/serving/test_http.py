@@ -120,8 +120,9 @@ class TestClient:
             client.synthesise(eeg, SAMPLING_RATE, [b"Fz"])
         with refuses(RequestError, "labels: it cannot be read .*none.nii"):
             client.courses(eeg, SAMPLING_RATE, tmp_path / "none.nii")
-        for value in (1.6, np.nan):
-            labels = nibabel.Nifti1Image(np.full(GRID, value, np.float32), np.eye(4))
+        colours = np.zeros(GRID, [(name, "u1") for name in "RGB"])
+        for values in (np.full(GRID, 1.6), np.full(GRID, np.nan), np.ones(GRID, np.complex64), colours):
+            labels = nibabel.Nifti1Image(values, np.eye(4))
             with refuses(RequestError, "labels: its values are not all whole numbers"):
                 client.courses(eeg, SAMPLING_RATE, labels)
 
