@@ -64,8 +64,8 @@ def find_labelled(config: Config, root: Path) -> Labelled:
 def _check_counts(found: Labelled, config: Config, root: Path) -> None:
     """Refuse labels of too few subjects."""
     settings, level = config.classify, config.policy.level
-    counted = ", ".join(f"{label}: {n}" for label, n in list(found.counts.items())[:6]) or "none"
-    where = f"{root / 'participants.tsv'}: column {settings.column!r} has these labels of subjects with EEG ({counted})"
+    numbers = ", ".join(f"{label}: {n}" for label, n in list(found.counts.items())[:6]) or "none"
+    where = f"{root / 'participants.tsv'}: column {settings.column!r} has these labels of subjects with EEG ({numbers})"
     needed = least_of_a_label(settings.folds)
     if len(found.counts) < 2 or min(found.counts.values()) < needed:
         folds = "classify.folds null" if settings.folds is None else f"classify.folds {settings.folds}"
