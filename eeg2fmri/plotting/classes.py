@@ -67,7 +67,8 @@ def classes_figure(
         x = np.repeat(beside[:, None], own.sum(), axis=1)
         colour = (DATA, BAD)[number] if number < 2 else str(0.2 + 0.5 * number / len(names))
         right.scatter(x, columns[:, own], s=26, color=colour, edgecolors="white", linewidths=0.5, zorder=3, label=name)
-    right.axhline(chance, color=_GREY, linewidth=1.2, linestyle=":", zorder=2)  # of two labels, above it is correct
+    if len(names) == 2:  # above it the own label is predicted; of more labels it may be with less
+        right.axhline(chance, color=_GREY, linewidth=1.2, linestyle=":", zorder=2)
     right.set_xticks(places, [*scores])
     right.set_xlim(-0.6, len(scores) - 0.4)
     right.set_ylim(-0.02, 1.02)

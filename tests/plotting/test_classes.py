@@ -28,6 +28,13 @@ def test_scores_are_drawn_in_their_nulls_and_every_subject_by_label():
     assert [text.get_text() for text in right.get_legend().get_texts()] == ["case", "control"]
 
 
+def test_no_probability_decides_between_three_labels():
+    figure = classes_figure(SCORES, DRAWS, PROBABILITIES, ["case", "control", "other"], chance=1 / 3, title="")
+    left, right = figure.axes
+    dotted = [[line for line in axes.lines if line.get_linestyle() == ":"] for axes in (left, right)]
+    assert [len(lines) for lines in dotted] == [1, 0]
+
+
 def test_what_cannot_be_drawn_is_refused(refuses):
     with refuses(FigureError, "give one of each set"):
         classes_figure(SCORES, DRAWS, {"eeg": np.ones(3)}, LABELS, chance=0.5, title="")
