@@ -48,23 +48,18 @@ class Adaptation:
     before: Scoring
 
     @property
-    def better(self) -> bool:
-        """Say whether the version exceeds on the rest all that `not_exceeded` compares it with."""
-        return not self.not_exceeded()
-
-    @property
     def gain(self) -> float:
         """Return `r2_temporal` of the version on the rest, minus that of the model that it was made from."""
         after, before = (each.overall["model"]["r2_temporal"] for each in (self.scores, self.before))
         return after - before
 
     def not_exceeded(self, base: str = "the unadapted model") -> list[str]:
-        """Do as the function `not_exceeded`."""
+        """Name what the version must exceed on the rest and does not, see `names_not_exceeded`."""
         overall, before = self.scores.overall, self.before.overall["model"]["r2_temporal"]
-        return not_exceeded(overall["model"]["r2_temporal"], before, overall["shuffled"]["r2_temporal"], base)
+        return names_not_exceeded(overall["model"]["r2_temporal"], before, overall["shuffled"]["r2_temporal"], base)
 
 
-def not_exceeded(score: float, unadapted: float, shuffled: float, base: str) -> list[str]:
+def names_not_exceeded(score: float, unadapted: float, shuffled: float, base: str) -> list[str]:
     """Name what a version must exceed and does not: the model that it was made from, shuffled EEG, the mean volume.
 
     The first is not enough. A model that is worse than the mean volume gains if its fluctuations shrink, and as much

@@ -14,7 +14,7 @@ import mlflow
 import numpy as np
 from mlflow.entities.model_registry import ModelVersion
 
-from eeg2fmri.adaptation import Adaptation, adapt_bundle, not_exceeded, prepare_adaptation
+from eeg2fmri.adaptation import Adaptation, adapt_bundle, names_not_exceeded, prepare_adaptation
 from eeg2fmri.config import Config
 from eeg2fmri.devices import use_backend
 from eeg2fmri.evaluation import p_text
@@ -40,7 +40,7 @@ from eeg2fmri.tracking.registry import champion, logged_model_id, model_exists, 
 from eeg2fmri.tracking.runs import STEP_KEY, step_key
 
 logger = logging.getLogger(__name__)
-ALIAS = "adapted"  # on a version that exceeds all of `not_exceeded`, see `_reason`
+ALIAS = "adapted"  # on a version that exceeds all of `names_not_exceeded`, see `_reason`
 PART = "rest"  # of the recording, in the names of metrics
 AFTER, BEFORE, SHUFFLED = (f"{PART}/{DECIDING}{end}" for end in ("", "_unadapted", "_shuffled"))
 CARD = "adaptation.md"
@@ -175,7 +175,7 @@ def _reason(version: ModelVersion, metrics: Mapping[str, float]) -> str:
     Scores of versions from other minutes cannot be compared, because these leave another rest.
     """
     base = version.tags[BASE_TAG]
-    if found := not_exceeded(metrics[AFTER], metrics[BEFORE], metrics[SHUFFLED], base):
+    if found := names_not_exceeded(metrics[AFTER], metrics[BEFORE], metrics[SHUFFLED], base):
         return f"no better than {', '.join(found)}"
     holder = champion(version.name, ALIAS)
     if holder is None or holder.tags[BASE_TAG] != base:

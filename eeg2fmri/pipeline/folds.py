@@ -35,12 +35,12 @@ class Plan:
 
 
 def plan_crossval(config: Config, store: Store, split_file: Path | None) -> Plan:
-    """Make the folds, and all checks of them.
+    """Divide the subjects of a store into folds, and check that each fold can be trained and scored.
 
     Parameters
     ----------
     config : section `crossval` says how folds are made and which models are compared.
-    store : whose subjects are turned.
+    store : has the subjects.
     split_file : a published split to repeat, instead of making folds.
 
     Raises
