@@ -7,9 +7,11 @@ parts are two contexts apart.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from eeg2fmri.config import Config
 from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
@@ -108,13 +110,26 @@ def halves(recording: StoredRecording, minutes: float, context: int) -> Halves:
     if found := _divided(recording, round(minutes * 60 / tr), context):
         return Halves(recording, *found)
     able = [first for first in range(total) if _divided(recording, first, context)]
-    # Rounded inwards, so that both ends are allowed.
-    least, most = (math.ceil(able[0] * tr / 0.6) / 100, math.floor(able[-1] * tr / 0.6) / 100) if able else (0, 0)
     raise DatasetError(
         f"{recording.name}: the first {minutes:g} minutes and the rest after a gap need {3 * context + 1} volumes in a "
         f"row each; the recording has {total} ({total * tr / 60:.1f} minutes); "
-        + (f"give --minutes from {least:g} to {most:g}" if able else "give a longer recording")
+        + (f"give --minutes {_runs(able, tr)}" if able else "give a longer recording")
     )
+
+
+def _runs(able: Sequence[int], tr: float) -> str:
+    """Name the minutes of ascending numbers of volumes, run by run: a gap in the EEG may forbid some between."""
+    runs = np.split(np.array(able), np.flatnonzero(np.diff(able) > 1) + 1)
+    return ", or ".join(
+        f"from {_minutes(run[0], tr)} to {_minutes(run[-1], tr)}" if len(run) > 1 else _minutes(run[0], tr)
+        for run in runs
+    )
+
+
+def _minutes(volumes: int, tr: float) -> str:
+    """Return the minutes of so many volumes, with as many digits as `halves` needs to find these again."""
+    rounded = (round(volumes * tr / 60, digits) for digits in range(2, 10))
+    return f"{next(minutes for minutes in rounded if round(minutes * 60 / tr) == volumes):g}"
 
 
 def _divided(recording: StoredRecording, first: int, context: int) -> tuple[Windows, Windows] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -161,8 +162,8 @@ def test_it_is_not_adapted_twice(own, store, refuses):
         ("sub-05", MINUTES, LeakageError, "sub-05: .* trained or validated this model"),
         ("sub-99", MINUTES, ConfigError, "subject 'sub-99': not in the store, which has sub-01"),
         ("sub-07", MINUTES, ConfigError, "subject 'sub-07': 2 recordings"),
-        ("sub-06", 0.05, DatasetError, "need 10 volumes .* has 60 .0.5 minutes.; give --minutes from 0.09 to 0.39"),
-        ("sub-06", 0.45, DatasetError, "the first 0.45 minutes and the rest .* from 0.09 to 0.39"),
+        ("sub-06", 0.05, DatasetError, "need 10 volumes .* has 60 .0.5 minutes.; give --minutes from 0.08 to 0.39"),
+        ("sub-06", 0.45, DatasetError, "the first 0.45 minutes and the rest .* from 0.08 to 0.39"),
     ],
 )
 def test_what_is_refused(store, model, refuses, subject, minutes, error, match):
@@ -172,8 +173,24 @@ def test_what_is_refused(store, model, refuses, subject, minutes, error, match):
 
 def test_both_ends_of_the_minutes_that_a_refusal_names_are_allowed(store):
     recording = find_recording(store, "sub-06")
-    for minutes, volumes in ((0.09, 11), (0.39, 47)):
+    for minutes, volumes in ((0.08, 10), (0.39, 47)):
         assert halves(recording, minutes, CONTEXT).own.recordings[0].part == (0, volumes)
+
+
+@pytest.mark.parametrize(
+    ("gap", "named"),
+    [
+        ([40], "from 0.08 to 0.23, or from 0.29 to 0.37"),
+        ([22], "0.08, or from 0.14 to 0.22, or from 0.275 to 0.39"),
+    ],
+)
+def test_a_refusal_names_the_minutes_between_which_a_gap_forbids_some(store, refuses, gap, named):
+    recording = find_recording(store, "sub-06")
+    recording = replace(recording, attributes={**recording.attributes, "gap_windows": gap})
+    with refuses(DatasetError, f"give --minutes {named}$"):
+        halves(recording, 0.01, CONTEXT)
+    for minutes in re.findall(r"[\d.]+", named):
+        assert halves(recording, float(minutes), CONTEXT)
 
 
 def test_a_recording_that_is_too_short_for_any_minutes(store, refuses):
