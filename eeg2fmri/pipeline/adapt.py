@@ -52,7 +52,7 @@ VERDICT_TAG = "eeg2fmri.adapted"  # of the run: what became of the alias, and wh
 class AdaptResult:
     """A registered version for a subject, and its score on the rest of the recording beside that of its base.
 
-    verdict: whether the alias moved to it, and why.
+    verdict: whether it is better than its base, shuffled EEG and the mean volume, and where the alias is.
     """
 
     run_id: str
@@ -147,9 +147,23 @@ def _done(key: str, place: str, subject: str) -> AdaptResult | None:
     if run is None or not model_exists(run.data.tags[MODEL_TAG]):
         return None
     say_skipped(f"adapt {subject}", run.info.run_id)
-    found, verdict = run.data.metrics, run.data.tags[VERDICT_TAG]
+    found, uri = run.data.metrics, run.data.tags[MODEL_TAG]
+    verdict = _standing(uri, found)
     logger.info("adapt %s: %s", subject, verdict)
-    return AdaptResult(run.info.run_id, run.data.tags[MODEL_TAG], found[AFTER], found[BEFORE], verdict, True)
+    return AdaptResult(run.info.run_id, uri, found[AFTER], found[BEFORE], verdict, True)
+
+
+def _standing(uri: str, metrics: Mapping[str, float]) -> str:
+    """Say how a version compares, and where the alias is now: it may have moved since the version was made."""
+    name, _, number = uri.removeprefix("models:/").rpartition("/")
+    base = mlflow.MlflowClient().get_model_version(name, number).tags[BASE_TAG]
+    holder = champion(name, ALIAS)
+    where = f"no version has the alias {ALIAS}; the version is {uri}"
+    if holder and str(holder.version) == number:
+        where = f"the alias {ALIAS} is at {uri}"
+    elif holder:
+        where = f"the alias {ALIAS} is at models:/{name}/{holder.version}; the version is {uri}"
+    return f"{_compared(metrics, base)}: {where}"
 
 
 def _finish(version: ModelVersion, key: str) -> tuple[str, str]:
@@ -163,10 +177,17 @@ def _finish(version: ModelVersion, key: str) -> tuple[str, str]:
         verdict = f"{reason}: the alias did not move; the version is {uri}"
     else:
         client.set_registered_model_alias(version.name, ALIAS, str(version.version))
-        verdict = f"better than {base}, shuffled EEG, the mean volume: the alias {ALIAS} moved to {uri}"
+        verdict = f"{_compared(run.data.metrics, base)}: the alias {ALIAS} moved to {uri}"
     for tag, value in ((MODEL_TAG, uri), (VERDICT_TAG, verdict), (STEP_KEY, key)):
         client.set_tag(run_id, tag, value)
     return uri, verdict
+
+
+def _compared(metrics: Mapping[str, float], base: str) -> str:
+    """Say what a version exceeds: all that it must, or not these."""
+    if found := names_not_exceeded(metrics[AFTER], metrics[BEFORE], metrics[SHUFFLED], base):
+        return f"no better than {', '.join(found)}"
+    return f"better than {base}, shuffled EEG, the mean volume"
 
 
 def _reason(version: ModelVersion, metrics: Mapping[str, float]) -> str:
@@ -175,8 +196,8 @@ def _reason(version: ModelVersion, metrics: Mapping[str, float]) -> str:
     Scores of versions from other minutes cannot be compared, because these leave another rest.
     """
     base = version.tags[BASE_TAG]
-    if found := names_not_exceeded(metrics[AFTER], metrics[BEFORE], metrics[SHUFFLED], base):
-        return f"no better than {', '.join(found)}"
+    if names_not_exceeded(metrics[AFTER], metrics[BEFORE], metrics[SHUFFLED], base):
+        return _compared(metrics, base)
     holder = champion(version.name, ALIAS)
     if holder is None or holder.tags[BASE_TAG] != base:
         return ""

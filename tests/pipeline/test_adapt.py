@@ -99,7 +99,7 @@ def test_by_default_the_champion_is_adapted(adapted, store, refuses):
     client.delete_registered_model_alias("memory", "champion")
 
 
-def test_a_version_of_a_bad_model_does_not_take_the_alias(adapted, store, caplog):
+def test_a_version_of_a_bad_model_does_not_take_the_alias(adapted, store):
     """Its fluctuations shrink, so it gains, but shuffled EEG and the mean volume are better; a second call says so."""
     bundle, _ = load_model("models:/memory/1")
     network = bundle.model.network
@@ -110,16 +110,13 @@ def test_a_version_of_a_bad_model_does_not_take_the_alias(adapted, store, caplog
     with mlflow.start_run():
         registered = log_bundle(bad, "bad", dataset=None, example=np.zeros(EEG_SHAPE, np.float32), metadata_={})
     base = f"models:/bad/{registered.version}"
-    caplog.set_level("INFO", "eeg2fmri.pipeline.adapt")
-    for skipped in (False, True):
-        caplog.clear()
+    for skipped, alias in ((False, "the alias did not move"), (True, "no version has the alias adapted")):
         own = adapt_step(CONFIG, base, store, "sub-06", 0.2)
         assert own.skipped == skipped
         assert own.unadapted < own.score < 0
         assert champion("bad-sub-06", ALIAS) is None
-        found = "no better than shuffled EEG, the mean volume: the alias did not move; the version is"
-        assert own.verdict == f"{found} {own.model_uri}"
-        assert own.verdict in caplog.text
+        found = f"no better than shuffled EEG, the mean volume: {alias}; the version is {own.model_uri}"
+        assert own.verdict == found
 
 
 def test_it_is_no_candidate_for_the_gate(adapted, refuses):
@@ -134,6 +131,25 @@ def test_a_second_call_uses_the_first(adapted, store):
     again = adapt_step(CONFIG, "models:/memory/1", store, "sub-06", 0.2)
     assert again.skipped
     assert (again.run_id, again.model_uri, again.score) == (adapted.run_id, adapted.model_uri, adapted.score)
+
+
+def test_a_second_call_says_where_the_alias_is_now(adapted, store):
+    client, name = mlflow.MlflowClient(), "memory-sub-06"
+    before = champion(name, ALIAS)
+    later = client.create_model_version(name, "file:///nowhere").version
+
+    def ending() -> str:
+        return adapt_step(CONFIG, "models:/memory/1", store, "sub-06", 0.2).verdict.partition(": ")[2]
+
+    client.set_registered_model_alias(name, ALIAS, later)
+    assert ending() == f"the alias adapted is at models:/{name}/{later}; the version is models:/{name}/1"
+    client.set_registered_model_alias(name, ALIAS, "1")
+    assert ending() == f"the alias adapted is at models:/{name}/1"
+    client.delete_registered_model_alias(name, ALIAS)
+    assert ending() == f"no version has the alias adapted; the version is models:/{name}/1"
+    client.delete_model_version(name, later)
+    if before:
+        client.set_registered_model_alias(name, ALIAS, before.version)
 
 
 def test_two_at_once_for_a_subject_are_refused(adapted, store, refuses):
