@@ -88,7 +88,8 @@ def run_adapt(args: argparse.Namespace) -> None:
     from eeg2fmri.pipeline import adapt_step
     from eeg2fmri.store import open_store
 
-    adapt_step(config_of(args), args.model_uri, open_store(args.store), args.subject, args.minutes)
+    result = adapt_step(config_of(args), args.model_uri, open_store(args.store), args.subject, args.minutes)
+    print(result.verdict)
 
 
 def run_classify(args: argparse.Namespace) -> None:

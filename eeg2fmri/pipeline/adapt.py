@@ -117,7 +117,6 @@ def adapt_step(config: Config, model_uri: str | None, store: Store, subject: str
             made = adapt_bundle(bundle, store, parts, minutes, config, base)
             logger.info("adapt %s: %s", recording.subject, _sentence(made))
             uri, verdict = _finish(_log(log, made, store, place, minutes, base, key), key)
-            logger.info("adapt %s: %s", recording.subject, verdict)
             score = made.scores.overall["model"][DECIDING]
             return AdaptResult(log.run_id, uri, score, score - made.gain, verdict, False)
 
@@ -148,9 +147,7 @@ def _done(key: str, place: str, subject: str) -> AdaptResult | None:
         return None
     say_skipped(f"adapt {subject}", run.info.run_id)
     found, uri = run.data.metrics, run.data.tags[MODEL_TAG]
-    verdict = _standing(uri, found)
-    logger.info("adapt %s: %s", subject, verdict)
-    return AdaptResult(run.info.run_id, uri, found[AFTER], found[BEFORE], verdict, True)
+    return AdaptResult(run.info.run_id, uri, found[AFTER], found[BEFORE], _standing(uri, found), True)
 
 
 def _standing(uri: str, metrics: Mapping[str, float]) -> str:

@@ -235,6 +235,15 @@ def test_a_published_decoder_is_adapted_from_end_to_end(adapted, store, tmp_path
     assert own.score != own.unadapted
 
 
+def test_a_quiet_command_prints_the_verdict(adapted, store, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("eeg2fmri.store.open_store", lambda _: store)
+    options = ["--store", str(tmp_path), "--subject", "sub-06", "--minutes", "0.2", "--model-uri", "models:/memory/1"]
+    text = ["--set", "evaluation.shuffles=1; evaluation.permutations=20; evaluation.drift_cutoff=6.0"]
+    assert cli.main(["adapt", *options, *text, "--quiet"]) == 0
+    again = adapt_step(CONFIG, "models:/memory/1", store, "sub-06", 0.2)
+    assert capsys.readouterr() == (f"{again.verdict}\n", "")
+
+
 def test_the_command_refuses_in_one_line(place, capsys):
     assert cli.main(["adapt", "--subject", "sub-06", "--store", "nowhere"]) == 2
     _, err = capsys.readouterr()
