@@ -10,6 +10,9 @@ Allen et al. 1998, NeuroImage 8:229: the artefact follows the R peak by 0.21 s.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import pairwise
+
 import numpy as np
 from scipy import signal
 
@@ -18,6 +21,24 @@ from eeg2fmri.errors import DatasetError
 DELAY_S = 0.21
 HIGH_PASS_HZ = 0.5  # slower EEG would look like the artefact, and a heart never beats so slowly
 HEART_RATES = (40.0, 160.0)  # beats per minute that a resting person can have
+BLOCK_BEATS = 300  # about five minutes: many beats for a few components, and memory does not grow with the recording
+NEIGHBOURS = 2  # beats of the next block, so that the last beat of a block ends as any other
+MARGIN_S = 10.0  # after it nothing is left of the high-pass filter's start
+
+
+@dataclass(frozen=True)
+class PulseBlock:
+    """Beats that share a mean and components. All samples are of the recording.
+
+    start, stop: samples that the block cleans.  first, last: samples that it needs.  r_peaks: of its beats, and of a
+    few beyond.
+    """
+
+    start: int
+    stop: int
+    first: int
+    last: int
+    r_peaks: np.ndarray
 
 
 def plausible(peaks: np.ndarray, rate: float) -> bool:
@@ -52,34 +73,80 @@ def find_r_peaks(ecg: np.ndarray, rate: float) -> np.ndarray:
     return peaks.astype(float)
 
 
-def remove_pulse(eeg: np.ndarray, rate: float, r_peaks: np.ndarray, n_components: int) -> np.ndarray:
-    """Subtract the pulse artefact from EEG channels.
-
-    Mean and components of the beats are found and fitted above 0.5 Hz. The fit is subtracted, so
-    slower EEG stays.
+def pulse_blocks(r_peaks: np.ndarray, rate: float, n_samples: int) -> tuple[PulseBlock, ...]:
+    """Divide the beats of a recording into blocks of about 300, which end between two beats.
 
     Parameters
     ----------
-    eeg : (channels, n), which is changed in place.
+    r_peaks : samples.
+    rate, n_samples : of the recording.
+    """
+    delay, margin = DELAY_S * rate, round(MARGIN_S * rate)
+    r_peaks = np.sort(r_peaks)[: np.count_nonzero(r_peaks + delay < n_samples)]
+    count = max(1, round(len(r_peaks) / BLOCK_BEATS))
+    ends = [round(number * len(r_peaks) / count) for number in range(count + 1)]
+    between = [(r_peaks[end - 1] + r_peaks[end]) / 2 + delay for end in ends[1:-1]]
+    limits = np.array([r_peaks[0] - margin, *between, r_peaks[-1] + delay + margin])
+    edges = np.clip(np.rint(limits), 0, n_samples).astype(int).tolist()
+    blocks = []
+    for number, (start, stop) in enumerate(pairwise(edges)):
+        beats = slice(max(ends[number] - NEIGHBOURS, 0), ends[number + 1] + NEIGHBOURS)
+        blocks.append(PulseBlock(start, stop, max(start - margin, 0), min(stop + margin, n_samples), r_peaks[beats]))
+    return tuple(blocks)
+
+
+def pulse_artefact(eeg: np.ndarray, rate: float, block: PulseBlock, n_components: int) -> np.ndarray:
+    """Find the pulse artefact of a block of beats.
+
+    Mean and components of the beats are found and fitted above 0.5 Hz, so slower EEG is no part of it.
+
+    Parameters
+    ----------
+    eeg : (channels, last - first) in µV, the samples that the block needs.
     rate : Hz.
-    r_peaks : samples of the R peaks.
+    block : from `pulse_blocks`.
     n_components : principal components beside the mean beat.
 
     Returns
     -------
-    `eeg`.
+    (channels, stop - start) of the type of `eeg`.
     """
     import mne
 
     high_pass = signal.butter(2, HIGH_PASS_HZ, "highpass", fs=rate, output="sos")
     info = mne.create_info(["EEG"], rate, "eeg")
-    times = r_peaks / rate + DELAY_S
-    times = times[times < eeg.shape[1] / rate]
-    for channel in eeg:
-        fast = signal.sosfiltfilt(high_pass, channel.astype(np.float64))
+    # MNE rounds down, so half a sample more keeps the sample.
+    times = (np.rint(block.r_peaks + DELAY_S * rate) - block.first + 0.5) / rate
+    found = np.empty((len(eeg), block.stop - block.start), eeg.dtype)
+    for row, course in enumerate(eeg):
+        fast = signal.sosfiltfilt(high_pass, course.astype(np.float64))
         raw = mne.io.RawArray(fast[None].copy(), info, verbose="error")
         mne.preprocessing.apply_pca_obs(
             raw, picks=["EEG"], qrs_times=times, n_components=n_components, copy=False, verbose="error"
         )
-        channel -= (fast - fast.mean() - raw.get_data()[0]).astype(channel.dtype)
+        early = fast - fast.mean() - raw.get_data()[0]
+        artefact = np.append(0.0, early[:-1])  # MNE 1.13 subtracts what it fits one sample too early
+        found[row] = artefact[block.start - block.first : block.stop - block.first]
+    return found
+
+
+def remove_pulse(eeg: np.ndarray, rate: float, r_peaks: np.ndarray, n_components: int) -> np.ndarray:
+    """Subtract the pulse artefact from EEG channels, block by block of beats.
+
+    Parameters
+    ----------
+    eeg : (channels, n) in µV, which is changed in place.
+    rate, n_components : as `pulse_artefact`.
+    r_peaks : samples.
+
+    Returns
+    -------
+    `eeg`.
+    """
+    blocks = pulse_blocks(r_peaks, rate, eeg.shape[1])
+    for channel in eeg:
+        before = channel.copy()  # a block needs samples of the one before it
+        for block in blocks:
+            needed = before[None, block.first : block.last]
+            channel[block.start : block.stop] -= pulse_artefact(needed, rate, block, n_components)[0]
     return eeg

@@ -3,7 +3,8 @@ import pytest
 from scipy import signal
 
 from eeg2fmri.errors import DatasetError
-from eeg2fmri.signals.pulse import DELAY_S, find_r_peaks, remove_pulse
+from eeg2fmri.signals import pulse
+from eeg2fmri.signals.pulse import DELAY_S, find_r_peaks, pulse_blocks, remove_pulse
 
 RATE, SECONDS = 125.0, 60
 
@@ -53,8 +54,45 @@ def test_the_artefact_goes_and_the_eeg_stays(beats, rng):
     assert np.corrcoef(found[0, inside], eeg[0, inside])[0, 1] > 0.9
 
 
+def test_beats_that_are_all_alike_leave_nothing():
+    """An artefact that is subtracted a sample too early or too late leaves a quarter of this one."""
+    t, beats = np.arange(int(RATE * SECONDS)) / RATE, np.arange(0.52, SECONDS - 1, 0.88)
+    artefact = 80 * sum(np.sin(25 * s) * np.exp(-((s / 0.1) ** 2)) for s in (t - beat - DELAY_S for beat in beats))
+    left = remove_pulse(artefact[None].astype(np.float32), RATE, beats * RATE, 4)[0]
+    assert left[200:-200].std() < 0.01 * artefact.std()
+
+
 def test_slow_eeg_and_offset_stay(beats):
     t = np.arange(int(RATE * SECONDS)) / RATE
     slow = (300 + 100 * np.sin(2 * np.pi * 0.05 * t))[None]
     found = remove_pulse(slow.astype(np.float32), RATE, beats * RATE, 2)
     assert np.abs(found - slow)[:, 1000:-1000].max() < 3
+
+
+def test_an_artefact_that_changes_is_removed_where_it_is(rng, monkeypatch):
+    """Its form is another one in each quarter, and one component cannot follow: components of each quarter fit it."""
+    t = np.arange(int(RATE * 220)) / RATE
+    beats = np.arange(0.52, 218, 0.88)
+    artefact = np.zeros(len(t))
+    for quarter, part in enumerate(np.array_split(beats, 4)):
+        for beat in part:
+            after = t - beat - DELAY_S
+            artefact += 80 * np.sin((8 + 9 * quarter) * after) * np.exp(-((after / 0.1) ** 2))
+    eeg = rng.normal(0, 2, (1, len(t)))
+    inside, left = slice(int(2 * RATE), int(-4 * RATE)), {}
+    for beats_of_a_block in (60, 1000):
+        monkeypatch.setattr(pulse, "BLOCK_BEATS", beats_of_a_block)
+        found = remove_pulse((eeg + artefact).astype(np.float32), RATE, beats * RATE, 1)
+        left[beats_of_a_block] = (found - eeg)[0, inside].std()
+    assert left[60] < 0.5 * left[1000], left
+
+
+def test_blocks_follow_each_other_and_end_between_beats():
+    r_peaks = np.sort(np.random.default_rng(1).uniform(0, 1e6, 4000))
+    blocks = pulse_blocks(r_peaks, RATE, 1_000_000)
+    assert len(blocks) == 13
+    assert [block.stop for block in blocks[:-1]] == [block.start for block in blocks[1:]]
+    for block in blocks:
+        assert 0 <= block.first <= block.start < block.stop <= block.last <= 1_000_000
+        at = block.r_peaks + DELAY_S * RATE
+        assert 300 <= ((at > block.start) & (at < block.stop)).sum() <= 310
