@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,8 +12,7 @@ from eeg2fmri.config import CleaningConfig
 from eeg2fmri.datasets.amplitudes import Amplitudes
 from eeg2fmri.datasets.eeg import RawEeg, wanted_channels
 from eeg2fmri.errors import DatasetError, Eeg2FmriError
-from eeg2fmri.signals import CleanEeg, Marks, check_cleaning, clean_eeg, clean_part, find_epochs
-from eeg2fmri.signals.resample_eeg import resampling_ratio
+from eeg2fmri.signals import CleanedParts, CleanEeg, Marks, check_cleaning, clean_eeg
 
 R_PEAK = "Pulse Artifact/R"  # as BrainVision Analyzer marks heart beats
 
@@ -47,13 +47,11 @@ def read_clean_eeg(
         amplitudes.measure(channels, data)
         return data
 
-    try:
+    with _errors_of(raw):
         eeg = clean_eeg(
             read, raw.n_samples, raw.sampling_rate, [raw.channels[index] for index in needed],
             [raw.types[index] for index in needed], raw.bads, _marks(raw, volumes), config,
         )  # fmt: skip
-    except Eeg2FmriError as err:
-        raise _of_file(raw, err) from err
     if needed == kept:
         return eeg
     rows = [row for row, index in enumerate(needed) if index in kept]
@@ -87,34 +85,27 @@ def open_clean_eeg(
 ) -> CleanParts:
     """Open the EEG that `read_clean_eeg` reads; its parts are equal to those of the whole.
 
-    The components of `pulse` need whole channels, so with it all is read and cleaned at once. Otherwise a part is read
-    and cleaned when it is asked for. Parameters and errors are those of `read_clean_eeg`.
+    A part is read and cleaned when it is asked for. Parameters and errors are those of `read_clean_eeg`.
     """
-    if config.pulse:
-        eeg = read_clean_eeg(raw, channel_types, volumes, config)
-        return CleanParts(eeg.sampling_rate, eeg.channels, eeg.factor, eeg.data.shape[1],
-                          lambda start, stop: eeg.data[:, start:stop])  # fmt: skip
     kept = wanted_channels(raw, channel_types)
-    rate, _ = check_eeg(raw, channel_types, volumes, config)
+    needed = _needed(raw, kept, config)
+    rows = [row for row, index in enumerate(needed) if index in kept]
     Amplitudes(raw, kept).check()
-    ratio = resampling_ratio(raw.sampling_rate, config.sampling_rate)
-    names, types = [raw.channels[index] for index in kept], [raw.types[index] for index in kept]
-    epochs = None
-    if config.gradient:
-        epochs = find_epochs(lambda first, last: raw.read(kept[:1], first, last)[0], raw.n_samples,
-                             _marks(raw, volumes), config)  # fmt: skip
+
+    def read_part(picks: list[int], start: int, stop: int) -> np.ndarray:
+        return raw.read([needed[pick] for pick in picks], start, stop)
 
     def read(start: int, stop: int) -> np.ndarray:
-        try:
-            return clean_part(
-                lambda first, last: raw.read(kept, first, last), start, stop, raw.n_samples, ratio, names, types,
-                raw.bads, epochs, config,
-            )  # fmt: skip
-        except Eeg2FmriError as err:
-            raise _of_file(raw, err) from err
+        with _errors_of(raw):
+            return parts.read(start, stop)[rows]
 
-    n_samples = -(-raw.n_samples * ratio.numerator // ratio.denominator)
-    return CleanParts(rate, tuple(names), float(1 / ratio), n_samples, read)
+    with _errors_of(raw):
+        parts = CleanedParts(
+            read_part, raw.n_samples, raw.sampling_rate, [raw.channels[index] for index in needed],
+            [raw.types[index] for index in needed], raw.bads, _marks(raw, volumes), config,
+        )  # fmt: skip
+    names = tuple(raw.channels[index] for index in kept)
+    return CleanParts(parts.sampling_rate, names, parts.factor, parts.n_samples, read)
 
 
 def read_ecg(raw: RawEeg, volumes: np.ndarray, config: CleaningConfig) -> CleanEeg:
@@ -133,13 +124,11 @@ def read_ecg(raw: RawEeg, volumes: np.ndarray, config: CleaningConfig) -> CleanE
     if not good:
         raise DatasetError(f"{raw.path}: no good ECG channel")
     alone = config.model_copy(update={"pulse": True, "interpolate_bads": False, "average_reference": False})
-    try:
+    with _errors_of(raw):
         return clean_eeg(
             lambda _: raw.read(good), raw.n_samples, raw.sampling_rate, [raw.channels[good[0]]], ["ecg"], (),
             _marks(raw, volumes), alone,
         )  # fmt: skip
-    except Eeg2FmriError as err:
-        raise _of_file(raw, err) from err
 
 
 def check_eeg(
@@ -153,13 +142,11 @@ def check_eeg(
     """
     kept = wanted_channels(raw, channel_types)
     needed = _needed(raw, kept, config)
-    try:
+    with _errors_of(raw):
         ratio = check_cleaning(
             raw.n_samples, raw.sampling_rate, [raw.channels[index] for index in needed],
             [raw.types[index] for index in needed], raw.bads, _marks(raw, volumes), config,
         )  # fmt: skip
-    except Eeg2FmriError as err:
-        raise _of_file(raw, err) from err
     return raw.sampling_rate * float(ratio), [raw.channels[i] for i in kept if raw.types[i] == "eeg"]
 
 
@@ -174,7 +161,11 @@ def _marks(raw: RawEeg, volumes: np.ndarray) -> Marks:
     return Marks(volumes, np.array(peaks), raw.gaps)
 
 
-def _of_file(raw: RawEeg, err: Eeg2FmriError) -> Eeg2FmriError:
-    """Return an error that begins with the file."""
-    message = str(err)
-    return type(err)(message if message.startswith(str(raw.path)) else f"{raw.path}: {message}")
+@contextmanager
+def _errors_of(raw: RawEeg) -> Iterator[None]:
+    """Let errors begin with the file."""
+    try:
+        yield
+    except Eeg2FmriError as err:
+        message = str(err)
+        raise type(err)(message if message.startswith(str(raw.path)) else f"{raw.path}: {message}") from err

@@ -146,8 +146,8 @@ def synthesise_file(
 ) -> tuple[int, ...]:
     """Synthesise every volume that an EEG recording allows and write them as NIfTI.
 
-    The EEG is read, and the volumes are written, in blocks, so memory does not depend on the length of the recording;
-    but the cleaning steps `gradient` and `pulse` need all of it. The EEG is cleaned as the model's training data were.
+    The EEG is read and cleaned, and the volumes are written, in blocks, so memory does not depend on the length of the
+    recording. The EEG is cleaned as the model's training data were.
     The first volume starts `context` TRs after the first volume marker, or after the file's start if there is no
     marker. The ``StartTime`` (seconds) of a JSON sidecar beside the image says so. Volumes with a gap of the EEG in
     their context are 0, and the sidecar lists them (``VolumesWithoutEEG``). The image has the grid of the model's

@@ -8,10 +8,11 @@ from eeg2fmri.signals.bold import (
     without_drift,
 )
 from eeg2fmri.signals.brain import brain_courses
-from eeg2fmri.signals.cleaning import CleanEeg, Marks, check_cleaning, check_finite, clean_eeg, clean_part, find_epochs
+from eeg2fmri.signals.cleaning import CleanEeg, Marks, check_cleaning, check_finite, clean_eeg
 from eeg2fmri.signals.gradient import volume_locked_share
 from eeg2fmri.signals.image import nifti_image
 from eeg2fmri.signals.montage import check_positions, current_source_density
+from eeg2fmri.signals.parts import CleanedParts
 from eeg2fmri.signals.principal import principal_components
 from eeg2fmri.signals.regressors import beat_amplitudes, event_response, pulse_courses
 from eeg2fmri.signals.regrid import regrid
@@ -25,6 +26,7 @@ __all__ = [
     "POTENTIAL",
     "BoldStatistics",
     "CleanEeg",
+    "CleanedParts",
     "EegStatistics",
     "Marks",
     "Signal",
@@ -35,13 +37,11 @@ __all__ = [
     "check_finite",
     "check_positions",
     "clean_eeg",
-    "clean_part",
     "contexts",
     "current_source_density",
     "drift_waves",
     "eeg_scaling",
     "event_response",
-    "find_epochs",
     "frequencies",
     "interpolate_bads",
     "nifti_image",

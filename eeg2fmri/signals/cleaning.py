@@ -20,7 +20,7 @@ from eeg2fmri.errors import DatasetError
 from eeg2fmri.signals.bads import interpolate_bads
 from eeg2fmri.signals.gradient import Epochs, Gaps, remove_gradient, scan_epochs, scanned_around
 from eeg2fmri.signals.pulse import find_r_peaks, plausible, remove_pulse
-from eeg2fmri.signals.resample_eeg import resample, resampling_ratio, support
+from eeg2fmri.signals.resample_eeg import resample, resampling_ratio
 
 BLOCK = 1 << 25  # samples of a block of channels at the full rate: 128 MiB
 SPECTRUM_S, HIGHEST_HZ = 4.0, 70.0
@@ -102,7 +102,7 @@ def clean_eeg(
     """
     ratio = check_cleaning(n_samples, sampling_rate, channels, types, bads, marks, config)
     given = plausible(marks.r_peaks, sampling_rate)
-    ecg = _ecg_row(channels, types, bads) if config.pulse and not given else 0
+    ecg = ecg_row(channels, types, bads) if config.pulse and not given else 0
     epochs: Epochs | None = None
     rate = sampling_rate * float(ratio)
     frequencies = _frequencies(n_samples / sampling_rate, rate)
@@ -120,14 +120,15 @@ def clean_eeg(
             block = remove_gradient(block.copy(), epochs)
         data[rows] = resample(block, ratio)
     r_peaks = np.empty(0)
-    if config.pulse and given:
-        r_peaks = marks.r_peaks * float(ratio)
-    elif config.pulse:  # within the scan: artefacts that are left outside it would hide the beats
-        volumes = marks.volumes
-        span = (volumes[0], 2 * volumes[-1] - volumes[-2]) if len(volumes) > 1 else (0, n_samples)
-        start, stop = int(max(span[0], 0) * ratio), int(span[1] * ratio) + 1
-        r_peaks = start + find_r_peaks(data[ecg, start:stop], rate)
-    interpolated = _clean_scalp(data, rate, channels, types, bads, r_peaks, config)
+    if config.pulse:
+        if given:
+            r_peaks = marks.r_peaks * float(ratio)
+        else:
+            start, stop = scanned(marks, n_samples, ratio)
+            r_peaks = start + find_r_peaks(data[ecg, start:stop], rate)
+        scalp = eeg_rows(types)
+        data[scalp] = remove_pulse(data[scalp], rate, r_peaks, config.pulse_components)
+    interpolated = finish(data, channels, types, bads, config)
     cleaned = bool(config.gradient or ratio != 1 or config.pulse or interpolated or config.average_reference)
     return CleanEeg(
         data=data,
@@ -164,51 +165,6 @@ def find_epochs(read: Callable[[int, int], np.ndarray], n_samples: int, marks: M
     return scan_epochs(scanned, n_samples, config.template, marks.gaps)
 
 
-def clean_part(
-    read: Callable[[int, int], np.ndarray],
-    start: int,
-    stop: int,
-    n_samples: int,
-    ratio: Fraction,
-    channels: Sequence[str],
-    types: Sequence[str],
-    bads: Sequence[str],
-    epochs: Epochs | None,
-    config: CleaningConfig,
-) -> np.ndarray:
-    """Prepare a part of a recording as `clean_eeg` prepares all of it, without `pulse`.
-
-    Parameters
-    ----------
-    read : gives samples (start, stop) of all channels, float32 in µV.
-    start, stop : samples of the result.
-    n_samples, channels, types, bads, config : as `clean_eeg`.
-    ratio : from `check_cleaning`.
-    epochs : from `find_epochs`; ``None`` without `gradient`.
-
-    Returns
-    -------
-    (C, stop - start) float32, equal to those samples of `CleanEeg.data`. With `gradient` the last bits may differ,
-    because means over other stretches are rounded differently.
-
-    Raises
-    ------
-    DatasetError
-        If samples are not finite.
-    """
-    first, last = support(ratio, start, stop, n_samples)
-    around = epochs.around(first, last) if epochs else None
-    begin, end = (min(first, int(around.starts[0])), max(last, around.stop)) if around else (first, last)
-    block = read(begin, end)
-    check_finite(block, channels)
-    if around:
-        block = remove_gradient(block, around.counted_from(begin))[:, first - begin : last - begin]
-    before = int(first * ratio)
-    data = resample(block, ratio)[:, start - before : stop - before]
-    _clean_scalp(data, 0.0, channels, types, bads, np.empty(0), config)  # the rate is for the pulse only
-    return data
-
-
 def check_cleaning(
     n_samples: int,
     sampling_rate: float,
@@ -225,7 +181,7 @@ def check_cleaning(
     New rate over old rate.
     """
     if config.pulse and not plausible(marks.r_peaks, sampling_rate):
-        _ecg_row(channels, types, bads)
+        ecg_row(channels, types, bads)
     if config.gradient:
         scan_epochs(marks.volumes, n_samples, config.template, marks.gaps)
     if config.interpolate_bads:
@@ -234,25 +190,33 @@ def check_cleaning(
     return resampling_ratio(sampling_rate, config.sampling_rate)
 
 
-def _clean_scalp(
-    data: np.ndarray,
-    rate: float,
-    channels: Sequence[str],
-    types: Sequence[str],
-    bads: Sequence[str],
-    r_peaks: np.ndarray,
-    config: CleaningConfig,
+def scanned(marks: Marks, n_samples: int, ratio: Fraction) -> tuple[int, int]:
+    """Return first sample of the scan and that after its last, at the new rate.
+
+    Heart beats are looked for there: artefacts that are left outside it would hide them.
+    """
+    volumes = marks.volumes
+    start, stop = (volumes[0], 2 * volumes[-1] - volumes[-2]) if len(volumes) > 1 else (0, n_samples)
+    total = -(-n_samples * ratio.numerator // ratio.denominator)
+    return int(max(start, 0) * ratio), min(int(stop * ratio) + 1, total)
+
+
+def eeg_rows(types: Sequence[str]) -> list[int]:
+    """Return the rows of the EEG channels."""
+    return [row for row, kind in enumerate(types) if kind == "eeg"]
+
+
+def finish(
+    data: np.ndarray, channels: Sequence[str], types: Sequence[str], bads: Sequence[str], config: CleaningConfig
 ) -> tuple[str, ...]:
-    """Apply the steps for EEG channels only to `data`, in place; return the names of the interpolated ones."""
-    rows = [row for row, kind in enumerate(types) if kind == "eeg"]
+    """Apply the last steps, bad channels and reference, to `data`, in place; return the names of the rebuilt ones."""
+    rows = eeg_rows(types)
     names = [channels[row] for row in rows]
     marked = tuple(name for name in names if name in bads)
     interpolated = marked if config.interpolate_bads else ()
-    if not (config.pulse or interpolated or config.average_reference):
+    if not (interpolated or config.average_reference):
         return ()
     eeg = data[rows]
-    if config.pulse:
-        remove_pulse(eeg, rate, r_peaks, config.pulse_components)
     interpolate_bads(eeg, names, interpolated)
     if config.average_reference:
         good = [row for row, name in enumerate(names) if name in interpolated or name not in marked]
@@ -261,7 +225,7 @@ def _clean_scalp(
     return interpolated
 
 
-def _ecg_row(channels: Sequence[str], types: Sequence[str], bads: Sequence[str]) -> int:
+def ecg_row(channels: Sequence[str], types: Sequence[str], bads: Sequence[str]) -> int:
     """Return the row of the first good ECG channel."""
     good = [
         row for row, (name, kind) in enumerate(zip(channels, types, strict=True)) if kind == "ecg" and name not in bads

@@ -36,6 +36,8 @@ def write(tmp_path, rng):
         period = TR * rate
         n_samples = LEAD + int(trs * period) + 5
         data = rng.normal(0, 20, (len(CHANNELS), n_samples)) + 3
+        beat = np.arange(n_samples) % round(0.9 * rate) / rate - 0.4  # s from the last R peak
+        data[CHANNELS.index("ECG")] += 800 * np.exp(-((beat / 0.02) ** 2))
         events = [{"onset": round(LEAD + n * period), "description": 128, "type": "Response"} for n in range(trs)]
         pybv.write_brainvision(data=data * 1e-6, sfreq=rate, ch_names=list(CHANNELS), fname_base=name,
                                folder_out=tmp_path / "eeg", events=events, fmt="binary_float32")  # fmt: skip
@@ -57,16 +59,17 @@ STEPS = {
     "half the rate": {"sampling_rate": SAMPLING_RATE},
     "two thirds of the rate": {"sampling_rate": SAMPLING_RATE * 4 / 3},
     "gradient": {"gradient": True, "template": 3},
+    "pulse": {"pulse": True},
 }
 
 
+@pytest.mark.parametrize("types", [("eeg", "ecg"), ("eeg",)])
 @pytest.mark.parametrize("steps", STEPS)
-def test_parts_of_the_cleaned_eeg_are_those_of_the_whole(write, steps):
+def test_parts_of_the_cleaned_eeg_are_those_of_the_whole(write, steps, types):
     config = CleaningConfig(**STEPS[steps])
-    raw = open_eeg_file(path := write(rate=2 * SAMPLING_RATE), EegFile.beside(path).channels)
-    onsets = LEAD + 2 * STEP * np.arange(23)
-    whole = read_clean_eeg(raw, ("eeg", "ecg"), onsets, config)
-    parts = open_clean_eeg(raw, ("eeg", "ecg"), onsets, config)
+    raw = open_eeg_file(path := write(trs=60, rate=2 * SAMPLING_RATE), EegFile.beside(path).channels)
+    onsets = LEAD + 2 * STEP * np.arange(60)
+    whole, parts = (read(raw, types, onsets, config) for read in (read_clean_eeg, open_clean_eeg))
     assert (parts.n_samples, parts.channels) == (whole.data.shape[1], whole.channels)
     assert (parts.sampling_rate, parts.factor) == (whole.sampling_rate, whole.factor)
     for start, stop in ((0, 7), (5, 311), (300, 301), (parts.n_samples - 9, parts.n_samples), (0, parts.n_samples)):
