@@ -7,7 +7,8 @@ together, for more known subjects. The subjects are turned so that each is unsee
 are closed forms on the known subjects' series without drifts, and the score is `r2_temporal` of the unseen ones.
 `rivals.py` scores the families themselves, on seeds that shaped nothing; the default seeds here chose today's form.
 
-The JSON holds the score of every subject. Datasets that it holds already, of the same settings, are kept.
+The JSON holds the score of every subject. Datasets that it holds already are kept. A file of other
+settings is refused: `--out` names another one.
 """
 
 from __future__ import annotations
@@ -156,8 +157,9 @@ def main() -> None:
     args = parser.parse_args()
     made_by = {"together": args.together, "unseen": args.unseen, "grid": list(GRID)}
     found = json.loads(args.out.read_text(encoding="utf-8")) if args.out.is_file() else {}
-    same = all(found.get(key) == value for key, value in made_by.items())
-    results = found["scores"] if same else {}
+    if other := [key for key, value in made_by.items() if found and found.get(key) != value]:
+        parser.exit(2, f"{args.out}: it was made with other settings ({', '.join(other)}); give another --out\n")
+    results = found.get("scores", {})
     groups = [args.seeds[first : first + args.together] for first in range(0, len(args.seeds), args.together)]
     for group in groups:
         name_of_group = "+".join(map(str, group))

@@ -14,8 +14,8 @@ others are unseen in each; four folds of three make every one of twelve unseen o
   more knowledge of the subject than a model could have, but of the others' BOLD without its noise.
 
 The JSON holds the score of every subject, and the summary: means with 95 % intervals over subjects (bootstrap), the
-share of both yardsticks, and each model compared with `linear` by subject (Wilcoxon). Seeds that it holds already, of
-the same settings and models, are kept.
+share of both yardsticks, and each model compared with `linear` by subject (Wilcoxon). Seeds that it holds already are
+kept. A file of other settings or models is refused: `--out` names another one.
 """
 
 from __future__ import annotations
@@ -153,8 +153,9 @@ def main() -> None:
     made_by = {"config": args.config.name, "set": args.set, "models": args.models, "folds": args.folds,
                "grid": list(args.grid)}  # fmt: skip
     found = json.loads(args.out.read_text(encoding="utf-8")) if args.out.is_file() else {}
-    same = all(found.get(key) == value for key, value in made_by.items())
-    results: dict[int, Scores] = {int(seed): scores for seed, scores in found["scores"].items()} if same else {}
+    if other := [key for key, value in made_by.items() if found and found.get(key) != value]:
+        parser.exit(2, f"{args.out}: it was made with other settings ({', '.join(other)}); give another --out\n")
+    results: dict[int, Scores] = {int(seed): scores for seed, scores in found.get("scores", {}).items()}
     for seed in (seed for seed in args.seeds if seed not in results):
         sizes = {"simulation.seed": seed, "simulation.grid": list(args.grid), "data.grid": list(args.grid)}
         config = load_config(args.config, {**parse_overrides(args.set), **sizes})

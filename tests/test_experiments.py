@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -147,6 +149,21 @@ def expand(entry: str) -> list[str]:
         return [entry]
     choices, _, after = rest.partition("}")
     return [f"{before}{choice}{after}" for choice in choices.split(",")]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "differs"),
+    [("rivals.py", ["--models", "linear", "mean"], "models"), ("oracles.py", ["--unseen", "4"], "unseen")],
+)
+def test_results_of_other_settings_are_not_overwritten(tmp_path, name, options, differs):
+    out = tmp_path / "results.json"
+    published = (EXPERIMENTS / name).with_suffix(".json").read_bytes()
+    out.write_bytes(published)
+    command = [sys.executable, str(EXPERIMENTS / name), *options, "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr == f"{out}: it was made with other settings ({differs}); give another --out\n"
+    assert out.read_bytes() == published
 
 
 def test_the_tutorial_is_kept_without_outputs():
