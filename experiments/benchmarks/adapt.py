@@ -23,7 +23,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-from coarse import SIZES, prepared
+from coarse import COARSE, prepared
 
 from eeg2fmri.config import Config, load_config
 from eeg2fmri.evaluation import r2_of_shifts, r2_temporal
@@ -39,7 +39,7 @@ TRAINING_VOLUMES = 300
 HERE = Path(__file__)
 Rows = list[dict[str, float | str]]
 SIZES = {
-    **SIZES,
+    **COARSE,
     "simulation.subjects": 24,
     "simulation.volumes": 580,
     "simulation.channels": 32,

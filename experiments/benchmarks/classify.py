@@ -23,24 +23,19 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
+from coarse import COARSE, prepared
 
 from eeg2fmri.classification import Kinds, classify_subjects, find_labelled, parcellation, subject_features
 from eeg2fmri.config import Config, load_config
-from eeg2fmri.datasets import find_recordings
 from eeg2fmri.families import FitSettings, fit
 from eeg2fmri.pipeline.classify import verdict
 from eeg2fmri.serving import Bundle
 from eeg2fmri.simulation import is_simulated, simulate
-from eeg2fmri.store import Split, Windows, build_store, open_store
+from eeg2fmri.store import Split, Windows
 
 HERE = Path(__file__)
 TRAINING_SEED = 960
-SIZES = {
-    "simulation.channels": 24,
-    "simulation.sampling_rate": 125.0,
-    "simulation.grid": [24, 24, 12],
-    "data.grid": [24, 24, 12],
-}
+SIZES = {**COARSE, "simulation.channels": 24}
 LABELLED = {"simulation.subjects": 40, "simulation.volumes": 150}
 KINDS: Mapping[str, Mapping[str, Any]] = {
     "visual, variability 1.5": {"network": "visual", "variability": 1.5},
@@ -51,13 +46,8 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
 
 
 def trained(config: Config, names: list[str], folder: Path) -> dict[str, Bundle]:
-    """Simulate, preprocess and fit the models, unless `folder` holds the store already."""
-    assert config.simulation is not None
-    if not is_simulated(folder / "dataset", config.simulation):
-        simulate(config.simulation, folder / "dataset")
-    if not (folder / "store").exists():
-        build_store(find_recordings(folder / "dataset")[0], folder / "store", config.data)
-    store = open_store(folder / "store")
+    """Fit the models on the simulated data set in `folder`, which is made if it is not there."""
+    store = prepared(config, folder)
     split = Split(tuple(store.subjects[:-2]), tuple(store.subjects[-2:]), ())
     parts = [Windows(store.of(subjects), store.context) for subjects in (split.train, split.validation)]
     cutoff = config.evaluation.drift_cutoff

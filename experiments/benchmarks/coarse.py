@@ -8,9 +8,9 @@ from typing import Any
 from eeg2fmri.config import Config
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.simulation import is_simulated, simulate
-from eeg2fmri.store import Store, build_store, open_store
+from eeg2fmri.store import Store, build_store
 
-SIZES: dict[str, Any] = {
+COARSE: dict[str, Any] = {
     "simulation.sampling_rate": 125.0,
     "simulation.grid": [24, 24, 12],
     "data.grid": [24, 24, 12],
@@ -18,10 +18,8 @@ SIZES: dict[str, Any] = {
 
 
 def prepared(config: Config, folder: Path) -> Store:
-    """Simulate and preprocess, unless `folder` holds the result already."""
+    """Simulate and preprocess; what `folder` holds already is kept, and refused if it is of other settings."""
     assert config.simulation is not None
     if not is_simulated(folder / "dataset", config.simulation):
         simulate(config.simulation, folder / "dataset")
-    if not (folder / "store").exists():
-        build_store(find_recordings(folder / "dataset")[0], folder / "store", config.data)
-    return open_store(folder / "store")
+    return build_store(find_recordings(folder / "dataset")[0], folder / "store", config.data).store

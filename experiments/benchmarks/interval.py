@@ -21,7 +21,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-from coarse import SIZES, prepared
+from coarse import COARSE, prepared
 
 from eeg2fmri.config import Config, load_config
 from eeg2fmri.families import FitSettings, fit
@@ -33,7 +33,7 @@ HERE = Path(__file__)
 TRAINED, FRESH, VALIDATED = 8, 12, (2, 3, 6)
 NORMAL = 1.645
 SIZES = {
-    **SIZES,
+    **COARSE,
     "simulation.subjects": TRAINED + max(VALIDATED) + FRESH,
     "simulation.volumes": 150,
     "simulation.channels": 24,

@@ -45,8 +45,8 @@ from optuna.trial import TrialState
 from eeg2fmri.config import Config, DataConfig, SimulationConfig
 from eeg2fmri.datasets import find_recordings
 from eeg2fmri.search import search_step
-from eeg2fmri.simulation import simulate
-from eeg2fmri.store import Store, build_store, open_store
+from eeg2fmri.simulation import is_simulated, simulate
+from eeg2fmri.store import Store, build_store
 
 GRID = (24, 24, 12)
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -64,12 +64,10 @@ RANGES = {"calhas2022": {"architectures": False, "batch_size": [8, 16, 32], "lat
 
 def the_store(work: Path) -> Store:
     """The dataset, simulated and preprocessed once."""
-    if not (work / "store").exists():
-        simulate(SimulationConfig(grid=GRID, channels=16), work / "dataset")
-        return build_store(
-            find_recordings(work / "dataset")[0], work / "store", DataConfig(grid=GRID), name="small"
-        ).store
-    return open_store(work / "store")
+    simulation = SimulationConfig(grid=GRID, channels=16)
+    if not is_simulated(work / "dataset", simulation):
+        simulate(simulation, work / "dataset")
+    return build_store(find_recordings(work / "dataset")[0], work / "store", DataConfig(grid=GRID), name="small").store
 
 
 def config_of(model: dict[str, Any], seed: int = 0, **search: Any) -> Config:
@@ -85,8 +83,8 @@ def study_of(work: Path, name: str) -> optuna.Study:
 
 def search(work: Path, name: str, config: Config, trials: int, **options: Any) -> float:
     """Run a new study; its seconds."""
-    start = time.monotonic()
-    search_step(config, the_store(work), study=name, storage=f"sqlite:///{work}/optuna.db", trials=trials, timeout=None,
+    store, start = the_store(work), time.monotonic()
+    search_step(config, store, study=name, storage=f"sqlite:///{work}/optuna.db", trials=trials, timeout=None,
                 out=work / "best.yaml", **options)  # fmt: skip
     return time.monotonic() - start
 
