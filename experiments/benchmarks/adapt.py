@@ -6,7 +6,7 @@ Each seed makes 24 subjects of 20.9 minutes (580 volumes; 32 channels at 125 Hz 
 of them train and validate the models of `hard.yaml`, with the first 300 volumes of each. The other twelve are fresh:
 the first 0, 2, 5 and 10 minutes of each adapt the models, and what follows the tenth minute and a gap scores all of
 them. The training subjects choose the penalty, for each number of minutes. The summary is over the fresh subjects of
-all seeds. `--work` keeps the data sets; a second call uses them again.
+all seeds. `--work` keeps the data sets; a second call uses them again. The JSON keeps other models and seeds.
 """
 
 from __future__ import annotations
@@ -124,17 +124,17 @@ def main() -> None:
     """Run the curve of each model on each data set, and write the JSON after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[947, 948])
-    parser.add_argument("--models", nargs="+", default=["linear"], choices=("linear", "factorised"))
+    parser.add_argument("--models", nargs="+", default=["linear", "factorised"], choices=("linear", "factorised"))
     parser.add_argument("--work", type=Path)
     parser.add_argument("--out", type=Path, default=HERE.with_suffix(".json"))
     args = parser.parse_args()
-    found: dict[str, dict[str, Any]] = {name: {"penalties": {}, "scores": {}} for name in args.models}
+    found: dict[str, Any] = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else {}
     with tempfile.TemporaryDirectory() as scratch:
         for seed in args.seeds:
             config = load_config(HERE.parents[1] / "hard.yaml", {"simulation.seed": seed, **SIZES})
             for name, penalties, rows in measured(config, (args.work or Path(scratch)) / str(seed), args.models):
                 print(seed, name, penalties, flush=True)
-                own = found[name]
+                own = found.setdefault(name, {"penalties": {}, "scores": {}})
                 own["penalties"][str(seed)], own["scores"][str(seed)] = penalties, rows
                 own["summary"] = summary([row for rows in own["scores"].values() for row in rows])
                 own["by_seed"] = {seed: summary(rows) for seed, rows in own["scores"].items()}

@@ -29,7 +29,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 from calibration import share
 from classify import HERE as BENCHMARK
-from classify import KINDS, LABELLED, SIZES, TRAINING_SEED, features_of, trained
+from classify import KINDS, LABELLED, NOTHING, SIZES, TRAINING_SEED, features_of, trained
 from scipy import stats
 
 from eeg2fmri.classification import EEG, REGIONS
@@ -86,7 +86,7 @@ def drawn(case: Case, draws: int) -> Iterator[tuple[Sets, list[str]]]:
 def permuted(folder: Path, draws: int) -> Iterator[tuple[Sets, list[str]]]:
     """Permute the labels of simulated subjects without a difference; the sets are regions and the EEG alone."""
     rng = np.random.default_rng(0)
-    groups = {f"simulation.groups.{key}": value for key, value in KINDS["no difference"].items()}
+    groups = {f"simulation.groups.{key}": value for key, value in KINDS[NOTHING].items()}
     hard = BENCHMARK.parents[1] / "hard.yaml"
     bundle = trained(load_config(hard, {**SIZES, "simulation.seed": TRAINING_SEED}), ["linear"], folder / "training")
     config = load_config(hard, {**SIZES, **LABELLED, **groups, "simulation.seed": 970})

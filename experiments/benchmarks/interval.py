@@ -6,7 +6,8 @@ Simulates 26 subjects of 150 volumes per seed (24 channels at 125 Hz and a coars
 them at random: 8 train a model of `hard.yaml`, without a refit, 2, 3 or 6 validate it and make the interval, and 12
 are fresh. They choose nothing. An interval holds a voxel and volume if the measured change, without mean and drifts,
 is within the synthesised change ± multiplier × SD. Beside it: the coverage with the multiplier of a normal
-distribution, and the multiplier that would hold 90 % in just these 12. `--work` keeps the data sets.
+distribution, and the multiplier that would hold 90 % in just these 12. `--work` keeps the data sets, and the JSON other
+seeds and models.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path)
     parser.add_argument("--out", type=Path, default=HERE.with_suffix(".json"))
     args = parser.parse_args()
-    results: dict[str, Any] = {}
+    results: dict[str, Any] = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else {}
     for seed in args.seeds:
         config = load_config(HERE.parents[1] / "hard.yaml", {**SIZES, "simulation.seed": seed})
         with tempfile.TemporaryDirectory() as scratch:
