@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -229,6 +230,20 @@ def test_an_array_gives_the_image_that_its_file_gives(model, dataset, tmp_path):
 def test_synthesise_refuses_what_does_not_fit_together(model, refuses, eeg, given, match):
     with refuses(ConfigError, match):
         eeg2fmri.synthesise(model, eeg, **given)
+
+
+def test_the_example_with_mne_runs(model, dataset, tmp_path, monkeypatch):
+    """The recording has an ECG channel too, and another order of the channels than the model."""
+    raw = mne.io.read_raw(eeg_file(dataset), preload=True, verbose="error")
+    raw.set_channel_types({raw.ch_names[-1]: "ecg"}, verbose="error").reorder_channels(raw.ch_names[::-1])
+    monkeypatch.chdir(tmp_path)
+    raw.save("clean_eeg.fif", verbose="error")
+    lines = [line[4:] for line in inspect.getdoc(eeg2fmri.synthesise).splitlines() if line.startswith(">>>")]
+    names = {"eeg2fmri": eeg2fmri, "mne": mne, "model": model}
+    exec("\n".join(lines[1:]), names)
+    eeg, rate, channels = raw.get_data()[::-1] * 1e6, raw.info["sfreq"], raw.ch_names[::-1]
+    expected = eeg2fmri.synthesise(model, eeg, sampling_rate=rate, channels=channels)
+    np.testing.assert_allclose(names["image"].dataobj, expected.dataobj, rtol=1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -149,7 +149,7 @@ def synthesise(
         From `fit` or `load_model`.
     eeg : path or array
         An EEG file (BrainVision, EDF, BDF, EEGLAB, FIF), which is cleaned as the training data; or
-        clean EEG (channels, samples) in µV, as ``raw.get_data(units="uV")`` gives it.
+        clean EEG (channels, samples) in µV; MNE-Python has volts.
     out : path, optional
         ``.nii`` or ``.nii.gz`` to write, with a BIDS sidecar (``.json``) beside it.
     sampling_rate : float, optional
@@ -183,8 +183,9 @@ def synthesise(
     Examples
     --------
     >>> image = eeg2fmri.synthesise(model, "sub-09_task-rest_eeg.vhdr", "sub-09_bold.nii.gz")  # doctest: +SKIP
-    >>> raw = mne.io.read_raw("clean.fif").pick(model.signal)  # doctest: +SKIP
-    >>> image = eeg2fmri.synthesise(model, raw.get_data(units="uV"), sampling_rate=250.0)  # doctest: +SKIP
+    >>> raw = mne.io.read_raw("clean_eeg.fif")  # doctest: +SKIP
+    >>> eeg, rate = 1e6 * raw.get_data(), raw.info["sfreq"]  # doctest: +SKIP
+    >>> image = eeg2fmri.synthesise(model, eeg, sampling_rate=rate, channels=raw.ch_names)  # doctest: +SKIP
     """
     if out is not None:
         serving.check_place(Path(out), interval=interval)
