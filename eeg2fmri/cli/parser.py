@@ -54,7 +54,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="eeg2fmri", description="Synthesise fMRI volumes from simultaneous EEG.")
     parser.add_argument("--version", action="version", version=f"eeg2fmri {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add in (_add_first_verbs, _add_data_verbs, _add_fitting_verbs, _add_evidence_verbs, _add_use_verbs):
+    for add in (_add_first_verbs, _add_data_verbs, _add_fitting_verbs, _add_evidence_verbs, _add_file_verbs,
+                _add_live_verbs, _add_subject_verbs):  # fmt: skip
         add(verbs)
     return parser
 
@@ -176,8 +177,8 @@ def _add_evidence_verbs(verbs: Any) -> None:
     add_setting(rollback, "--alias", "registry.alias")
 
 
-def _add_use_verbs(verbs: Any) -> None:
-    """Add the verbs that use a model."""
+def _add_file_verbs(verbs: Any) -> None:
+    """Add the verb that makes volumes of files."""
     synthesize = add_verb(verbs, "synthesize", run_synthesize, "EEG files to 4-D NIfTI files")
     add_model(synthesize)
     synthesize.add_argument("--eeg", type=optional(Path), nargs="+", metavar="FILE",
@@ -195,6 +196,9 @@ def _add_use_verbs(verbs: Any) -> None:
     add_setting(synthesize, "--volume-marker", "dataset.volume_marker")
     add_device(synthesize, limit=False)
 
+
+def _add_live_verbs(verbs: Any) -> None:
+    """Add the verbs that make volumes when they are asked for, or when EEG comes."""
     serve = add_verb(verbs, "serve", run_serve, "answer requests with a model, within the limits of serving.*")
     add_model(serve)
     serve.add_argument(
@@ -218,6 +222,9 @@ def _add_use_verbs(verbs: Any) -> None:
                         help="find and show streams beyond this machine, as lsl_api.cfg says")  # fmt: skip
     add_device(stream, limit=False)
 
+
+def _add_subject_verbs(verbs: Any) -> None:
+    """Add the verbs that use a model for one subject, or for labels of subjects."""
     adapt = add_verb(verbs, "adapt", run_adapt, "make a version of a model for one subject from minutes of a recording")
     adapt.add_argument("--subject", required=True, help="subject that the model has not seen, or a recording's name")
     adapt.add_argument(
