@@ -45,7 +45,7 @@ Progress = Callable[[int, int], None]  # called with the volumes that are done, 
 class Courses:
     """Regions whose mean courses are written.
 
-    label: name of the atlas in file names.  regions: on the model's grid, within its brain.
+    label: of the atlas in sidecars, and in file names.  regions: on the model's grid, within its brain.
     """
 
     label: str
@@ -53,9 +53,13 @@ class Courses:
 
     @classmethod
     def of(cls, bundle: Bundle, path: Path) -> Courses:
-        """Read a label image; errors are those of `atlas_label` and `read_atlas`."""
-        label = atlas_label(path)
-        return cls(label, read_atlas(path, bundle.signal, bundle.model.bold_statistics.mask))
+        """Read a label image that file names name; errors are those of `atlas_label` and `read_atlas`."""
+        return cls(atlas_label(path), _regions(bundle, path))
+
+    @classmethod
+    def of_stream(cls, bundle: Bundle, path: Path) -> Courses:
+        """Read a label image that only a sidecar names, by its file; errors are those of `read_atlas`."""
+        return cls(_name(path), _regions(bundle, path))
 
     @property
     def names(self) -> list[str]:
@@ -84,20 +88,36 @@ class Courses:
 
 
 def atlas_label(path: Path) -> str:
-    """Return the label of an atlas in file names, the name of its image.
+    """Return the label of an atlas in file names.
+
+    Of a BIDS name it is made of the entities that distinguish parcellations, ``atlas``, ``seg``, ``scale`` and
+    ``desc``: ``tpl-X_res-02_atlas-Schaefer2018_desc-100Parcels_dseg.nii.gz`` has ``Schaefer2018100Parcels``. Of another
+    name it is the name.
 
     Raises
     ------
     ConfigError
         If it is no BIDS label. With another one in its place, tables of two atlases could have the same name.
     """
-    label = stem(path).removesuffix("_dseg")
+    label = _name(path)
+    entities = dict(part.split("-", 1) for part in label.split("_") if "-" in part)
+    if entities.get("atlas") or entities.get("seg"):
+        label = "".join(entities.get(key, "") for key in ("atlas", "seg", "scale", "desc"))
     if not (label.isascii() and label.isalnum()):
         raise ConfigError(
             f"{path}: the name of an atlas becomes a BIDS label; found {label!r}, letters A to Z and digits "
             f"are expected; rename the image and its table"
         )
     return label
+
+
+def _name(path: Path) -> str:
+    """Return the name of a label image without ending and suffix."""
+    return stem(path).removesuffix("_dseg")
+
+
+def _regions(bundle: Bundle, path: Path) -> Atlas:
+    return read_atlas(path, bundle.signal, bundle.model.bold_statistics.mask)
 
 
 def check_place(out: Path, courses: Courses | None = None, *, interval: bool = False) -> None:

@@ -18,7 +18,7 @@ from eeg2fmri.serving.live import LiveSynthesis
 from eeg2fmri.serving.live_files import GrowingImage, GrowingTable, Sink, check_new
 from eeg2fmri.serving.lsl import EegStream, Outlet, use_lsl
 from eeg2fmri.serving.replies import region_courses
-from eeg2fmri.serving.series import Courses, atlas_label
+from eeg2fmri.serving.series import Courses
 
 logger = logging.getLogger(__name__)
 
@@ -29,12 +29,10 @@ def check_receivers(out: Path | None, publish: str | None, atlas: Path | None) -
     Raises
     ------
     ConfigError
-        If neither `out` nor `publish` is given, `out` exists or has another ending, or `atlas_label` refuses the atlas.
+        If neither `out` nor `publish` is given, or `out` exists or has another ending.
     """
     if out is None and publish is None:
         raise ConfigError("a stream without a receiver: give --out FILE, --publish NAME, or both")
-    if atlas is not None:
-        atlas_label(atlas)
     if out is None:
         return
     if atlas is None and out.suffix != ".nii":
@@ -88,7 +86,7 @@ def synthesise_stream(
         As `EegStream`, `LiveSynthesis` and `read_atlas`.
     """
     check_receivers(out, publish, atlas)
-    courses = None if atlas is None else Courses.of(bundle, atlas)
+    courses = None if atlas is None else Courses.of_stream(bundle, atlas)
     lsl = use_lsl(network=network)
     sinks: list[Sink] = []
     with ExitStack() as open_ones:

@@ -97,7 +97,6 @@ def test_a_region_with_the_name_of_the_first_column_is_refused(bundles, courses,
         ),
         (["--out", "x.txt"], "--out x.txt: volumes are written as .nii; give a name that ends in .nii, or --atlas"),
         (["--out", "x.nii", "--atlas", "y.nii"], "--out x.nii: with --atlas courses are written as .tsv; give a name"),
-        (["--out", "x.tsv", "--atlas", "y_1.nii"], "y_1.nii: the name of an atlas becomes a BIDS label"),
         (["--out", "there.nii"], "there.json: it exists, and a stream cannot be repeated; give another name"),
     ],
 )

@@ -122,18 +122,18 @@ def test_ctrl_c_ends_with_a_whole_file_and_the_stream_can_be_read(stream, lsl, t
 def test_a_lost_stream_is_one_line_and_courses_are_kept(stream, player, bundles, tmp_path, capsys, monkeypatch):
     labels = np.where(bundles["linear"].model.bold_statistics.mask, 1, 0).astype(np.int16)
     labels[:, :4] *= 2
-    nibabel.save(nibabel.Nifti1Image(labels, np.diag([2.0, 3.0, 4.0, 1.0])), tmp_path / "atlas_dseg.nii")
-    (tmp_path / "atlas_dseg.tsv").write_text("index\tname\n1\tfront\n2\tback\n")
+    nibabel.save(nibabel.Nifti1Image(labels, np.diag([2.0, 3.0, 4.0, 1.0])), tmp_path / "my-atlas_1_dseg.nii")
+    (tmp_path / "my-atlas_1_dseg.tsv").write_text("index\tname\n1\tfront\n2\tback\n")
     monkeypatch.setattr("eeg2fmri.serving.lsl.FIND_S", 1.0)
     monkeypatch.setattr("eeg2fmri.serving.lsl.SILENT_S", 0.5)
-    options = ("--out", tmp_path / "courses.tsv", "--atlas", tmp_path / "atlas_dseg.nii")
+    options = ("--out", tmp_path / "courses.tsv", "--atlas", tmp_path / "my-atlas_1_dseg.nii")
     assert stream(*options, seconds=4.0, then=player.stop) == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("eeg2fmri")]
     rows = [row.split("\t") for row in (tmp_path / "courses.tsv").read_text().splitlines()]
     assert rows[0] == ["time", "front", "back"]
     assert len(rows) > 2
     sidecar = json.loads((tmp_path / "courses.json").read_text())
-    assert (sidecar["Model"], sidecar["Stream"], sidecar["Atlas"]["Label"]) == (MODEL, player.name, "atlas")
+    assert (sidecar["Model"], sidecar["Stream"], sidecar["Atlas"]["Label"]) == (MODEL, player.name, "my-atlas_1")
     assert line.startswith(f"eeg2fmri stream: stream {player.name} is lost: its source has ended or cannot be reached")
     assert line.endswith(f"; {len(rows) - 1} volumes were made and are kept")
 

@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import tracemalloc
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -18,7 +19,7 @@ import pytest
 from eeg2fmri.config import CleaningConfig
 from eeg2fmri.datasets import open_clean_eeg, open_eeg_file, read_clean_eeg
 from eeg2fmri.errors import ConfigError, DatasetError, DiskFullError
-from eeg2fmri.serving import Courses, recording, series, synthesise_file, write_interval
+from eeg2fmri.serving import Courses, atlas_label, recording, series, synthesise_file, write_interval
 from eeg2fmri.serving.files import sidecar_path, synthesise_recording
 from eeg2fmri.serving.recording import EegFile, open_recording
 from eeg2fmri.signals import DENSITY
@@ -184,7 +185,33 @@ def test_courses_of_regions(bundles, write, atlas, tmp_path, monkeypatch):
     assert about["StartTime"] == CONTEXT * TR
 
 
-@pytest.mark.parametrize("name", ["___.nii.gz", "Überßicht_dseg.nii", "a-1.nii", "a_1.nii"])
+TEMPLATE = "tpl-MNI152NLin2009cAsym_res-02"
+LABELS = {
+    "My3_dseg.nii.gz": "My3",
+    f"{TEMPLATE}_atlas-Schaefer2018_desc-100Parcels7Networks_dseg.nii.gz": "Schaefer2018100Parcels7Networks",
+    f"{TEMPLATE}_atlas-Schaefer2018_seg-7n_scale-100_dseg.nii": "Schaefer20187n100",
+    f"{TEMPLATE}_atlas-DKT31_dseg.nii.gz": "DKT31",
+    "seg-HCP_space-MNI152NLin6Asym_dseg.nii.gz": "HCP",
+}
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_the_label_of_an_atlas_is_that_of_its_bids_name(name):
+    assert atlas_label(Path("a-1_b") / name) == LABELS[name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "___.nii.gz",
+        "Überßicht_dseg.nii",
+        "a-1.nii",
+        "a_1.nii",
+        "atlas-a-1.nii",
+        "atlas-_dseg.nii",
+        "atlas-a.1_dseg.nii",
+    ],
+)
 def test_an_atlas_whose_name_is_no_label_is_refused(bundles, atlas, refuses, name):
     image = atlas[0].rename(atlas[0].with_name(name))
     with refuses(ConfigError, f"{name}: the name of an atlas becomes a BIDS label; found .*, letters A to Z"):
