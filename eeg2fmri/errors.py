@@ -96,6 +96,10 @@ class RequestError(Eeg2FmriError, ValueError):
     """A request to a served model is not valid."""
 
 
+class MemoryLimitError(RequestError):
+    """A request to a served model needs more memory than it may take."""
+
+
 class ServerError(Eeg2FmriError, ConnectionError):
     """A served model does not answer, or fails."""
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from eeg2fmri.errors import RequestError
+from eeg2fmri.errors import MemoryLimitError, RequestError
 
 MAGIC = b"\x93NUMPY"
 LONGEST_HEADER = 1024  # bytes from the start of the file; NumPy writes 128 for an array of numbers
@@ -95,7 +95,7 @@ def encode(array: np.ndarray) -> str:
 def check_size(name: str, values: int, most: int) -> None:
     """Refuse more values than allowed."""
     if values > most:
-        raise RequestError(
+        raise MemoryLimitError(
             f"{name}: {values:.4g} values, at most {most} fit into serving.max_memory; send a part of it"
         )
 

@@ -12,8 +12,8 @@ import gc
 import json
 import logging
 import socket
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import uvicorn
 from fastapi import BackgroundTasks, FastAPI, Request, Response
@@ -24,7 +24,7 @@ from pydantic import TypeAdapter
 
 from eeg2fmri import __version__
 from eeg2fmri.config import ServingConfig
-from eeg2fmri.errors import ConfigError, Eeg2FmriError, RequestError, one_line
+from eeg2fmri.errors import ConfigError, Eeg2FmriError, MemoryLimitError, RequestError, one_line
 from eeg2fmri.serving.bundle import Bundle
 from eeg2fmri.serving.pyfunc import VolumesRecord
 from eeg2fmri.serving.requests import Options, Record, answer
@@ -35,10 +35,14 @@ MOST_CONNECTIONS = 64  # each holds a body; others get status 503
 DISCARDED = 16
 LARGE = 8  # reply whose memory is returned at once; one volume of the published size has 0.6 [MiB]
 JSON = "application/json"
-SLOW = 4  # a body [MiB] whose parsing may keep a core for a second
+# Requests that are answered at the same time, and the memory that each of them may take. One that needs more waits for
+# others like it, so that all together stay below 1 GiB: three of these, and one of `serving.max_memory`.
+AT_ONCE = 4
+LIGHT = 80  # MiB
 # The most memory that is needed for what such a byte of JSON announces, measured at its peak: a number, a list that is
 # not empty, an object that is not empty, its field, half a text [bytes].
 _MEMORY = {b",": 76, b"[": 140, b"{": 360, b":": 90, b'"': 30}
+Result = TypeVar("Result")
 _OBJECT = TypeAdapter(dict[str, Any])  # its parser refuses what is nested more than 200 deep
 
 
@@ -58,7 +62,11 @@ def server_app(bundle: Bundle, limits: ServingConfig, hosts: Sequence[str] = LOC
     # Its page needs no network, unlike that of FastAPI, which loads its scripts from one.
     app = FastAPIOffline(redoc_url=None, title="eeg2fmri", version=__version__, summary="Volumes synthesised from EEG.")
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
-    one_at_a_time = asyncio.Lock()
+    places, one_at_a_time = asyncio.Semaphore(AT_ONCE), asyncio.Lock()
+
+    async def in_place(function: Callable[..., Result], *given: Any) -> Result:
+        async with places:
+            return await asyncio.to_thread(function, *given)
 
     @app.get("/ping")
     @app.get("/health")
@@ -80,14 +88,16 @@ def server_app(bundle: Bundle, limits: ServingConfig, hosts: Sequence[str] = LOC
             body = await _body(request, limits.max_body * 2**20)
         except _TooLarge:
             return _refusal(413, f"the body exceeds {limits.max_body} MiB (serving.max_body); send a shorter part")
-        if len(body) <= SLOW * 2**20:
-            return await asyncio.to_thread(_answered, bundle, body, limits)
-        # Slow bodies wait for each other: together they would keep all others from the processor, and the memory of
-        # each would add up.
-        async with one_at_a_time:
-            reply = await asyncio.to_thread(_answered, bundle, body, limits)
-            await asyncio.to_thread(_return_memory)
-            return reply
+        needed = await in_place(_needed, body)
+        if needed > limits.max_memory * 2**20:
+            return _refusal(400, _too_much(needed, limits))
+        reply = None
+        if needed <= LIGHT * 2**20:
+            reply = await in_place(_answered, bundle, body, limits, needed, min(LIGHT, limits.max_memory))
+        if reply is None:
+            async with one_at_a_time:
+                reply = await in_place(_answered_alone, bundle, body, limits, needed)
+        return reply
 
     return app
 
@@ -129,15 +139,29 @@ async def _body(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _answered(bundle: Bundle, body: bytes, limits: ServingConfig) -> Response:
+def _answered_alone(bundle: Bundle, body: bytes, limits: ServingConfig, needed: int) -> Response:
+    """Answer a request that needs much memory, while no other of its kind is answered."""
+    reply = _answered(bundle, body, limits, needed, limits.max_memory)
+    assert reply is not None
+    _return_memory()
+    return reply
+
+
+def _answered(bundle: Bundle, body: bytes, limits: ServingConfig, needed: int, memory: int) -> Response | None:
+    """Answer with `memory` (MiB), of which lists and objects take `needed` (bytes); return ``None`` if more is allowed.
+
+    Arrays show what they need when their headers are read, before they are made.
+    """
     try:
-        _check_memory(body, limits)
         records, params = _parsed(body)
-        content = json.dumps({"predictions": answer(bundle, records, params, limits)})
+        within = limits.model_copy(update={"max_memory": memory})
+        content = json.dumps({"predictions": answer(bundle, records, params, within, needed)})
         afterwards = BackgroundTasks()
         if len(content) > LARGE * 2**20:
             afterwards.add_task(_return_memory)
         return Response(content, media_type=JSON, background=afterwards)
+    except MemoryLimitError as err:
+        return None if memory < limits.max_memory else _refusal(400, one_line(err))
     except Eeg2FmriError as err:
         return _refusal(400, one_line(err))
     except Exception as err:
@@ -151,14 +175,16 @@ def _return_memory() -> None:
         trim(0)
 
 
-def _check_memory(body: bytes, limits: ServingConfig) -> None:
-    """Refuse a body whose lists and objects would not fit into the memory of a request, before they are made."""
-    needed = sum(size * body.count(mark) for mark, size in _MEMORY.items()) / 2**20
-    if needed > limits.max_memory:
-        raise RequestError(
-            f"lists and objects of {needed:.0f} MiB, a request may take {limits.max_memory} MiB (serving.max_memory); "
-            f"send arrays as eeg_npy or windows_npy"
-        )
+def _needed(body: bytes) -> int:
+    """Return the memory that the lists and objects of a body will take (bytes), before they are made."""
+    return sum(size * body.count(mark) for mark, size in _MEMORY.items())
+
+
+def _too_much(needed: int, limits: ServingConfig) -> str:
+    return (
+        f"lists and objects of {needed / 2**20:.0f} MiB, a request may take {limits.max_memory} MiB "
+        f"(serving.max_memory); send arrays as eeg_npy or windows_npy"
+    )
 
 
 def _parsed(body: bytes) -> tuple[Any, Any]:

@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eeg2fmri.config import ServingConfig
-from eeg2fmri.errors import RequestError, nearest
+from eeg2fmri.errors import MemoryLimitError, RequestError, nearest
 from eeg2fmri.serving.arrays import MOST_AXES, check_size, decode
 from eeg2fmri.serving.bundle import Bundle
 from eeg2fmri.serving.replies import BYTES_PER_VOXEL, DataType, Reply, check_labels, pack
@@ -66,10 +66,10 @@ class Options(BaseModel):
 class Budget:
     """Memory and volumes that a request may still cost; every array and every volume is charged before it is made."""
 
-    def __init__(self, limits: ServingConfig) -> None:
+    def __init__(self, limits: ServingConfig, used: int = 0) -> None:
         self._limits = limits
         self._windows = limits.max_windows
-        self._bytes = limits.max_memory * 2**20
+        self._bytes = limits.max_memory * 2**20 - used
 
     @property
     def values(self) -> int:
@@ -89,7 +89,7 @@ class Budget:
                 f"(serving.max_windows); send a shorter part"
             )
         if n_windows * bytes_per_window > self._bytes:
-            raise RequestError(
+            raise MemoryLimitError(
                 f"{n_windows} windows need {n_windows * bytes_per_window / 2**20:.1f} MiB, {self._bytes / 2**20:.1f} "
                 f"are left of the {self._limits.max_memory} MiB of a request (serving.max_memory); send a shorter part"
             )
@@ -107,7 +107,11 @@ class _Asked:
 
 
 def answer(
-    bundle: Bundle, records: Any, params: Mapping[str, Any] | None = None, limits: ServingConfig | None = None
+    bundle: Bundle,
+    records: Any,
+    params: Mapping[str, Any] | None = None,
+    limits: ServingConfig | None = None,
+    used: int = 0,
 ) -> list[dict[str, Any]]:
     """Synthesise the volumes that a request asks for.
 
@@ -117,6 +121,7 @@ def answer(
     records : list of records, see `Record`.
     params : see `Options`.
     limits : what the request may cost; by default `ServingConfig`.
+    used : memory that the records take already (bytes).
 
     Returns
     -------
@@ -126,13 +131,15 @@ def answer(
     ------
     RequestError
         If a record or an option is not valid, or the request is too expensive. Nothing is synthesised then.
+    MemoryLimitError
+        If it needs more memory than `limits` allow: a kind of `RequestError`.
     """
     options = _parse(Options, "params", {} if params is None else params)
     if not isinstance(records, list):
         raise RequestError(f"inputs: {type(records).__name__}, expected a list of records; send [record]")
     if not records:
         raise RequestError("inputs: an empty list; send at least one record")
-    budget = Budget(limits or ServingConfig())
+    budget = Budget(limits or ServingConfig(), used)
     asked = [_asked(bundle, _parse(Record, "a record", record), options, budget) for record in records]
     return [_reply(bundle, each, options) for each in asked]
 

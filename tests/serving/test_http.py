@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
+import io
 import json
 import re
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -23,13 +26,27 @@ from eeg2fmri.errors import ConfigError, RequestError, ServerError
 from eeg2fmri.serving import Client
 from eeg2fmri.serving import http as http_module
 from eeg2fmri.serving.arrays import encode
-from eeg2fmri.serving.http import serve, server_app
+from eeg2fmri.serving.http import AT_ONCE, serve, server_app
 from tests.fakes import CHANNELS, EEG_SHAPE, GRID, SAMPLING_RATE, TR
 from tests.served import ask, in_brain
 from tests.serving.hostile import TREES, bad_requests
 from tests.serving.test_requests import W
 
 MIB = 2**20
+
+
+def zeros(*shape: int) -> str:
+    """Return base64 of a small .npz file with many values."""
+    packed = io.BytesIO()
+    np.savez_compressed(packed, a=np.zeros(shape, np.int8))
+    return base64.b64encode(packed.getvalue()).decode()
+
+
+# Bodies that need more memory than others, by lists of JSON or by an array that is packed well.
+HEAVY = {
+    "records": b'{"inputs":[' + b'{"a":1},' * 510_000 + b"{}]}",
+    "array": json.dumps({"inputs": [{"eeg_npy": zeros(6, 1_000_000), "sampling_rate": SAMPLING_RATE}]}).encode(),
+}
 LIMITS = ServingConfig(max_body=1, max_memory=16, max_windows=20)
 
 
@@ -194,25 +211,41 @@ class TestServer:
         assert (status, words in text) == (400, True), text
         assert len(text) < 400
 
-    @pytest.mark.parametrize(("size", "most"), [(0, 1), (4, 3)])
-    def test_slow_bodies_wait_for_each_other_and_others_do_not(self, address, monkeypatch, size, most):
-        inside, seen, really = [], [], http_module._answered
+    @pytest.mark.parametrize("heavy", sorted(HEAVY))
+    def test_requests_of_much_memory_wait_for_each_other_and_others_do_not(self, bundles, monkeypatch, heavy):
+        entered, leave, really = threading.Semaphore(0), threading.Event(), http_module.answer
 
-        def answered(*given):
-            inside.append(1)
-            time.sleep(0.3)
-            seen.append(len(inside))
-            inside.pop()
-            return really(*given)
+        def answer(bundle, records, params, limits, *others):
+            if limits.max_memory > 100:
+                entered.release()
+                leave.wait(60)
+            return really(bundle, records, params, limits, *others)
 
-        monkeypatch.setattr(http_module, "SLOW", size)
-        monkeypatch.setattr(http_module, "_answered", answered)
-        senders = [threading.Thread(target=post, args=(address, b"{}")) for _ in range(3)]
-        for sender in senders:
-            sender.start()
-        for sender in senders:
-            sender.join()
-        assert max(seen) == most
+        monkeypatch.setattr(http_module, "answer", answer)
+        with running(server_app(bundles["linear"], ServingConfig())) as at, ThreadPoolExecutor(3) as pool:
+            replies = [pool.submit(post, at, HEAVY[heavy]) for _ in range(3)]
+            assert entered.acquire(timeout=60)
+            assert post(at, b'{"inputs": []}')[0] == 400
+            second = entered.acquire(timeout=1)
+            leave.set()
+            assert not second
+            assert {reply.result()[0] for reply in replies} == {400}
+
+    def test_other_requests_are_answered_together(self, address, monkeypatch):
+        meeting = threading.Barrier(AT_ONCE, timeout=60)
+
+        def answer(*_):
+            meeting.wait()
+            raise RequestError("met")
+
+        monkeypatch.setattr(http_module, "answer", answer)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            replies = list(pool.map(lambda _: post(address, b'{"inputs": []}'), range(AT_ONCE)))
+        assert all("met" in text for _, text in replies)
+
+    def test_lists_count_for_what_their_arrays_may_take(self, address):
+        numbers = b'{"inputs":[{"sampling_rate":250,"eeg":[[' + b"1," * 200_000 + b"1]]}]}"
+        assert "values, at most" in post(address, numbers)[1]
 
     def test_another_type_of_content(self, address):
         for kind in ("text/csv", "", "application/xml"):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from eeg2fmri.config import ServingConfig
-from eeg2fmri.errors import RequestError
+from eeg2fmri.errors import MemoryLimitError, RequestError
 from eeg2fmri.serving.arrays import encode
 from eeg2fmri.serving.requests import answer as answer_all
 from tests.fakes import CHANNELS, EEG_SHAPE, GRID, SAMPLING_RATE, TR
@@ -369,13 +369,13 @@ class TestLimits:
         limits = ServingConfig(max_memory=1)
         record = {"windows_npy": encode(np.repeat(W, 17, 0))}
         assert answer_all(bundles["linear"], [record], {}, limits)[0]["shape"][0] == 17
-        with refuses(RequestError, r"17 windows need 1.0 MiB, 0.9 are left of the 1 MiB .*serving.max_memory"):
+        with refuses(MemoryLimitError, r"17 windows need 1.0 MiB, 0.9 are left of the 1 MiB .*serving.max_memory"):
             answer_all(bundles["linear"], [record], {"reply": "json"}, limits)
 
     def test_memory_of_arrays(self, bundles, refuses):
         """17 values per channel and sample take more than 1 MiB, as bool and int8 do when they are converted."""
         values = np.ones((len(CHANNELS), 2**16 // len(CHANNELS) + 1), np.int8)
-        with refuses(RequestError, "eeg_npy: 6.554e[+]04 values, at most 65536 fit into serving.max_memory"):
+        with refuses(MemoryLimitError, "eeg_npy: 6.554e[+]04 values, at most 65536 fit into serving.max_memory"):
             answer_all(bundles["linear"], [{"eeg_npy": encode(values), **RATE}], limits=ServingConfig(max_memory=1))
 
     def test_channels(self, bundles, refuses):
