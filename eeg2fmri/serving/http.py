@@ -141,7 +141,11 @@ async def _body(request: Request, limit: int) -> bytes:
 
 def _answered_alone(bundle: Bundle, body: bytes, limits: ServingConfig, needed: int) -> Response:
     """Answer a request that needs much memory, while no other of its kind is answered."""
-    reply = _answered(bundle, body, limits, needed, limits.max_memory)
+    gc.disable()  # it would look through millions of new lists again and again
+    try:
+        reply = _answered(bundle, body, limits, needed, limits.max_memory)
+    finally:
+        gc.enable()
     assert reply is not None
     _return_memory()
     return reply
@@ -189,13 +193,10 @@ def _too_much(needed: int, limits: ServingConfig) -> str:
 
 def _parsed(body: bytes) -> tuple[Any, Any]:
     """Return records and options of a body."""
-    gc.disable()  # it would look through millions of new lists again and again
     try:
         content = _OBJECT.validate_json(body)
     except ValueError as err:
         raise RequestError("the body is no JSON object, or nested too deeply; send an object with inputs") from err
-    finally:
-        gc.enable()
     if "inputs" not in content:
         raise RequestError("the body must be an object with the field inputs, a list of records")
     if unknown := sorted(set(content) - {"inputs", "params"}):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import http.client
 import io
 import json
@@ -226,10 +227,12 @@ class TestServer:
             replies = [pool.submit(post, at, HEAVY[heavy]) for _ in range(3)]
             assert entered.acquire(timeout=60)
             assert post(at, b'{"inputs": []}')[0] == 400
-            second = entered.acquire(timeout=1)
+            second, collecting = entered.acquire(timeout=1), gc.isenabled()
             leave.set()
             assert not second
+            assert not collecting
             assert {reply.result()[0] for reply in replies} == {400}
+        assert gc.isenabled()
 
     def test_other_requests_are_answered_together(self, address, monkeypatch):
         meeting = threading.Barrier(AT_ONCE, timeout=60)
