@@ -88,15 +88,15 @@ def server_app(bundle: Bundle, limits: ServingConfig, hosts: Sequence[str] = LOC
             body = await _body(request, limits.max_body * 2**20)
         except _TooLarge:
             return _refusal(413, f"the body exceeds {limits.max_body} MiB (serving.max_body); send a shorter part")
-        needed = await in_place(_needed, body)
-        if needed > limits.max_memory * 2**20:
-            return _refusal(400, _too_much(needed, limits))
+        listed = await in_place(needed, body)
+        if listed > limits.max_memory * 2**20:
+            return _refusal(400, _too_much(listed, limits))
         reply = None
-        if needed <= LIGHT * 2**20:
-            reply = await in_place(_answered, bundle, body, limits, needed, min(LIGHT, limits.max_memory))
+        if listed <= LIGHT * 2**20:
+            reply = await in_place(_answered, bundle, body, limits, listed, min(LIGHT, limits.max_memory))
         if reply is None:
             async with one_at_a_time:
-                reply = await in_place(_answered_alone, bundle, body, limits, needed)
+                reply = await in_place(_answered_alone, bundle, body, limits, listed)
         return reply
 
     return app
@@ -139,11 +139,11 @@ async def _body(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _answered_alone(bundle: Bundle, body: bytes, limits: ServingConfig, needed: int) -> Response:
+def _answered_alone(bundle: Bundle, body: bytes, limits: ServingConfig, listed: int) -> Response:
     """Answer a request that needs much memory, while no other of its kind is answered."""
     gc.disable()  # it would look through millions of new lists again and again
     try:
-        reply = _answered(bundle, body, limits, needed, limits.max_memory)
+        reply = _answered(bundle, body, limits, listed, limits.max_memory)
     finally:
         gc.enable()
     assert reply is not None
@@ -151,15 +151,15 @@ def _answered_alone(bundle: Bundle, body: bytes, limits: ServingConfig, needed: 
     return reply
 
 
-def _answered(bundle: Bundle, body: bytes, limits: ServingConfig, needed: int, memory: int) -> Response | None:
-    """Answer with `memory` (MiB), of which lists and objects take `needed` (bytes); return ``None`` if more is allowed.
+def _answered(bundle: Bundle, body: bytes, limits: ServingConfig, listed: int, memory: int) -> Response | None:
+    """Answer with `memory` (MiB), of which lists and objects take `listed` (bytes); return ``None`` if more is allowed.
 
     Arrays show what they need when their headers are read, before they are made.
     """
     try:
         records, params = _parsed(body)
         within = limits.model_copy(update={"max_memory": memory})
-        content = json.dumps({"predictions": answer(bundle, records, params, within, needed)})
+        content = json.dumps({"predictions": answer(bundle, records, params, within, listed)})
         afterwards = BackgroundTasks()
         if len(content) > LARGE * 2**20:
             afterwards.add_task(_return_memory)
@@ -179,14 +179,14 @@ def _return_memory() -> None:
         trim(0)
 
 
-def _needed(body: bytes) -> int:
+def needed(body: bytes) -> int:
     """Return the memory that the lists and objects of a body will take (bytes), before they are made."""
     return sum(size * body.count(mark) for mark, size in _MEMORY.items())
 
 
-def _too_much(needed: int, limits: ServingConfig) -> str:
+def _too_much(listed: int, limits: ServingConfig) -> str:
     return (
-        f"lists and objects of {needed / 2**20:.0f} MiB, a request may take {limits.max_memory} MiB "
+        f"lists and objects of {listed / 2**20:.0f} MiB, a request may take {limits.max_memory} MiB "
         f"(serving.max_memory); send arrays as eeg_npy or windows_npy"
     )
 

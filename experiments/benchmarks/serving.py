@@ -57,6 +57,7 @@ import eeg2fmri
 from eeg2fmri.config import ServingConfig
 from eeg2fmri.serving import Bundle
 from eeg2fmri.serving.arrays import decode, encode
+from eeg2fmri.serving.http import needed
 from eeg2fmri.serving.replies import pack
 from eeg2fmri.tracking.registry import pyfunc_model
 from tests.serving.hostile import bad_requests
@@ -329,13 +330,14 @@ def bombs(bundle: Bundle) -> dict[str, tuple[bytes, str]]:
 
 
 def heaviest(bundle: Bundle) -> dict[str, bytes]:
-    """Bodies that cost as much as `serving.max_memory` lets through."""
+    """Bodies that cost as much as `serving.max_memory` lets through, and a short one of many objects."""
     memory = ServingConfig().max_memory * MIB
-    numbers, lists, fields = (round(0.99 * memory / size) for size in (76, 216, 226))
+    numbers, lists, fields = (round(0.99 * memory / needed(piece)) for piece in (b"1.5,", b"[1],", b'"1":1,'))
     return {
         "numbers": b'{"inputs":[{"eeg":[[' + b"1.5," * numbers + b"1]]}]}",
         "lists of one": b'{"inputs":[{"eeg":[' + b"[1]," * lists + b"[1]]}]}",
         "fields": b'{"inputs":[{' + b",".join(b'"%d":1' % n for n in range(fields)) + b"}]}",
+        "records of 3.9 MiB": b'{"inputs":[' + b'{"a":1},' * round(3.9 * MIB / 8) + b"{}]}",
     }
 
 
