@@ -3,7 +3,7 @@
 from eeg2fmri.datasets.adapter import Adapter, Source
 from eeg2fmri.datasets.alignment import align, check_breaks, covered
 from eeg2fmri.datasets.amplitudes import likely_mistake
-from eeg2fmri.datasets.atlas import read_atlas
+from eeg2fmri.datasets.atlas import read_atlas, region_names
 from eeg2fmri.datasets.bold import load_bold, load_mask, read_bold_header
 from eeg2fmri.datasets.bold_run import Bold, BoldHeader
 from eeg2fmri.datasets.channels import common_channels, foreign_channels
@@ -58,6 +58,7 @@ __all__ = [
     "read_clean_eeg",
     "read_labels",
     "read_regressors",
+    "region_names",
     "remove_gradient",
     "remove_pulse",
     "survey",

@@ -51,15 +51,32 @@ def read_atlas(path: Path, signal: Signal, brain: np.ndarray) -> Atlas:
     if not inside.any():
         raise DatasetError(f"{path}: no label is in the brain of the recordings; give labels in the space "
                            f"{signal.space} of the store")  # fmt: skip
-    given = _names(path)
-    names = {int(label): given.get(int(label), str(int(label))) for label in np.unique(values) if label}
-    _check_names(path, names)
+    names = region_names(path, values)
     there = [int(label) for label in np.unique(inside) if label]
     return Atlas(
         inside,
         {label: names[label] for label in there},
         tuple(name for label, name in names.items() if label not in there),
     )
+
+
+def region_names(path: Path, values: np.ndarray) -> dict[int, str]:
+    """Name the labels of an image: by the table beside it, see `read_atlas`, or by their numbers.
+
+    Parameters
+    ----------
+    path : the image.
+    values : its values, whole numbers; 0 is no region.
+
+    Raises
+    ------
+    DatasetError
+        If the table has no such columns, or names of two labels are equal.
+    """
+    given = _names(path)
+    names = {int(label): given.get(int(label), str(int(label))) for label in np.unique(values) if label}
+    _check_names(path, names)
+    return names
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:

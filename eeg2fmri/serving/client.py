@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import requests
 
+from eeg2fmri.datasets import region_names
 from eeg2fmri.errors import RequestError, ServerError, one_line
 from eeg2fmri.serving.arrays import encode
 
@@ -126,25 +127,33 @@ class Client:
 
         Returns
         -------
-        A column per label, a row per volume; the index is the time in s from the first sample of the EEG.
+        A column per label, a row per volume; the index is the time in s from the first sample of the EEG. A column has
+        the name of its label in the table beside the file of the image (BIDS: the same name with ``.tsv``, the columns
+        ``index`` and ``name``); without one it has the number, as a text.
 
         Raises
         ------
         RequestError, ServerError
             As `synthesise`; also if the image cannot be read, is no label image, or has another affine than the model.
+        DatasetError
+            If the table of names cannot be read, or gives two labels one name.
         """
         import pandas as pd
 
         record = _eeg_record(eeg, sampling_rate, channels)
-        image, record["labels_npy"] = _labels(labels)
+        image, values = _labels(labels)
+        record["labels_npy"] = encode(values)
+        file = image.get_filename()
+        names = region_names(Path(file), values) if file else {}
         share = _number("max_interpolated", max_interpolated)
         reply = self._ask(record, {"reply": "courses", "max_interpolated": share})
         if not np.allclose(image.affine, reply["affine"], atol=CLOSE):
             raise RequestError(
                 "labels: the image has another affine than the model; resample it to the model's (nearest neighbour)"
             )
+        columns = [names.get(label, str(label)) for label in reply["regions"]]
         time = reply["start_time"] + reply["tr"] * np.arange(reply["shape"][0])
-        return pd.DataFrame(reply["courses"], index=pd.Index(time, name="time"), columns=reply["regions"])
+        return pd.DataFrame(reply["courses"], index=pd.Index(time, name="time"), columns=columns)
 
     def _volumes(self, record: dict[str, Any], params: dict[str, Any]) -> Synthesised:
         reply = self._ask(record, params)
@@ -200,8 +209,8 @@ def _number(name: str, value: float) -> float:
     return number
 
 
-def _labels(given: Path | str | Nifti1Image) -> tuple[Any, str]:
-    """Return a label image and its values as a field of a record."""
+def _labels(given: Path | str | Nifti1Image) -> tuple[Any, np.ndarray]:
+    """Return a label image and its values, int64."""
     import nibabel
 
     try:
@@ -212,4 +221,4 @@ def _labels(given: Path | str | Nifti1Image) -> tuple[Any, str]:
     # Colours are records, complex values have no order.
     if values.dtype.kind not in "iufb" or not np.isfinite(values).all() or (values != np.rint(values)).any():
         raise RequestError("labels: its values are not all whole numbers; give labels, no probabilities or colours")
-    return image, encode(values.astype(np.int64))
+    return image, values.astype(np.int64)

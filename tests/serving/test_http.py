@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eeg2fmri.config import ServingConfig
-from eeg2fmri.errors import ConfigError, RequestError, ServerError
+from eeg2fmri.errors import ConfigError, DatasetError, RequestError, ServerError
 from eeg2fmri.serving import Client
 from eeg2fmri.serving import http as http_module
 from eeg2fmri.serving.arrays import encode
@@ -112,13 +112,25 @@ class TestClient:
         courses = client.courses(eeg, SAMPLING_RATE, tmp_path / "atlas.nii.gz")
         volumes = client.synthesise(eeg, SAMPLING_RATE).volumes
         mask = bundles["linear"].model.bold_statistics.mask
-        assert list(courses.columns) == [2, 5]
+        assert list(courses.columns) == ["2", "5"]
         np.testing.assert_allclose(courses.index, TR * np.array([3, 4, 5]))
+        in_memory = client.courses(eeg, SAMPLING_RATE, nibabel.Nifti1Image(labels, affine))
+        assert list(in_memory.columns) == ["2", "5"]
         for label in (2, 5):
             expected = volumes[:, mask & (labels == label)].mean(axis=1)
-            np.testing.assert_allclose(courses[label], expected, rtol=1e-5)
+            np.testing.assert_allclose(courses[str(label)], expected, rtol=1e-5)
         with pytest.raises(RequestError, match="another affine"):
             client.courses(eeg, SAMPLING_RATE, nibabel.Nifti1Image(labels, np.diag([2, 2, 2, 1])))
+
+    def test_courses_have_the_names_of_the_table_beside_the_image(self, client, bundles, eeg, tmp_path, rng, refuses):
+        labels, affine = rng.choice([0, 2, 5], GRID).astype(np.int16), np.asarray(bundles["linear"].signal.affine)
+        nibabel.save(nibabel.Nifti1Image(labels, affine), path := tmp_path / "atlas_dseg.nii.gz")
+        (table := tmp_path / "atlas_dseg.tsv").write_text("index\tname\n9\tc\n5\tb\n")
+        for image in (path, str(path), nibabel.load(path)):
+            assert list(client.courses(eeg, SAMPLING_RATE, image).columns) == ["2", "b"]
+        table.write_text("index\tname\n5\tb\n2\tb\n")
+        with refuses(DatasetError, "labels 2 and 5 are both named 'b'; correct the table"):
+            Client("http://127.0.0.1:1").courses(eeg, SAMPLING_RATE, path)  # before the server is asked
 
     def test_arguments_that_are_no_numbers(self, client, eeg, refuses, tmp_path):
         for wrong in ([[1, 2], [3]], "eeg", [[10**400]]):
