@@ -12,7 +12,8 @@ import gc
 import json
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import uvicorn
@@ -39,6 +40,7 @@ JSON = "application/json"
 # others like it, so that all together stay below 1 GiB: three of these, and one of `serving.max_memory`.
 AT_ONCE = 4
 LIGHT = 80  # MiB
+HELD = 6  # bodies of the largest size that are in memory at the same time; others get status 503
 # The most memory that is needed for what such a byte of JSON announces, measured at its peak: a number, a list that is
 # not empty, an object that is not empty, its field, half a text [bytes].
 _MEMORY = {b",": 76, b"[": 140, b"{": 360, b":": 90, b'"': 30}
@@ -48,6 +50,35 @@ _OBJECT = TypeAdapter(dict[str, Any])  # its parser refuses what is nested more 
 
 class _TooLarge(Exception):
     """A body exceeds the limit."""
+
+
+class _Busy(Exception):
+    """Other bodies leave no room for this one."""
+
+
+class _Room:
+    """Room for bodies (bytes), which all requests share."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    @contextmanager
+    def share(self) -> Iterator[Callable[[int], bool]]:
+        """Yield a function that takes room for a request, if there is any; return all of it at the end."""
+        taken = 0
+
+        def take(length: int) -> bool:
+            nonlocal taken
+            if length > self._left:
+                return False
+            self._left -= length
+            taken += length
+            return True
+
+        try:
+            yield take
+        finally:
+            self._left += taken
 
 
 def server_app(bundle: Bundle, limits: ServingConfig, hosts: Sequence[str] = LOCAL) -> FastAPI:
@@ -62,6 +93,7 @@ def server_app(bundle: Bundle, limits: ServingConfig, hosts: Sequence[str] = LOC
     # Its page needs no network, unlike that of FastAPI, which loads its scripts from one.
     app = FastAPIOffline(redoc_url=None, title="eeg2fmri", version=__version__, summary="Volumes synthesised from EEG.")
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
+    room = _Room(HELD * limits.max_body * 2**20)
     places, one_at_a_time = asyncio.Semaphore(AT_ONCE), asyncio.Lock()
 
     async def in_place(function: Callable[..., Result], *given: Any) -> Result:
@@ -85,9 +117,14 @@ def server_app(bundle: Bundle, limits: ServingConfig, hosts: Sequence[str] = LOC
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
             return _refusal(415, f"Content-Type: expected {JSON}; send JSON")
         try:
-            body = await _body(request, limits.max_body * 2**20)
+            with room.share() as take:
+                return await answered(await _body(request, limits.max_body * 2**20, take))
         except _TooLarge:
             return _refusal(413, f"the body exceeds {limits.max_body} MiB (serving.max_body); send a shorter part")
+        except _Busy:
+            return _refusal(503, "other large requests wait already; send it again later", "TEMPORARILY_UNAVAILABLE")
+
+    async def answered(body: bytes) -> Response:
         listed = await in_place(needed, body)
         if listed > limits.max_memory * 2**20:
             return _refusal(400, _too_much(listed, limits))
@@ -119,16 +156,21 @@ def serve(app: FastAPI, host: str, port: int) -> None:
         uvicorn.Server(config).run(sockets=[listening])
 
 
-async def _body(request: Request, limit: int) -> bytes:
-    """Read a body; keep nothing of one beyond the limit (bytes)."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > DISCARDED * limit:
+async def _body(request: Request, limit: int, take: Callable[[int], bool]) -> bytes:
+    """Read a body; keep nothing of one beyond the limit (bytes), or for which there is no room."""
+    text = request.headers.get("content-length", "")
+    declared = int(text) if text.isdigit() else 0
+    if declared > DISCARDED * limit:
         raise _TooLarge
+    # At the start: bodies that are read in turn would each take a part of the room, and all would be refused.
+    busy = declared <= limit and not take(declared)
     parts: list[bytes] = []
     length = 0
     async for part in request.stream():
         length += len(part)
-        if length > limit:
+        if not declared and length <= limit:
+            busy = busy or not take(len(part))
+        if length > limit or busy:
             parts.clear()
         else:
             parts.append(part)
@@ -136,6 +178,8 @@ async def _body(request: Request, limit: int) -> bytes:
             break
     if length > limit:
         raise _TooLarge
+    if busy:
+        raise _Busy
     return b"".join(parts)
 
 
@@ -223,4 +267,5 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     400: {"description": "the request is not valid or too expensive", "content": {JSON: {"schema": _REASON}}},
     413: {"description": "the body is too large", "content": {JSON: {"schema": _REASON}}},
     415: {"description": "the body is not JSON", "content": {JSON: {"schema": _REASON}}},
+    503: {"description": "other large requests wait already", "content": {JSON: {"schema": _REASON}}},
 }

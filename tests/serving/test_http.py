@@ -11,8 +11,10 @@ import re
 import socket
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from itertools import islice
 from urllib.parse import urlsplit
 
 import nibabel
@@ -76,7 +78,7 @@ def client(address):
     return Client(address)
 
 
-def post(address: str, body: bytes, **headers: str) -> tuple[int, str]:
+def post(address: str, body: bytes | Iterator[bytes], **headers: str) -> tuple[int, str]:
     """Status and message of a reply to bytes with headers of one's own."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
     sent = {"Content-Type": "application/json"} | {key.replace("_", "-"): value for key, value in headers.items()}
@@ -257,6 +259,28 @@ class TestServer:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             replies = list(pool.map(lambda _: post(address, b'{"inputs": []}'), range(AT_ONCE)))
         assert all("met" in text for _, text in replies)
+
+    def test_bodies_that_wait_leave_no_room_for_more(self, bundles, monkeypatch):
+        waiting, leave = threading.Semaphore(0), threading.Event()
+
+        def needed(_):
+            waiting.release()
+            leave.wait(60)
+            return 0
+
+        monkeypatch.setattr(http_module, "needed", needed)
+        monkeypatch.setattr(http_module, "HELD", 2)
+        large = b" " * (MIB - 9)
+        with running(server_app(bundles["linear"], LIMITS)) as at, ThreadPoolExecutor(6) as pool:
+            sent = [pool.submit(post, at, large) for _ in range(6)]
+            refused = [reply.result() for reply in islice(as_completed(sent, timeout=60), 4)]
+            assert all(waiting.acquire(timeout=60) for _ in range(2))
+            assert post(at, (b" " * (MIB // 2) for _ in range(1)))[0] == 503
+            leave.set()
+            assert {status for status, _ in refused} == {503}
+            assert "TEMPORARILY_UNAVAILABLE" in refused[0][1]
+            assert sorted(reply.result()[0] for reply in sent) == [400, 400, 503, 503, 503, 503]
+            assert post(at, large)[0] == 400
 
     def test_lists_count_for_what_their_arrays_may_take(self, address):
         numbers = b'{"inputs":[{"sampling_rate":250,"eeg":[[' + b"1," * 200_000 + b"1]]}]}"
