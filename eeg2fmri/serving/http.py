@@ -40,6 +40,7 @@ JSON = "application/json"
 # others like it, so that all together stay below 1 GiB: three of these, and one of `serving.max_memory`.
 AT_ONCE = 4
 LIGHT = 80  # MiB
+TEXT = 4  # bytes at least per letter of an array in base64: the letter, its byte, and the array
 HELD = 6  # bodies of the largest size that are in memory at the same time; others get status 503
 # The most memory that is needed for what such a byte of JSON announces, measured at its peak: a number, a list that is
 # not empty, an object that is not empty, its field, half a text [bytes].
@@ -129,7 +130,7 @@ def server_app(bundle: Bundle, limits: ServingConfig, hosts: Sequence[str] = LOC
         if listed > limits.max_memory * 2**20:
             return _refusal(400, _too_much(listed, limits))
         reply = None
-        if listed <= LIGHT * 2**20:
+        if listed + TEXT * len(body) <= LIGHT * 2**20:
             reply = await in_place(_answered, bundle, body, limits, listed, min(LIGHT, limits.max_memory))
         if reply is None:
             async with one_at_a_time:
