@@ -14,8 +14,8 @@ from eeg2fmri.adaptation import find_recording, halves, names_not_exceeded, prep
 from eeg2fmri.config import Config, LinearConfig
 from eeg2fmri.errors import ConfigError, DatasetError, LeakageError, ModelError
 from eeg2fmri.evaluation import r2_temporal
-from eeg2fmri.families import Penalty, adapt_model, choose_penalty
-from eeg2fmri.families.adapt import largest_as_good
+from eeg2fmri.families import Penalty, adapt_model, choose_penalty, family_of
+from eeg2fmri.families.penalty import largest_as_good
 from eeg2fmri.signals import drift_waves
 from eeg2fmri.store import Windows
 from tests.fakes import CONTEXT
@@ -92,11 +92,13 @@ def test_the_rest_of_the_recording_changes_nothing_in_the_version(store, model, 
     changed = replace(recording, group={**recording.group, "volumes": volumes, **statistics})
     other = replace(store, recordings=tuple(changed if r is recording else r for r in store.recordings))
     parts = prepare_adaptation(model, other, "sub-06", MINUTES)
-    penalty = Penalty(1.0, 0.0, 4)
+    penalty = Penalty(1.0, 0.0, 4, 1.0)
     monkeypatch.setattr(LinearConfig, "bold_scaling", scaling)
     first, second = (adapt_model(model.model, part.own, penalty, CUTOFF) for part in (own.halves, parts))
     assert np.abs(first.weight).max() > 0
     np.testing.assert_array_equal(first.weight, second.weight)
+    assert np.abs(first.response).max() > 0
+    np.testing.assert_array_equal(first.response, second.response)
 
 
 def test_the_subject_does_not_choose_the_penalty(store, model, own):
@@ -134,6 +136,31 @@ def test_a_subject_with_other_maps_gets_them(store, model):
     adapted = adapt_model(model.model, parts.own, Penalty(0.1, 0.0, 4), CUTOFF)
     mask = model.model.bold_statistics.mask
     assert adapted.weight[:3][mask[:3]].mean() > adapted.weight[5:][mask[5:]].mean() + 0.5
+
+
+def test_a_subject_with_another_response_gets_it(store, model):
+    """BOLD made by the model, with a response that is slower than its own."""
+    recording, network = find_recording(store, "sub-06"), model.model.network
+    family = family_of(model.model.config)
+    windows = Windows([recording], CONTEXT)
+    slow = replace(model.model, network=family.with_response(network, np.array([1.5, -2.0])))
+    volumes = recording.volumes[:].copy()
+    volumes[CONTEXT:] = slow.synthesise(windows.eeg(np.arange(len(windows))))
+    changed = replace(recording, group={**recording.group, "volumes": volumes})
+    own = halves(changed, MINUTES, CONTEXT).own
+    adapted = adapt_model(model.model, own, Penalty(math.inf, 0.0, 4, 1e-6), CUTOFF)
+    assert adapted.response[1] < -1
+    assert adapted.facts["response_weights"] == ", ".join(f"{1 + each:.3f}" for each in adapted.response)
+    assert not adapted.weight.any()
+    scaled = model.model.scaled(windows.eeg(np.arange(len(windows))))
+    before, after, true = (each.predict(scaled) for each in (network, adapted.model.network, slow.network))
+    assert np.square(after - true).sum() < 0.1 * np.square(before - true).sum()
+
+
+def test_without_evidence_the_response_stays(store, model, own):
+    adapted = adapt_model(model.model, own.halves.own, Penalty(math.inf, 0.0, 4), CUTOFF)
+    assert not adapted.response.any()
+    assert adapted.facts["response_penalty"] == "infinite, no change"
 
 
 def test_a_version_remembers_where_it_comes_from(own, store, tmp_path):

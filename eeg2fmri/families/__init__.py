@@ -1,10 +1,12 @@
 """Model families: the contract that each one keeps, and the fit of a model of any of them."""
 
-from eeg2fmri.families.adapt import Adapted, Penalty, adapt_model, choose_penalty, maps_of
+from eeg2fmri.families.adapt import Adapted, adapt_model
 from eeg2fmri.families.family import Family, Mixture, Space, family_of
 from eeg2fmri.families.figures import fitted_figures
 from eeg2fmri.families.fit import check_feasible, fit
+from eeg2fmri.families.map_scores import maps_of
 from eeg2fmri.families.networks import ArrayFamily, KerasFamily
+from eeg2fmri.families.penalty import Penalty, choose_penalty
 from eeg2fmri.families.space import Between, Choices
 from eeg2fmri.training import MONITOR, FitResult, FitSettings, OnEpoch
 

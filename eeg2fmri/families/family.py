@@ -111,6 +111,19 @@ class Family(ABC, Generic[Settings]):
         """
         raise NotImplementedError(f"{type(self).__name__} has maps but no method `with_maps`; write one")
 
+    def response_shapes(self, network: Network) -> int:
+        """Return H, of how many time courses the response to the EEG is a sum; 1 by default, which is not adapted."""
+        return 1
+
+    def with_response(self, network: Network, weights: np.ndarray) -> Network:
+        """Return a copy of a network in which each shape of the response counts `weights` (H,) times as much.
+
+        Called only for families with more than one shape. Fluctuations of the volumes are linear in the weights.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has shapes of a response but no method `with_response`; write one"
+        )
+
     def space(self, base: Settings, ranges: Any, train: Windows) -> Space:
         """Return what a search around `base` draws from `ranges`; called only for families that have them.
 

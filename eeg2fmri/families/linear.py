@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from eeg2fmri.config import BAND_SETS, LinearConfig, LinearRanges
 from eeg2fmri.families.networks import ArrayFamily
 from eeg2fmri.families.space import Between, Choices
 from eeg2fmri.models.linear import LinearNetwork, bands_with_bins
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.figure import Figure
 
     from eeg2fmri.models.fitted import FittedModel, Network
@@ -68,6 +69,18 @@ class Linear(ArrayFamily[LinearConfig]):
         """Return the regression with other components, see `Family`."""
         assert isinstance(network, LinearNetwork)
         return replace(network, components=maps)
+
+    def response_shapes(self, network: Network) -> int:
+        """Return the number of lag shapes, see `Family`."""
+        assert isinstance(network, LinearNetwork)
+        return network.lag_shapes.shape[1]
+
+    def with_response(self, network: Network, weights: np.ndarray) -> LinearNetwork:
+        """Return the regression with other weights of its lag shapes, see `Family`."""
+        assert isinstance(network, LinearNetwork)
+        each = network.coefficients.reshape(-1, len(weights), network.coefficients.shape[1])
+        changed = each * np.asarray(weights, each.dtype)[:, None]
+        return replace(network, coefficients=changed.reshape(network.coefficients.shape))
 
     def space(self, base: LinearConfig, ranges: LinearRanges, train: Windows) -> Choices:
         """Return a space of bands, components and drifts; each fit chooses its own penalties."""

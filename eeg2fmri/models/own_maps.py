@@ -53,8 +53,7 @@ def smooth_weights(
     places = nodes(mask, affine)
     inside = maps[:, mask.ravel()].astype(np.float64)
     error = (measured - predicted).astype(np.float64)
-    spread = error.var(axis=0)
-    precision = np.divide(1, spread, out=np.zeros_like(spread), where=spread > 0)
+    precision = precision_of(error)
     # A node of value 1 changes the scores by predicted · changes[node].
     changes = np.stack([(inside[:, near] * share) @ inside[:, near].T for near, share in places])
     values, vectors = linalg.eigh(predicted.T.astype(np.float64) @ predicted)
@@ -72,6 +71,12 @@ def smooth_weights(
         weight[mask] = flat
         found.append(weight)
     return found
+
+
+def precision_of(error: np.ndarray) -> np.ndarray:
+    """Return one over the variance of each column of errors (n, K), (K,); 0 where there is none."""
+    spread = error.var(axis=0)
+    return np.divide(1, spread, out=np.zeros_like(spread), where=spread > 0)
 
 
 def nodes(mask: np.ndarray, affine: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

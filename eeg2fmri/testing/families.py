@@ -198,6 +198,22 @@ class FamilyTests:
         _close(other - other[0], 2 * (own - own[0]))
         np.testing.assert_array_equal(model.synthesise(self.eeg), before)
 
+    def test_the_shapes_of_its_response_add_up(self) -> None:
+        """Check that fluctuations are linear in the weights of the shapes; a response may have one shape only."""
+        model, family = self.fitted().model, family_of(self.config)
+        shapes = family.response_shapes(model.network)
+        if shapes == 1:
+            return
+        scaled, weights = model.scaled(self.eeg), np.linspace(0.5, 2, shapes)
+        before = model.network.predict(scaled)
+        changed, *each = (
+            family.with_response(model.network, now).predict(scaled) for now in (weights, *np.eye(shapes))
+        )
+        parts = [part - part[0] for part in each]
+        _close(np.sum(parts, axis=0), before - before[0])
+        _close(np.tensordot(weights, parts, axes=1), changed - changed[0])
+        np.testing.assert_array_equal(model.network.predict(scaled), before)
+
     def test_its_latents_follow_the_eeg(self) -> None:
         """Check one row for each window, and equal rows for equal windows; a family may have no latents."""
         model = self.fitted().model
