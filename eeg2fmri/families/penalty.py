@@ -1,4 +1,4 @@
-"""How far a subject's version of a model is shrunk towards the model: penalties that training subjects choose.
+"""Penalties, which training subjects choose: they shrink a subject's version of a model towards the model.
 
 Each of them is held out of a fit of the others, lends as many minutes as the subject has, at most half of a recording,
 and is scored on the second half. These fits are of the `linear` family, also for a model of another one: the penalties
@@ -31,8 +31,8 @@ class Penalty:
     """Penalties, and what training subjects say of them.
 
     value: of the maps; infinite if none helped them.  gain: share of the variance of the maps' scores that both save in
-    the rest of held-out training subjects, beyond the model.  subjects: how many chose.  response: of the response,
-    likewise; infinite if the family's response cannot be adapted.
+    the rest of held-out training subjects, beyond the model.  subjects: how many chose.  response: of the response;
+    infinite if none helped them, or if the family's response cannot be adapted.
     """
 
     value: float
