@@ -41,7 +41,7 @@ JSON = "application/json"
 AT_ONCE = 4
 LIGHT = 80  # MiB
 TEXT = 4  # bytes at least per letter of an array in base64: the letter, its byte, and the array
-HELD = 6  # bodies of the largest size that are in memory at the same time; others get status 503
+HELD = 5  # bodies of the largest size that are in memory at the same time; others get status 503
 # The most memory that is needed for what such a byte of JSON announces, measured at its peak: a number, a list that is
 # not empty, an object that is not empty, its field, half a text [bytes].
 _MEMORY = {b",": 76, b"[": 140, b"{": 360, b":": 90, b'"': 30}
