@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from eeg2fmri.config import ServingConfig
-from eeg2fmri.errors import RequestError
+from eeg2fmri.errors import MemoryLimitError, RequestError
 from eeg2fmri.serving.arrays import decode, encode
 from eeg2fmri.serving.requests import answer
 from tests.fakes import CHANNELS, EEG_SHAPE, SAMPLING_RATE
@@ -114,11 +114,15 @@ class TestArrays:
             (text(header("{'descr': '<f4', 'fortran_order': False, 'shape': (" + "9" * 80 + ",)}")), "no usable shape"),
             (text(header("{" * 900)), "damaged"),
             (text(header("{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}" + " " * 2000)), "damaged"),
-            (text(header("{'descr': '<f4', 'fortran_order': False, 'shape': (10001,)}")), "at most 10000"),
         ],
     )  # fmt: skip
     def test_what_is_damaged_or_has_no_numbers(self, sent, words, refuses):
         with refuses(RequestError, f"^field: .*({words})"):
+            decode("field", sent, MOST)
+
+    def test_more_values_than_allowed(self, refuses):
+        sent = text(header("{'descr': '<f4', 'fortran_order': False, 'shape': (10001,)}"))
+        with refuses(MemoryLimitError, "^field: .*at most 10000"):
             decode("field", sent, MOST)
 
     @pytest.mark.parametrize("dtype", [np.int8, np.float32])
@@ -128,7 +132,7 @@ class TestArrays:
         sent = archive(("a.npy", npy(zeros)))
         del zeros
         tracemalloc.start()
-        with refuses(RequestError, "at most 10000"):
+        with refuses(MemoryLimitError, "at most 10000"):
             decode("field", sent, MOST)
         assert tracemalloc.get_traced_memory()[1] < 2 * len(sent) + MIB
         tracemalloc.stop()
