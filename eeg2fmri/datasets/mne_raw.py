@@ -79,9 +79,8 @@ def remove_pulse(raw: BaseRaw, *, n_components: int = 4) -> BaseRaw:
     """Remove the pulse artefact (ballistocardiogram) from EEG.
 
     The mean beat and its principal components, of blocks of about 300 beats, are fitted beat by beat (Niazy et al.
-    2005). R peaks are those that
-    annotations mark (``Pulse Artifact/R``, as BrainVision Analyzer writes them), else those of the ECG channel.
-    Remove the gradient artefact first, and resample to about 250 Hz: that saves much time.
+    2005). R peaks are those that annotations mark (``Pulse Artifact/R``, as BrainVision Analyzer writes them), else
+    those of the ECG channel. Remove the gradient artefact first, and resample to about 250 Hz: that saves much time.
 
     Parameters
     ----------

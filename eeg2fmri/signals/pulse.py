@@ -115,8 +115,11 @@ def pulse_artefact(eeg: np.ndarray, rate: float, block: PulseBlock, n_components
 
     high_pass = signal.butter(2, HIGH_PASS_HZ, "highpass", fs=rate, output="sos")
     info = mne.create_info(["EEG"], rate, "eeg")
-    # MNE rounds down, so half a sample more keeps the sample.
-    times = (np.rint(block.r_peaks + DELAY_S * rate) - block.first + 0.5) / rate
+    at = np.rint(block.r_peaks + DELAY_S * rate) - block.first
+    # Beats that are not whole: at the ends of a recording, and where the heart pauses at the edge of a block.
+    half = round(float(np.median(np.diff(at))) / 2)
+    at = at[(at >= half) & (at + half < eeg.shape[1])]
+    times = (at + 0.5) / rate  # MNE rounds down, so half a sample more keeps the sample
     found = np.empty((len(eeg), block.stop - block.start), eeg.dtype)
     for row, course in enumerate(eeg):
         fast = signal.sosfiltfilt(high_pass, course.astype(np.float64))

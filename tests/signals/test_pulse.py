@@ -96,3 +96,23 @@ def test_blocks_follow_each_other_and_end_between_beats():
         assert 0 <= block.first <= block.start < block.stop <= block.last <= 1_000_000
         at = block.r_peaks + DELAY_S * RATE
         assert 300 <= ((at > block.start) & (at < block.stop)).sum() <= 310
+
+
+def test_a_pause_of_the_ecg_between_two_blocks(rng, monkeypatch):
+    """Beats of the other block are far away then, outside the samples that a block needs."""
+    monkeypatch.setattr(pulse, "BLOCK_BEATS", 60)
+    early = np.arange(0.52, 53, 0.88)
+    beats = np.concatenate([early, early + 93])
+    eeg = rng.normal(0, 5, (1, int(RATE * 150))).astype(np.float32)
+    found = remove_pulse(eeg.copy(), RATE, beats * RATE, 2)
+    pause = slice(int(56 * RATE), int(90 * RATE))
+    np.testing.assert_array_equal(found[:, pause], eeg[:, pause])
+    assert np.abs(found - eeg)[:, : int(50 * RATE)].max() > 1
+
+
+def test_a_recording_may_end_at_any_sample_of_a_beat(rng):
+    beats = np.arange(0.52, 30, 0.88)
+    eeg = rng.normal(0, 5, (1, int(RATE * 32))).astype(np.float32)
+    for end in range(int(beats[-2] * RATE), eeg.shape[1]):
+        found = remove_pulse(eeg[:, :end].copy(), RATE, beats * RATE, 1)
+        assert np.isfinite(found).all()
