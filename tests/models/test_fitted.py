@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -82,5 +83,25 @@ def test_keras_network_runs_in_inference_mode(rng):
     eeg = rng.standard_normal((4, *EEG_SHAPE)).astype(np.float32)
     volumes = KerasNetwork(synthesiser).predict(eeg)
     assert isinstance(volumes, np.ndarray)
-    np.testing.assert_array_equal(volumes, np.asarray(synthesiser(eeg, training=False)))
+    np.testing.assert_allclose(volumes, np.asarray(synthesiser(eeg, training=False)), atol=1e-6)
     assert not np.allclose(volumes, np.asarray(synthesiser(eeg, training=True)), atol=1e-3)
+
+
+def test_keras_network_follows_its_weights(rng):
+    synthesiser = build(deep_config(), EEG_SHAPE, GRID).synthesiser()
+    network = KerasNetwork(synthesiser)
+    eeg = rng.standard_normal((4, *EEG_SHAPE)).astype(np.float32)
+    before = network.predict(eeg)
+    synthesiser.set_weights([2 * weights for weights in synthesiser.get_weights()])
+    after = network.predict(eeg)
+    assert not np.allclose(after, before, atol=1e-3)
+    np.testing.assert_allclose(after, np.asarray(synthesiser(eeg, training=False)), rtol=1e-5, atol=1e-6)
+
+
+def test_threads_may_share_a_keras_network(rng):
+    network = KerasNetwork(build(deep_config(), EEG_SHAPE, GRID).synthesiser())
+    batches = [rng.standard_normal((size, *EEG_SHAPE)).astype(np.float32) for size in (1, 2, 3, 4) * 4]
+    with ThreadPoolExecutor(4) as threads:  # from the first call on, which makes the graph
+        found = list(threads.map(network.predict, batches))
+    for batch, volumes in zip(batches, found, strict=True):
+        np.testing.assert_allclose(volumes, network.predict(batch), atol=1e-6)
