@@ -125,7 +125,7 @@ def clean_eeg(
             r_peaks = marks.r_peaks * float(ratio)
         else:
             start, stop = scanned(marks, n_samples, ratio)
-            r_peaks = start + find_r_peaks(data[ecg, start:stop], rate)
+            r_peaks = start + find_r_peaks(partial(_samples, data[ecg, start:stop]), stop - start, rate)
         scalp = eeg_rows(types)
         data[scalp] = remove_pulse(data[scalp], rate, r_peaks, config.pulse_components)
     interpolated = finish(data, channels, types, bads, config)

@@ -39,7 +39,7 @@ class CleanedParts:
     """Parts of a recording, cleaned as `clean_eeg` cleans all of it.
 
     The pulse artefact of a block of beats is found when one of its samples is asked for, and kept for the next part.
-    Of the ECG the whole course is read once, to find the R peaks.
+    The ECG is read once more before, to find the R peaks.
 
     Parameters
     ----------
@@ -78,8 +78,12 @@ class CleanedParts:
                 r_peaks = marks.r_peaks * float(ratio)
             else:
                 start, stop = scanned(marks, n_samples, ratio)
-                (ecg,) = self._long([ecg_row(channels, types, bads)], start, stop)
-                r_peaks = start + find_r_peaks(ecg, self.sampling_rate)
+                ecg = ecg_row(channels, types, bads)
+                r_peaks = start + find_r_peaks(
+                    lambda first, last: self._long([ecg], start + first, start + last)[0],
+                    stop - start,
+                    self.sampling_rate,
+                )
             self._blocks = pulse_blocks(r_peaks, self.sampling_rate, self.n_samples)
         # A part lies in two blocks at most, and the next one in the second of them.
         self._artefact = lru_cache(maxsize=2)(self._find_artefact)

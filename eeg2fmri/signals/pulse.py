@@ -10,6 +10,8 @@ Allen et al. 1998, NeuroImage 8:229: the artefact follows the R peak by 0.21 s.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -21,6 +23,9 @@ from eeg2fmri.errors import DatasetError
 DELAY_S = 0.21
 HIGH_PASS_HZ = 0.5  # slower EEG would look like the artefact, and a heart never beats so slowly
 HEART_RATES = (40.0, 160.0)  # beats per minute that a resting person can have
+ECG_STRETCH_S = 300.0
+ECG_BAND_HZ = (5.0, 35.0)  # the band of MNE's detector
+HIGHEST_BEAT = 3.0  # times the median beat; higher is movement
 BLOCK_BEATS = 300  # about five minutes: many beats for a few components, and memory does not grow with the recording
 NEIGHBOURS = 2  # beats of the next block, so that the last beat of a block ends as any other
 MARGIN_S = 10.0  # after it nothing is left of the high-pass filter's start
@@ -49,28 +54,54 @@ def plausible(peaks: np.ndarray, rate: float) -> bool:
     return HEART_RATES[0] <= per_minute <= HEART_RATES[1]
 
 
-def find_r_peaks(ecg: np.ndarray, rate: float) -> np.ndarray:
-    """Find R peaks of an ECG channel (n,), in samples.
+def find_r_peaks(read: Callable[[int, int], np.ndarray], n_samples: int, rate: float) -> np.ndarray:
+    """Find R peaks of an ECG channel, in stretches of about five minutes, each by a threshold of its own.
+
+    Parameters
+    ----------
+    read : gives samples (start, stop) of the channel, in µV.
+    n_samples, rate : of the channel.
+
+    Returns
+    -------
+    (beats,) samples.
 
     Raises
     ------
     DatasetError
         If no plausible heart beat is found.
     """
-    import mne
-
-    raw = mne.io.RawArray(ecg[None] * 1e-6, mne.create_info(["ECG"], rate, "ecg"), verbose="error")
-    try:
-        peaks = mne.preprocessing.find_ecg_events(raw, ch_name="ECG", verbose="error")[0][:, 0]
-    except (ValueError, RuntimeError, IndexError):  # a flat or very short channel
-        peaks = np.empty(0, int)
-    minutes = len(ecg) / rate / 60
+    minutes, margin = n_samples / rate / 60, round(MARGIN_S * rate)
+    edges = np.linspace(0, n_samples, max(1, round(60 * minutes / ECG_STRETCH_S)) + 1).astype(int)
+    found = []
+    for start, stop in pairwise(edges.tolist()):
+        first = max(start - margin, 0)
+        peaks = first + _peaks(read(first, min(stop + margin, n_samples)), rate)
+        found.append(peaks[(start <= peaks) & (peaks < stop)])
+    peaks = np.concatenate(found)
     if len(peaks) < 3 or not HEART_RATES[0] <= len(peaks) / minutes <= HEART_RATES[1]:
         raise DatasetError(
             f"{len(peaks)} heart beats found in {minutes:.1f} min of ECG, {HEART_RATES[0]:g} to {HEART_RATES[1]:g} per "
             f"minute are expected; check the ECG channel or set data.cleaning.pulse=false"
         )
-    return peaks.astype(float)
+    return peaks
+
+
+def _peaks(ecg: np.ndarray, rate: float) -> np.ndarray:
+    """Find the R peaks of a stretch (n,) in µV, in samples."""
+    import mne
+
+    try:
+        fast = mne.filter.filter_data(ecg.astype(np.float64), rate, *ECG_BAND_HZ, verbose="error")
+        # MNE sets its threshold by the first three seconds: a movement there must not hide all beats.
+        each_second = np.array_split(np.abs(fast), math.ceil(len(fast) / rate))
+        limit = HIGHEST_BEAT * np.median([second.max() for second in each_second])
+        info = mne.create_info(["ECG"], rate, "ecg")
+        raw = mne.io.RawArray(np.clip(fast, -limit, limit)[None] * 1e-6, info, verbose="error")
+        found = mne.preprocessing.find_ecg_events(raw, ch_name="ECG", verbose="error")[0][:, 0]
+    except (ValueError, RuntimeError, IndexError):  # a flat or very short channel
+        return np.empty(0)
+    return found.astype(float)
 
 
 def pulse_blocks(r_peaks: np.ndarray, rate: float, n_samples: int) -> tuple[PulseBlock, ...]:

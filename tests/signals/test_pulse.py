@@ -30,16 +30,54 @@ def ecg(beats, rng):
     return (clean + rng.normal(0, 20, len(clean))).astype(np.float32)
 
 
-def test_r_peaks_are_found_to_the_sample(ecg, beats):
-    off = np.abs(find_r_peaks(ecg, RATE)[:, None] / RATE - beats)
+def r_peaks_of(ecg):
+    return find_r_peaks(lambda start, stop: ecg[start:stop], len(ecg), RATE)
+
+
+def assert_found(peaks, beats):
+    off = np.abs(peaks[:, None] / RATE - beats)
     assert off.min(axis=1).max() < 0.02  # none invented
     assert (off.min(axis=0) > 0.02).sum() <= 1  # the detector may leave out the last
+    assert len(np.unique(off.argmin(axis=1))) == len(peaks)  # none twice
+
+
+def test_r_peaks_are_found_to_the_sample(ecg, beats):
+    assert_found(r_peaks_of(ecg), beats)
+
+
+@pytest.mark.parametrize("stretch", [12.0, 15.0, 20.0, 30.0])
+def test_r_peaks_of_several_stretches_are_those_of_one(ecg, monkeypatch, stretch):
+    whole = r_peaks_of(ecg)
+    monkeypatch.setattr(pulse, "ECG_STRETCH_S", stretch)
+    np.testing.assert_array_equal(r_peaks_of(ecg), whole)
+
+
+def test_a_beat_between_two_stretches_is_found_once(beats, ecg, monkeypatch):
+    """The edge is moved over a beat, sample by sample."""
+    monkeypatch.setattr(pulse, "ECG_STRETCH_S", SECONDS / 2)
+    middle = round(beats[len(beats) // 2] * RATE)
+    for edge in range(middle - 4, middle + 5):
+        assert_found(r_peaks_of(ecg[: 2 * edge]), beats[beats < 2 * edge / RATE])
+
+
+def test_r_peaks_are_found_beside_a_movement(ecg, beats):
+    """At the start of a recording, where the detector of MNE sets its threshold."""
+    ecg[int(1.1 * RATE) : int(1.2 * RATE)] += 20_000
+    peaks = r_peaks_of(ecg)
+    assert_found(peaks[peaks > 3 * RATE], beats[beats > 3])
+
+
+def test_r_peaks_are_found_while_they_become_lower(ecg, beats, monkeypatch):
+    """With one threshold for the whole recording, some of the last beats would be lost."""
+    monkeypatch.setattr(pulse, "ECG_STRETCH_S", 15.0)
+    ecg *= np.linspace(1, 0.3, len(ecg), dtype=np.float32)
+    assert_found(r_peaks_of(ecg), beats)
 
 
 @pytest.mark.parametrize("trace", [np.zeros(7500), np.ones(200)])
 def test_an_ecg_without_beats_is_refused(trace, refuses):
     with refuses(DatasetError, "0 heart beats found.*check the ECG channel"):
-        find_r_peaks(trace.astype(np.float32), RATE)
+        r_peaks_of(trace.astype(np.float32))
 
 
 def test_the_artefact_goes_and_the_eeg_stays(beats, rng):
