@@ -22,6 +22,7 @@ from eeg2fmri.serving.bundle import Bundle
 JITTER_S = 0.1
 LONGEST_GAP_S = 3600.0  # as in files
 DRIFT = 1.0  # samples by which windows may be wrong before they follow the times
+ROUNDING = 1e-6  # of a value; EEG on the offset of an electrode, up to 250 mV, changes by more
 WRONG_RATE = 0.1  # of a window: the samples do not have the rate that the stream states
 
 
@@ -30,7 +31,7 @@ class LiveVolume:
     """One volume of a stream.
 
     number: from 0.  time: s, on the clock of the stream's times, at which the volume starts; its context ends there.
-    values: (x, y, z) float32, 0 outside the model's brain mask; ``None`` if its context has a gap of the EEG.
+    values: (x, y, z) float32, 0 outside the model's brain mask; ``None`` if a window of its context has no EEG.
     """
 
     number: int
@@ -43,7 +44,8 @@ class LiveSynthesis:
 
     Windows of one TR start at the first sample and follow each other by the times of the samples. Their volumes are
     those of `synthesise_samples` on the same samples. If the clocks of EEG and times differ, windows follow the times.
-    A window that touches a gap, or a sample that is not finite, has no EEG, as in files.
+    A window that touches a gap, or a sample that is not finite, has no EEG, as in files. Nor has one in which no
+    channel changes, because the amplifier is off.
 
     Parameters
     ----------
@@ -88,7 +90,8 @@ class LiveSynthesis:
         self._checked = False
         self._zero = self._last = np.nan  # times of the first and the last sample
         # A try without EEG refuses wrong channels now, and makes the first volume as quick as the others.
-        self._synthesise([self._magnitudes(self._buffer[:, : self._span])] * context)
+        self._nothing = self._magnitudes(self._buffer[:, : self._span])
+        self._synthesise([self._nothing] * context)
 
     @property
     def zero(self) -> float:
@@ -180,7 +183,8 @@ class LiveSynthesis:
         magnitudes = None
         if start >= self._with_eeg_from:
             first = start - self._base
-            found = self._magnitudes(self._buffer[:, first : first + self._span])
+            eeg = self._buffer[:, first : first + self._span]
+            found = self._magnitudes(eeg) if _changes(eeg) else self._nothing
             magnitudes = found if np.isfinite(found).all() else None
             self._follow(start, self._times[first : first + self._span])
         self._context.append(magnitudes)
@@ -212,6 +216,8 @@ class LiveSynthesis:
         if not self._checked:
             self._bundle.check_scale("eeg", np.stack(windows))
             self._checked = True
+        if not all(magnitudes.any() for magnitudes in windows):
+            return None
         volume = self._synthesise(windows)
         return volume if np.isfinite(volume).all() else None
 
@@ -220,3 +226,8 @@ class LiveSynthesis:
         model = self._bundle.model
         volume: np.ndarray = model.synthesise(np.stack(windows, axis=-1)[None])[0] * model.bold_statistics.mask
         return volume
+
+
+def _changes(eeg: np.ndarray) -> bool:
+    """Return whether any channel (C, samples) changes by more than the rounding of an interpolated constant."""
+    return bool((np.ptp(eeg, axis=1) > ROUNDING * np.abs(eeg).max(axis=1)).any())

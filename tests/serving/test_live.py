@@ -132,6 +132,19 @@ def test_a_sample_that_is_not_finite_costs_its_window(bundles, signal):
     assert [volume.number for volume, _ in found if volume.values is None] == [2, 3, 4]
 
 
+@pytest.mark.parametrize("channels", [CHANNELS, CHANNELS[1:]])
+@pytest.mark.parametrize("first", [0, 4])
+def test_an_amplifier_that_is_off_gives_no_volumes(bundles, signal, channels, first):
+    """It repeats the last sample, on the offset of a DC-coupled amplifier."""
+    signal += 3e4 * np.arange(1, len(CHANNELS) + 1, dtype=np.float32)[:, None]
+    signal[:, first * STEP : (first + 1) * STEP] = signal[:, [first * STEP]]
+    signal = signal[len(CHANNELS) - len(channels) :]
+    live = LiveSynthesis(bundles["linear"], SAMPLING_RATE, channels, max_interpolated=0.2)
+    found = streamed(live, signal, clock(signal.shape[1]))
+    expected = [number for number in range(len(found)) if number <= first < number + CONTEXT]
+    assert [volume.number for volume, _ in found if volume.values is None] == expected
+
+
 def test_memory_does_not_grow(bundle_of_mean, rng):
     live = LiveSynthesis(bundle_of_mean, SAMPLING_RATE)
     block = rng.normal(0, 20, (len(CHANNELS), STEP)).astype(np.float32)
@@ -156,6 +169,7 @@ FAULTS = {
     "times": (lambda eeg, times: (eeg, times[1:]), RequestError, "with 288 times"),
     "no time": (lambda eeg, times: (eeg, times * np.nan), StreamError, "a sample has no time"),
     "volts": (lambda eeg, times: (eeg * 1e-6, times), RequestError, r"eeg: 3e-06 times the amplitude"),
+    "off": (lambda eeg, times: (0 * eeg + 37.123, times), RequestError, "eeg: every channel is constant.*amplifier"),
     "clock back": (
         lambda eeg, times: (eeg, np.where(times > BEGIN + 1, times - 9, times)),
         StreamError,
