@@ -116,7 +116,7 @@ def load_model(folder: Path | str) -> Bundle:
     Raises
     ------
     ModelError
-        If there is no model, or it has another format.
+        If there is no model, it is damaged, or it has another format.
 
     Examples
     --------

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eeg2fmri.config import Config, parse
+from eeg2fmri.config import Config, ModelConfig, parse
 from eeg2fmri.datasets import likely_mistake
-from eeg2fmri.errors import DatasetError, ModelError, RequestError
+from eeg2fmri.errors import DatasetError, Eeg2FmriError, ModelError, RequestError, one_line
 from eeg2fmri.families import FitResult, family_of
 from eeg2fmri.models.fitted import FittedModel
 from eeg2fmri.serving.interval import ABSENT, REFITTED, calibrate
@@ -317,7 +317,7 @@ def load_bundle(folder: Path) -> Bundle:
     Raises
     ------
     ModelError
-        If there is none in `folder`, or it has another format.
+        If there is none in `folder`, it is damaged, or it has another format.
     """
     path = folder / "bundle.json"
     if not path.exists():
@@ -329,23 +329,31 @@ def load_bundle(folder: Path) -> Bundle:
     if content.get("format") != FORMAT:
         raise ModelError(f"{path}: model format {content.get('format')}, this version reads {FORMAT}; train it again")
     config = parse(Config, {"models": [content["model"]]}, str(path)).models[0]
+    try:
+        model, residual_sd = _read_model(folder, config, content["bold"])
+    except (Eeg2FmriError, ImportError, MemoryError):
+        raise
+    except Exception as err:  # NumPy, zipfile, zlib, h5py and Keras each raise their own for a damaged file
+        raise ModelError(
+            f"{folder}: statistics.npz or the network cannot be read ({one_line(err)}); fetch the model again"
+        ) from err
+    signal, digest = Signal.from_json(content["signal"]), _digest(folder)
+    return Bundle(model, signal, content["settings"], content["provenance"], digest, residual_sd)
+
+
+def _read_model(folder: Path, config: ModelConfig, bold: Mapping[str, float]) -> tuple[FittedModel, np.ndarray | None]:
+    """Read the model, and the standard deviation behind its interval if there is one."""
     with np.load(folder / "statistics.npz", allow_pickle=False) as arrays:
         model = FittedModel(
             config=config,
             network=family_of(config).load(folder),
             eeg_statistics=EegStatistics(arrays["eeg_mean"], arrays["eeg_sd"]),
             bold_statistics=BoldStatistics(
-                content["bold"]["mean"],
-                content["bold"]["sd"],
-                arrays["voxel_mean"],
-                arrays["voxel_sd"],
-                arrays["mask"],
+                bold["mean"], bold["sd"], arrays["voxel_mean"], arrays["voxel_sd"], arrays["mask"]
             ),
             mean_volume=arrays["mean_volume"],
         )
-        residual_sd = arrays.get("residual_sd")
-    signal, digest = Signal.from_json(content["signal"]), _digest(folder)
-    return Bundle(model, signal, content["settings"], content["provenance"], digest, residual_sd)
+        return model, arrays.get("residual_sd")
 
 
 def _digest(folder: Path) -> str:

@@ -78,7 +78,7 @@ class TestFiles:
         folder = shutil.copytree(folders["deep"], tmp_path / "bundle")
         eeg = keras.Input(EEG_SHAPE)
         keras.Model(eeg, keras.layers.Lambda(lambda x: x + 1)(eeg)).save(folder / "network.keras")
-        with pytest.raises(ValueError, match=r"[Ll]ambda"):
+        with pytest.raises(ModelError, match=r"cannot be read \(.*[Ll]ambda.*\)"):
             load_bundle(folder)
 
     def test_the_file_of_a_network_is_not_held_in_memory(self, tmp_path):
@@ -128,6 +128,23 @@ class TestFiles:
         (folder / file).unlink()
         with refuses(ModelError, rf"{file}: it is missing, .* fetch the model again"):
             load_bundle(folder)
+
+    @pytest.mark.parametrize("left", [0.0, 0.6, 0.99])
+    @pytest.mark.parametrize(
+        ("family", "file"),
+        [
+            ("linear", "statistics.npz"),
+            ("linear", "network.npz"),
+            ("deep", "statistics.npz"),
+            ("deep", "network.keras"),
+        ],
+    )
+    def test_a_damaged_file_is_refused(self, folders, family, file, left, tmp_path, refuses):
+        shutil.copytree(folders[family], tmp_path / "copy")
+        path = tmp_path / "copy" / file
+        path.write_bytes(path.read_bytes()[: int(left * path.stat().st_size)])
+        with refuses(ModelError, r"copy: statistics.npz or the network cannot be read \(.+\); fetch the model again"):
+            load_bundle(tmp_path / "copy")
 
     def test_the_network_of_another_family_is_refused(self, folders, tmp_path, refuses):
         folder = shutil.copytree(folders["linear"], tmp_path / "bundle")
