@@ -159,8 +159,12 @@ class Bundle:
         self.check_rate(sampling_rate)
         signal = replace(self.signal, sampling_rate=sampling_rate, channels=names)
         magnitudes = window_magnitudes(eeg, signal, windows, onset=onset, period=period, first=first, skipped=skipped)
-        rows = {_matched(name): row for row, name in enumerate(names)}
-        return magnitudes[:, [rows[_matched(name)] for name in self.signal.channels]]
+        return magnitudes[:, self.rows(names)]
+
+    def rows(self, names: Sequence[str]) -> list[int]:
+        """Return the place of each of the model's channels among names, which hold them all."""
+        places = {_matched(name): place for place, name in enumerate(names)}
+        return [places[_matched(name)] for name in self.signal.channels]
 
     def check_rate(self, sampling_rate: float) -> None:
         """Refuse a sampling rate (Hz) without the model's frequencies."""
@@ -323,20 +327,20 @@ def load_bundle(folder: Path) -> Bundle:
     if not path.exists():
         raise ModelError(f"{folder}: there is no eeg2fmri model (bundle.json is missing); give another folder")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as err:
-        raise ModelError(f"{path}: not readable as JSON; fetch the model again") from err
-    if content.get("format") != FORMAT:
-        raise ModelError(f"{path}: model format {content.get('format')}, this version reads {FORMAT}; train it again")
-    config = parse(Config, {"models": [content["model"]]}, str(path)).models[0]
-    try:
-        model, residual_sd = _read_model(folder, config, content["bold"])
+        return _read(folder, json.loads(path.read_text(encoding="utf-8")))
     except (Eeg2FmriError, ImportError, MemoryError):
         raise
     except Exception as err:  # NumPy, zipfile, zlib, h5py and Keras each raise their own for a damaged file
-        raise ModelError(
-            f"{folder}: statistics.npz or the network cannot be read ({one_line(err)}); fetch the model again"
-        ) from err
+        raise ModelError(f"{folder}: the model cannot be read ({one_line(err)}); fetch it again") from err
+
+
+def _read(folder: Path, content: Any) -> Bundle:
+    """Read a bundle whose ``bundle.json`` holds `content`."""
+    path = folder / "bundle.json"
+    if (found := content.get("format")) != FORMAT:
+        raise ModelError(f"{path}: model format {found}, this version reads {FORMAT}; train it again")
+    config = parse(Config, {"models": [content["model"]]}, str(path)).models[0]
+    model, residual_sd = _read_model(folder, config, content["bold"])
     signal, digest = Signal.from_json(content["signal"]), _digest(folder)
     return Bundle(model, signal, content["settings"], content["provenance"], digest, residual_sd)
 

@@ -22,7 +22,7 @@ from eeg2fmri.serving.bundle import Bundle
 JITTER_S = 0.1
 LONGEST_GAP_S = 3600.0  # as in files
 DRIFT = 1.0  # samples by which windows may be wrong before they follow the times
-ROUNDING = 1e-6  # of a value; EEG on the offset of an electrode, up to 250 mV, changes by more
+ROUNDING = 1e-6  # of the largest value; EEG on the offset of an electrode, up to 250 mV, changes by more
 WRONG_RATE = 0.1  # of a window: the samples do not have the rate that the stream states
 
 
@@ -43,7 +43,8 @@ class LiveSynthesis:
     """A model that follows a stream of EEG; its memory does not grow.
 
     Windows of one TR start at the first sample and follow each other by the times of the samples. Their volumes are
-    those of `synthesise_samples` on the same samples. If the clocks of EEG and times differ, windows follow the times.
+    those of `synthesise_samples` on the same samples, which also uses windows without change. If the clocks of EEG and
+    times differ, windows follow the times.
     A window that touches a gap, or a sample that is not finite, has no EEG, as in files. Nor has one in which no
     channel changes, because the amplifier is off.
 
@@ -78,6 +79,7 @@ class LiveSynthesis:
             np.eye(len(names), dtype=np.float32), names, max_interpolated
         )
         self._to_all = units if self.interpolated else None
+        self._rows = bundle.rows(self._names)
         self._period = self._rate * bundle.signal.tr
         self._span = int(np.ceil(self._period))
         context = bundle.window_shape[2]
@@ -184,7 +186,7 @@ class LiveSynthesis:
         if start >= self._with_eeg_from:
             first = start - self._base
             eeg = self._buffer[:, first : first + self._span]
-            found = self._magnitudes(eeg) if _changes(eeg) else self._nothing
+            found = self._nothing if self._is_off(eeg) else self._magnitudes(eeg)
             magnitudes = found if np.isfinite(found).all() else None
             self._follow(start, self._times[first : first + self._span])
         self._context.append(magnitudes)
@@ -209,6 +211,11 @@ class LiveSynthesis:
         """Return the magnitudes (C, F) of one window."""
         return self._bundle.magnitudes(eeg, self._rate, self._names, np.ones(1, bool))[0]
 
+    def _is_off(self, eeg: np.ndarray) -> bool:
+        """Return whether none of the model's channels changes by more than an interpolated constant is rounded."""
+        eeg = eeg[self._rows]
+        return bool((np.ptp(eeg, axis=1) <= ROUNDING * np.abs(eeg).max()).all())
+
     def _volume(self) -> np.ndarray | None:
         windows = [magnitudes for magnitudes in self._context if magnitudes is not None]
         if len(windows) < len(self._context):
@@ -226,8 +233,3 @@ class LiveSynthesis:
         model = self._bundle.model
         volume: np.ndarray = model.synthesise(np.stack(windows, axis=-1)[None])[0] * model.bold_statistics.mask
         return volume
-
-
-def _changes(eeg: np.ndarray) -> bool:
-    """Return whether any channel (C, samples) changes by more than the rounding of an interpolated constant."""
-    return bool((np.ptp(eeg, axis=1) > ROUNDING * np.abs(eeg).max(axis=1)).any())

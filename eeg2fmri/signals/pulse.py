@@ -10,7 +10,6 @@ Allen et al. 1998, NeuroImage 8:229: the artefact follows the R peak by 0.21 s.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,7 +24,9 @@ HIGH_PASS_HZ = 0.5  # slower EEG would look like the artefact, and a heart never
 HEART_RATES = (40.0, 160.0)  # beats per minute that a resting person can have
 ECG_STRETCH_S = 300.0
 ECG_BAND_HZ = (5.0, 35.0)  # the band of MNE's detector
-HIGHEST_BEAT = 3.0  # times the median beat; higher is movement
+TYPICAL = 0.75  # quantile of seconds, by their highest sample: below are pauses between slow beats, above movements
+HIGHEST = 3.0  # times a beat; higher is movement
+LOWEST_BEAT = 0.2  # of the beats of other stretches
 BLOCK_BEATS = 300  # about five minutes: many beats for a few components, and memory does not grow with the recording
 NEIGHBOURS = 2  # beats of the next block, so that the last beat of a block ends as any other
 MARGIN_S = 10.0  # after it nothing is left of the high-pass filter's start
@@ -73,35 +74,43 @@ def find_r_peaks(read: Callable[[int, int], np.ndarray], n_samples: int, rate: f
     """
     minutes, margin = n_samples / rate / 60, round(MARGIN_S * rate)
     edges = np.linspace(0, n_samples, max(1, round(60 * minutes / ECG_STRETCH_S)) + 1).astype(int)
-    found = []
+    found, heights = [], []
     for start, stop in pairwise(edges.tolist()):
         first = max(start - margin, 0)
-        peaks = first + _peaks(read(first, min(stop + margin, n_samples)), rate)
+        peaks, height = _peaks(read(first, min(stop + margin, n_samples)), rate)
+        peaks += first
         found.append(peaks[(start <= peaks) & (peaks < stop)])
-    peaks = np.concatenate(found)
-    if len(peaks) < 3 or not HEART_RATES[0] <= len(peaks) / minutes <= HEART_RATES[1]:
+        heights.append(height)
+    # Where the electrode is off, the detector takes noise for beats.
+    lowest = LOWEST_BEAT * np.median(heights)
+    beats = np.concatenate([peaks for peaks, height in zip(found, heights, strict=True) if height >= lowest])
+    if len(beats) < 3 or not HEART_RATES[0] <= len(beats) / minutes <= HEART_RATES[1]:
         raise DatasetError(
-            f"{len(peaks)} heart beats found in {minutes:.1f} min of ECG, {HEART_RATES[0]:g} to {HEART_RATES[1]:g} per "
+            f"{len(beats)} heart beats found in {minutes:.1f} min of ECG, {HEART_RATES[0]:g} to {HEART_RATES[1]:g} per "
             f"minute are expected; check the ECG channel or set data.cleaning.pulse=false"
         )
-    return peaks
+    return beats
 
 
-def _peaks(ecg: np.ndarray, rate: float) -> np.ndarray:
-    """Find the R peaks of a stretch (n,) in µV, in samples."""
+def _peaks(ecg: np.ndarray, rate: float) -> tuple[np.ndarray, float]:
+    """Find the R peaks of a stretch (n,) in µV, in samples, and the height of a beat in the band of the detector."""
     import mne
 
     try:
-        fast = mne.filter.filter_data(ecg.astype(np.float64), rate, *ECG_BAND_HZ, verbose="error")
-        # MNE sets its threshold by the first three seconds: a movement there must not hide all beats.
-        each_second = np.array_split(np.abs(fast), math.ceil(len(fast) / rate))
-        limit = HIGHEST_BEAT * np.median([second.max() for second in each_second])
-        info = mne.create_info(["ECG"], rate, "ecg")
-        raw = mne.io.RawArray(np.clip(fast, -limit, limit)[None] * 1e-6, info, verbose="error")
-        found = mne.preprocessing.find_ecg_events(raw, ch_name="ECG", verbose="error")[0][:, 0]
+        fast = mne.filter.filter_data(ecg.astype(np.float64) - np.median(ecg), rate, *ECG_BAND_HZ, verbose="error")
+        seconds = np.abs(fast[: len(fast) // round(rate) * round(rate)].reshape(-1, round(rate)))
+        highest = seconds.max(axis=1)
+        # The detector sets its threshold by the first three seconds. A movement or a pause there must not count.
+        typical = np.argsort(highest)[round(TYPICAL * (len(highest) - 1))]
+        before = np.tile(fast[typical * round(rate) : (typical + 1) * round(rate)], 3)
+        height = float(highest[typical])
+        course = np.clip(np.concatenate([before, fast]), -HIGHEST * height, HIGHEST * height)
+        raw = mne.io.RawArray(course[None] * 1e-6, mne.create_info(["ECG"], rate, "ecg"), verbose="error")
+        events = mne.preprocessing.find_ecg_events(raw, ch_name="ECG", verbose="error")[0][:, 0]
     except (ValueError, RuntimeError, IndexError):  # a flat or very short channel
-        return np.empty(0)
-    return found.astype(float)
+        return np.empty(0), 0.0
+    peaks = events.astype(float) - len(before)
+    return peaks[peaks >= 0], height
 
 
 def pulse_blocks(r_peaks: np.ndarray, rate: float, n_samples: int) -> tuple[PulseBlock, ...]:

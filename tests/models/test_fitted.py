@@ -99,9 +99,11 @@ def test_keras_network_follows_its_weights(rng):
 
 
 def test_threads_may_share_a_keras_network(rng):
-    network = KerasNetwork(build(deep_config(), EEG_SHAPE, GRID).synthesiser())
+    synthesiser = build(deep_config(), EEG_SHAPE, GRID).synthesiser()
+    network = KerasNetwork(synthesiser)
     batches = [rng.standard_normal((size, *EEG_SHAPE)).astype(np.float32) for size in (1, 2, 3, 4) * 4]
     with ThreadPoolExecutor(4) as threads:  # from the first call on, which makes the graph
         found = list(threads.map(network.predict, batches))
     for batch, volumes in zip(batches, found, strict=True):
-        np.testing.assert_allclose(volumes, network.predict(batch), atol=1e-6)
+        np.testing.assert_allclose(volumes, np.asarray(synthesiser(batch, training=False)), atol=1e-6)
+    assert network._inference.experimental_get_tracing_count() == 1  # also of batches of other sizes

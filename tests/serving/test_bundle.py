@@ -135,6 +135,7 @@ class TestFiles:
         [
             ("linear", "statistics.npz"),
             ("linear", "network.npz"),
+            ("linear", "bundle.json"),
             ("deep", "statistics.npz"),
             ("deep", "network.keras"),
         ],
@@ -143,8 +144,17 @@ class TestFiles:
         shutil.copytree(folders[family], tmp_path / "copy")
         path = tmp_path / "copy" / file
         path.write_bytes(path.read_bytes()[: int(left * path.stat().st_size)])
-        with refuses(ModelError, r"copy: statistics.npz or the network cannot be read \(.+\); fetch the model again"):
+        with refuses(ModelError, r"copy: the model cannot be read \(.+\); fetch it again"):
             load_bundle(tmp_path / "copy")
+
+    @pytest.mark.parametrize("key", ["model", "bold", "signal", "settings", "provenance", None])
+    def test_an_incomplete_description_is_refused(self, folders, key, tmp_path, refuses):
+        folder = shutil.copytree(folders["linear"], tmp_path / "copy")
+        content = json.loads((folder / "bundle.json").read_text())
+        content.pop(key, None)
+        (folder / "bundle.json").write_text(json.dumps(content if key else []))
+        with refuses(ModelError, rf"copy: the model cannot be read \(.*{key or 'list'}.*\); fetch it again"):
+            load_bundle(folder)
 
     def test_the_network_of_another_family_is_refused(self, folders, tmp_path, refuses):
         folder = shutil.copytree(folders["linear"], tmp_path / "bundle")

@@ -132,17 +132,23 @@ def test_a_sample_that_is_not_finite_costs_its_window(bundles, signal):
     assert [volume.number for volume, _ in found if volume.values is None] == [2, 3, 4]
 
 
-@pytest.mark.parametrize("channels", [CHANNELS, CHANNELS[1:]])
+@pytest.mark.parametrize("channels", [CHANNELS, CHANNELS[1:], (*CHANNELS, "counter")])
 @pytest.mark.parametrize("first", [0, 4])
-def test_an_amplifier_that_is_off_gives_no_volumes(bundles, signal, channels, first):
-    """It repeats the last sample, on the offset of a DC-coupled amplifier."""
-    signal += 3e4 * np.arange(1, len(CHANNELS) + 1, dtype=np.float32)[:, None]
+def test_an_amplifier_that_is_off_gives_no_volumes(bundles, rng, signal, channels, first):
+    """It repeats the last sample, on the offset of a DC-coupled amplifier; a counter goes on."""
+    signal += rng.uniform(-2.5e5, 2.5e5, (len(CHANNELS), 1)).astype(np.float32)
     signal[:, first * STEP : (first + 1) * STEP] = signal[:, [first * STEP]]
-    signal = signal[len(CHANNELS) - len(channels) :]
+    rows = dict(zip(CHANNELS, signal, strict=True)) | {"counter": np.arange(signal.shape[1], dtype=np.float32)}
     live = LiveSynthesis(bundles["linear"], SAMPLING_RATE, channels, max_interpolated=0.2)
-    found = streamed(live, signal, clock(signal.shape[1]))
+    found = streamed(live, np.stack([rows[name] for name in channels]), clock(signal.shape[1]))
     expected = [number for number in range(len(found)) if number <= first < number + CONTEXT]
     assert [volume.number for volume, _ in found if volume.values is None] == expected
+
+
+def test_a_source_that_begins_without_numbers_is_waited_for(bundles, signal):
+    signal[:, : CONTEXT * STEP] = np.nan
+    found = streamed(LiveSynthesis(bundles["linear"], SAMPLING_RATE), signal, clock(signal.shape[1]))
+    assert [volume.values is None for volume, _ in found] == [True] * CONTEXT + [False] * (len(found) - CONTEXT)
 
 
 def test_memory_does_not_grow(bundle_of_mean, rng):

@@ -60,11 +60,29 @@ def test_a_beat_between_two_stretches_is_found_once(beats, ecg, monkeypatch):
         assert_found(r_peaks_of(ecg[: 2 * edge]), beats[beats < 2 * edge / RATE])
 
 
-def test_r_peaks_are_found_beside_a_movement(ecg, beats):
-    """At the start of a recording, where the detector of MNE sets its threshold."""
-    ecg[int(1.1 * RATE) : int(1.2 * RATE)] += 20_000
-    peaks = r_peaks_of(ecg)
-    assert_found(peaks[peaks > 3 * RATE], beats[beats > 3])
+@pytest.mark.parametrize("start", [0.0, 10.0])
+def test_r_peaks_are_found_beside_a_movement(ecg, beats, rng, monkeypatch, start):
+    """In the first three seconds of a stretch and its margin, where the detector of MNE sets its threshold."""
+    monkeypatch.setattr(pulse, "ECG_STRETCH_S", 20.0)
+    band = signal.butter(2, (1, 10), "bandpass", fs=RATE, output="sos")
+    moved = slice(int(start * RATE), int((start + 3) * RATE))
+    ecg[moved] += 30_000 * signal.sosfilt(band, rng.standard_normal(int(3 * RATE)))
+    peaks = r_peaks_of(ecg) / RATE
+    apart = [(at < start - 1) | (at > start + 4) for at in (peaks, beats)]
+    assert_found(RATE * peaks[apart[0]], beats[apart[1]])
+
+
+@pytest.mark.parametrize("off", ["noise", "constant", "zeros"])
+def test_an_electrode_that_is_off_for_a_while_has_no_beats(ecg, beats, rng, monkeypatch, off):
+    monkeypatch.setattr(pulse, "ECG_STRETCH_S", 10.0)
+    monkeypatch.setattr(pulse, "MARGIN_S", 1.0)
+    ecg[int(19 * RATE) : int(31 * RATE)] = {"noise": rng.normal(0, 20, int(12 * RATE)), "constant": 1234.5, "zeros": 0}[
+        off
+    ]
+    peaks = r_peaks_of(ecg) / RATE
+    assert not ((peaks > 19.1) & (peaks < 30.9)).any()
+    apart = [(at < 19) | (at > 31) for at in (peaks, beats)]
+    assert_found(RATE * peaks[apart[0]], beats[apart[1]])
 
 
 def test_r_peaks_are_found_while_they_become_lower(ecg, beats, monkeypatch):
@@ -74,7 +92,7 @@ def test_r_peaks_are_found_while_they_become_lower(ecg, beats, monkeypatch):
     assert_found(r_peaks_of(ecg), beats)
 
 
-@pytest.mark.parametrize("trace", [np.zeros(7500), np.ones(200)])
+@pytest.mark.parametrize("trace", [np.zeros(7500), np.full(7500, 1234.5), np.ones(200)])
 def test_an_ecg_without_beats_is_refused(trace, refuses):
     with refuses(DatasetError, "0 heart beats found.*check the ECG channel"):
         r_peaks_of(trace.astype(np.float32))
